@@ -1,0 +1,4 @@
+//! Asks a cover-art API for one cover per music task of a catalog.
+
+pub mod clock;
+pub mod domain;
