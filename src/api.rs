@@ -1,0 +1,20 @@
+//! The service in our words: what can be asked of it, and at which address.
+
+mod callback;
+pub mod http;
+pub mod wire;
+
+use std::future::Future;
+
+use crate::domain::{MusicTaskId, Outcome};
+
+pub use callback::{BadCallback, CallbackUrl};
+pub use wire::Provider;
+
+/// A service that makes covers.
+pub trait CoverApi: Send + Sync + 'static {
+    /// Makes one submission, once: no retry and no redirect inside.
+    ///
+    /// Always an [`Outcome`], also for a broken connection; never waits longer than the request timeout.
+    fn submit(&self, task: &MusicTaskId) -> impl Future<Output = Outcome> + Send;
+}

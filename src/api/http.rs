@@ -1,0 +1,280 @@
+//! The service over HTTP: one POST, one [`Outcome`]. The only home of `reqwest`.
+//!
+//! One submission is one request: reqwest's own retries and redirects are switched off, since a second request would
+//! pass the rate limit unseen and could carry the key to another host.
+
+use std::collections::HashSet;
+use std::error::Error as StdError;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, redirect, retry};
+use serde::Serialize;
+use thiserror::Error;
+use tracing::{debug, warn};
+use url::{Host, Url};
+
+use crate::api::wire::{
+    Fault, MAX_BODY_BYTES, RawAnswer, is_known_code, read_fault, read_retry_after, read_submission,
+};
+use crate::api::{CallbackUrl, CoverApi};
+use crate::clock::Clock;
+use crate::domain::{MusicTaskId, Outcome};
+use crate::secret::ApiKey;
+
+/// The path of the one endpoint that is paid for.
+pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
+
+/// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
+pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
+
+/// Longest wait for a connection; shorter if the timeout is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Idle connections are dropped before a server is likely to have closed them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a text is not an address of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadApiUrl {
+    /// It cannot be read as a URL.
+    #[error("it is not an absolute URL: {0}")]
+    NotAUrl(#[from] url::ParseError),
+    /// It is not http or https, or has no host.
+    #[error("it is not an http or https address")]
+    NotHttp,
+    /// Plain http to another machine: the key would travel in clear.
+    #[error("it is plain http to another machine, so the key would travel in clear; use https")]
+    Clear,
+    /// It holds a password, a query or a fragment.
+    #[error("it holds a password, a query or a fragment; only scheme, host, port and path are used")]
+    Extra,
+}
+
+/// The base address of an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiUrl(Url);
+
+impl ApiUrl {
+    /// The address in `text`; plain http only to this machine itself.
+    ///
+    /// # Errors
+    /// [`BadApiUrl`], one for each way to be wrong.
+    pub fn new(text: &str) -> Result<Self, BadApiUrl> {
+        let url = Url::parse(text.trim_end_matches('/'))?;
+        let extra = url.password().is_some() || !url.username().is_empty();
+        match url.scheme() {
+            "https" | "http" if extra || url.query().is_some() || url.fragment().is_some() => Err(BadApiUrl::Extra),
+            "https" => Ok(Self(url)),
+            "http" if is_loopback(&url) => Ok(Self(url)),
+            "http" => Err(BadApiUrl::Clear),
+            _ => Err(BadApiUrl::NotHttp),
+        }
+    }
+
+    /// The address as it identifies an account's service, without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The address of the submission endpoint.
+    #[must_use]
+    pub fn generate(&self) -> String {
+        format!("{}{GENERATE_PATH}", self.as_str())
+    }
+}
+
+/// Whether a URL leads to this machine itself.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// What the client needs to know.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where the API is.
+    pub api_url: ApiUrl,
+    /// The account's key.
+    pub key: ApiKey,
+    /// The address named in every submission.
+    pub callback: CallbackUrl,
+    /// Longest time for one request, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// For dates in `Retry-After`.
+    pub clock: Clock,
+}
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+#[error("cannot set up the HTTPS client")]
+pub struct ClientError(#[source] reqwest::Error);
+
+/// The service over HTTP.
+#[derive(Debug)]
+pub struct HttpApi {
+    client: Client,
+    address: String,
+    authorization: HeaderValue,
+    config: HttpConfig,
+    odd_codes: Mutex<HashSet<i64>>,
+}
+
+/// The body of a submission. The service spells `callBackUrl` with a capital B here, and only here.
+#[derive(Debug, Serialize)]
+struct Submission<'a> {
+    #[serde(rename = "taskId")]
+    task_id: &'a str,
+    #[serde(rename = "callBackUrl")]
+    callback_url: String,
+}
+
+/// The JSON body of a submission, as it is sent.
+#[must_use]
+pub fn submission_body(task: &MusicTaskId, callback: &CallbackUrl) -> String {
+    let submission = Submission { task_id: task.as_str(), callback_url: callback.for_task(task) };
+    serde_json::to_string(&submission).unwrap_or_default()
+}
+
+impl HttpApi {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the system's certificates cannot be read.
+    pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
+            .timeout(config.timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT);
+        // A proxy cannot reach this machine's own loopback address.
+        let builder = if is_loopback(&config.api_url.0) { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(ClientError)?;
+        let mut authorization =
+            HeaderValue::from_str(&config.key.bearer()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+        authorization.set_sensitive(true);
+        let address = config.api_url.generate();
+        Ok(Self { client, address, authorization, config, odd_codes: Mutex::default() })
+    }
+
+    /// Sends one request and reads its answer.
+    async fn exchange(&self, task: &MusicTaskId) -> Result<Outcome, Fault> {
+        let request = self
+            .client
+            .post(&self.address)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(submission_body(task, &self.config.callback));
+        let response = request.send().await.map_err(|error| self.fault(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = self.retry_after(&response);
+        let body = self.read_body(response).await?;
+        Ok(read_submission(RawAnswer { status, body: &body, retry_after }))
+    }
+
+    /// What the `Retry-After` header asks for.
+    fn retry_after(&self, response: &Response) -> Option<Duration> {
+        let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+        read_retry_after(header, self.config.clock.unix())
+    }
+
+    /// The body, unless it is too large.
+    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(Fault::TooLarge(response.status().as_u16()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Where in the exchange it broke. A connection that never stood is the one case in which nothing was sent.
+    fn fault(&self, error: &reqwest::Error) -> Fault {
+        if error.is_connect() || error.is_builder() {
+            Fault::NotSent(causes(error))
+        } else if error.is_timeout() {
+            Fault::TimedOut(self.config.timeout)
+        } else {
+            Fault::Broken(causes(error))
+        }
+    }
+
+    /// Names a code that nobody documents, once.
+    fn note_odd_code(&self, outcome: &Outcome) {
+        let Some(code) = outcome.answer.code.filter(|code| !is_known_code(*code)) else { return };
+        if self.odd_codes.lock().unwrap_or_else(PoisonError::into_inner).insert(code) {
+            warn!(code, message = outcome.answer.message, "the service answers with a code that is not documented");
+        }
+    }
+}
+
+impl CoverApi for HttpApi {
+    async fn submit(&self, task: &MusicTaskId) -> Outcome {
+        let mut outcome = self.exchange(task).await.unwrap_or_else(|fault| read_fault(&fault));
+        outcome.answer.message = self.config.key.masked_in(&outcome.answer.message);
+        debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
+            message = outcome.answer.message, "answer");
+        self.note_odd_code(&outcome);
+        outcome
+    }
+}
+
+/// The innermost causes of an error in one sentence; the outer ones only name the URL again.
+fn causes(error: &reqwest::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words.push(inner.to_string());
+        cause = inner.source();
+    }
+    words.dedup();
+    if words.is_empty() { "the request could not be sent".to_owned() } else { words.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_travels_in_clear_only_within_this_machine() {
+        for good in ["https://api.kie.ai", "http://127.0.0.1:8080/", "http://localhost:1/base", "http://[::1]:3"] {
+            assert!(ApiUrl::new(good).is_ok(), "{good}");
+        }
+        let table = [
+            ("http://api.kie.ai", BadApiUrl::Clear),
+            ("http://10.0.0.7", BadApiUrl::Clear),
+            ("http://localhost.example", BadApiUrl::Clear),
+            ("ftp://api.kie.ai", BadApiUrl::NotHttp),
+            ("https://user:pass@api.kie.ai", BadApiUrl::Extra),
+            ("https://api.kie.ai?x=1", BadApiUrl::Extra),
+        ];
+        for (text, reason) in table {
+            assert_eq!(ApiUrl::new(text), Err(reason), "{text}");
+        }
+        assert!(matches!(ApiUrl::new("api.kie.ai"), Err(BadApiUrl::NotAUrl(_))));
+    }
+
+    #[test]
+    fn the_endpoint_is_found_below_the_base_whatever_its_end() {
+        let expected = "https://gate.example/suno/api/v1/suno/cover/generate";
+        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().generate(), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().generate(), expected);
+    }
+
+    #[test]
+    fn the_body_is_what_the_service_documents() {
+        let task = MusicTaskId::new("a\"b").unwrap();
+        let body = submission_body(&task, &CallbackUrl::new("https://x.example/{task_id}").unwrap());
+        assert_eq!(body, r#"{"taskId":"a\"b","callBackUrl":"https://x.example/a%22b"}"#);
+    }
+}

@@ -1,0 +1,126 @@
+//! Opening a ledger: whose file it is, of which version, and the settings that the promises rest on.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+
+/// Marks a database file as a ledger of this program ("Cvbt").
+const APPLICATION_ID: i32 = 0x4376_6274;
+
+/// Counts changes of the schema.
+const SCHEMA_VERSION: i32 = 1;
+
+/// Pages in the write-ahead log before they are copied into the database: 16 MiB.
+const CHECKPOINT_PAGES: i32 = 4000;
+
+/// Milliseconds to wait for another process that is writing.
+const BUSY_MILLIS: i32 = 5000;
+
+const SCHEMA: &str = include_str!("../schema.sql");
+
+/// Why a file is not a ledger to work with.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// Some other database.
+    #[error("it is a database of another program")]
+    Foreign,
+    /// Written by a later version of this program.
+    #[error("it was written by a newer coverbatch (schema {0}, this one knows {SCHEMA_VERSION}); update coverbatch")]
+    Newer(i32),
+    /// It holds the covers of another account's API.
+    #[error("it belongs to the API at {owner}, not to {asked}; name another file with --ledger")]
+    OtherApi {
+        /// The API it was made for.
+        owner: String,
+        /// The API asked for.
+        asked: String,
+    },
+    /// The file system cannot do what the promises rest on.
+    #[error("the file system does not support a write-ahead log; put the ledger on a local disk with --ledger")]
+    NoWal,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Opens or makes the ledger at `path`.
+pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Cause> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
+    // Looked at before anything is changed: a file of another program stays as it is.
+    let is_new = is_new(&connection)?;
+    if !is_new {
+        check(&connection, Some(api_url))?;
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal.into());
+    }
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    prepare(&mut connection, is_new, api_url)?;
+    Ok(connection)
+}
+
+/// Opens the ledger at `path` without changing it, if it is there.
+pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Connection>, Cause> {
+    // A file that does not exist, or that a killed run has made and not filled, says nothing of any row.
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) || !path.exists() {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
+    connection.pragma_update(None, "query_only", true)?;
+    if is_new(&connection)? {
+        return Ok(None);
+    }
+    check(&connection, api_url)?;
+    Ok(Some(connection))
+}
+
+/// An empty ledger in memory.
+pub(super) fn in_memory(api_url: &str) -> Result<Connection, Cause> {
+    let mut connection = Connection::open_in_memory()?;
+    prepare(&mut connection, true, api_url)?;
+    Ok(connection)
+}
+
+/// Whether the database has no tables yet.
+fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// Settings of the connection, and the schema if it is not there.
+fn prepare(connection: &mut Connection, is_new: bool, api_url: &str) -> Result<(), Cause> {
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    if is_new {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.execute("INSERT INTO account (api_url) VALUES (?1)", [api_url])?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Refuses what is not a ledger of this version for this API.
+fn check(connection: &Connection, api_url: Option<&str>) -> Result<(), Cause> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if number("application_id")? != APPLICATION_ID {
+        return Err(OpenError::Foreign.into());
+    }
+    let version = number("user_version")?;
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::Newer(version).into());
+    }
+    let owner: String = connection.query_row("SELECT api_url FROM account", [], |row| row.get(0))?;
+    match api_url {
+        Some(asked) if asked != owner => Err(OpenError::OtherApi { owner, asked: asked.to_owned() }.into()),
+        Some(_) | None => Ok(()),
+    }
+}

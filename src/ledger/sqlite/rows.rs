@@ -1,0 +1,194 @@
+//! The statements of the ledger, each run inside a transaction of its caller.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, CoverTaskId, Ended, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
+use crate::ledger::{Claim, Record, RowKey, RunId, Settlement};
+
+/// Why a run that was killed did not reach its rows.
+const KILLED: Reason = Reason::Interrupted;
+
+pub(super) fn look_up(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<Record>>> {
+    let mut query = connection.prepare_cached(
+        "SELECT state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at
+         FROM task WHERE id = ?1",
+    )?;
+    tasks.iter().map(|task| query.query_row([task.as_str()], record).optional()).collect()
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let state = state_of(row, 0)?;
+    let finished = match state {
+        RowState::Submitted | RowState::Exists | RowState::Failed | RowState::GaveUp => row.get::<_, Option<i64>>(9)?,
+        RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
+    };
+    Ok(Record {
+        state,
+        reason: row.get_ref(1)?.as_str_or_null()?.and_then(Reason::from_word),
+        answer: Answer {
+            http_status: row.get(2)?,
+            code: row.get(3)?,
+            message: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+        },
+        cover: row.get_ref(5)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
+        submissions: row.get(6)?,
+        failed_runs: row.get(7)?,
+        first_sent_at: row.get::<_, Option<i64>>(8)?.map(UnixMillis),
+        finished_at: finished.map(UnixMillis),
+    })
+}
+
+/// The state in a column; the table itself admits no other word.
+fn state_of(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
+    let word = row.get_ref(column)?.as_str()?;
+    RowState::from_word(word).ok_or_else(|| {
+        let unknown = format!("unknown state `{word}`").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, unknown)
+    })
+}
+
+pub(super) fn adopt(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
+                           first_sent_at, answered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+    )?;
+    for (task, record) in rows {
+        insert.execute(params![
+            task.as_str(),
+            record.state.word(),
+            record.reason.map(Reason::word),
+            record.answer.http_status,
+            record.answer.code,
+            record.answer.message,
+            record.cover.as_ref().map(CoverTaskId::as_str),
+            record.submissions,
+            record.failed_runs,
+            record.first_sent_at.map(|at| at.0),
+            record.finished_at.map(|at| at.0),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
+    connection.execute(
+        "UPDATE task SET state = 'in_doubt', state_before = NULL, reason = ?1, http_status = NULL, code = NULL,
+                         message = NULL
+         WHERE state = 'in_flight'",
+        [KILLED.word()],
+    )?;
+    connection.execute(
+        "INSERT INTO run (catalog, pid, started_at) VALUES (?1, ?2, ?3)",
+        params![catalog, std::process::id(), at.0],
+    )?;
+    Ok(RunId(connection.last_insert_rowid()))
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    run: RunId,
+    task: &MusicTaskId,
+    at: UnixMillis,
+) -> rusqlite::Result<Claim> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at)
+         VALUES (?1, 'in_flight', 1, ?2, ?3, ?3) ON CONFLICT (id) DO NOTHING",
+    )?;
+    if insert.execute(params![task.as_str(), run.0, at.0])? == 1 {
+        return Ok(Claim::Granted(RowKey(connection.last_insert_rowid())));
+    }
+    claim_again(connection, run, task, at)
+}
+
+/// Claims a row that the ledger knows; what it held of the submission before becomes history.
+fn claim_again(connection: &Connection, run: RunId, task: &MusicTaskId, at: UnixMillis) -> rusqlite::Result<Claim> {
+    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
+    let (seq, state) = find.query_row([task.as_str()], |row| Ok((row.get::<_, i64>(0)?, state_of(row, 1)?)))?;
+    if state.is_settled() || state == RowState::InFlight {
+        return Ok(Claim::Refused);
+    }
+    let mut remember = connection.prepare_cached(
+        "INSERT INTO attempt (task, run, sent_at, answered_at, reason, http_status, code, message)
+         SELECT seq, run, sent_at, answered_at, reason, http_status, code, message
+         FROM task WHERE seq = ?1 AND sent_at IS NOT NULL",
+    )?;
+    remember.execute([seq])?;
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET state = 'in_flight', state_before = state, submissions = submissions + 1, run = ?2,
+                         first_sent_at = coalesce(first_sent_at, ?3), sent_at = ?3, answered_at = NULL
+         WHERE seq = ?1",
+    )?;
+    update.execute(params![seq, run.0, at.0])?;
+    Ok(Claim::Granted(RowKey(seq)))
+}
+
+pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<()> {
+    let forgotten = connection
+        .execute("DELETE FROM task WHERE seq = ?1 AND state_before IS NULL AND state = 'in_flight'", [row.0])?;
+    if forgotten == 1 {
+        return Ok(());
+    }
+    let last = "(SELECT max(seq) FROM attempt WHERE task = ?1)";
+    connection.execute(
+        &format!(
+            "UPDATE task SET state = state_before, state_before = NULL, submissions = submissions - 1,
+                             (run, sent_at, answered_at) =
+                                 (SELECT run, sent_at, answered_at FROM attempt WHERE seq = {last})
+             WHERE seq = ?1 AND state = 'in_flight'"
+        ),
+        [row.0],
+    )?;
+    connection.execute(&format!("DELETE FROM attempt WHERE seq = {last}"), [row.0])?;
+    Ok(())
+}
+
+pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settlement) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET state = ?2, state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
+                         cover_id = coalesce(?7, cover_id), answered_at = ?8,
+                         failed_runs = failed_runs + (?2 = 'failed')
+         WHERE seq = ?1 AND state = 'in_flight'",
+    )?;
+    let changed = update.execute(params![
+        row.0,
+        settlement.state.word(),
+        settlement.reason.word(),
+        settlement.answer.http_status,
+        settlement.answer.code,
+        settlement.answer.message,
+        settlement.cover.as_ref().map(CoverTaskId::as_str),
+        settlement.at.0,
+    ])?;
+    // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+}
+
+pub(super) fn sends_since(connection: &Connection, since: UnixMillis) -> rusqlite::Result<Vec<UnixMillis>> {
+    let mut query = connection.prepare_cached(
+        "SELECT sent_at FROM task WHERE sent_at >= ?1 UNION ALL SELECT sent_at FROM attempt WHERE sent_at >= ?1
+         ORDER BY 1 DESC LIMIT ?2",
+    )?;
+    let times = query.query_map(params![since.0, MAX_RATE_COUNT], |row| row.get(0).map(UnixMillis))?;
+    let mut times: Vec<_> = times.collect::<Result<_, _>>()?;
+    times.reverse();
+    Ok(times)
+}
+
+pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: UnixMillis) -> rusqlite::Result<()> {
+    let word = ended.reason().map_or("finished", Reason::word);
+    connection.execute("UPDATE run SET ended_at = ?2, ended = ?3 WHERE run = ?1", params![run.0, at.0, word])?;
+    Ok(())
+}
+
+pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Result<Option<Reason>> {
+    let ended: Option<Option<String>> = connection
+        .query_row("SELECT ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT 1", [catalog], |row| row.get(0))
+        .optional()?;
+    Ok(match ended {
+        None => None,
+        Some(None) => Some(KILLED),
+        Some(Some(word)) => Reason::from_word(&word),
+    })
+}

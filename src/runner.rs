@@ -1,0 +1,290 @@
+//! The one loop: takes a row that is due, makes one call for it, writes down what came of it, and goes round again.
+//!
+//! There is no retry loop. A row that is to be sent again is put back with a later due time, so it holds no worker
+//! while it waits. Rows that are due go before rows that have not been sent yet, and only so many may wait, so that
+//! memory stays flat however much goes wrong.
+
+mod flight;
+mod stop;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::api::CoverApi;
+use crate::clock::Clock;
+use crate::domain::{Ended, MusicTaskId, RowState};
+use crate::gate::{Gate, Permit};
+use crate::ledger::{Ledger, LedgerError, RunId};
+use crate::policy::{Jitter, MaxFailures, RowPolicy};
+use crate::worklist::{Worklist, WorklistError};
+
+use flight::{Landed, Pilot};
+
+pub use stop::Stop;
+
+/// Rows that may wait for another attempt before no new ones are begun.
+const MOST_WAITING: usize = 10_000;
+
+/// What a run is set to.
+#[derive(Debug, Clone, Copy)]
+pub struct RunConfig {
+    /// Requests in flight at most.
+    pub concurrency: NonZeroU32,
+    /// When a row is given up.
+    pub rows: RowPolicy,
+    /// When the run is.
+    pub max_failures: MaxFailures,
+    /// After how long nothing new is sent.
+    pub deadline: Option<Duration>,
+    /// What the dice start from.
+    pub seed: u64,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that this run will not send again.
+    pub done: u64,
+    /// Those of them that were rejected or given up.
+    pub failed: u64,
+    /// Submissions made.
+    pub sent: u64,
+    /// Rows that wait for another attempt.
+    pub waiting: u64,
+}
+
+/// Why a run cannot go on; nothing is sent after it.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The list of rows to send cannot be read.
+    #[error(transparent)]
+    Worklist(#[from] WorklistError),
+    /// A defect of this program.
+    #[error("a submission ended in a defect of this program")]
+    Defect(#[from] JoinError),
+}
+
+/// A music task on its way through this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    task: MusicTaskId,
+    /// Answers about it in this run that settled nothing.
+    failures: u32,
+}
+
+/// A row that is due at a time; those due at one time keep their order.
+type Waiting = Reverse<(Instant, u64, RowByTurn)>;
+
+/// A row that does not take part in comparisons.
+#[derive(Debug)]
+struct RowByTurn(Row);
+
+impl PartialEq for RowByTurn {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for RowByTurn {}
+
+impl PartialOrd for RowByTurn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RowByTurn {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+/// One run over one worklist.
+pub struct Runner<A, L> {
+    pilot: Arc<Pilot<A, L>>,
+    worklist: Worklist,
+    concurrency: usize,
+    max_failures: MaxFailures,
+    deadline: Option<Duration>,
+    dice: fastrand::Rng,
+    flights: JoinSet<Result<Landed, LedgerError>>,
+    waiting: BinaryHeap<Waiting>,
+    turns: u64,
+    progress: watch::Sender<Progress>,
+}
+
+impl<A: CoverApi, L: Ledger> Runner<A, L> {
+    /// A run that has not begun; `run` is open in the ledger.
+    #[must_use]
+    pub fn new(
+        (api, ledger): (Arc<A>, Arc<L>),
+        (gate, clock): (Arc<Gate>, Clock),
+        (run, worklist): (RunId, Worklist),
+        config: RunConfig,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop }),
+            worklist,
+            concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
+            max_failures: config.max_failures,
+            deadline: config.deadline,
+            dice: fastrand::Rng::with_seed(config.seed),
+            flights: JoinSet::new(),
+            waiting: BinaryHeap::new(),
+            turns: 0,
+            progress: watch::Sender::new(Progress::default()),
+        }
+    }
+
+    /// Where to read how far it has come, also while it runs.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Sends what is to be sent. When this returns, every answer that came is durable.
+    ///
+    /// # Errors
+    /// [`RunError`]; answers still in flight are then lost, and the ledger knows which.
+    pub async fn run(mut self) -> Result<Ended, RunError> {
+        let timer = self.deadline.map(|deadline| self.pilot.stop.after(deadline, Ended::Deadline));
+        let ended = self.send_all().await;
+        if let Some(timer) = timer {
+            timer.abort();
+        }
+        ended
+    }
+
+    async fn send_all(&mut self) -> Result<Ended, RunError> {
+        while let Some(row) = self.next_row().await? {
+            let Some(permit) = self.next_permit().await? else { break };
+            let jitter = Jitter::new(self.dice.f64());
+            self.flights.spawn(Arc::clone(&self.pilot).fly(row, permit, jitter));
+        }
+        while let Some(landed) = self.flights.join_next().await {
+            self.land(landed??);
+        }
+        Ok(self.pilot.stop.requested().unwrap_or(Ended::Finished))
+    }
+
+    /// The next row to send, once there is one and room for its flight; `None` when nothing more is to be sent.
+    async fn next_row(&mut self) -> Result<Option<Row>, RunError> {
+        loop {
+            while let Some(landed) = self.flights.try_join_next() {
+                self.land(landed??);
+            }
+            if self.pilot.stop.requested().is_some() {
+                return Ok(None);
+            }
+            if self.flights.len() < self.concurrency
+                && let Some(row) = self.due_row().await?
+            {
+                return Ok(Some(row));
+            }
+            if self.is_idle() {
+                return Ok(None);
+            }
+            self.news().await?;
+        }
+    }
+
+    /// A row that waited long enough, else one that has not been sent in this run.
+    async fn due_row(&mut self) -> Result<Option<Row>, RunError> {
+        let now = self.pilot.clock.now();
+        if self.waiting.peek().is_some_and(|Reverse((due, _, _))| *due <= now) {
+            return Ok(self.waiting.pop().map(|Reverse((_, _, row))| row.0));
+        }
+        if self.waiting.len() >= MOST_WAITING {
+            return Ok(None);
+        }
+        let others_are_done = self.is_idle();
+        let task = self.worklist.next(others_are_done).await?;
+        Ok(task.map(|task| Row { task, failures: 0 }))
+    }
+
+    /// Whether no row is on its way or waiting.
+    fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Waits for a landing, a due row or the end.
+    async fn news(&mut self) -> Result<(), RunError> {
+        let due = self.waiting.peek().map(|Reverse((due, _, _))| *due);
+        let has_room = self.flights.len() < self.concurrency;
+        let stop = self.pilot.stop.clone();
+        let landed = tokio::select! {
+            landed = self.flights.join_next(), if !self.flights.is_empty() => landed,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if has_room && due.is_some() => None,
+            () = stop.wait() => None,
+        };
+        if let Some(landed) = landed {
+            self.land(landed??);
+        }
+        Ok(())
+    }
+
+    /// Leave to send one; `None` if the run ends before that.
+    async fn next_permit(&mut self) -> Result<Option<Permit>, RunError> {
+        let (gate, stop) = (Arc::clone(&self.pilot.gate), self.pilot.stop.clone());
+        let mut ready = pin!(gate.ready());
+        loop {
+            let landed = tokio::select! {
+                biased;
+                () = stop.wait() => return Ok(None),
+                permit = &mut ready => {
+                    if permit.is_err() {
+                        stop.request(Ended::Outage);
+                    }
+                    return Ok(permit.ok());
+                }
+                Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => landed,
+            };
+            self.land(landed??);
+        }
+    }
+
+    /// Counts what became of a flight; everything about it is durable already.
+    fn land(&mut self, landed: Landed) {
+        match landed {
+            Landed::Done(state) => self.count(state),
+            Landed::Again { row, due } => self.put_back(row, due, 1),
+            Landed::Unsent(row) => self.put_back(row, self.pilot.clock.now(), 0),
+            Landed::Stopped => self.progress.send_modify(|progress| progress.sent += 1),
+            Landed::Refused => self.progress.send_modify(|progress| progress.done += 1),
+        }
+        let waiting = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        self.progress.send_modify(|progress| progress.waiting = waiting);
+    }
+
+    fn put_back(&mut self, row: Row, due: Instant, sent: u64) {
+        self.turns += 1;
+        self.waiting.push(Reverse((due, self.turns, RowByTurn(row))));
+        self.progress.send_modify(|progress| progress.sent += sent);
+    }
+
+    fn count(&mut self, state: RowState) {
+        let failed = matches!(state, RowState::Failed | RowState::GaveUp);
+        self.progress.send_modify(|progress| {
+            progress.sent += 1;
+            progress.done += 1;
+            progress.failed += u64::from(failed);
+        });
+        let Progress { failed, done, .. } = *self.progress.borrow();
+        if self.max_failures.reached(failed, done) {
+            self.pilot.stop.request(Ended::TooManyFailures);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How a run is asked to end early: by a signal, a deadline, the service, or too many failures.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::domain::Ended;
+
+/// A request to end, seen by everyone who holds a clone.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    token: CancellationToken,
+    why: Arc<Mutex<Option<Ended>>>,
+}
+
+impl Stop {
+    /// Asks for the end. Of several reasons the severest counts.
+    pub fn request(&self, why: Ended) {
+        let mut reason = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if reason.is_none_or(|before| severity(why) > severity(before)) {
+            info!(?why, "nothing new is sent any more");
+            *reason = Some(why);
+        }
+        drop(reason);
+        self.token.cancel();
+    }
+
+    /// Asks for the end after some time; the handle can be aborted.
+    #[must_use]
+    pub fn after(&self, wait: Duration, why: Ended) -> JoinHandle<()> {
+        let stop = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            stop.request(why);
+        })
+    }
+
+    /// Why the end was asked for, if it was.
+    #[must_use]
+    pub fn requested(&self) -> Option<Ended> {
+        if !self.token.is_cancelled() {
+            return None;
+        }
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the end is asked for.
+    pub async fn wait(&self) {
+        self.token.cancelled().await;
+    }
+}
+
+/// The order in which the exit codes of the contract win.
+const fn severity(ended: Ended) -> u8 {
+    match ended {
+        Ended::Finished => 0,
+        Ended::Deadline | Ended::Outage | Ended::TooManyFailures => 1,
+        Ended::Interrupted(_) => 2,
+        Ended::Unauthorized | Ended::NoCredits => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Signal;
+
+    #[test]
+    fn the_severest_reason_counts_whatever_came_first() {
+        let stop = Stop::default();
+        assert_eq!(stop.requested(), None);
+        for (why, counts) in [
+            (Ended::Deadline, Ended::Deadline),
+            (Ended::Outage, Ended::Deadline),
+            (Ended::Interrupted(Signal::Terminate), Ended::Interrupted(Signal::Terminate)),
+            (Ended::NoCredits, Ended::NoCredits),
+            (Ended::Interrupted(Signal::Interrupt), Ended::NoCredits),
+        ] {
+            stop.request(why);
+            assert_eq!(stop.requested(), Some(counts));
+        }
+    }
+}
