@@ -1,4 +1,5 @@
 //! Asks a cover-art API for one cover per music task of a catalog.
 
+pub mod catalog;
 pub mod clock;
 pub mod domain;
