@@ -1,0 +1,167 @@
+//! Why a catalog cannot be used, in words for the person who wrote it.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::{CatalogSource, MAX_RECORD_BYTES};
+
+/// Why a catalog cannot be used.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The file is missing, a directory, forbidden or on a broken disk.
+    #[error("cannot read {catalog}")]
+    Unreadable {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// Nothing but blank lines.
+    #[error("{0} is empty; it needs a header row")]
+    Empty(CatalogSource),
+    /// The first bytes belong to another kind of file.
+    #[error("{catalog} {what}")]
+    NotCsv {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// What it is instead, and what to do about it.
+        what: NotCsv,
+    },
+    /// No header cell is the wanted one.
+    #[error("{catalog} has no column {wanted}; its columns are {found}")]
+    NoIdColumn {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The names looked for.
+        wanted: String,
+        /// The columns there are, shortened.
+        found: String,
+    },
+    /// More than one header cell is the wanted one.
+    #[error("{catalog} has the column `{column}` more than once; name the one with the ids by its number")]
+    IdColumnTwice {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The name in question.
+        column: String,
+    },
+    /// The id column is given by a number that no column has.
+    #[error("{catalog} has no column number {number}; its columns are numbered from 1 to {columns}")]
+    NoColumnNumber {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The number asked for.
+        number: usize,
+        /// How many columns there are.
+        columns: usize,
+    },
+    /// The id column is one of [`RESULT_COLUMNS`](super::RESULT_COLUMNS).
+    #[error("the column `{column}` of {catalog} is a result of an earlier run and cannot hold the music task ids")]
+    IdColumnIsResult {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The column asked for.
+        column: String,
+    },
+    /// The first row is a data row, which would be lost.
+    #[error("{0} has no header row: its first row already holds a task id")]
+    HeaderMissing(CatalogSource),
+    /// A quoted cell reaches the end of the file.
+    #[error("line {line} of {catalog} opens a quote that is never closed")]
+    UnclosedQuote {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line where the record starts.
+        line: u64,
+    },
+    /// A record of more than [`MAX_RECORD_BYTES`].
+    #[error(
+        "the record that starts in line {line} of {catalog} is longer than {} KiB; is a quote opened and never closed?",
+        MAX_RECORD_BYTES / 1024
+    )]
+    RecordTooLong {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line where the record starts.
+        line: u64,
+    },
+    /// More rows than there are row numbers.
+    #[error("{0} has more than {max} rows", max = u32::MAX)]
+    TooManyRows(CatalogSource),
+    /// The temporary files that reading needs cannot be written.
+    #[error("temporary space in `{}` ran out or cannot be used", folder.display())]
+    TemporarySpace {
+        /// Where temporary files are kept.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The file was written to since it was opened.
+    #[error("{0} was changed while it was being read")]
+    Changed(CatalogSource),
+}
+
+impl CatalogError {
+    /// The error for a temporary file that could not be written or read back.
+    pub(super) fn temporary(cause: io::Error) -> Self {
+        Self::TemporarySpace { folder: std::env::temp_dir(), cause }
+    }
+}
+
+/// What a file is that is not a CSV file in UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotCsv {
+    /// Text in two-byte units, as from "Unicode text" exports.
+    #[error("is UTF-16; export it as \"CSV UTF-8\"")]
+    Utf16,
+    /// A zip archive, which is what an .xlsx file is.
+    #[error("looks like an Excel workbook or a zip archive; export it as \"CSV UTF-8\"")]
+    Workbook,
+    /// Compressed.
+    #[error("is compressed with gzip; unpack it first")]
+    Gzip,
+    /// Holds NUL bytes.
+    #[error("holds NUL bytes, so it is not a CSV file")]
+    Binary,
+}
+
+impl NotCsv {
+    /// What a file that begins with `block` is, if that shows that it is no CSV file.
+    pub(super) fn seen_in(block: &[u8]) -> Option<Self> {
+        match block {
+            // The byte order marks; and a first character that is half zeros, as of text in most alphabets.
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => Some(Self::Utf16),
+            [b'P', b'K', 3, 4, ..] => Some(Self::Workbook),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            _ => block.contains(&0).then_some(Self::Binary),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_kind_of_file_is_known_by_its_first_bytes() {
+        let table: [(&[u8], Option<NotCsv>); 10] = [
+            (b"", None),
+            (b"id\n1\n", None),
+            (b"\xef\xbb\xbfid\n", None),
+            (b"\xff\xfei\0d\0", Some(NotCsv::Utf16)),
+            (b"\xfe\xff\0i\0d", Some(NotCsv::Utf16)),
+            (b"i\0d\0", Some(NotCsv::Utf16)),
+            (b"\0i\0d", Some(NotCsv::Utf16)),
+            (b"PK\x03\x04\x14\0", Some(NotCsv::Workbook)),
+            (b"\x1f\x8b\x08\0", Some(NotCsv::Gzip)),
+            (b"id\nab\0cd\n", Some(NotCsv::Binary)),
+        ];
+        for (block, expected) in table {
+            assert_eq!(NotCsv::seen_in(block), expected, "{}", block.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Which rows name a music task that an earlier row names already, without keeping the ids in memory.
+//!
+//! Each id becomes 128 bits: two hashes under one secret key, so that nobody can craft two ids with the same bits, and
+//! chance needs about 2^64 rows. The bits and the row number go into one of 64 temporary files by the first bits,
+//! so that all rows of an id are in the same file, in order. Each file alone is small enough for a table of first
+//! rows; only the repeated rows, usually few, are kept.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
+
+use tempfile::SpooledTempFile;
+
+use crate::domain::MusicTaskId;
+
+/// How many files the ids are spread over: as many as six bits tell apart.
+const PARTITIONS: usize = 64;
+
+/// Up to how many bytes each of them stays in memory.
+const IN_MEMORY_BYTES: usize = 64 * 1024;
+
+/// How many bytes are gathered for one write to a file.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// The repeated rows with their first rows, by row number.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(Vec<(u32, u32)>);
+
+impl Repeats {
+    /// The first row with the id of this one, unless this is it.
+    pub(super) fn first_row_of(&self, row: u32) -> Option<u32> {
+        self.0.binary_search_by_key(&row, |(repeat, _)| *repeat).ok().map(|at| self.0[at].1)
+    }
+
+    /// How many rows repeat one.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The ids of the rows seen so far, on their way to [`Repeats`].
+#[derive(Debug)]
+pub(super) struct Seen {
+    key: RandomState,
+    partitions: Vec<Spool<20>>,
+}
+
+impl Seen {
+    /// No rows.
+    pub(super) fn new() -> Self {
+        Self { key: RandomState::new(), partitions: (0..PARTITIONS).map(|_| Spool::new()).collect() }
+    }
+
+    /// Notes the id of a row that comes after all rows noted before.
+    pub(super) fn note(&mut self, id: &MusicTaskId, row: u32) -> io::Result<()> {
+        // Two inputs under one key, not one input under two: std's keys of one thread differ by 1 only.
+        let [high, low] = [0u8, 1].map(|half| self.key.hash_one((half, id.as_str())).to_be_bytes());
+        let partition = &mut self.partitions[usize::from(high[0] >> 2)];
+        let mut entry = [0; 20];
+        entry[..8].copy_from_slice(&high);
+        entry[8..16].copy_from_slice(&low);
+        entry[16..].copy_from_slice(&row.to_be_bytes());
+        partition.push(entry)
+    }
+
+    /// The rows that repeat one.
+    pub(super) fn into_repeats(self) -> io::Result<Repeats> {
+        let mut pairs = Spool::new();
+        for partition in self.partitions {
+            find_repeats(partition, &mut pairs)?;
+        }
+        let mut repeats = Vec::with_capacity(pairs.length);
+        pairs.drain(|[a, b, c, d, e, f, g, h]| {
+            repeats.push((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+            Ok(())
+        })?;
+        repeats.sort_unstable();
+        Ok(Repeats(repeats))
+    }
+}
+
+/// Appends the repeated rows of one partition, each with its first row.
+///
+/// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows.
+fn find_repeats(partition: Spool<20>, pairs: &mut Spool<8>) -> io::Result<()> {
+    let mut first_rows: HashMap<[u8; 16], [u8; 4]> = HashMap::new();
+    partition.drain(|entry| {
+        let (mut id, mut row, mut pair) = ([0; 16], [0; 4], [0; 8]);
+        id.copy_from_slice(&entry[..16]);
+        row.copy_from_slice(&entry[16..]);
+        let first = *first_rows.entry(id).or_insert(row);
+        if first == row {
+            return Ok(());
+        }
+        pair[..4].copy_from_slice(&row);
+        pair[4..].copy_from_slice(&first);
+        pairs.push(pair)
+    })
+}
+
+/// Entries of `N` bytes, in memory while they are few.
+#[derive(Debug)]
+struct Spool<const N: usize> {
+    file: BufWriter<SpooledTempFile>,
+    length: usize,
+}
+
+impl<const N: usize> Spool<N> {
+    fn new() -> Self {
+        Self { file: BufWriter::with_capacity(BUFFER_BYTES, SpooledTempFile::new(IN_MEMORY_BYTES)), length: 0 }
+    }
+
+    fn push(&mut self, entry: [u8; N]) -> io::Result<()> {
+        self.length += 1;
+        self.file.write_all(&entry)
+    }
+
+    /// Gives every entry to `take`, in the order in which they came.
+    fn drain(self, mut take: impl FnMut([u8; N]) -> io::Result<()>) -> io::Result<()> {
+        let mut file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
+        file.rewind()?;
+        let mut reader = BufReader::new(file);
+        for _ in 0..self.length {
+            let mut entry = [0; N];
+            reader.read_exact(&mut entry)?;
+            take(entry)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(ids: impl IntoIterator<Item = String>) -> Seen {
+        let mut seen = Seen::new();
+        for (row, id) in (1..).zip(ids) {
+            seen.note(&MusicTaskId::new(id).unwrap(), row).unwrap();
+        }
+        seen
+    }
+
+    fn repeats(ids: impl IntoIterator<Item = String>) -> Repeats {
+        seen(ids).into_repeats().unwrap()
+    }
+
+    #[test]
+    fn a_repeated_row_knows_its_first_row() {
+        let repeats = repeats(["a", "b", "a", "A", "b", "a"].map(str::to_owned));
+        let found: Vec<_> = (0..8).map(|row| repeats.first_row_of(row)).collect();
+        assert_eq!(found, [None, None, None, Some(1), None, Some(2), Some(1), None]);
+        assert_eq!(repeats.count(), 3);
+    }
+
+    #[test]
+    fn three_hundred_thousand_rows_repeat_as_a_table_in_memory_says() {
+        let ids: Vec<String> = (0u64..300_000).map(|row| format!("id-{}", row * row % 299_993)).collect();
+        let seen = seen(ids.iter().cloned());
+        assert!(seen.partitions.iter().all(|partition| partition.file.get_ref().is_rolled()));
+        let repeats = seen.into_repeats().unwrap();
+        let mut model: HashMap<&str, u32> = HashMap::new();
+        for (row, id) in (1..).zip(&ids) {
+            let first = *model.entry(id).or_insert(row);
+            assert_eq!(repeats.first_row_of(row), (first != row).then_some(first), "row {row}");
+        }
+        assert_eq!(repeats.count(), ids.len() - model.len());
+    }
+
+    #[test]
+    fn one_id_in_every_row_is_no_special_case() {
+        let repeats = repeats((0..100_000).map(|_| "same".to_owned()));
+        assert_eq!(repeats.count(), 99_999);
+        assert_eq!((repeats.first_row_of(1), repeats.first_row_of(100_000)), (None, Some(1)));
+    }
+}
