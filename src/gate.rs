@@ -21,7 +21,7 @@ use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
 use pace::{Pace, SendLog};
 
-pub use pace::slack;
+pub use pace::{expected_time, slack};
 
 /// What is left of the pace after a throttle.
 const SLOWDOWN: f64 = 0.85;

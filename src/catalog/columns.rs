@@ -64,6 +64,11 @@ impl Columns {
         Ok(Self { header, is_own, id, earlier })
     }
 
+    /// Whether an earlier run's verdicts are among the columns.
+    pub(super) fn has_results(&self) -> bool {
+        self.earlier.is_some()
+    }
+
     /// The header's cells that are not of an earlier run.
     pub(super) fn own_header(&self) -> impl Iterator<Item = &[u8]> {
         self.own_cells(&self.header)

@@ -88,6 +88,12 @@ impl Catalog {
         self.dialect
     }
 
+    /// Whether it is the results CSV of an earlier run.
+    #[must_use]
+    pub fn is_results(&self) -> bool {
+        self.columns.has_results()
+    }
+
     /// The header without the columns of an earlier run.
     pub fn own_header(&self) -> impl Iterator<Item = &[u8]> {
         self.columns.own_header()

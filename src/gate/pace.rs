@@ -80,6 +80,13 @@ impl Pace {
     }
 }
 
+/// How long so many submissions take at the full pace of `rate`, if nothing goes wrong.
+#[must_use]
+pub fn expected_time(rate: Rate, submissions: u32) -> Duration {
+    let after_the_burst = submissions.saturating_sub(burst(rate).get());
+    quota(rate, 1.0).replenish_interval().saturating_mul(after_the_burst)
+}
+
 /// The strict quota of a rate: see the module's own text for the arithmetic.
 fn quota(rate: Rate, share: f64) -> Quota {
     let burst = burst(rate);

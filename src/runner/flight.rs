@@ -52,6 +52,9 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let outcome = self.api.submit(&row.task).await;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
+        if let Decision::Stop(why) = decision {
+            self.stop.request(why);
+        }
         self.settle(key, outcome, decision).await?;
         Ok(self.landed(row, decision))
     }
@@ -66,11 +69,13 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
                 return Some(permit);
             }
             drop(permit);
-            let renewed = tokio::select! { () = self.stop.wait() => None, renewed = self.gate.ready() => Some(renewed) };
-            match renewed? {
-                Ok(new) => permit = new,
-                Err(_over) => self.stop.request(Ended::Outage),
-            }
+            let renewed =
+                tokio::select! { () = self.stop.wait() => None, renewed = self.gate.ready() => Some(renewed) };
+            let Ok(new) = renewed? else {
+                self.stop.request(Ended::Outage);
+                return None;
+            };
+            permit = new;
         }
     }
 
@@ -80,11 +85,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             Decision::MoveTo(state) => state,
             Decision::Again(_) | Decision::Stop(_) => RowState::Pending,
         };
-        self.ledger.settle(key, Settlement::new(state, outcome, self.clock.unix())).await?;
-        if let Decision::Stop(why) = decision {
-            self.stop.request(why);
-        }
-        Ok(())
+        self.ledger.settle(key, Settlement::new(state, outcome, self.clock.unix())).await
     }
 
     /// What the loop has to know of it.

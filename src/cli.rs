@@ -1,0 +1,110 @@
+//! The command line: flags checked and turned into what the program needs, one file per command.
+//!
+//! Only here is anything read from the environment, and only here does anything know of `clap`.
+
+mod completions;
+mod key;
+mod logging;
+mod options;
+mod results;
+mod run;
+mod sandbox;
+mod signals;
+mod status;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::error::{Error, Exit};
+use crate::progress::Screen;
+
+/// Asks a cover-art API for one cover per music task of a catalog, unattended.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
+    after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
+                  Exit codes: 0 every row settled, 3 rows failed for good, 4 a rerun will send some, 5 account,\n\
+                  6 another run is going on, 7 catalog unusable, 8 ledger or results not written, 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::RunArgs>),
+    Results(results::ResultsArgs),
+    Status(status::StatusArgs),
+    Sandbox(sandbox::SandboxArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line, does what it says, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let screen = Screen::default();
+    let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
+        complain(&error.report());
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<Exit, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::System { what: "start the runtime", cause })?;
+    let exit = runtime.block_on(async {
+        match command {
+            Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
+            Command::Results(args) => results::run(args).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Sandbox(args) => sandbox::run(args, screen).await,
+            Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        }
+    });
+    runtime.shutdown_background();
+    exit
+}
+
+/// Tells a person something; that standard error is closed is no reason to fail.
+fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Puts out what was asked for.
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|cause| Error::System { what: "write to standard output", cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_run_has_its_environment_variable() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        for option in run.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help")) {
+            let long = option.get_long().unwrap();
+            let expected = format!("COVERBATCH_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(option.get_env().and_then(|name| name.to_str()), Some(expected.as_str()), "--{long}");
+        }
+    }
+}

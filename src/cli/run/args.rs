@@ -1,0 +1,258 @@
+//! The options of `coverbatch run`.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, ArgMatches, Args, ValueEnum, parser::ValueSource};
+
+use crate::api::{CallbackUrl, Provider};
+use crate::cli::logging::LogFormat;
+use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::domain::{Rate, parse_duration};
+use crate::error::Error;
+use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use crate::runner::RunConfig;
+
+/// Send what is not settled, and write the results CSV
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
+    after_help = "Every option can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win."
+)]
+pub(in crate::cli) struct RunArgs {
+    #[command(flatten)]
+    pub(super) catalog: CatalogArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+    #[command(flatten)]
+    pub(super) service: ServiceArgs,
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
+    #[command(flatten)]
+    pub(super) rerun: RerunArgs,
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(super) struct ServiceArgs {
+    /// Address to call when a cover is done; `{task_id}` is replaced
+    #[arg(long, value_name = "URL", env = "COVERBATCH_CALLBACK_URL", hide_env = true)]
+    callback_url: Option<String>,
+
+    /// Send an address that reaches nobody, to read the outcome later
+    #[arg(long, env = "COVERBATCH_NO_CALLBACK", hide_env = true, value_parser = FalseyValueParser::new())]
+    no_callback: bool,
+
+    /// Who offers the service
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
+    pub(super) provider: ProviderName,
+
+    /// Base address of the API [default: the provider's]
+    #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
+    pub(super) api_url: Option<String>,
+
+    /// File whose first line is the API key [default: $SUNO_API_KEY, else systemd's suno_api_key]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_API_KEY_FILE", hide_env = true)]
+    pub(super) api_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProviderName {
+    /// api.sunoapi.org
+    #[default]
+    Sunoapi,
+    /// api.kie.ai
+    Kie,
+}
+
+impl ProviderName {
+    pub(super) const fn provider(self) -> Provider {
+        match self {
+            Self::Sunoapi => Provider::Sunoapi,
+            Self::Kie => Provider::Kie,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace")]
+pub(super) struct PaceArgs {
+    /// At most N submissions in any window of PERIOD
+    #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
+    pub(super) rate: Rate,
+
+    /// Requests in flight at most
+    #[arg(long, value_name = "N", default_value = "32", env = "COVERBATCH_CONCURRENCY", hide_env = true)]
+    concurrency: NonZeroU32,
+
+    /// Longest time for one request
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = positive_duration, env = "COVERBATCH_TIMEOUT", hide_env = true)]
+    pub(super) timeout: Duration,
+
+    /// Answers about a row before it is given up for this run
+    #[arg(long, value_name = "N", default_value = "6", env = "COVERBATCH_MAX_ATTEMPTS", hide_env = true)]
+    max_attempts: NonZeroU32,
+
+    /// How long the service may refuse everyone before the run stops
+    #[arg(long, value_name = "DUR", default_value = "1h", value_parser = parse_duration, env = "COVERBATCH_MAX_OUTAGE", hide_env = true)]
+    pub(super) max_outage: Duration,
+
+    /// Send nothing new after this long [default: none]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "COVERBATCH_DEADLINE", hide_env = true)]
+    deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reruns and failures")]
+pub(super) struct RerunArgs {
+    /// Which earlier failures to send again
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_RETRY", hide_env = true)]
+    retry: RetryName,
+
+    /// What to do with rows whose answer was lost
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_IN_DOUBT", hide_env = true)]
+    in_doubt: InDoubtName,
+
+    /// Stop when so many rows, or so many of a hundred after the first 100, have failed
+    #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = max_failures, env = "COVERBATCH_MAX_FAILURES", hide_env = true)]
+    max_failures: MaxFailures,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum RetryName {
+    /// Given up, or rejected in fewer than 3 runs
+    #[default]
+    Retryable,
+    /// All of them
+    All,
+    /// None of them
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum InDoubtName {
+    /// Send them again once all others are done
+    #[default]
+    Resend,
+    /// Leave them to a person
+    Hold,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct TalkArgs {
+    /// Check everything and print the plan; sends and writes nothing
+    #[arg(short = 'n', long, env = "COVERBATCH_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) dry_run: bool,
+
+    /// The summary as one JSON document on standard output
+    #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) json: bool,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_LOG_FORMAT", hide_env = true)]
+    pub(super) log_format: LogFormat,
+
+    /// More log lines; may be repeated
+    #[arg(short, long, action = ArgAction::Count, env = "COVERBATCH_VERBOSE", hide_env = true)]
+    pub(super) verbose: u8,
+
+    /// No progress line, and no summary of a clean run
+    #[arg(short, long, env = "COVERBATCH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) quiet: bool,
+}
+
+impl RunArgs {
+    /// What the run is set to, with dice of its own.
+    pub(super) fn config(&self) -> RunConfig {
+        RunConfig {
+            concurrency: self.pace.concurrency,
+            rows: RowPolicy { max_attempts: self.pace.max_attempts, in_doubt: self.rerun.in_doubt() },
+            max_failures: self.rerun.max_failures,
+            deadline: self.pace.deadline,
+            seed: fastrand::u64(..),
+        }
+    }
+
+    /// The address to call. A flag wins over the environment, also over the environment's opposite.
+    pub(super) fn callback(&self, matches: Option<&ArgMatches>) -> Result<CallbackUrl, Error> {
+        let is_flag = |id| matches.is_some_and(|m| m.value_source(id) == Some(ValueSource::CommandLine));
+        let (url_flag, inert_flag) = (is_flag("callback_url"), is_flag("no_callback"));
+        match (&self.service.callback_url, self.service.no_callback) {
+            (Some(_), true) if url_flag == inert_flag => {
+                Err(Error::usage("--callback-url and --no-callback exclude each other", "give one of them"))
+            }
+            (Some(url), inert) if !inert || url_flag => CallbackUrl::new(url).map_err(|bad| {
+                Error::usage(
+                    format!("--callback-url `{url}` cannot be called: {bad}"),
+                    "give an absolute http or https URL",
+                )
+            }),
+            (_, true) => Ok(CallbackUrl::inert()),
+            (_, false) if self.ledger.sandbox => Ok(CallbackUrl::inert()),
+            (_, false) => Err(Error::usage(
+                "the service demands a callback address",
+                "give --callback-url URL, or --no-callback to read the outcome later",
+            )),
+        }
+    }
+}
+
+impl RerunArgs {
+    pub(super) const fn retry(&self) -> Retry {
+        match self.retry {
+            RetryName::Retryable => Retry::Retryable,
+            RetryName::All => Retry::All,
+            RetryName::None => Retry::Nothing,
+        }
+    }
+
+    pub(super) const fn in_doubt(&self) -> InDoubt {
+        match self.in_doubt {
+            InDoubtName::Resend => InDoubt::Resend,
+            InDoubtName::Hold => InDoubt::Hold,
+        }
+    }
+}
+
+/// `10` or `50%`.
+fn max_failures(text: &str) -> Result<MaxFailures, String> {
+    let wrong = || "expected a number of rows such as `10`, or a percentage from 1% to 100%".to_owned();
+    match text.strip_suffix('%') {
+        Some(percent) => match percent.trim().parse() {
+            Ok(percent @ 1..=100) => Ok(MaxFailures::Percent(percent)),
+            Ok(_) | Err(_) => Err(wrong()),
+        },
+        None => text.parse().map(MaxFailures::Rows).map_err(|_| wrong()),
+    }
+}
+
+/// A duration that is not zero.
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(bad) => Err(bad.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_limited_by_rows_or_by_percent() {
+        let rows = |n| Ok(MaxFailures::Rows(NonZeroU32::new(n).unwrap()));
+        assert_eq!(max_failures("10"), rows(10));
+        assert_eq!(max_failures("100%"), Ok(MaxFailures::Percent(100)));
+        for wrong in ["", "0", "-1", "0%", "101%", "5.5%", "%", "ten"] {
+            assert!(max_failures(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `coverbatch run --dry-run`: the plan, and the first request with the key masked.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::CallbackUrl;
+use crate::api::http::{USER_AGENT, submission_body};
+use crate::clock::Clock;
+use crate::domain::{Brief, MusicTaskId, Rate};
+use crate::gate::expected_time;
+use crate::report::plural;
+use crate::results::Paths;
+use crate::worklist::Counts;
+
+/// Everything a dry run tells.
+pub(super) struct DryRun<'a> {
+    pub(super) counts: Counts,
+    pub(super) rate: Rate,
+    pub(super) clock: Clock,
+    pub(super) ledger: (&'a Path, bool),
+    pub(super) paths: &'a Paths,
+    pub(super) address: String,
+    pub(super) callback: &'a CallbackUrl,
+    pub(super) first: Option<MusicTaskId>,
+}
+
+impl DryRun<'_> {
+    fn takes(&self) -> Duration {
+        expected_time(self.rate, u32::try_from(self.counts.to_send).unwrap_or(u32::MAX))
+    }
+
+    /// For a person.
+    pub(super) fn text(&self) -> String {
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let mut text = format!("dry run: nothing is sent or written\n\nrows             {rows}\n");
+        let _ = writeln!(text, "  duplicates     {duplicates}");
+        let _ = writeln!(text, "  invalid        {invalid}");
+        let _ = writeln!(text, "  settled        {settled}");
+        let _ = writeln!(text, "  left as is     {left}");
+        let doubt =
+            if to_send_in_doubt == 0 { String::new() } else { format!(", {to_send_in_doubt} of them in doubt") };
+        let _ = writeln!(text, "  to send        {to_send}{doubt}");
+        let takes = self.takes();
+        let brief = Brief(Duration::from_secs(takes.as_secs()));
+        let ends = self.clock.unix().after(takes);
+        let _ = writeln!(text, "takes            at least {brief} at {}; begun now, until {ends}", self.rate);
+        let (ledger, exists) = self.ledger;
+        let _ = writeln!(text, "ledger           {}{}", ledger.display(), if exists { "" } else { " (not there yet)" });
+        let _ = writeln!(text, "results          {}", self.paths.results.display());
+        if let Some(failures) = &self.paths.failures {
+            let _ = writeln!(text, "failures         {}", failures.display());
+        }
+        text + &self.first_request()
+    }
+
+    fn first_request(&self) -> String {
+        let Some(first) = &self.first else { return String::new() };
+        let more = plural(self.counts.to_send - 1, "more like it", "more like it");
+        format!(
+            "\nfirst request, and {more}:\n  POST {}\n  authorization: Bearer ***\n  content-type: application/json\n  \
+             user-agent: {USER_AGENT}\n\n  {}\n",
+            self.address,
+            submission_body(first, self.callback)
+        )
+    }
+
+    /// For a machine.
+    pub(super) fn json(&self) -> String {
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let takes = self.takes();
+        let document = json!({
+            "dry_run": true,
+            "rows": {
+                "total": rows, "duplicates": duplicates, "invalid": invalid, "settled": settled,
+                "left_as_is": left, "to_send": to_send, "to_send_in_doubt": to_send_in_doubt,
+            },
+            "rate": self.rate.to_string(),
+            "seconds": takes.as_secs_f64(),
+            "until": self.clock.unix().after(takes).to_string(),
+            "address": self.address,
+            "ledger": self.ledger.0.display().to_string(),
+            "results": self.paths.results.display().to_string(),
+        });
+        format!("{document:#}\n")
+    }
+}

@@ -1,0 +1,84 @@
+//! `coverbatch sandbox`: the stand-in service on its own.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::logging::{self, LogFormat};
+use crate::cli::{print, signals};
+use crate::clock::Clock;
+use crate::domain::{Rate, parse_duration};
+use crate::error::{Error, Exit};
+use crate::progress::Screen;
+use crate::runner::Stop;
+use crate::sandbox::{Form, Latency, Sandbox, Scenario, Window};
+
+/// Run the stand-in API server until interrupted
+#[derive(Debug, Args)]
+#[command(before_help = "Example: coverbatch sandbox --credits 100 --maintenance 30s+20s\n         \
+                         SUNO_API_KEY=any coverbatch run catalog.csv --no-callback --api-url http://127.0.0.1:8780")]
+pub(super) struct SandboxArgs {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8780")]
+    listen: SocketAddr,
+
+    /// The limit it enforces in every window, for each key
+    #[arg(long, value_name = "N/PERIOD", default_value = "20/10s")]
+    rate: Rate,
+
+    /// How long it takes to answer
+    #[arg(long, value_name = "DUR..DUR", default_value = "50ms..400ms")]
+    latency: Latency,
+
+    /// Covers that can be paid for [default: endless]
+    #[arg(long, value_name = "N")]
+    credits: Option<u64>,
+
+    /// A maintenance window: time after the start, and length; may be repeated
+    #[arg(long, value_name = "FROM+LASTS")]
+    maintenance: Vec<Window>,
+
+    /// Of 100 requests, how many meet a passing fault
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    faults: u8,
+
+    /// Where an answer carries its code: body, http or mixed
+    #[arg(long, value_name = "FORM", default_value = "body")]
+    form: Form,
+
+    /// How long a cover takes
+    #[arg(long, value_name = "DUR", default_value = "3s", value_parser = parse_duration)]
+    generation: Duration,
+
+    /// Makes ids, latencies and faults repeatable
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+impl SandboxArgs {
+    fn scenario(self) -> Scenario {
+        Scenario {
+            limit: self.rate,
+            latency: self.latency.0,
+            credits: self.credits,
+            maintenance: self.maintenance,
+            fault_percent: self.faults,
+            form: self.form,
+            generation: self.generation,
+            seed: self.seed,
+        }
+    }
+}
+
+pub(super) async fn run(args: SandboxArgs, screen: &Screen) -> Result<Exit, Error> {
+    logging::begin(LogFormat::Text, 0, false, screen);
+    let stop = Stop::default();
+    signals::watch(&stop)?;
+    let listen = args.listen;
+    let sandbox = Sandbox::start(listen, args.scenario(), Clock::start()).await.map_err(Error::Sandbox)?;
+    print(&format!("listening on {}\n", sandbox.base_url()))?;
+    stop.wait().await;
+    sandbox.stop().await;
+    Ok(Exit::Success)
+}

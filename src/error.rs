@@ -1,0 +1,215 @@
+//! Everything that can end the program, and its exit code.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+
+use thiserror::Error as ThisError;
+
+use crate::api::http::ClientError;
+use crate::catalog::CatalogError;
+use crate::domain::{Ended, Signal};
+use crate::join::JoinError;
+use crate::ledger::{LedgerError, LockError, sqlite::OpenError};
+use crate::results::{FileError, ResultsError, Tally};
+use crate::runner::RunError;
+use crate::worklist::WorklistError;
+
+/// How the program ends, as the contract lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: every row is settled, or what was asked for is done.
+    Success,
+    /// 1: a defect of this program.
+    Defect,
+    /// 2: wrong usage or configuration; nothing was sent.
+    Usage,
+    /// 3: some rows failed or are invalid, and a plain rerun will not send any of them.
+    Failed,
+    /// 4: rows are left that a plain rerun will send.
+    Left,
+    /// 5: the key is refused or the credits are used up.
+    Account,
+    /// 6: another run holds the ledger.
+    Held,
+    /// 7: the catalog cannot be used; nothing was sent.
+    Catalog,
+    /// 8: ledger or results could not be written.
+    Unwritten,
+    /// 130 or 143: ended by a signal.
+    Signal(Signal),
+}
+
+impl Exit {
+    /// The number for the shell.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Defect => 1,
+            Self::Usage => 2,
+            Self::Failed => 3,
+            Self::Left => 4,
+            Self::Account => 5,
+            Self::Held => 6,
+            Self::Catalog => 7,
+            Self::Unwritten => 8,
+            Self::Signal(Signal::Interrupt) => 130,
+            Self::Signal(Signal::Terminate) => 143,
+        }
+    }
+
+    /// What the rows alone come to.
+    #[must_use]
+    pub fn of_rows(tally: &Tally) -> Self {
+        use crate::domain::Status;
+        if tally.retryable > 0 || tally.with(Status::InDoubt) > 0 {
+            Self::Left
+        } else if tally.is_all_settled() {
+            Self::Success
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// What a run comes to: how it ended wins over what its rows say.
+    #[must_use]
+    pub fn of_run(ended: Ended, tally: &Tally) -> Self {
+        match ended {
+            Ended::Unauthorized | Ended::NoCredits => Self::Account,
+            Ended::Interrupted(signal) => Self::Signal(signal),
+            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures => Self::of_rows(tally),
+        }
+    }
+}
+
+/// Why the program cannot do what it was asked for.
+#[derive(Debug, ThisError)]
+pub enum Error {
+    /// Options that do not fit.
+    #[error("{problem}")]
+    Usage {
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Another run.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The results.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// The list of rows.
+    #[error(transparent)]
+    Worklist(#[from] WorklistError),
+    /// The run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The HTTPS client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The stand-in service.
+    #[error("cannot start the stand-in service")]
+    Sandbox(#[source] io::Error),
+    /// Signals, threads or standard output.
+    #[error("cannot {what}")]
+    System {
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::Results(error.into())
+    }
+}
+
+impl Error {
+    /// An error about the options.
+    pub fn usage(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { problem: problem.into(), hint: hint.into() }
+    }
+
+    /// The exit code for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            Self::Catalog(CatalogError::TemporarySpace { .. }) => Exit::Unwritten,
+            Self::Catalog(_) => Exit::Catalog,
+            Self::Lock(LockError::Held { .. }) => Exit::Held,
+            Self::Ledger(error) if is_wrong_ledger(error) => Exit::Usage,
+            Self::Lock(LockError::Io { .. }) | Self::Ledger(_) | Self::Results(_) => Exit::Unwritten,
+            Self::Worklist(WorklistError::Join(JoinError::Catalog(_))) => Exit::Catalog,
+            Self::Worklist(_) => Exit::Unwritten,
+            Self::Run(RunError::Ledger(_) | RunError::Worklist(_)) => Exit::Unwritten,
+            Self::Run(RunError::Defect(_)) | Self::Client(_) | Self::System { .. } => Exit::Defect,
+            Self::Sandbox(_) => Exit::Usage,
+        }
+    }
+
+    /// What the reader can do about it.
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } => Some(hint.as_str()).filter(|hint| !hint.is_empty()),
+            Self::Lock(LockError::Held { .. }) => {
+                Some("nothing was sent; wait for that run, or stop it, and run again")
+            }
+            Self::Run(RunError::Ledger(_)) => Some(
+                "nothing more was sent and nothing settled is lost; once the ledger can be written, run the same \
+                 command again",
+            ),
+            Self::Ledger(error) if !is_wrong_ledger(error) => {
+                Some("nothing was sent; once the ledger can be written, run again")
+            }
+            Self::Results(ResultsError::File(_)) => Some(
+                "the ledger holds every answer; once the file can be written, `coverbatch results` with the same \
+                 catalog and --ledger makes it",
+            ),
+            Self::Results(ResultsError::Join(JoinError::Catalog(_)) | ResultsError::RowCount { .. }) => {
+                Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
+            }
+            Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
+            Self::Catalog(_)
+            | Self::Lock(LockError::Io { .. })
+            | Self::Ledger(_)
+            | Self::Results(_)
+            | Self::Worklist(_)
+            | Self::Run(RunError::Worklist(_))
+            | Self::Client(_)
+            | Self::Sandbox(_)
+            | Self::System { .. } => None,
+        }
+    }
+
+    /// The message for a person: what, why, and what to do.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut report = format!("error: {self}\n");
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            let _ = writeln!(report, "  caused by: {inner}");
+            cause = inner.source();
+        }
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(report, "hint: {hint}");
+        }
+        report
+    }
+}
+
+/// Whether the ledger is in order and only not the one that was meant.
+fn is_wrong_ledger(error: &LedgerError) -> bool {
+    error.cause.downcast_ref::<OpenError>().is_some()
+}

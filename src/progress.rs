@@ -1,0 +1,134 @@
+//! The one progress line of a run at a terminal. The only home of `indicatif`.
+//!
+//! Log lines go through [`LogWriter`], which takes the progress line away while it writes, so that neither tears the
+//! other.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::clock::Clock;
+use crate::domain::{Brief, Rate};
+use crate::gate::Gate;
+use crate::policy::Refusal;
+use crate::runner::Progress;
+
+/// How often the line is drawn anew.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The progress line, if anything is shown at all.
+#[derive(Debug, Clone, Default)]
+pub struct Screen {
+    lines: MultiProgress,
+}
+
+impl Screen {
+    /// Shows how far a run has come until the handle is dropped.
+    #[must_use]
+    pub fn follow(
+        &self,
+        total: u64,
+        rate: Rate,
+        gate: Arc<Gate>,
+        clock: Clock,
+        progress: watch::Receiver<Progress>,
+    ) -> Shown {
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = self.lines.add(ProgressBar::new(total).with_style(style));
+        let drawing = tokio::spawn({
+            let bar = bar.clone();
+            async move {
+                let mut ticks = interval(TICK);
+                loop {
+                    ticks.tick().await;
+                    let now = *progress.borrow();
+                    bar.set_position(now.done);
+                    bar.set_message(message(now, total, rate, &gate, clock));
+                }
+            }
+        });
+        Shown { bar, drawing }
+    }
+}
+
+/// A progress line on the screen.
+#[derive(Debug)]
+pub struct Shown {
+    bar: ProgressBar,
+    drawing: JoinHandle<()>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.drawing.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Rate against limit, retrying, failed, and when it will be done; or why nothing is being sent.
+fn message(progress: Progress, total: u64, rate: Rate, gate: &Gate, clock: Clock) -> String {
+    let view = gate.view();
+    let mut parts = vec![format!("{} sent, limit {rate}", progress.sent)];
+    if progress.waiting > 0 {
+        parts.push(format!("{} retrying", progress.waiting));
+    }
+    if progress.failed > 0 {
+        parts.push(format!("{} failed", progress.failed));
+    }
+    parts.push(match view.closed {
+        Some((refusal, until)) => {
+            let why = match refusal {
+                Refusal::Throttled => "the service asks for a slower pace",
+                Refusal::Unavailable => "the service is unavailable",
+            };
+            format!("paused: {why}, next try in {}", Brief(Duration::from_secs((until - clock.now()).as_secs())))
+        }
+        None => {
+            format!("about {} left", Brief(Duration::from_secs(remaining(progress, total, rate, view.share).as_secs())))
+        }
+    });
+    parts.join(", ")
+}
+
+/// How long the rest takes at the present pace.
+fn remaining(progress: Progress, total: u64, rate: Rate, share: f64) -> Duration {
+    let rows = u32::try_from(total.saturating_sub(progress.done)).unwrap_or(u32::MAX);
+    crate::gate::expected_time(rate, rows).div_f64(share.max(0.01))
+}
+
+/// Standard error, beside the progress line.
+#[derive(Debug, Clone)]
+pub struct LogWriter(Screen);
+
+impl LogWriter {
+    /// A writer beside the line of `screen`.
+    #[must_use]
+    pub const fn new(screen: Screen) -> Self {
+        Self(screen)
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lines.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,327 @@
+//! What a run tells: the closing digest for a person, and the same as one JSON document for a machine.
+//!
+//! A mail at 6 in the morning is read on a phone: at most [`DIGEST_LINES`] lines, what is left and why first, and the
+//! exact next command last.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Brief, Ended, Rate, Reason, Status};
+use crate::error::Exit;
+use crate::gate::GateView;
+use crate::results::{Cause, Tally};
+
+/// Most lines of a digest.
+pub const DIGEST_LINES: usize = 25;
+
+/// Lines of a digest besides the causes.
+const FIXED_LINES: usize = 13;
+
+/// Characters shown of a message.
+const MESSAGE_CHARS: usize = 60;
+
+/// Everything worth telling about a run.
+#[derive(Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub ended: Ended,
+    /// Its exit code.
+    pub exit: Exit,
+    /// The rows, counted as the results show them.
+    pub tally: Tally,
+    /// Submissions made.
+    pub sent: u64,
+    /// The limit.
+    pub rate: Rate,
+    /// What the gate has seen.
+    pub gate: GateView,
+    /// When it began.
+    pub started: UnixMillis,
+    /// How long it took.
+    pub took: Duration,
+    /// The files.
+    pub files: Files,
+    /// The command to go on with, ready for a shell.
+    pub next: NextCommands,
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The results CSV.
+    pub results: PathBuf,
+    /// The failures CSV, if asked for.
+    pub failures: Option<PathBuf>,
+    /// The ledger.
+    pub ledger: PathBuf,
+}
+
+/// Commands, ready for a shell.
+#[derive(Debug, Clone)]
+pub struct NextCommands {
+    /// The same run again.
+    pub rerun: String,
+    /// The same run, with everything that failed for good.
+    pub retry_all: String,
+    /// The same run, with rows that are held back.
+    pub resend: String,
+}
+
+impl Summary {
+    /// The digest, with `used` of its lines already printed.
+    #[must_use]
+    pub fn digest(&self, used: usize) -> String {
+        let mut text = self.headline();
+        self.write_counts(&mut text);
+        self.write_causes(&mut text, DIGEST_LINES.saturating_sub(FIXED_LINES + used).max(1));
+        self.write_facts(&mut text);
+        if let Some(next) = self.next_step() {
+            let _ = writeln!(text, "next: {next}");
+        }
+        text
+    }
+
+    fn headline(&self) -> String {
+        let left: u64 = Status::ALL.iter().filter(|s| !s.is_settled()).map(|s| self.tally.with(*s)).sum();
+        let rows = self.tally.rows;
+        match (left, self.ended) {
+            (0, Ended::Finished) => format!("coverbatch: {} their cover\n", plural(rows, "row has", "rows have")),
+            (_, Ended::Finished) => {
+                format!("coverbatch: {left} of {} no cover yet\n", plural(rows, "row has", "rows have"))
+            }
+            (_, ended) => format!(
+                "coverbatch: stopped, {}; {left} of {} no cover yet\n",
+                why(ended),
+                plural(rows, "row has", "rows have")
+            ),
+        }
+    }
+
+    fn write_counts(&self, text: &mut String) {
+        let counts: Vec<String> = Status::ALL
+            .iter()
+            .map(|status| (status, self.tally.with(*status)))
+            .filter(|(_, rows)| *rows > 0)
+            .map(|(status, rows)| format!("{status} {rows}"))
+            .collect();
+        let _ = writeln!(text, "  {}", if counts.is_empty() { "no rows".to_owned() } else { counts.join(", ") });
+        if self.tally.duplicates > 0 {
+            let _ = writeln!(
+                text,
+                "  {} of an earlier row, sent once",
+                plural(self.tally.duplicates, "duplicate", "duplicates")
+            );
+        }
+    }
+
+    fn write_causes(&self, text: &mut String, most: usize) {
+        let causes = self.tally.causes();
+        if causes.is_empty() {
+            return;
+        }
+        text.push('\n');
+        let shown = if causes.len() > most { most.saturating_sub(1) } else { causes.len() };
+        for cause in &causes[..shown] {
+            let _ = writeln!(text, "  {}", cause_line(cause));
+        }
+        let rest: u64 = causes[shown..].iter().map(|cause| cause.rows).sum();
+        if rest > 0 {
+            let _ = writeln!(
+                text,
+                "  {} for {} more causes: see the results",
+                plural(rest, "row", "rows"),
+                causes.len() - shown
+            );
+        }
+    }
+
+    fn write_facts(&self, text: &mut String) {
+        let Rate { count, period } = self.rate;
+        let gate = self.gate;
+        let _ = writeln!(text, "\n  began    {}, took {}", self.started, Brief(self.took));
+        let _ = write!(text, "  sent     {}, ", plural(self.sent, "request", "requests"));
+        let _ = write!(text, "at most {} in any {} (limit {count})", gate.most_in_window, Brief(period));
+        match gate.closings {
+            0 => text.push('\n'),
+            n => drop(writeln!(text, "; paused {} for {}", plural(n, "time", "times"), Brief(gate.closed_for))),
+        }
+        let _ = writeln!(text, "  results  {}", self.files.results.display());
+        if let Some(failures) = &self.files.failures {
+            let _ = writeln!(text, "  failures {}", failures.display());
+        }
+        let _ = writeln!(text, "  ledger   {}", self.files.ledger.display());
+    }
+
+    /// What to do now; nothing after a clean run.
+    #[must_use]
+    pub fn next_step(&self) -> Option<String> {
+        let NextCommands { rerun, retry_all, resend } = &self.next;
+        match (self.exit, self.ended) {
+            (Exit::Account, Ended::Unauthorized) => Some(format!("check the API key, then: {rerun}")),
+            (Exit::Account, _) => Some(format!("top up the account, then: {rerun}")),
+            (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
+                Some(format!("look at the causes above before you go on with: {rerun}"))
+            }
+            (Exit::Left, _) if self.tally.retryable == 0 => {
+                Some(format!("these rows may have been paid for; to send them again: {resend}"))
+            }
+            (Exit::Left, _) | (Exit::Signal(_), _) => Some(rerun.clone()),
+            (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
+                Some(format!("correct these rows in the catalog; to send all failed rows once more: {retry_all}"))
+            }
+            (Exit::Failed, _) => Some(format!("correct these rows in the catalog, then: {rerun}")),
+            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => None,
+        }
+    }
+
+    /// The whole as one JSON document.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let document = Document {
+            ended: self.ended.reason().map_or("finished", Reason::word),
+            exit_code: self.exit.code(),
+            started_at: self.started.to_string(),
+            finished_at: self.started.after(self.took).to_string(),
+            seconds: self.took.as_secs_f64(),
+            rows: RowCounts::new(&self.tally),
+            requests: Requests {
+                sent: self.sent,
+                limit: self.rate.to_string(),
+                most_in_any_window: self.gate.most_in_window,
+                pauses: self.gate.closings,
+                paused_seconds: self.gate.closed_for.as_secs_f64(),
+            },
+            causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
+            results: self.files.results.display().to_string(),
+            failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
+            ledger: self.files.ledger.display().to_string(),
+            next: self.next_step(),
+        };
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    }
+}
+
+/// Why a run ended early, in words.
+const fn why(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Finished => "finished",
+        Ended::Interrupted(_) => "interrupted by a signal",
+        Ended::Deadline => "--deadline passed",
+        Ended::Outage => "the service refused everyone for --max-outage",
+        Ended::TooManyFailures => "too many rows failed (--max-failures)",
+        Ended::Unauthorized => "the service refuses the key or this machine",
+        Ended::NoCredits => "the account has no credits left",
+    }
+}
+
+/// One cause of a digest: `212 rows gave_up: server_error (code 500), lines 3, 9, 17 …: Unexpected server error`.
+fn cause_line(cause: &Cause) -> String {
+    let mut line = format!("{} {}", plural(cause.rows, "row", "rows"), cause.status);
+    if let Some(reason) = cause.reason {
+        let _ = write!(line, ": {reason}");
+    }
+    if let Some(code) = cause.code {
+        let _ = write!(line, " (code {code})");
+    }
+    let numbers: Vec<String> = cause.lines.iter().map(u64::to_string).collect();
+    let more = if cause.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX) { " …" } else { "" };
+    let _ = write!(line, ", {} {}{more}", if cause.rows == 1 { "line" } else { "lines" }, numbers.join(", "));
+    if !cause.message.is_empty() {
+        let short: String = cause.message.chars().take(MESSAGE_CHARS).collect();
+        let _ = write!(line, ": {short}{}", if short.len() < cause.message.len() { "…" } else { "" });
+    }
+    line
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[derive(Serialize)]
+struct Document {
+    ended: &'static str,
+    exit_code: u8,
+    started_at: String,
+    finished_at: String,
+    seconds: f64,
+    rows: RowCounts,
+    requests: Requests,
+    causes: Vec<CauseDocument>,
+    results: String,
+    failures: Option<String>,
+    ledger: String,
+    next: Option<String>,
+}
+
+/// The rows of a catalog by status, for a JSON document.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "each field is a status or counts what its name says")]
+pub struct RowCounts {
+    pub total: u64,
+    pub submitted: u64,
+    pub exists: u64,
+    pub failed: u64,
+    pub gave_up: u64,
+    pub in_doubt: u64,
+    pub pending: u64,
+    pub invalid: u64,
+    pub duplicates: u64,
+    pub retryable: u64,
+}
+
+impl RowCounts {
+    /// The counts of a tally.
+    #[must_use]
+    pub fn new(tally: &Tally) -> Self {
+        Self {
+            total: tally.rows,
+            submitted: tally.with(Status::Submitted),
+            exists: tally.with(Status::Exists),
+            failed: tally.with(Status::Failed),
+            gave_up: tally.with(Status::GaveUp),
+            in_doubt: tally.with(Status::InDoubt),
+            pending: tally.with(Status::Pending),
+            invalid: tally.with(Status::Invalid),
+            duplicates: tally.duplicates,
+            retryable: tally.retryable,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Requests {
+    sent: u64,
+    limit: String,
+    most_in_any_window: usize,
+    pauses: u64,
+    paused_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct CauseDocument {
+    status: &'static str,
+    reason: Option<&'static str>,
+    code: Option<i64>,
+    message: String,
+    rows: u64,
+    first_lines: Vec<u64>,
+}
+
+impl CauseDocument {
+    fn new(cause: &Cause) -> Self {
+        Self {
+            status: cause.status.word(),
+            reason: cause.reason.map(Reason::word),
+            code: cause.code,
+            message: cause.message.clone(),
+            rows: cause.rows,
+            first_lines: cause.lines.clone(),
+        }
+    }
+}

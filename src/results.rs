@@ -1,0 +1,127 @@
+//! The results and failures CSVs: the catalog again, with a verdict on every row.
+//!
+//! A view of catalog and ledger, made anew each time. A file is written beside its place, synchronised, and renamed into
+//! it, so that a half-written one never replaces a whole one; and only if it holds as many rows as the catalog.
+
+mod file;
+mod line;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::catalog::{Catalog, CatalogError, RESULT_COLUMNS};
+use crate::domain::Reason;
+use crate::join::{Join, JoinError, Trust};
+use crate::ledger::Ledger;
+use crate::policy::InDoubt;
+
+use file::Table;
+
+pub use file::{FileError, check_writable};
+pub use line::ResultLine;
+pub use tally::{Cause, Tally};
+
+/// Why there are no new results; the old ones, if there were any, are as they were.
+#[derive(Debug, Error)]
+pub enum ResultsError {
+    /// Catalog or ledger.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The catalog has another number of rows than before.
+    #[error("the catalog had {expected} rows and now has {found}; the results were not written")]
+    RowCount {
+        /// Rows counted before anything was sent.
+        expected: u64,
+        /// Rows that would have been written.
+        found: u64,
+    },
+}
+
+impl From<CatalogError> for ResultsError {
+    fn from(error: CatalogError) -> Self {
+        Self::Join(error.into())
+    }
+}
+
+/// What to make of the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Why rows that were not reached were not.
+    pub unreached: Option<Reason>,
+    /// What the next run does with rows in doubt.
+    pub in_doubt: InDoubt,
+    /// Which earlier results count where the ledger knows nothing.
+    pub trust: Trust,
+}
+
+/// Where the files go.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The results CSV.
+    pub results: PathBuf,
+    /// The CSV with the rows that are not settled, if it is wanted.
+    pub failures: Option<PathBuf>,
+}
+
+/// Counts the rows of the catalog as the results would show them; writes nothing.
+///
+/// # Errors
+/// [`ResultsError`]
+pub async fn count<L: Ledger>(catalog: &Arc<Catalog>, ledger: Option<&L>, view: View) -> Result<Tally, ResultsError> {
+    let mut tally = Tally::default();
+    let mut join = Join::new(catalog, ledger, view.trust)?;
+    while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+        for joined in &chunk {
+            tally.add(joined, &ResultLine::new(catalog, joined, view));
+        }
+    }
+    Ok(tally)
+}
+
+/// Writes the files anew and counts their rows.
+///
+/// # Errors
+/// [`ResultsError`]; nothing has been replaced then.
+pub async fn write<L: Ledger>(
+    catalog: &Arc<Catalog>,
+    ledger: Option<&L>,
+    view: View,
+    paths: &Paths,
+) -> Result<Tally, ResultsError> {
+    let mut results = begin(catalog, &paths.results)?;
+    let mut failures = paths.failures.as_deref().map(|path| begin(catalog, path)).transpose()?;
+    let mut tally = Tally::default();
+    let mut join = Join::new(catalog, ledger, view.trust)?;
+    while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+        for joined in &chunk {
+            let line = ResultLine::new(catalog, joined, view);
+            let fields = || line.fields(catalog, &joined.row);
+            results.write(fields())?;
+            if let Some(failures) = failures.as_mut().filter(|_| !line.status.is_settled()) {
+                failures.write(fields())?;
+            }
+            tally.add(joined, &line);
+        }
+    }
+    catalog.unchanged()?;
+    let (expected, found) = (u64::from(catalog.check().rows), tally.rows);
+    if expected != found {
+        return Err(ResultsError::RowCount { expected, found });
+    }
+    results.replace()?;
+    failures.map_or(Ok(()), Table::replace)?;
+    Ok(tally)
+}
+
+/// A new table with the header in place.
+fn begin(catalog: &Catalog, path: &Path) -> Result<Table, FileError> {
+    let mut table = Table::new(path, catalog.dialect())?;
+    table.write(catalog.own_header().chain(RESULT_COLUMNS.iter().map(|name| name.as_bytes())))?;
+    Ok(table)
+}

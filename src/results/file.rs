@@ -1,0 +1,94 @@
+//! A CSV file that replaces its predecessor as a whole or not at all.
+
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use csv::{Terminator, WriterBuilder};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::catalog::Dialect;
+
+/// What a new file may be read and written by, before the umask; that of an existing one is kept.
+const NEW_FILE_MODE: u32 = 0o666;
+
+/// A file cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write `{}`", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+/// A CSV file in the making.
+pub(super) struct Table {
+    path: PathBuf,
+    writer: csv::Writer<BufWriter<NamedTempFile>>,
+}
+
+impl Table {
+    /// A file for `path`, beside it, in the dialect of the catalog.
+    pub(super) fn new(path: &Path, dialect: Dialect) -> Result<Self, FileError> {
+        // A link stays a link: what it leads to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let error = |cause| FileError { path: path.clone(), cause };
+        let mut file = BufWriter::new(temporary(&path).map_err(error)?);
+        if dialect.bom {
+            file.write_all(b"\xef\xbb\xbf").map_err(error)?;
+        }
+        let terminator = if dialect.crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
+        let writer = WriterBuilder::new()
+            .delimiter(dialect.delimiter.byte())
+            .terminator(terminator)
+            .flexible(true)
+            .from_writer(file);
+        Ok(Self { path, writer })
+    }
+
+    /// Adds a row.
+    pub(super) fn write<'a>(&mut self, fields: impl Iterator<Item = &'a [u8]>) -> Result<(), FileError> {
+        self.writer.write_record(fields).map_err(|error| FileError { path: self.path.clone(), cause: error.into() })
+    }
+
+    /// Puts the file into its place. Durable when this returns.
+    pub(super) fn replace(self) -> Result<(), FileError> {
+        let Self { path, writer } = self;
+        replace(writer, &path).map_err(|cause| FileError { path, cause })
+    }
+}
+
+fn replace(writer: csv::Writer<BufWriter<NamedTempFile>>, path: &Path) -> io::Result<()> {
+    let file = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// An empty file in the folder of `path`.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mode = path.metadata().map_or(NEW_FILE_MODE, |file| file.permissions().mode());
+    tempfile::Builder::new()
+        .prefix(".coverbatch-")
+        .permissions(Permissions::from_mode(mode & 0o777))
+        .tempfile_in(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes sure that `path` can be replaced, without touching it.
+///
+/// # Errors
+/// [`FileError`] if its folder cannot be written to.
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    temporary(&real).map(drop).map_err(|cause| FileError { path: path.to_owned(), cause })
+}

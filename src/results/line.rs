@@ -1,0 +1,131 @@
+//! What the results say of one row.
+
+use std::iter;
+
+use crate::catalog::{BadRow, Catalog, RESULT_COLUMNS, Row};
+use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
+use crate::join::Joined;
+use crate::ledger::Record;
+use crate::policy::{InDoubt, is_retryable};
+use crate::results::View;
+
+/// The verdict on one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultLine {
+    /// What became of it.
+    pub status: Status,
+    /// Whether the next plain rerun sends it.
+    pub retryable: bool,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The cells, in the order of [`RESULT_COLUMNS`].
+    cells: [String; RESULT_COLUMNS.len()],
+}
+
+/// A number, a time or an id as a cell: empty if there is none, never 0.
+fn cell<T: ToString>(value: Option<T>) -> String {
+    value.as_ref().map(T::to_string).unwrap_or_default()
+}
+
+impl ResultLine {
+    /// The verdict on a joined row.
+    #[must_use]
+    pub fn new(catalog: &Catalog, joined: &Joined, view: View) -> Self {
+        let first_row = catalog.first_row_of(joined.row.number);
+        match &joined.row.id {
+            Err(bad) => Self::invalid(*bad),
+            Ok(_) => Self::valid(joined.record.as_ref(), first_row, view),
+        }
+    }
+
+    fn invalid(bad: BadRow) -> Self {
+        let (status, reason) = (Status::Invalid, Some(Reason::BadRow));
+        let mut cells: [String; RESULT_COLUMNS.len()] = Default::default();
+        cells[0] = status.to_string();
+        cells[1] = yes_no(false);
+        cells[2] = cell(reason);
+        cells[5] = harmless(&bad.to_string());
+        Self { status, retryable: false, reason, cells }
+    }
+
+    fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
+        let state = record.map_or(RowState::Pending, |record| record.state);
+        let status = state.status();
+        let retryable = is_retryable(state, record.map_or(0, |record| record.failed_runs), view.in_doubt);
+        let reason = reason(state, record.and_then(|record| record.reason), view);
+        let answer = record.map(|record| &record.answer);
+        let cells = [
+            status.to_string(),
+            yes_no(retryable),
+            cell(reason),
+            cell(answer.and_then(|answer| answer.http_status)),
+            cell(answer.and_then(|answer| answer.code)),
+            answer.map(|answer| harmless(&answer.message)).unwrap_or_default(),
+            cell(record.and_then(|record| record.cover.as_ref()).map(CoverTaskId::as_str)),
+            cell(record.map(|record| record.submissions).or(Some(0))),
+            cell(record.and_then(|record| record.first_sent_at)),
+            cell(record.and_then(|record| record.finished_at)),
+            cell(first_row),
+        ];
+        Self { status, retryable, reason, cells }
+    }
+
+    /// What was said of it.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.cells[5]
+    }
+
+    /// Whether it repeats an earlier row.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        !self.cells[10].is_empty()
+    }
+
+    /// The cells of a row in the results: the catalog's own, and then the verdict.
+    ///
+    /// The verdict stands in its columns whatever the row looks like: missing cells are empty, and surplus ones come
+    /// behind it, so that nothing is lost.
+    pub(super) fn fields<'a>(&'a self, catalog: &'a Catalog, row: &'a Row) -> impl Iterator<Item = &'a [u8]> {
+        let width = catalog.own_header().count();
+        let own = catalog.own_cells(row).chain(iter::repeat(&b""[..])).take(width);
+        let surplus = catalog.own_cells(row).skip(width);
+        own.chain(self.cells.iter().map(String::as_bytes)).chain(surplus)
+    }
+}
+
+/// The word for why a row is where it is.
+fn reason(state: RowState, known: Option<Reason>, view: View) -> Option<Reason> {
+    match state {
+        RowState::Pending => view.unreached.or(known),
+        RowState::InFlight | RowState::InDoubt => match view.in_doubt {
+            InDoubt::Hold => Some(Reason::Held),
+            InDoubt::Resend => known.or(Some(Reason::Interrupted)),
+        },
+        RowState::Submitted | RowState::Exists | RowState::Failed | RowState::GaveUp => known,
+    }
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// A message that a spreadsheet does not take for a formula.
+fn harmless(message: &str) -> String {
+    let line = one_line(message);
+    let formula = line.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    if formula { format!("'{line}") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_begins_like_a_formula_is_made_harmless() {
+        for sign in ["=", "+", "-", "@", "＝", "＋", "－", "＠"] {
+            assert_eq!(harmless(&format!("\t {sign}cmd()")), format!("'{sign}cmd()"));
+        }
+        assert_eq!(harmless("a=b"), "a=b");
+    }
+}

@@ -1,0 +1,97 @@
+//! The rows of a catalog, counted.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Reason, Status};
+use crate::join::Joined;
+use crate::results::ResultLine;
+
+/// Line numbers kept of each cause.
+const FIRST_LINES: usize = 3;
+
+/// Causes told apart; the service may invent codes without end.
+const MOST_CAUSES: usize = 200;
+
+/// Rows that are not settled for one and the same cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// What became of them.
+    pub status: Status,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The service's code.
+    pub code: Option<i64>,
+    /// What was said of the first one.
+    pub message: String,
+    /// How many.
+    pub rows: u64,
+    /// Where the first of them are.
+    pub lines: Vec<u64>,
+}
+
+/// What the results say of all rows together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Data rows.
+    pub rows: u64,
+    /// Rows that repeat an earlier one; each has the status of that one too.
+    pub duplicates: u64,
+    /// Rows that the next plain rerun sends, or that repeat one.
+    pub retryable: u64,
+    /// Music tasks that the next plain rerun sends: each once.
+    pub to_send: u64,
+    statuses: BTreeMap<Status, u64>,
+    causes: BTreeMap<(Status, Option<Reason>, Option<i64>), Cause>,
+}
+
+impl Tally {
+    /// Counts a row.
+    pub(super) fn add(&mut self, joined: &Joined, line: &ResultLine) {
+        self.rows += 1;
+        self.duplicates += u64::from(line.is_duplicate());
+        self.retryable += u64::from(line.retryable);
+        self.to_send += u64::from(line.retryable && !line.is_duplicate());
+        *self.statuses.entry(line.status).or_default() += 1;
+        if !line.status.is_settled() {
+            self.add_cause(joined, line);
+        }
+    }
+
+    fn add_cause(&mut self, joined: &Joined, line: &ResultLine) {
+        let code = joined.record.as_ref().and_then(|record| record.answer.code);
+        let full = self.causes.len() >= MOST_CAUSES;
+        let key = (line.status, line.reason, code.filter(|_| !full));
+        let cause = self.causes.entry(key).or_insert_with(|| Cause {
+            status: key.0,
+            reason: key.1,
+            code: key.2,
+            message: line.message().to_owned(),
+            rows: 0,
+            lines: Vec::new(),
+        });
+        cause.rows += 1;
+        if cause.lines.len() < FIRST_LINES {
+            cause.lines.push(joined.row.line);
+        }
+    }
+
+    /// Rows with this status.
+    #[must_use]
+    pub fn with(&self, status: Status) -> u64 {
+        self.statuses.get(&status).copied().unwrap_or(0)
+    }
+
+    /// Why rows are not settled, most rows first.
+    #[must_use]
+    pub fn causes(&self) -> Vec<&Cause> {
+        let mut causes: Vec<&Cause> = self.causes.values().collect();
+        causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
+        causes
+    }
+
+    /// Whether every row has its cover.
+    #[must_use]
+    pub fn is_all_settled(&self) -> bool {
+        Status::ALL.iter().all(|status| status.is_settled() || self.with(*status) == 0)
+    }
+}

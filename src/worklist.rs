@@ -1,0 +1,232 @@
+//! Which rows of the catalog a run sends, in which order: found out before anything is sent.
+//!
+//! The ids are kept in temporary files, so that a run over millions of rows needs no more memory than one over ten,
+//! and so that catalog and ledger are joined once and not again while sending.
+
+use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::sync::Arc;
+
+use tempfile::SpooledTempFile;
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::domain::{BadId, MusicTaskId, RowState};
+use crate::join::{Join, JoinError, Joined, Trust};
+use crate::ledger::{Ledger, LedgerError, Record};
+use crate::policy::{InDoubt, Plan, Retry, plan};
+
+/// Bytes of ids that are kept in memory before they go to a file.
+const IN_MEMORY: usize = 1024 * 1024;
+
+/// Ids that are read back together.
+const CHUNK: usize = 1000;
+
+/// The list cannot be made or read.
+#[derive(Debug, Error)]
+pub enum WorklistError {
+    /// Catalog or ledger.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Temporary files.
+    #[error("temporary space in `{}` ran out or cannot be used", std::env::temp_dir().display())]
+    Spool(#[source] io::Error),
+    /// Temporary files hold something else than was written.
+    #[error("a temporary file was changed")]
+    Changed(#[source] BadId),
+}
+
+impl From<CatalogError> for WorklistError {
+    fn from(error: CatalogError) -> Self {
+        Self::Join(error.into())
+    }
+}
+
+impl From<LedgerError> for WorklistError {
+    fn from(error: LedgerError) -> Self {
+        Self::Join(error.into())
+    }
+}
+
+/// What a run takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// Which earlier failures.
+    pub retry: Retry,
+    /// Whether rows in doubt.
+    pub in_doubt: InDoubt,
+    /// Which earlier results.
+    pub trust: Trust,
+}
+
+/// What the rows of a catalog come to before a run; every row is in one of these numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Data rows.
+    pub rows: u64,
+    /// Rows that repeat the id of an earlier one.
+    pub duplicates: u64,
+    /// Unusable rows.
+    pub invalid: u64,
+    /// Music tasks that have their cover.
+    pub settled: u64,
+    /// Music tasks that this run sends.
+    pub to_send: u64,
+    /// Those of them whose earlier answer was lost.
+    pub to_send_in_doubt: u64,
+    /// Music tasks that are neither settled nor sent: failed for good, or held back.
+    pub left: u64,
+}
+
+/// The music tasks to send.
+#[derive(Debug)]
+pub struct Worklist {
+    first: Option<Spool>,
+    last: Option<Spool>,
+    chunk: std::vec::IntoIter<MusicTaskId>,
+}
+
+impl Worklist {
+    /// The list for a catalog, and what its rows come to; writes nothing.
+    ///
+    /// # Errors
+    /// [`WorklistError`]
+    pub async fn plan<L: Ledger>(
+        catalog: &Arc<Catalog>,
+        ledger: Option<&L>,
+        choice: Choice,
+    ) -> Result<(Self, Counts), WorklistError> {
+        let mut planner = Planner::new(Arc::clone(catalog), choice);
+        let mut join = Join::new(catalog, ledger, choice.trust)?;
+        while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+            for joined in &chunk {
+                planner.add(joined)?;
+            }
+        }
+        planner.finish()
+    }
+
+    /// The same, after the ledger took over what only an earlier results CSV knew.
+    ///
+    /// # Errors
+    /// [`WorklistError`]
+    pub async fn plan_and_adopt<L: Ledger>(
+        catalog: &Arc<Catalog>,
+        ledger: &L,
+        choice: Choice,
+    ) -> Result<(Self, Counts), WorklistError> {
+        let mut planner = Planner::new(Arc::clone(catalog), choice);
+        let mut join = Join::new(catalog, Some(ledger), choice.trust)?;
+        while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+            let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(adoptable).collect();
+            if !news.is_empty() {
+                ledger.adopt(news).await?;
+            }
+            for joined in &chunk {
+                planner.add(joined)?;
+            }
+        }
+        planner.finish()
+    }
+
+    /// The next music task; those in doubt come last, once `others_are_done`.
+    ///
+    /// # Errors
+    /// [`WorklistError`] if the temporary file cannot be read back.
+    pub async fn next(&mut self, others_are_done: bool) -> Result<Option<MusicTaskId>, WorklistError> {
+        loop {
+            if let Some(task) = self.chunk.next() {
+                return Ok(Some(task));
+            }
+            if self.first.is_none() && others_are_done {
+                self.first = self.last.take();
+            }
+            let Some(spool) = self.first.take() else { return Ok(None) };
+            let (spool, chunk) = read_back(spool).await?;
+            if !chunk.is_empty() {
+                self.first = Some(spool);
+            }
+            self.chunk = chunk.into_iter();
+        }
+    }
+}
+
+/// What the ledger is to take over from a row.
+fn adoptable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
+    let record = joined.record.clone().filter(|_| joined.from_row)?;
+    Some((joined.row.id.clone().ok()?, record))
+}
+
+/// A worklist being made.
+struct Planner {
+    catalog: Arc<Catalog>,
+    choice: Choice,
+    counts: Counts,
+    first: SpooledTempFile,
+    last: SpooledTempFile,
+}
+
+impl Planner {
+    fn new(catalog: Arc<Catalog>, choice: Choice) -> Self {
+        let spool = || SpooledTempFile::new(IN_MEMORY);
+        Self { catalog, choice, counts: Counts::default(), first: spool(), last: spool() }
+    }
+
+    /// Counts a row, and lists its music task if it is to be sent.
+    fn add(&mut self, joined: &Joined) -> Result<(), WorklistError> {
+        self.counts.rows += 1;
+        let Ok(task) = &joined.row.id else {
+            self.counts.invalid += 1;
+            return Ok(());
+        };
+        if self.catalog.first_row_of(joined.row.number).is_some() {
+            self.counts.duplicates += 1;
+            return Ok(());
+        }
+        let (state, failed_runs) = joined.record.as_ref().map_or((RowState::Pending, 0), |r| (r.state, r.failed_runs));
+        match plan(state, failed_runs, self.choice.retry, self.choice.in_doubt) {
+            Plan::Leave if state.is_settled() => self.counts.settled += 1,
+            Plan::Leave => self.counts.left += 1,
+            Plan::Send => {
+                self.counts.to_send += 1;
+                list(&mut self.first, task)?;
+            }
+            Plan::SendLast => {
+                self.counts.to_send += 1;
+                self.counts.to_send_in_doubt += 1;
+                list(&mut self.last, task)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Worklist, Counts), WorklistError> {
+        let (first, last) = (Some(rewound(self.first)?), Some(rewound(self.last)?));
+        Ok((Worklist { first, last, chunk: Vec::new().into_iter() }, self.counts))
+    }
+}
+
+/// A list that is being read back: one id a line, since no id holds white space.
+type Spool = BufReader<SpooledTempFile>;
+
+fn list(spool: &mut SpooledTempFile, task: &MusicTaskId) -> Result<(), WorklistError> {
+    writeln!(spool, "{task}").map_err(WorklistError::Spool)
+}
+
+fn rewound(mut spool: SpooledTempFile) -> Result<Spool, WorklistError> {
+    spool.rewind().map_err(WorklistError::Spool)?;
+    Ok(BufReader::new(spool))
+}
+
+async fn read_back(mut spool: Spool) -> Result<(Spool, Vec<MusicTaskId>), WorklistError> {
+    let work = spawn_blocking(move || {
+        let mut chunk = Vec::new();
+        let mut line = Vec::new();
+        while chunk.len() < CHUNK && spool.read_until(b'\n', &mut line).map_err(WorklistError::Spool)? > 0 {
+            chunk.push(MusicTaskId::new(&line).map_err(WorklistError::Changed)?);
+            line.clear();
+        }
+        Ok((spool, chunk))
+    });
+    work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+}
