@@ -1,0 +1,58 @@
+//! A stand-in for the service, for trying a cron line without spending credits and for the tests.
+//!
+//! Same paths and envelopes as the service; its own sliding-window limit, credits, maintenance and latency. It keeps
+//! everything in memory, so a restart forgets its covers, but gives the same ids again. All its success messages carry
+//! `(sandbox)`, so that nobody takes its answers for real ones. It knows nothing of the runner and shares no code with
+//! it: a mistake in reading an answer must not be mirrored by the one who writes it.
+//!
+//! # At the door
+//!
+//! A request is judged when it has arrived whole; its answer then takes its time. In this order: a wrong path or method
+//! is a real 404, maintenance 455, no key 401 (any key will do), a generate request over the limit 429. The limit is a
+//! sliding-window log per key in which only admitted requests count. What is missing in a body is 422. A cover costs a
+//! credit when it is made; without one left the answer is 402.
+//!
+//! # Fates
+//!
+//! The beginning of a music task id decides what becomes of its requests. Anything that does not match is an ordinary
+//! track. Every word but `covered` and `conflict` may end in `xK` (`htmlx2-7`, `code-500x2-7`): only the first K
+//! requests for that id fare so, and those after them as an ordinary track's. Requests that are turned away at the door
+//! (maintenance, no key, too fast) do not count.
+//!
+//! | id | answer to a generate request | cover made? |
+//! |---|---|---|
+//! | anything else | 200 with the cover id; from then on 400 with the same id | yes |
+//! | `covered-…` | 400 with the id of a cover that is finished already | was there |
+//! | `covered-noid-…` | 400, `data` null | was there |
+//! | `conflict-…` | 409, `data` null | was there |
+//! | `code-NNN-…` | HTTP 200 with code NNN (100 to 999), `data` null (absent for 401) | no |
+//! | `http-NNN-…` | real HTTP status NNN (200 to 599) with the envelope of that code; 403 is text, 502 to 504 are HTML | no |
+//! | `broke-…` | 429 with the message about credits | no |
+//! | `html-…` | HTTP 200 with an HTML page | no |
+//! | `empty-…` | HTTP 200 with an empty body | no |
+//! | `nocode-…` | JSON without `code` | no |
+//! | `noid-…` | code 200, `data` null | no |
+//! | `huge-…` | the ordinary answer, padded to more than 1 MiB | yes |
+//! | `garbled-…` | the first half of the ordinary answer | yes |
+//! | `cut-…` | the ordinary answer, but the connection breaks before its end | yes |
+//! | `hang-…` | none: the request is held for 10 minutes or until the sandbox stops, then the connection breaks | yes |
+//! | `slow-…` | the ordinary answer, 2 seconds late | yes |
+//!
+//! Where the cover was made the answer is what got lost: the next ordinary answer for that id is 400 with its id.
+
+mod answer;
+mod call;
+mod dice;
+mod fate;
+mod scenario;
+mod server;
+mod service;
+#[cfg(test)]
+mod tests;
+mod window;
+mod wire;
+
+pub use dice::cover_id_for;
+pub use scenario::{BadForm, BadLatency, BadWindow, Form, Latency, Scenario, Window};
+pub use server::Sandbox;
+pub use service::Stats;

@@ -1,0 +1,173 @@
+//! What a client asks for: method, path and body read into one of the calls the service knows. Pure.
+
+use axum::extract::Query;
+use axum::http::{HeaderMap, Method, Uri, header};
+use serde::Deserialize;
+
+use crate::domain::MusicTaskId;
+
+use super::dice::fingerprint;
+
+/// One request that the service knows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Make a cover.
+    Generate(Result<CoverRequest, Complaint>),
+    /// Read a cover.
+    CoverRecord(Result<String, Complaint>),
+    /// Read a music task.
+    MusicRecord(Result<String, Complaint>),
+    /// Read the balance.
+    Credit,
+}
+
+/// A generate request in which nothing is missing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CoverRequest {
+    /// For which music task.
+    pub(super) music: MusicTaskId,
+    /// Kept for the record; the stand-in calls nobody.
+    pub(super) callback_url: String,
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// No `taskId`.
+    NoTaskId,
+    /// No `callBackUrl`.
+    NoCallback,
+    /// A `taskId` that no music task can have.
+    UnknownMusic,
+}
+
+impl Complaint {
+    /// The vendor's words.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::NoTaskId => "taskId is required",
+            Self::NoCallback => "Please enter callBackUrl.",
+            Self::UnknownMusic => "Original music record does not exist",
+        }
+    }
+}
+
+impl Call {
+    /// The call that this request makes; `None` for a wrong path or method.
+    pub(super) fn read(method: &Method, uri: &Uri, body: &[u8]) -> Option<Self> {
+        match (method.as_str(), uri.path()) {
+            ("POST", "/api/v1/suno/cover/generate") => Some(Self::Generate(CoverRequest::read(body))),
+            ("GET", "/api/v1/suno/cover/record-info") => Some(Self::CoverRecord(task_id(uri))),
+            ("GET", "/api/v1/generate/record-info") => Some(Self::MusicRecord(task_id(uri))),
+            ("GET", "/api/v1/generate/credit" | "/api/v1/chat/credit") => Some(Self::Credit),
+            _ => None,
+        }
+    }
+
+    /// What requests are counted by: the same for all about one thing.
+    pub(super) fn subject(&self, seed: u64) -> u64 {
+        let (kind, id) = match self {
+            Self::Generate(request) => ("generate", request.as_ref().map_or("", |request| request.music.as_str())),
+            Self::CoverRecord(id) => ("read cover", id.as_deref().unwrap_or_default()),
+            Self::MusicRecord(id) => ("read music", id.as_deref().unwrap_or_default()),
+            Self::Credit => ("read credit", ""),
+        };
+        fingerprint(seed, &[kind, id])
+    }
+}
+
+impl CoverRequest {
+    fn read(body: &[u8]) -> Result<Self, Complaint> {
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields {
+            task_id: Option<String>,
+            call_back_url: Option<String>,
+        }
+        let fields: Fields = serde_json::from_slice(body).unwrap_or_default();
+        let task_id = present(fields.task_id).ok_or(Complaint::NoTaskId)?;
+        let callback_url = present(fields.call_back_url).ok_or(Complaint::NoCallback)?;
+        let music = MusicTaskId::new(task_id).map_err(|_| Complaint::UnknownMusic)?;
+        Ok(Self { music, callback_url })
+    }
+}
+
+fn present(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// The `taskId` of the query.
+fn task_id(uri: &Uri) -> Result<String, Complaint> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields {
+        task_id: Option<String>,
+    }
+    let fields = Query::<Fields>::try_from_uri(uri).map_err(|_| Complaint::NoTaskId)?;
+    present(fields.0.task_id).ok_or(Complaint::NoTaskId)
+}
+
+/// Who calls: a fingerprint of the key, which is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Caller(u64);
+
+impl Caller {
+    /// Who sent these headers; `None` without `Authorization: Bearer` and a key.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let key = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?.trim();
+        (!key.is_empty()).then(|| Self(fingerprint(0, &[key])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, uri: &str, body: &str) -> Option<Call> {
+        Call::read(&method.parse().unwrap(), &uri.parse().unwrap(), body.as_bytes())
+    }
+
+    #[test]
+    fn a_generate_request_lacks_nothing_or_is_complained_about() {
+        let table = [
+            (r#"{"callBackUrl":"u"}"#, Complaint::NoTaskId),
+            (r#"{"taskId":"","callBackUrl":"u"}"#, Complaint::NoTaskId),
+            (r#"{"taskId":7,"callBackUrl":"u"}"#, Complaint::NoTaskId),
+            ("{", Complaint::NoTaskId),
+            (r#"{"taskId":"m"}"#, Complaint::NoCallback),
+            (r#"{"taskId":"m","callbackUrl":"u"}"#, Complaint::NoCallback),
+            (r#"{"taskId":"two words","callBackUrl":"u"}"#, Complaint::UnknownMusic),
+        ];
+        for (body, complaint) in table {
+            let call = read("POST", "/api/v1/suno/cover/generate", body);
+            assert_eq!(call, Some(Call::Generate(Err(complaint))), "{body}");
+        }
+        let whole = CoverRequest { music: MusicTaskId::new("m").unwrap(), callback_url: "u".to_owned() };
+        let call = read("POST", "/api/v1/suno/cover/generate", r#"{"taskId":"m","callBackUrl":"u","more":1}"#);
+        assert_eq!(call, Some(Call::Generate(Ok(whole))));
+    }
+
+    #[test]
+    fn a_read_names_its_task_in_the_query() {
+        let record = |query: &str| read("GET", &format!("/api/v1/suno/cover/record-info{query}"), "");
+        assert_eq!(record("?taskId=a%2Fb"), Some(Call::CoverRecord(Ok("a/b".to_owned()))));
+        for none in ["", "?", "?taskId=", "?taskid=a"] {
+            assert_eq!(record(none), Some(Call::CoverRecord(Err(Complaint::NoTaskId))), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_or_method_is_no_call() {
+        assert_eq!(read("GET", "/api/v1/suno/cover/generate", ""), None);
+        assert_eq!(read("POST", "/api/v1/generate/credit", ""), None);
+        assert_eq!(read("GET", "/api/v1/generate/credit/", ""), None);
+    }
+
+    #[test]
+    fn a_caller_is_known_by_a_key_of_any_kind() {
+        let of = |value: &str| Caller::of(&HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]));
+        assert!(of("Bearer a").is_some());
+        assert_ne!(of("Bearer a"), of("Bearer b"));
+        assert_eq!((of("Bearer "), of("Basic a"), of("a"), Caller::of(&HeaderMap::new())), (None, None, None, None));
+    }
+}

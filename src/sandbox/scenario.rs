@@ -1,0 +1,183 @@
+//! How the stand-in behaves as a whole, and the texts a command line says it with.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::domain::{Rate, parse_duration};
+
+/// How the stand-in behaves.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Most generate requests per key in any window; more are answered 429.
+    pub limit: Rate,
+    /// How long an answer takes, drawn for each request.
+    pub latency: RangeInclusive<Duration>,
+    /// How many covers can be paid for, at one credit each; then 402. `None`: endless.
+    pub credits: Option<u64>,
+    /// When everything is answered 455.
+    pub maintenance: Vec<Window>,
+    /// Of 100 requests, how many get a fault that passes: code 500, a gateway's 502 page, or a broken connection.
+    pub fault_percent: u8,
+    /// Where an answer carries its code.
+    pub form: Form,
+    /// From acceptance until the images of a cover are there.
+    pub generation: Duration,
+    /// Fixes every cover id and every draw.
+    pub seed: u64,
+}
+
+/// What `api.kie.ai` documents: 20 generate requests per 10 s.
+const LIMIT: Rate = Rate {
+    count: match NonZeroU32::new(20) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    },
+    period: Duration::from_secs(10),
+};
+
+/// 20/10s, 50 to 400 ms, endless credits, no maintenance, no faults, codes in the body, images after 3 s, seed 0.
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            limit: LIMIT,
+            latency: Duration::from_millis(50)..=Duration::from_millis(400),
+            credits: None,
+            maintenance: Vec::new(),
+            fault_percent: 0,
+            form: Form::Body,
+            generation: Duration::from_secs(3),
+            seed: 0,
+        }
+    }
+}
+
+/// A maintenance window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// When it begins, after the start of the stand-in.
+    pub from: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+}
+
+impl Window {
+    /// Whether `moment`, counted from the start of the stand-in, lies in it.
+    #[must_use]
+    pub fn contains(self, moment: Duration) -> bool {
+        moment.checked_sub(self.from).is_some_and(|passed| passed < self.lasts)
+    }
+}
+
+/// Why a text is not a maintenance window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected FROM+LASTS, two durations such as `30s+20s`")]
+pub struct BadWindow;
+
+/// `30s+20s`: begins 30 s after the start and lasts 20 s.
+impl FromStr for Window {
+    type Err = BadWindow;
+
+    fn from_str(text: &str) -> Result<Self, BadWindow> {
+        let (from, lasts) = text.split_once('+').ok_or(BadWindow)?;
+        let part = |text| parse_duration(text).map_err(|_| BadWindow);
+        Ok(Self { from: part(from)?, lasts: part(lasts)? })
+    }
+}
+
+/// A latency as a command line gives it; its start is not after its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latency(
+    /// The shortest and the longest.
+    pub RangeInclusive<Duration>,
+);
+
+/// Why a text is not a latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected a duration such as `100ms`, or a range of them such as `50ms..400ms` with the shorter one first")]
+pub struct BadLatency;
+
+/// `50ms..400ms`, both included, or `100ms` for always the same.
+impl FromStr for Latency {
+    type Err = BadLatency;
+
+    fn from_str(text: &str) -> Result<Self, BadLatency> {
+        let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
+        let part = |text| parse_duration(text).map_err(|_| BadLatency);
+        let range = part(shortest)?..=part(longest)?;
+        if range.is_empty() { Err(BadLatency) } else { Ok(Self(range)) }
+    }
+}
+
+/// Where an answer carries its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// HTTP 200, with the code in the body only, as the service does.
+    Body,
+    /// As HTTP status too, as its documentation says.
+    Http,
+    /// Sometimes one, sometimes the other.
+    Mixed,
+}
+
+/// Why a text is not a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected `body`, `http` or `mixed`")]
+pub struct BadForm;
+
+/// `body`, `http` or `mixed`.
+impl FromStr for Form {
+    type Err = BadForm;
+
+    fn from_str(text: &str) -> Result<Self, BadForm> {
+        match text {
+            "body" => Ok(Self::Body),
+            "http" => Ok(Self::Http),
+            "mixed" => Ok(Self::Mixed),
+            _ => Err(BadForm),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_latency_is_a_range_or_one_duration() {
+        assert_eq!("50ms..400ms".parse(), Ok(Latency(ms(50)..=ms(400))));
+        assert_eq!("0s..1s".parse(), Ok(Latency(ms(0)..=ms(1000))));
+        assert_eq!("100ms".parse(), Ok(Latency(ms(100)..=ms(100))));
+        for wrong in ["", "..", "50..400", "400ms..50ms", "50ms..", "50ms...400ms", "50ms..=400ms", "-1s..1s"] {
+            assert_eq!(wrong.parse::<Latency>(), Err(BadLatency), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_its_beginning_and_its_length() {
+        assert_eq!("30s+20s".parse(), Ok(Window { from: ms(30_000), lasts: ms(20_000) }));
+        for wrong in ["", "30s", "30+20", "30s+", "+20s", "30s+-20s", "30s+20s+1s"] {
+            assert_eq!(wrong.parse::<Window>(), Err(BadWindow), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_window_holds_its_beginning_and_not_its_end() {
+        let window = Window { from: ms(10), lasts: ms(5) };
+        assert_eq!([9, 10, 14, 15].map(|at| window.contains(ms(at))), [false, true, true, false]);
+        assert!(Window { from: ms(1), lasts: Duration::MAX }.contains(Duration::MAX));
+    }
+
+    #[test]
+    fn a_form_is_one_of_three_words() {
+        assert_eq!(["body", "http", "mixed"].map(str::parse), [Ok(Form::Body), Ok(Form::Http), Ok(Form::Mixed)]);
+        assert_eq!("Body".parse::<Form>(), Err(BadForm));
+    }
+}

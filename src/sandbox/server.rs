@@ -1,0 +1,123 @@
+//! The stand-in on a socket: starts, waits as long as each reply says, stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::clock::Clock;
+
+use super::answer::{Answer, Ending, Reply};
+use super::call::{Call, Caller};
+use super::scenario::Scenario;
+use super::service::{Service, Stats};
+use super::wire::{Breaker, Wires};
+
+/// How long [`Sandbox::stop`] waits for connections to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A running stand-in; it stops taking requests when this is dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    serving: JoinHandle<io::Result<()>>,
+    stop: DropGuard,
+}
+
+impl Sandbox {
+    /// A stand-in that takes requests at `listen` when this returns; port 0 is any free one.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start(listen: SocketAddr, scenario: Scenario, clock: Clock) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let service = Mutex::new(Service::new(scenario, url_of(address), clock.unix()));
+        let desk = Arc::new(Desk { service, clock, started: clock.now(), stop: stop.clone() });
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&desk));
+        let serving = axum::serve(Wires(listener), routes.into_make_service_with_connect_info::<Breaker>())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        Ok(Self { address, desk, serving: tokio::spawn(serving.into_future()), stop: stop.drop_guard() })
+    }
+
+    /// Where it is, as `http://127.0.0.1:8000`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        url_of(self.address)
+    }
+
+    /// What it has seen so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.desk.service().stats()
+    }
+
+    /// Ends it. Answers on their way are given at once, requests that are being held lose their connection.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // A client that never ends its request is left alone with its connection.
+        let _ = tokio::time::timeout(GRACE, self.serving).await;
+    }
+}
+
+fn url_of(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Desk {
+    service: Mutex<Service>,
+    clock: Clock,
+    started: Instant,
+    stop: CancellationToken,
+}
+
+impl Desk {
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reply(&self, caller: Option<Caller>, call: Call) -> Reply {
+        let mut service = self.service();
+        // Read under the lock, so that the service never sees time go backwards.
+        service.reply(self.clock.now() - self.started, caller, call)
+    }
+}
+
+async fn answer(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let Some(call) = Call::read(&method, &uri, &body) else { return Answer::nowhere(uri.path()) };
+    let reply = desk.reply(Caller::of(&headers), call);
+    desk.stop.run_until_cancelled(tokio::time::sleep(reply.wait)).await;
+    match reply.ending {
+        Ending::Whole => {}
+        Ending::Broken => breaker.trip(),
+    }
+    reply.answer
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, self.content_type)], self.body).into_response()
+    }
+}
