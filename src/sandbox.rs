@@ -5,6 +5,13 @@
 //! `(sandbox)`, so that nobody takes its answers for real ones. It knows nothing of the runner and shares no code with
 //! it: a mistake in reading an answer must not be mirrored by the one who writes it.
 //!
+//! # At the door
+//!
+//! A request is judged when it has arrived whole; its answer then takes its time. In this order: a wrong path or method
+//! is a real 404, maintenance 455, no key 401 (any key will do), a generate request over the limit 429. The limit is a
+//! sliding-window log per key in which only admitted requests count. What is missing in a body is 422. A cover costs a
+//! credit when it is made; without one left the answer is 402.
+//!
 //! # Fates
 //!
 //! The beginning of a music task id decides what becomes of its requests. Anything that does not match is an ordinary
