@@ -1,4 +1,30 @@
-//! Asks a cover-art API for one cover per music task of a catalog.
+//! Asks a cover-art API for one cover per music task of a catalog: unattended, without paying twice or losing a row.
+//!
+//! A module names only modules that stand before it here (a test holds this), and each outside crate has one home.
+//!
+//! | module | what it is for | only home of |
+//! |---|---|---|
+//! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
+//! | [`clock`] | the one source of "now" | |
+//! | [`policy`] | what to do next, as arithmetic | `backoff` |
+//! | [`secret`] | a key that cannot be printed | `secrecy` |
+//! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
+//! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
+//! | [`ledger`] | durable rows | `rusqlite` |
+//! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
+//! | [`join`] | catalog and ledger together | |
+//! | [`worklist`] | which rows a run sends, in which order | |
+//! | [`results`] | the results and failures CSVs | |
+//! | [`runner`] | the one loop | |
+//! | [`error`] | everything that can end the program, and its exit code | |
+//! | [`report`] | the digest and the JSON summary | |
+//! | [`progress`] | the progress line | `indicatif` |
+//! | [`sandbox`] | the stand-in service | `axum` |
+//! | [`cli`] | flags checked and turned into what the program needs | `clap` |
+//!
+//! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
+//! gate lets it pass; its submission is announced in the ledger, made once, read into an outcome, decided upon, and
+//! written down. At the end catalog and ledger are joined once more and become the results.
 
 pub mod api;
 pub mod catalog;

@@ -311,6 +311,10 @@ mod tests {
         assert_eq!(Ended::Interrupted(Signal::Terminate).reason(), Some(Reason::Interrupted));
     }
 
+    fn u32_ms(millis: u64) -> f64 {
+        u32::try_from(millis).unwrap().into()
+    }
+
     proptest! {
         #[test]
         fn a_wait_is_between_half_and_all_of_its_interval_and_never_over_the_cap(
@@ -321,8 +325,8 @@ mod tests {
             let wait = backoff.delay(nth(failure), Jitter::new(dice), None);
             prop_assert!(full <= backoff.cap);
             prop_assert!(wait <= full && wait + Duration::from_nanos(1) >= full / 2);
-            let expected = 2_f64.powi(i32::try_from(failure.min(1_000)).unwrap() - 1) * base_ms as f64;
-            prop_assert!((full.as_secs_f64() * 1e3 - expected.min(cap_ms as f64)).abs() < 1.0);
+            let expected = 2_f64.powi(i32::try_from(failure.min(1_000)).unwrap() - 1) * u32_ms(base_ms);
+            prop_assert!((full.as_secs_f64() * 1e3 - expected.min(u32_ms(cap_ms))).abs() < 1.0);
         }
     }
 }

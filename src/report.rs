@@ -169,7 +169,7 @@ impl Summary {
             (Exit::Left, _) if self.tally.retryable == 0 => {
                 Some(format!("these rows may have been paid for; to send them again: {resend}"))
             }
-            (Exit::Left, _) | (Exit::Signal(_), _) => Some(rerun.clone()),
+            (Exit::Left | Exit::Signal(_), _) => Some(rerun.clone()),
             (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
                 Some(format!("correct these rows in the catalog; to send all failed rows once more: {retry_all}"))
             }

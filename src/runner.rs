@@ -9,6 +9,7 @@ mod stop;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::future::pending;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
@@ -222,12 +223,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Waits for a landing, a due row or the end.
     async fn news(&mut self) -> Result<(), RunError> {
-        let due = self.waiting.peek().map(|Reverse((due, _, _))| *due);
         let has_room = self.flights.len() < self.concurrency;
+        let due = self.waiting.peek().filter(|_| has_room).map(|Reverse((due, _, _))| *due);
         let stop = self.pilot.stop.clone();
         let landed = tokio::select! {
             landed = self.flights.join_next(), if !self.flights.is_empty() => landed,
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if has_room && due.is_some() => None,
+            () = wait_until(due) => None,
             () = stop.wait() => None,
         };
         if let Some(landed) = landed {
@@ -286,5 +287,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if self.max_failures.reached(failed, done) {
             self.pilot.stop.request(Ended::TooManyFailures);
         }
+    }
+}
+
+/// Waits until a time; for ever if there is none.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }

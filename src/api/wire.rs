@@ -275,7 +275,14 @@ mod tests {
         let verdict = match &outcome.verdict {
             Verdict::Accepted(cover) => format!("Accepted({cover})"),
             Verdict::Covered(Some(cover)) => format!("Covered({cover})"),
-            other => format!("{other:?}"),
+            Verdict::Covered(None)
+            | Verdict::Throttled
+            | Verdict::Unavailable
+            | Verdict::NoCredits
+            | Verdict::Unauthorized
+            | Verdict::Rejected
+            | Verdict::Troubled
+            | Verdict::Lost => format!("{:?}", outcome.verdict),
         };
         format!("{} {}", verdict.replace(COVER, "id"), outcome.reason)
     }

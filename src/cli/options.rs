@@ -25,7 +25,7 @@ pub(super) struct CatalogArgs {
     #[arg(value_name = "CATALOG")]
     catalog: String,
 
-    /// Column of the music task ids, by name or number [default: task_id, taskId, music_task_id, id]
+    /// Column of the music task ids, by name or number [default: `task_id`, `taskId`, `music_task_id`, `id`]
     #[arg(long, value_name = "NAME|N", env = "COVERBATCH_ID_COLUMN", hide_env = true)]
     id_column: Option<String>,
 

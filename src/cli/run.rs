@@ -38,7 +38,7 @@ pub(super) use args::RunArgs;
 const SANDBOX: &str = "sandbox";
 
 /// The key for the stand-in service, which takes any.
-const SANDBOX_KEY: &str = "sandbox";
+const SANDBOX_KEY: &str = "stand-in-needs-no-key";
 
 /// A run whose options have been checked.
 struct Job<'a> {

@@ -133,7 +133,9 @@ async fn serve(
         match work.await {
             Ok((back, Ok(answers))) => {
                 connection = back;
-                answers.into_iter().for_each(|answered| answered());
+                for answered in answers {
+                    answered();
+                }
             }
             Ok((_, Err(cause))) => return drop(failure.set(cannot("write to", &path, cause.into()))),
             Err(panic) => return drop(failure.set(cannot("write to", &path, panic.into()))),

@@ -1,6 +1,6 @@
 //! What the results say of one row.
 
-use std::iter;
+use std::{fmt, iter};
 
 use crate::catalog::{BadRow, Catalog, RESULT_COLUMNS, Row};
 use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
@@ -23,8 +23,8 @@ pub struct ResultLine {
 }
 
 /// A number, a time or an id as a cell: empty if there is none, never 0.
-fn cell<T: ToString>(value: Option<T>) -> String {
-    value.as_ref().map(T::to_string).unwrap_or_default()
+fn cell(value: Option<impl fmt::Display>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 impl ResultLine {

@@ -57,7 +57,7 @@ pub(super) struct ServiceArgs {
     #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
     pub(super) api_url: Option<String>,
 
-    /// File whose first line is the API key [default: $SUNO_API_KEY, else systemd's suno_api_key]
+    /// File whose first line is the API key [default: `$SUNO_API_KEY`, else systemd's `suno_api_key`]
     #[arg(long, value_name = "PATH", env = "COVERBATCH_API_KEY_FILE", hide_env = true)]
     pub(super) api_key_file: Option<PathBuf>,
 }
