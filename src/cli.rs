@@ -15,7 +15,7 @@ mod status;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
@@ -24,6 +24,7 @@ use crate::progress::Screen;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    disable_help_flag = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
                   Exit codes: 0 every row settled, 3 rows failed for good, 4 a rerun will send some, 5 account,\n\
@@ -32,6 +33,10 @@ use crate::progress::Screen;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// Print this help
+    #[arg(short, long, action = ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
