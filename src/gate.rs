@@ -23,11 +23,12 @@ use pace::{Pace, SendLog};
 
 pub use pace::{expected_time, slack};
 
-/// What is left of the pace after a throttle.
-const SLOWDOWN: f64 = 0.85;
+/// What is left of the pace after a throttle. Found, with [`SPEEDUP`], by the simulation in `tests/pace.rs`: a larger
+/// step down wastes throughput, a larger step up wastes requests.
+const SLOWDOWN: f64 = 0.9;
 
 /// What a window without a throttle adds to the pace, as a share of the configured rate.
-const SPEEDUP: f64 = 0.02;
+const SPEEDUP: f64 = 0.01;
 
 /// The service has refused everyone for `--max-outage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -453,7 +454,7 @@ mod tests {
     async fn a_throttle_slows_the_pace_and_clean_windows_bring_it_back() {
         let (clock, gate) = gate_after(&[]);
         gate.ready().await.unwrap().depart().refused(Refusal::Throttled, None, full());
-        assert!((gate.view().share - 0.85).abs() < 1e-9);
+        assert!((gate.view().share - 0.9).abs() < 1e-9);
         let before = clock.now();
         gate.ready().await.unwrap().depart().answered();
         assert!(clock.now() - before >= SECOND);
@@ -461,7 +462,7 @@ mod tests {
             gate.ready().await.unwrap().depart().answered();
         }
         let windows = (clock.now() - before).as_secs() / 10;
-        assert!((8..=9).contains(&windows), "{windows}");
+        assert!((10..=11).contains(&windows), "{windows}");
     }
 
     #[tokio::test(start_paused = true)]
