@@ -11,6 +11,7 @@ mod run;
 mod sandbox;
 mod signals;
 mod status;
+mod why;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Results(results::ResultsArgs),
     Status(status::StatusArgs),
+    Why(why::WhyArgs),
     Sandbox(sandbox::SandboxArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -71,6 +73,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
             Command::Results(args) => results::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Why(args) => why::run(args).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         }

@@ -61,6 +61,21 @@ pub struct Record {
     pub finished_at: Option<UnixMillis>,
 }
 
+/// One submission of a music task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// In which run; `None` if that is only known from an earlier results CSV.
+    pub run: Option<RunId>,
+    /// When it was announced.
+    pub sent_at: UnixMillis,
+    /// When its answer was recorded; `None` if none was.
+    pub answered_at: Option<UnixMillis>,
+    /// What the answer meant.
+    pub reason: Option<Reason>,
+    /// What was said.
+    pub answer: Answer,
+}
+
 /// Whether a row may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
@@ -141,6 +156,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records how a run ended. Durable when this returns.
     fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
     -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Every submission of a music task that was made with this ledger, oldest first.
+    fn history(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<Submission>, LedgerError>> + Send;
 
     /// Why the last run over a catalog did not reach all of its rows; `None` if it did, or if there was none.
     fn last_end(&self, catalog: &str) -> impl Future<Output = Result<Option<Reason>, LedgerError>> + Send;

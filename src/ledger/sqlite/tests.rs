@@ -126,6 +126,30 @@ async fn every_send_of_the_window_is_remembered_in_its_order() {
 }
 
 #[tokio::test]
+async fn every_submission_of_a_music_task_can_be_told() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    assert_eq!(ledger.history(&task("a")).await.unwrap(), []);
+    let run = run_in(&ledger).await;
+    let row = granted(&ledger, run, "a", 10).await;
+    ledger.settle(row, settlement(RowState::Pending, Reason::ServerError, 11)).await.unwrap();
+    granted(&ledger, run, "a", 20).await;
+    let next = run_in(&ledger).await;
+    granted(&ledger, next, "a", 30).await;
+    granted(&ledger, next, "other", 40).await;
+    let history = ledger.history(&task("a")).await.unwrap();
+    let told: Vec<_> = history.iter().map(|s| (s.run, s.sent_at.0, s.answered_at.map(|at| at.0), s.reason)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some(run), 10, Some(11), Some(Reason::ServerError)),
+            (Some(run), 20, None, Some(Reason::Interrupted)),
+            (Some(next), 30, None, None),
+        ]
+    );
+    assert_eq!((history[0].answer.code, history[1].answer.code, history[2].answer.code), (Some(500), None, None));
+}
+
+#[tokio::test]
 async fn an_adopted_row_does_not_replace_what_the_ledger_knows() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let run = run_in(&ledger).await;
