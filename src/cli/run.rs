@@ -12,8 +12,8 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use tokio::time::Instant;
 
-use crate::api::CallbackUrl;
-use crate::api::http::{ApiUrl, HttpApi, HttpConfig};
+use crate::api::http::{HttpApi, HttpConfig};
+use crate::api::{ApiUrl, CallbackUrl};
 use crate::catalog::Catalog;
 use crate::cli::options::bad_rows;
 use crate::cli::{complain, key, logging, print, signals};
@@ -213,6 +213,7 @@ impl Job<'_> {
         let config = HttpConfig {
             api_url,
             key: key.clone(),
+            provider: self.args.service.provider.provider(),
             callback: callback.clone(),
             timeout: self.args.pace.timeout,
             clock: self.clock,
