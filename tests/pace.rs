@@ -1,6 +1,8 @@
 //! How the gate finds a limit that is lower than the configured one: simulated in virtual time, against services that
 //! enforce theirs in different ways. The table stands in the README.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
