@@ -100,12 +100,18 @@ impl SqliteLedger {
             // A caller that has gone away needs no answer.
             Ok(Box::new(move || drop(reply.send(value))))
         });
-        self.operations.send(operation).await.map_err(|_| self.failure())?;
-        result.await.map_err(|_| self.failure())
+        if self.operations.send(operation).await.is_ok()
+            && let Ok(value) = result.await
+        {
+            return Ok(value);
+        }
+        Err(self.failure().await)
     }
 
     /// Why nothing more can be written.
-    fn failure(&self) -> LedgerError {
+    async fn failure(&self) -> LedgerError {
+        // An operation that fails is gone before the cause is noted; the queue is gone after that.
+        self.operations.closed().await;
         self.failure.get().cloned().unwrap_or_else(|| cannot("use", &self.path, "it was closed".into()))
     }
 }
