@@ -73,7 +73,7 @@ pub enum Claim {
 /// What became of one submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// Where the row stands now; [`RowState::Pending`] puts it back.
+    /// Where the row stands now; [`RowState::Pending`] puts it back, in doubt if it was so before.
     pub state: RowState,
     /// Why.
     pub reason: Reason,
@@ -100,9 +100,7 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        let held = state == RowState::InDoubt;
-        let reason = if held { Reason::Held } else { outcome.reason };
-        Self { state, reason, answer: outcome.answer, cover, at }
+        Self { state, reason: outcome.reason, answer: outcome.answer, cover, at }
     }
 }
 

@@ -79,11 +79,13 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
     }
 
-    /// Writes down what the decision makes of the row. A row put back is pending, with the last answer beside it.
+    /// Writes down what the decision makes of the row. A row put back is pending, with the last answer beside it; if
+    /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
     async fn settle(&self, key: RowKey, outcome: Outcome, decision: Decision) -> Result<(), LedgerError> {
-        let state = match decision {
-            Decision::MoveTo(state) => state,
-            Decision::Again(_) | Decision::Stop(_) => RowState::Pending,
+        let state = match (decision, &outcome.verdict) {
+            (Decision::MoveTo(state), _) => state,
+            (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
+            (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
         };
         self.ledger.settle(key, Settlement::new(state, outcome, self.clock.unix())).await
     }

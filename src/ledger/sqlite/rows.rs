@@ -146,7 +146,8 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
 
 pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settlement) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
-        "UPDATE task SET state = ?2, state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
+        "UPDATE task SET state = iif(?2 = 'pending' AND state_before = 'in_doubt', 'in_doubt', ?2),
+                         state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
                          cover_id = coalesce(?7, cover_id), answered_at = ?8,
                          failed_runs = failed_runs + (?2 = 'failed')
          WHERE seq = ?1 AND state = 'in_flight'",
