@@ -81,14 +81,16 @@ pub struct Settlement {
     pub answer: Answer,
     /// The cover, if the answer gave its id.
     pub cover: Option<CoverTaskId>,
+    /// When it was made: some time after it was announced if the disk was slow or the gate closed meanwhile.
+    pub sent_at: UnixMillis,
     /// When the answer came.
     pub at: UnixMillis,
 }
 
 impl Settlement {
-    /// The settlement of a row that `outcome` moves to `state`.
+    /// The settlement of a row that was sent at a time and that `outcome` moves to `state` at another.
     #[must_use]
-    pub fn new(state: RowState, outcome: Outcome, at: UnixMillis) -> Self {
+    pub fn new(state: RowState, outcome: Outcome, sent_at: UnixMillis, at: UnixMillis) -> Self {
         let cover = match outcome.verdict {
             Verdict::Accepted(cover) => Some(cover),
             Verdict::Covered(cover) => cover,
@@ -100,7 +102,7 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        Self { state, reason: outcome.reason, answer: outcome.answer, cover, at }
+        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at }
     }
 }
 
@@ -133,7 +135,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records what became of a claimed row. Durable when this returns: only then may it be counted or shown.
     fn settle(&self, row: RowKey, settlement: Settlement) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// When submissions were announced at or after `since`, oldest first.
+    /// When submissions were made at or after `since`, oldest first; where that is not known, when they were announced.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records how a run ended. Durable when this returns.
