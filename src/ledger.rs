@@ -88,7 +88,7 @@ pub enum Claim {
 /// What became of one submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// Where the row stands now; [`RowState::Pending`] puts it back.
+    /// Where the row stands now; [`RowState::Pending`] puts it back, in doubt if it was so before.
     pub state: RowState,
     /// Why.
     pub reason: Reason,
@@ -96,14 +96,16 @@ pub struct Settlement {
     pub answer: Answer,
     /// The cover, if the answer gave its id.
     pub cover: Option<CoverTaskId>,
+    /// When it was made: some time after it was announced if the disk was slow or the gate closed meanwhile.
+    pub sent_at: UnixMillis,
     /// When the answer came.
     pub at: UnixMillis,
 }
 
 impl Settlement {
-    /// The settlement of a row that `outcome` moves to `state`.
+    /// The settlement of a row that was sent at a time and that `outcome` moves to `state` at another.
     #[must_use]
-    pub fn new(state: RowState, outcome: Outcome, at: UnixMillis) -> Self {
+    pub fn new(state: RowState, outcome: Outcome, sent_at: UnixMillis, at: UnixMillis) -> Self {
         let cover = match outcome.verdict {
             Verdict::Accepted(cover) => Some(cover),
             Verdict::Covered(cover) => cover,
@@ -115,9 +117,7 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        let held = state == RowState::InDoubt;
-        let reason = if held { Reason::Held } else { outcome.reason };
-        Self { state, reason, answer: outcome.answer, cover, at }
+        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at }
     }
 }
 
@@ -150,7 +150,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records what became of a claimed row. Durable when this returns: only then may it be counted or shown.
     fn settle(&self, row: RowKey, settlement: Settlement) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// When submissions were announced at or after `since`, oldest first.
+    /// When submissions were made at or after `since`, oldest first; where that is not known, when they were announced.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records how a run ended. Durable when this returns.

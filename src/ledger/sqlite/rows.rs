@@ -142,8 +142,9 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
 
 pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settlement) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
-        "UPDATE task SET state = ?2, state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
-                         cover_id = coalesce(?7, cover_id), answered_at = ?8,
+        "UPDATE task SET state = iif(?2 = 'pending' AND state_before = 'in_doubt', 'in_doubt', ?2),
+                         state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
+                         cover_id = coalesce(?7, cover_id), answered_at = ?8, sent_at = ?9,
                          failed_runs = failed_runs + (?2 = 'failed')
          WHERE seq = ?1 AND state = 'in_flight'",
     )?;
@@ -156,6 +157,7 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
         settlement.answer.message,
         settlement.cover.as_ref().map(CoverTaskId::as_str),
         settlement.at.0,
+        settlement.sent_at.0,
     ])?;
     // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }

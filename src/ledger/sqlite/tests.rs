@@ -11,7 +11,7 @@ fn task(id: &str) -> MusicTaskId {
 
 fn settlement(state: RowState, reason: Reason, at: i64) -> Settlement {
     let answer = Answer { http_status: Some(200), code: Some(500), message: "words".to_owned() };
-    Settlement { state, reason, answer, cover: None, at: UnixMillis(at) }
+    Settlement { state, reason, answer, cover: None, sent_at: UnixMillis(at - 1), at: UnixMillis(at) }
 }
 
 async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {
