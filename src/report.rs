@@ -71,6 +71,15 @@ pub struct NextCommands {
     pub resend: String,
 }
 
+/// What a person does after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NextStep<'a> {
+    /// What to think of first.
+    pub advice: &'static str,
+    /// The exact command, ready for a shell.
+    pub command: &'a str,
+}
+
 impl Summary {
     /// The digest, with `used` of its lines already printed.
     #[must_use]
@@ -80,7 +89,7 @@ impl Summary {
         self.write_causes(&mut text, DIGEST_LINES.saturating_sub(FIXED_LINES + used).max(1));
         self.write_facts(&mut text);
         if let Some(next) = self.next_step() {
-            let _ = writeln!(text, "next: {next}");
+            let _ = writeln!(text, "\nnext: {}\n  {}", next.advice, next.command);
         }
         text
     }
@@ -158,24 +167,27 @@ impl Summary {
 
     /// What to do now; nothing after a clean run.
     #[must_use]
-    pub fn next_step(&self) -> Option<String> {
+    pub fn next_step(&self) -> Option<NextStep<'_>> {
         let NextCommands { rerun, retry_all, resend } = &self.next;
-        match (self.exit, self.ended) {
-            (Exit::Account, Ended::Unauthorized) => Some(format!("check the API key, then: {rerun}")),
-            (Exit::Account, _) => Some(format!("top up the account, then: {rerun}")),
+        let (advice, command) = match (self.exit, self.ended) {
+            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
+            (Exit::Account, _) => ("top up the account, then", rerun),
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
-                Some(format!("look at the causes above before you go on with: {rerun}"))
+                ("look at the causes above before you go on with", rerun)
             }
             (Exit::Left, _) if self.tally.retryable == 0 => {
-                Some(format!("these rows may have been paid for; to send them again: {resend}"))
+                ("these rows may have been paid for; to send them again", resend)
             }
-            (Exit::Left | Exit::Signal(_), _) => Some(rerun.clone()),
+            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", rerun),
             (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
-                Some(format!("correct these rows in the catalog; to send all failed rows once more: {retry_all}"))
+                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
             }
-            (Exit::Failed, _) => Some(format!("correct these rows in the catalog, then: {rerun}")),
-            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => None,
-        }
+            (Exit::Failed, _) => ("correct these rows in the catalog, then", rerun),
+            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
+                return None;
+            }
+        };
+        Some(NextStep { advice, command })
     }
 
     /// The whole as one JSON document.
@@ -244,7 +256,7 @@ pub fn plural(count: u64, one: &str, many: &str) -> String {
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     ended: &'static str,
     exit_code: u8,
     started_at: String,
@@ -256,7 +268,7 @@ struct Document {
     results: String,
     failures: Option<String>,
     ledger: String,
-    next: Option<String>,
+    next: Option<NextStep<'a>>,
 }
 
 /// The rows of a catalog by status, for a JSON document.
