@@ -124,6 +124,12 @@ impl Batch {
         self.begin(OsStr::new(PROGRAM), &words)
     }
 
+    /// `coverbatch …`, begun.
+    pub(crate) fn start_words(&self, words: &[&str]) -> Running {
+        let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        self.begin(OsStr::new(PROGRAM), &words)
+    }
+
     fn begin(&self, program: &OsStr, words: &[&OsStr]) -> Running {
         let mut command = Command::new(program);
         let variables = self.environment.iter().map(|(name, value)| (name, value));

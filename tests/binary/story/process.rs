@@ -56,6 +56,10 @@ impl Running {
         text_of(&self.stdout)
     }
 
+    pub(crate) fn stderr_so_far(&self) -> String {
+        text_of(&self.stderr)
+    }
+
     /// Waits for the end.
     pub(crate) fn finish(mut self) -> Ran {
         wait_for("the process to end", || self.is_over());

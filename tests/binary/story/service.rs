@@ -17,12 +17,14 @@ pub(crate) struct StandIn {
 }
 
 impl StandIn {
-    /// One that is quick and hardly limits anything, and is told this too.
+    /// One with these options, and otherwise quick and with hardly a limit.
     pub(crate) fn quick(options: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.args(["sandbox", "--listen", "127.0.0.1:0", "--rate", "10000/1s"]).args(options).env_clear();
-        if !options.contains(&"--latency") {
-            command.args(["--latency", "1ms"]);
+        command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(options).env_clear();
+        for (option, quick) in [("--latency", "1ms"), ("--rate", "10000/1s")] {
+            if !options.contains(&option) {
+                command.args([option, quick]);
+            }
         }
         let process = Running::begin(command, PathBuf::new());
         wait_for("the stand-in to listen", || process.stdout_so_far().ends_with('\n'));
