@@ -26,7 +26,7 @@ fn with_canary(service: &Scripted) -> Batch {
 #[track_caller]
 fn assert_unseen(batch: &Batch, ran: &Ran) {
     let reversed: String = CANARY.chars().rev().collect();
-    let hex: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let base64 = "Y2FuYXJ5LTdmM2E5MWMyZDg0ZQ";
     let mut places = vec![("stdout".to_owned(), ran.stdout.clone()), ("stderr".to_owned(), ran.stderr.clone())];
     for name in batch.listing().into_iter().filter(|name| name != "key") {

@@ -111,6 +111,17 @@ fn two_runs_together_keep_within_the_rate_that_the_service_enforces() {
 }
 
 #[test]
+fn a_proxy_is_not_asked_for_this_machine_and_never_sees_the_key() {
+    let (service, proxy) = (Scripted::accepting(), Scripted::accepting());
+    let mut batch = Batch::tracks(1).to(&service.address());
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        batch = batch.env(name, proxy.address());
+    }
+    batch.run(&[]).exit(0).silent();
+    assert_eq!((service.requests().len(), proxy.requests().len()), (1, 0));
+}
+
+#[test]
 fn a_timeout_is_about_one_request_and_its_row() {
     let service = Scripted::by(|request: &Request| accepted(request).set_delay(Duration::from_secs(3)));
     let batch = Batch::ids(["a"]).to(&service.address());

@@ -47,8 +47,8 @@ impl Batch {
 
     /// A catalog with these ids and nothing else.
     pub(crate) fn ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
-        let rows: String = ids.into_iter().map(|id| format!("{id}\n")).collect();
-        Self::of(format!("task_id\n{rows}"))
+        let rows: Vec<&str> = ids.into_iter().collect();
+        Self::of(format!("task_id\n{}\n", rows.join("\n")))
     }
 
     /// A catalog of so many ordinary tracks.
