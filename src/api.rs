@@ -9,7 +9,7 @@ use std::future::Future;
 
 use crate::domain::{MusicTaskId, Outcome};
 
-pub use address::{ApiUrl, BadApiUrl};
+pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
 pub use wire::Provider;
 

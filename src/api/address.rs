@@ -4,7 +4,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 /// The path of the one endpoint that is paid for.
-const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
+pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
 
 /// Why a text is not an address of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

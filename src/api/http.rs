@@ -211,7 +211,10 @@ impl CoverApi for HttpApi {
     }
 }
 
-/// The innermost causes of an error in one sentence; the outer ones only name the URL again.
+/// What an HTTP library says of its own layers, which tells an operator nothing.
+const LAYERS: [&str; 2] = ["client error (", "request or response body error"];
+
+/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
 fn causes(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut cause = error.source();
@@ -219,6 +222,7 @@ fn causes(error: &reqwest::Error) -> String {
         words.push(inner.to_string());
         cause = inner.source();
     }
+    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
     words.dedup();
     if words.is_empty() { "the request could not be sent".to_owned() } else { words.join(": ") }
 }
