@@ -198,10 +198,11 @@ impl State {
         if let Some(earliest) = self.given.earliest(config.rate.count).filter(|earliest| *earliest > now) {
             return Pass::At(earliest);
         }
-        self.speed_up(now, config);
         if let Err(wait) = self.pace.pass() {
             return Pass::At(now + wait);
         }
+        // Right after a permit, where a new limiter, which lets nobody pass at once, costs nothing.
+        self.speed_up(now, config);
         self.given.note(now);
         self.last_answer.get_or_insert(now);
         if probe {

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use coverbatch::api::http::{ApiUrl, HttpApi, HttpConfig};
-use coverbatch::api::{CallbackUrl, CoverApi as _};
+use coverbatch::api::http::{HttpApi, HttpConfig};
+use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{CoverTaskId, MusicTaskId, Outcome, Reason, Verdict};
 use coverbatch::secret::ApiKey;
 use serde_json::{Value, json};
-use wiremock::matchers::any;
+use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
 const KEY: &str = "canary-of-the-http-tests";
@@ -23,10 +23,16 @@ const KEY: &str = "canary-of-the-http-tests";
 /// Longest time for a request in these tests.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
+/// A client of kie.ai, where no 429 is unclear without words.
 fn api(address: &str, timeout: Duration) -> HttpApi {
+    api_of(Provider::Kie, address, timeout)
+}
+
+fn api_of(provider: Provider, address: &str, timeout: Duration) -> HttpApi {
     HttpApi::new(HttpConfig {
         api_url: ApiUrl::new(address).unwrap(),
         key: ApiKey::new(KEY).unwrap(),
+        provider,
         callback: CallbackUrl::new("https://hooks.example/cover/{task_id}").unwrap(),
         timeout,
         clock: Clock::start(),
@@ -241,4 +247,37 @@ async fn the_key_is_masked_in_what_the_service_says_and_in_what_is_printed_of_th
     let outcome = outcome(ResponseTemplate::new(200).set_body_json(body)).await;
     assert_eq!(outcome.answer.message, "*** is unknown, Bearer ***");
     assert!(!format!("{:#?}", api("http://127.0.0.1:1", TIMEOUT)).contains(KEY));
+}
+
+/// A server whose submissions are answered with a wordless 429, and whose balance endpoint says this.
+async fn unclear(balance: Value) -> MockServer {
+    let server = MockServer::start().await;
+    let answers =
+        [("POST", "/api/v1/suno/cover/generate", json!({"code": 429})), ("GET", "/api/v1/generate/credit", balance)];
+    for (verb, address, body) in answers {
+        let answer = ResponseTemplate::new(200).set_body_json(body);
+        Mock::given(method(verb)).and(path(address)).respond_with(answer).mount(&server).await;
+    }
+    server
+}
+
+#[tokio::test]
+async fn a_429_that_may_mean_either_is_decided_by_the_balance_which_is_asked_once_for_all() {
+    let empty = json!({"code": 200, "data": 0});
+    let full = json!({"code": 200, "data": 12.5});
+    let unreadable = json!({"code": 500});
+    for (balance, verdict) in
+        [(empty, Verdict::NoCredits), (full, Verdict::Throttled), (unreadable, Verdict::Throttled)]
+    {
+        let server = unclear(balance).await;
+        let api = api_of(Provider::Sunoapi, &server.uri(), Duration::from_secs(10));
+        let task = MusicTaskId::new("a").unwrap();
+        let outcomes = tokio::join!(api.submit(&task), api.submit(&task), api.submit(&task));
+        for outcome in [outcomes.0, outcomes.1, outcomes.2] {
+            assert_eq!(outcome.verdict, verdict);
+        }
+        let requests = server.received_requests().await.unwrap();
+        assert_eq!(requests.iter().filter(|request| request.method.as_str() == "GET").count(), 1);
+        assert_eq!(requests.len(), 4);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Ended, MusicTaskId, Reason};
-use coverbatch::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, SqliteLedger};
+use coverbatch::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, SqliteLedger, Submission};
 use tokio::time::Instant;
 
 /// What is wrong with a store.
@@ -97,6 +97,10 @@ impl Ledger for Faulty {
 
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.end_run(run, ended, at)).await
+    }
+
+    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
+        self.call(self.inner.history(task)).await
     }
 
     async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
