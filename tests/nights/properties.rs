@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
-use crate::support::{Morning, Night, Reply, Sent, millis, most_in_window, nonzero};
+use crate::support::{Morning, Night, Reply, Sent, millis, most_in_window, nonzero, seconds};
 
 /// A catalog as its author thinks of it: a title, the id, and anything.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ fn rate() -> impl Strategy<Value = Rate> {
 fn night(songs: &Songs, replies: Vec<Reply>, rate: Rate, seed: u64) -> Night {
     Night::over(songs.bytes()).answers(move |call| replies[(call.number - 1) % replies.len()]).with(|with| {
         (with.rate, with.delimiter, with.run.seed) = (rate, songs.delimiter, seed);
+        // A service that asks everyone to wait ten minutes after every other answer makes a batch of days.
+        with.longest = seconds(30 * 86_400);
         with.run.concurrency = nonzero(u32::try_from(seed % 9 + 1).unwrap());
     })
 }

@@ -85,7 +85,7 @@ impl Settings {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
         let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
-        let (rate, max_outage, longest) = ("20/10s".parse().unwrap(), seconds(3600), seconds(86_400));
+        let (rate, max_outage, longest) = ("20/10s".parse().unwrap(), seconds(3600), seconds(4 * 3600));
         Self { rate, max_outage, run, retry: Retry::Retryable, delimiter: b',', stop: None, longest }
     }
 }

@@ -105,6 +105,8 @@ struct State {
     script: Script,
     limit: Option<Rate>,
     sent: Vec<Sent>,
+    /// How often each music task was submitted.
+    times: HashMap<String, usize>,
     covers: HashMap<String, usize>,
 }
 
@@ -123,7 +125,8 @@ impl fmt::Debug for Service {
 impl Service {
     pub(crate) fn new(clock: Clock) -> Self {
         let script: Script = Box::new(|_| Reply::cover());
-        Self { clock, state: Mutex::new(State { script, limit: None, sent: Vec::new(), covers: HashMap::new() }) }
+        let (times, covers) = (HashMap::new(), HashMap::new());
+        Self { clock, state: Mutex::new(State { script, limit: None, sent: Vec::new(), times, covers }) }
     }
 
     pub(crate) fn follow(&self, script: impl FnMut(Call<'_>) -> Reply + Send + 'static) {
@@ -152,7 +155,9 @@ impl Service {
     fn receive(&self, id: &str) -> (usize, Outcome, Duration) {
         let mut state = self.state();
         let (at, number) = (self.clock.now(), state.sent.len());
-        let nth = state.sent.iter().filter(|sent| sent.id == id).count() + 1;
+        let times = state.times.entry(id.to_owned()).or_default();
+        *times += 1;
+        let nth = *times;
         let reply = (state.script)(Call { id, nth, number: number + 1, at: self.clock.elapsed() });
         let is_repeat = state.covers.contains_key(id);
         state.sent.push(Sent { id: id.to_owned(), at, answered_at: None, verdict: None, is_repeat });
