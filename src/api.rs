@@ -3,6 +3,7 @@
 mod address;
 mod callback;
 pub mod http;
+pub mod ping;
 pub mod wire;
 
 use std::future::Future;

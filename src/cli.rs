@@ -14,6 +14,7 @@ mod status;
 mod why;
 
 use std::io::{self, Write as _};
+use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
 use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -53,6 +54,22 @@ enum Command {
 /// Parses the command line, does what it says, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_defect));
+    panic::catch_unwind(run).unwrap_or_else(|_| ExitCode::from(Exit::Defect.code()))
+}
+
+/// Tells of a defect as of any other error; where it happened is for whoever mends it.
+fn report_defect(defect: &PanicHookInfo<'_>) {
+    let what = defect.payload();
+    let what =
+        what.downcast_ref::<&str>().copied().or(what.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
+    let place = defect.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
+    complain(&format!(
+        "error: a defect of coverbatch: {what}{place}\nhint: please report it; the ledger is safe, and a rerun goes on\n"
+    ));
+}
+
+fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let screen = Screen::default();

@@ -20,6 +20,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
+    /// This time moved earlier by `duration`, at most to the beginning of time.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(duration)))
+    }
+
     /// How long before `later` this is; zero if it is not before.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {

@@ -6,6 +6,7 @@
 //! time: governor's own waiting lets every waiter wake for every slot, and sleeps past tokio's clock.
 
 mod pace;
+mod pauses;
 mod permit;
 
 use std::num::NonZeroU32;
@@ -17,12 +18,14 @@ use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use crate::clock::Clock;
-use crate::domain::{Brief, Rate};
+use crate::domain::{Brief, Rate, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
 use pace::{Pace, SendLog};
+use pauses::Pauses;
 
 pub use pace::{expected_time, slack};
+pub use pauses::Pause;
 pub use permit::{Departure, Permit};
 
 /// What is left of the pace after a throttle. Found, with [`SPEEDUP`], by the simulation in `tests/pace.rs`: a larger
@@ -31,6 +34,17 @@ const SLOWDOWN: f64 = 0.9;
 
 /// What a window without a throttle adds to the pace, as a share of the configured rate.
 const SPEEDUP: f64 = 0.01;
+
+/// What the service said when it refused everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Whether it is there.
+    pub refusal: Refusal,
+    /// Why.
+    pub reason: Reason,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
 
 /// The service has refused everyone for `--max-outage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +109,7 @@ struct State {
     last_answer: Option<Instant>,
     /// When the pace was last changed or left alone for a window.
     paced_since: Instant,
-    closed_since: Option<Instant>,
-    closed_for: Duration,
+    pauses: Pauses,
 }
 
 /// What to do with a caller.
@@ -120,8 +133,7 @@ impl Gate {
             refusals: 0,
             last_answer: None,
             paced_since: clock.now(),
-            closed_since: None,
-            closed_for: Duration::ZERO,
+            pauses: Pauses::default(),
         };
         Arc::new(Self {
             clock,
@@ -154,14 +166,19 @@ impl Gate {
     #[must_use]
     pub fn view(&self) -> GateView {
         let state = self.state();
-        let closed_now = state.closed_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
         GateView {
             most_in_window: state.made.most(),
             closings: state.closings,
-            closed_for: state.closed_for + closed_now,
+            closed_for: state.pauses.total(self.clock.now()),
             closed: state.closed(self.clock.now()),
             share: state.pace.share(),
         }
+    }
+
+    /// When nothing was sent because of the service, and why, as far as the first of these times go.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<Pause> {
+        self.state().pauses.all(self.clock.now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -222,14 +239,12 @@ impl State {
     fn open(&mut self, now: Instant) {
         self.door = Door::Open;
         self.paced_since = now;
-        if let Some(since) = self.closed_since.take() {
-            self.closed_for += now - since;
-        }
+        self.pauses.end(now);
     }
 
-    fn close(&mut self, now: Instant, until: Instant, refusal: Refusal) {
+    fn close(&mut self, now: Instant, until: Instant, refusal: Refusal, reason: Reason) {
         self.door = Door::Closed { until, refusal };
-        self.closed_since.get_or_insert(now);
+        self.pauses.begin(reason, now);
     }
 
     fn closed(&self, now: Instant) -> Option<(Refusal, Instant)> {
@@ -243,17 +258,18 @@ impl State {
 
 impl State {
     /// Closes after the first refusal that came since the last closing.
-    fn refuse(&mut self, now: Instant, refusal: Refusal, retry_after: Option<Duration>, jitter: Jitter) {
+    fn refuse(&mut self, now: Instant, refused: Refused, jitter: Jitter) {
+        let Refused { refusal, reason, retry_after } = refused;
         let nth = NonZeroU32::MIN.saturating_add(self.refusals);
         let wait = GATE_BACKOFF.delay(nth, jitter, retry_after);
         self.refusals = nth.get();
         self.closings += 1;
-        self.close(now, now + wait, refusal);
+        self.close(now, now + wait, refusal, reason);
         if refusal == Refusal::Throttled {
             self.pace.set_share(self.pace.share() * SLOWDOWN);
             self.paced_since = now;
         }
-        info!(?refusal, nth, wait = %Brief(wait), share = self.pace.share(), asked = ?retry_after, "no submission for a while");
+        info!(%reason, nth, wait = %Brief(wait), share = self.pace.share(), asked = ?retry_after, "no submission for a while");
     }
 
     /// Stays closed until `until` at least, when an answer to an earlier submission asks for it.
@@ -276,6 +292,14 @@ mod tests {
         let clock = Clock::start();
         let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
         (clock, Gate::new(config, clock, earlier))
+    }
+
+    fn unavailable(retry_after: Option<Duration>) -> Refused {
+        Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after }
+    }
+
+    fn throttled(retry_after: Option<Duration>) -> Refused {
+        Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after }
     }
 
     fn full() -> Jitter {
@@ -315,7 +339,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_lets_single_probes_through_at_growing_distances_and_then_everyone_at_the_normal_pace() {
         let (clock, gate) = gate_after(&[]);
-        gate.ready().await.unwrap().depart().refused(Refusal::Unavailable, None, full());
+        gate.ready().await.unwrap().depart().refused(unavailable(None), full());
         let mut probes = Vec::new();
         let start = clock.now();
         for _ in 0..4 {
@@ -324,11 +348,14 @@ mod tests {
             let others = Arc::clone(&gate);
             let other = tokio::time::timeout(Duration::from_secs(3), others.ready()).await;
             assert!(other.is_err(), "nobody else passes while a probe is out");
-            probe.depart().refused(Refusal::Unavailable, None, full());
+            probe.depart().refused(unavailable(None), full());
         }
         assert_eq!(probes, [1_000, 6_000, 13_000, 24_000]);
         gate.ready().await.unwrap().depart().answered();
         let resumed = clock.now();
+        let pauses: Vec<_> = gate.pauses().iter().map(|pause| (pause.reason, pause.from, pause.until)).collect();
+        assert_eq!(pauses, [(Reason::Maintenance, start, resumed)]);
+        assert_eq!(gate.view().closed_for, resumed - start);
         for _ in 0..4 {
             gate.ready().await.unwrap().depart().answered();
         }
@@ -338,7 +365,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_not_used_makes_way_for_the_next() {
         let (_, gate) = gate_after(&[]);
-        gate.ready().await.unwrap().depart().refused(Refusal::Unavailable, None, full());
+        gate.ready().await.unwrap().depart().refused(unavailable(None), full());
         drop(gate.ready().await.unwrap());
         let next = tokio::time::timeout(SECOND, gate.ready()).await;
         assert!(next.unwrap().unwrap().probe);
@@ -353,10 +380,10 @@ mod tests {
         }
         let start = clock.now();
         for flight in flights.drain(..4) {
-            flight.refused(Refusal::Unavailable, None, full());
+            flight.refused(unavailable(None), full());
         }
         assert_eq!(gate.view().closings, 1);
-        flights.remove(0).refused(Refusal::Unavailable, Some(Duration::from_secs(30)), full());
+        flights.remove(0).refused(unavailable(Some(Duration::from_secs(30))), full());
         let _probe = gate.ready().await.unwrap();
         assert_eq!(clock.now() - start, Duration::from_secs(30));
     }
@@ -364,7 +391,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_throttle_slows_the_pace_and_clean_windows_bring_it_back() {
         let (clock, gate) = gate_after(&[]);
-        gate.ready().await.unwrap().depart().refused(Refusal::Throttled, None, full());
+        gate.ready().await.unwrap().depart().refused(throttled(None), full());
         assert!((gate.view().share - 0.9).abs() < 1e-9);
         let before = clock.now();
         gate.ready().await.unwrap().depart().answered();
@@ -383,7 +410,7 @@ mod tests {
         let last_answer = clock.now();
         let ended = loop {
             match gate.ready().await {
-                Ok(permit) => permit.depart().refused(Refusal::Unavailable, None, full()),
+                Ok(permit) => permit.depart().refused(unavailable(None), full()),
                 Err(over) => break over,
             }
         };
@@ -399,7 +426,7 @@ mod tests {
         sleep(Duration::from_millis(126)).await;
         assert!(!first.is_fresh());
         let second = gate.ready().await.unwrap();
-        first.depart().refused(Refusal::Throttled, None, full());
+        first.depart().refused(throttled(None), full());
         assert!(!second.is_fresh());
     }
 

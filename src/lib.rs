@@ -18,6 +18,7 @@
 //! | [`runner`] | the one loop | |
 //! | [`error`] | everything that can end the program, and its exit code | |
 //! | [`report`] | the digest and the JSON summary | |
+//! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum` |
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
@@ -35,6 +36,7 @@ pub mod error;
 pub mod gate;
 pub mod join;
 pub mod ledger;
+pub mod metrics;
 pub mod policy;
 pub mod progress;
 pub mod report;

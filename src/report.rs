@@ -5,6 +5,7 @@
 
 mod document;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Brief, Ended, Rate, Status};
+use crate::domain::{Brief, Ended, Rate, Reason, Status};
 use crate::error::Exit;
 use crate::gate::GateView;
 use crate::results::{Cause, Tally};
@@ -23,7 +24,10 @@ pub use document::RowCounts;
 pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 13;
+const FIXED_LINES: usize = 14;
+
+/// Pauses told of one by one.
+const SHOWN_PAUSES: usize = 3;
 
 /// Characters shown of a message.
 const MESSAGE_CHARS: usize = 60;
@@ -43,6 +47,10 @@ pub struct Summary {
     pub rate: Rate,
     /// What the gate has seen.
     pub gate: GateView,
+    /// When nothing was sent because of the service.
+    pub pauses: Vec<Paused>,
+    /// Answers of the service by what they meant.
+    pub outcomes: BTreeMap<Reason, u64>,
     /// When it began.
     pub started: UnixMillis,
     /// How long it took.
@@ -51,6 +59,17 @@ pub struct Summary {
     pub files: Files,
     /// The command to go on with, ready for a shell.
     pub next: NextCommands,
+}
+
+/// A time in which nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    /// Why.
+    pub reason: Reason,
+    /// From when.
+    pub from: UnixMillis,
+    /// Until when.
+    pub until: UnixMillis,
 }
 
 /// Where things are.
@@ -157,16 +176,24 @@ impl Summary {
         let gate = self.gate;
         let _ = writeln!(text, "\n  began    {}, took {}", self.started, Brief(self.took));
         let _ = write!(text, "  sent     {}, ", plural(self.sent, "request", "requests"));
-        let _ = write!(text, "at most {} in any {} (limit {count})", gate.most_in_window, Brief(period));
-        match gate.closings {
-            0 => text.push('\n'),
-            n => drop(writeln!(text, "; paused {} for {}", plural(n, "time", "times"), Brief(gate.closed_for))),
+        let _ = writeln!(text, "at most {} in any {} (limit {count})", gate.most_in_window, Brief(period));
+        if !self.pauses.is_empty() {
+            let _ = writeln!(text, "  paused   {} in all: {}", Brief(gate.closed_for), self.pause_list());
         }
         let _ = writeln!(text, "  results  {}", self.files.results.display());
         if let Some(failures) = &self.files.failures {
             let _ = writeln!(text, "  failures {}", failures.display());
         }
         let _ = writeln!(text, "  ledger   {}", self.files.ledger.display());
+    }
+
+    /// `maintenance 02:10:00-02:40:12, rate_limited 03:00:00-03:00:01 and 2 more`.
+    fn pause_list(&self) -> String {
+        let times =
+            |pause: &Paused| format!("{} {}-{}", pause.reason, time_of_day(pause.from), time_of_day(pause.until));
+        let shown: Vec<String> = self.pauses.iter().take(SHOWN_PAUSES).map(times).collect();
+        let more = self.pauses.len() - shown.len();
+        shown.join(", ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
     }
 
     /// What to do now; nothing after a clean run.
@@ -225,6 +252,11 @@ fn cause_line(cause: &Cause) -> String {
         let _ = write!(line, ": {short}{}", if short.len() < cause.message.len() { "…" } else { "" });
     }
     line
+}
+
+/// The time of day in UTC.
+fn time_of_day(time: UnixMillis) -> String {
+    time.to_string().get(11..19).unwrap_or_default().to_owned()
 }
 
 /// `1 row`, `2 rows`.

@@ -20,7 +20,7 @@ use crate::policy::InDoubt;
 
 use file::Table;
 
-pub use file::{FileError, check_writable};
+pub use file::{FileError, check_writable, replace_whole};
 pub use line::ResultLine;
 pub use tally::{Cause, Tally};
 

@@ -6,9 +6,9 @@
 
 mod flight;
 mod stop;
+mod waiting;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -22,13 +22,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::api::CoverApi;
 use crate::clock::Clock;
-use crate::domain::{Ended, MusicTaskId, RowState};
+use crate::domain::{Ended, MusicTaskId, Reason, RowState};
 use crate::gate::{Gate, Permit};
 use crate::ledger::{Ledger, LedgerError, RunId};
 use crate::policy::{Jitter, MaxFailures, RowPolicy};
 use crate::worklist::{Worklist, WorklistError};
 
-use flight::{Landed, Pilot};
+use flight::{Fate, Landed, Pilot};
+use waiting::Waiting;
 
 pub use stop::Stop;
 
@@ -61,6 +62,26 @@ pub struct Progress {
     pub sent: u64,
     /// Rows that wait for another attempt.
     pub waiting: u64,
+    /// Answers by what they meant.
+    pub outcomes: Outcomes,
+}
+
+/// How many answers meant what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcomes([u64; Reason::ALL.len()]);
+
+impl Outcomes {
+    fn add(&mut self, reason: Reason) {
+        for (count, each) in self.0.iter_mut().zip(Reason::ALL) {
+            *count += u64::from(*each == reason);
+        }
+    }
+
+    /// Each meaning that there was, and how often.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<Reason, u64> {
+        Reason::ALL.iter().copied().zip(self.0).filter(|(_, count)| *count > 0).collect()
+    }
 }
 
 /// Why a run cannot go on; nothing is sent after it.
@@ -85,33 +106,6 @@ struct Row {
     failures: u32,
 }
 
-/// A row that is due at a time; those due at one time keep their order.
-type Waiting = Reverse<(Instant, u64, RowByTurn)>;
-
-/// A row that does not take part in comparisons.
-#[derive(Debug)]
-struct RowByTurn(Row);
-
-impl PartialEq for RowByTurn {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for RowByTurn {}
-
-impl PartialOrd for RowByTurn {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for RowByTurn {
-    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
-        std::cmp::Ordering::Equal
-    }
-}
-
 /// One run over one worklist.
 pub struct Runner<A, L> {
     pilot: Arc<Pilot<A, L>>,
@@ -121,8 +115,7 @@ pub struct Runner<A, L> {
     deadline: Option<Duration>,
     dice: fastrand::Rng,
     flights: JoinSet<Result<Landed, LedgerError>>,
-    waiting: BinaryHeap<Waiting>,
-    turns: u64,
+    waiting: Waiting,
     progress: watch::Sender<Progress>,
 }
 
@@ -144,8 +137,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
             flights: JoinSet::new(),
-            waiting: BinaryHeap::new(),
-            turns: 0,
+            waiting: Waiting::default(),
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -204,9 +196,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// A row that waited long enough, else one that has not been sent in this run.
     async fn due_row(&mut self) -> Result<Option<Row>, RunError> {
-        let now = self.pilot.clock.now();
-        if self.waiting.peek().is_some_and(|Reverse((due, _, _))| *due <= now) {
-            return Ok(self.waiting.pop().map(|Reverse((_, _, row))| row.0));
+        if let Some(row) = self.waiting.pop_due(self.pilot.clock.now()) {
+            return Ok(Some(row));
         }
         if self.waiting.len() >= MOST_WAITING {
             return Ok(None);
@@ -218,13 +209,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Whether no row is on its way or waiting.
     fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.waiting.is_empty()
+        self.flights.is_empty() && self.waiting.len() == 0
     }
 
     /// Waits for a landing, a due row or the end.
     async fn news(&mut self) -> Result<(), RunError> {
         let has_room = self.flights.len() < self.concurrency;
-        let due = self.waiting.peek().filter(|_| has_room).map(|Reverse((due, _, _))| *due);
+        let due = self.waiting.next_due().filter(|_| has_room);
         let stop = self.pilot.stop.clone();
         let landed = tokio::select! {
             landed = self.flights.join_next(), if !self.flights.is_empty() => landed,
@@ -259,32 +250,23 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Counts what became of a flight; everything about it is durable already.
     fn land(&mut self, landed: Landed) {
-        match landed {
-            Landed::Done(state) => self.count(state),
-            Landed::Again { row, due } => self.put_back(row, due, 1),
-            Landed::Unsent(row) => self.put_back(row, self.pilot.clock.now(), 0),
-            Landed::Stopped => self.progress.send_modify(|progress| progress.sent += 1),
-            Landed::Refused => self.progress.send_modify(|progress| progress.done += 1),
-        }
-        let waiting = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
-        self.progress.send_modify(|progress| progress.waiting = waiting);
-    }
-
-    fn put_back(&mut self, row: Row, due: Instant, sent: u64) {
-        self.turns += 1;
-        self.waiting.push(Reverse((due, self.turns, RowByTurn(row))));
-        self.progress.send_modify(|progress| progress.sent += sent);
-    }
-
-    fn count(&mut self, state: RowState) {
-        let failed = matches!(state, RowState::Failed | RowState::GaveUp);
-        self.progress.send_modify(|progress| {
+        let mut progress = *self.progress.borrow();
+        if let Some(reason) = landed.reason {
             progress.sent += 1;
-            progress.done += 1;
-            progress.failed += u64::from(failed);
-        });
-        let Progress { failed, done, .. } = *self.progress.borrow();
-        if self.max_failures.reached(failed, done) {
+            progress.outcomes.add(reason);
+        }
+        match landed.fate {
+            Fate::Done(state) => {
+                progress.done += 1;
+                progress.failed += u64::from(matches!(state, RowState::Failed | RowState::GaveUp));
+            }
+            Fate::Again(row, due) => self.waiting.push(row, due),
+            Fate::Stopped => {}
+            Fate::Refused => progress.done += 1,
+        }
+        progress.waiting = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        self.progress.send_replace(progress);
+        if self.max_failures.reached(progress.failed, progress.done) {
             self.pilot.stop.request(Ended::TooManyFailures);
         }
     }

@@ -19,6 +19,16 @@ pub enum BadKey {
     NotPrintable,
 }
 
+/// No key of the service is shorter.
+const REAL_KEY_BYTES: usize = 8;
+
+/// Whether `text[start..end]` is not part of a longer word.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let before = text[..start].chars().next_back();
+    let after = text[end..].chars().next();
+    !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+}
+
 /// What stands where a key stood.
 const MASK: &str = "***";
 
@@ -48,10 +58,21 @@ impl ApiKey {
         format!("Bearer {}", self.0.expose_secret())
     }
 
-    /// `text` with the key masked wherever it stands.
+    /// `text` with the key masked wherever it stands; one too short to be a real one only where it is a word of its own,
+    /// since it may be part of any.
     #[must_use]
     pub fn masked_in(&self, text: &str) -> String {
-        text.replace(self.0.expose_secret(), MASK)
+        let key = self.0.expose_secret();
+        let mut masked = String::with_capacity(text.len());
+        let mut rest = 0;
+        for (at, _) in text.match_indices(key) {
+            let is_key = key.len() >= REAL_KEY_BYTES || is_word(text, at, at + key.len());
+            masked.push_str(&text[rest..at]);
+            masked.push_str(if is_key { MASK } else { key });
+            rest = at + key.len();
+        }
+        masked.push_str(&text[rest..]);
+        masked
     }
 }
 
@@ -82,6 +103,14 @@ mod tests {
     fn a_key_repeated_by_the_service_is_masked() {
         let key = ApiKey::new("canary-42").unwrap();
         assert_eq!(key.masked_in("canary-42 is not valid (canary-42)"), "*** is not valid (***)");
+    }
+
+    #[test]
+    fn a_key_too_short_to_be_one_is_masked_as_a_word_only() {
+        let key = ApiKey::new("any").unwrap();
+        assert_eq!(key.masked_in("many say: any key, any"), "many say: *** key, ***");
+        let real = ApiKey::new("canary-42").unwrap();
+        assert_eq!(real.masked_in("acanary-42b"), "a***b");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coverbatch::clock::Clock;
-use coverbatch::gate::{Departure, Gate, GateConfig};
+use coverbatch::domain::Reason;
+use coverbatch::gate::{Departure, Gate, GateConfig, Refused};
 use coverbatch::policy::{Jitter, Refusal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -133,7 +134,8 @@ async fn call(
     if admits {
         departure.answered();
     } else {
-        departure.refused(Refusal::Throttled, None, jitter);
+        let reason = Reason::RateLimited;
+        departure.refused(Refused { refusal: Refusal::Throttled, reason, retry_after: None }, jitter);
     }
     admits
 }

@@ -134,7 +134,7 @@ impl HttpApi {
         let status = response.status().as_u16();
         let retry_after = self.retry_after(&response);
         let body = self.read_body(response).await?;
-        Ok(read_submission(RawAnswer { status, body: &body, retry_after }))
+        Ok(read_submission(RawAnswer { status, body: &body, retry_after }, &self.config.key))
     }
 
     /// What the `Retry-After` header asks for.
@@ -203,7 +203,6 @@ impl CoverApi for HttpApi {
         if is_unclear(&outcome, self.config.provider) {
             outcome = resolved(outcome, self.is_account_empty().await);
         }
-        outcome.answer.message = self.config.key.masked_in(&outcome.answer.message);
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
         self.note_odd_code(&outcome);

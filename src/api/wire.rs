@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Brief, Outcome, Reason, Verdict, one_line};
 
+use crate::secret::ApiKey;
+
 use account::Topic;
 use envelope::Envelope;
 
@@ -87,12 +89,13 @@ pub enum Fault {
     TooLarge(u16),
 }
 
-/// What the answer to a submission means.
+/// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
 #[must_use]
-pub fn read_submission(raw: RawAnswer<'_>) -> Outcome {
+pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
     let envelope = Envelope::read(raw.body);
     let (verdict, reason) = judge(raw, &envelope);
-    let message = message_of(raw, &envelope, reason);
+    // Masked before it is cut, or half of a key could be left at the end.
+    let message = key.masked_in(&message_of(raw, &envelope, reason));
     let answer = Answer { http_status: Some(raw.status), code: envelope.code, message: one_line(&message) };
     Outcome { verdict, reason, answer, retry_after: raw.retry_after }
 }
@@ -213,7 +216,10 @@ mod tests {
     const COVER: &str = "21aee3c3c2a01fa5e030b3799fa4dd56";
 
     pub(super) fn read(status: u16, body: &str) -> Outcome {
-        read_submission(RawAnswer { status, body: body.as_bytes(), retry_after: None })
+        read_submission(
+            RawAnswer { status, body: body.as_bytes(), retry_after: None },
+            &ApiKey::new("canary-42").unwrap(),
+        )
     }
 
     pub(super) fn envelope(code: u16, message: &str, with_id: bool) -> String {
@@ -314,6 +320,14 @@ mod tests {
     #[test]
     fn an_http_error_around_a_body_that_claims_success_settles_nothing() {
         assert_eq!(read(500, &envelope(200, "success", true)).verdict, Verdict::Troubled);
+    }
+
+    #[test]
+    fn a_key_that_the_service_repeats_is_masked_also_where_the_message_is_cut() {
+        for pad in 180..=200 {
+            let outcome = read(200, &envelope(401, &format!("{}canary-42", "x".repeat(pad)), false));
+            assert!(!outcome.answer.message.contains("can"), "{pad}");
+        }
     }
 
     #[test]

@@ -2,45 +2,44 @@
 
 mod args;
 mod dry;
+mod next;
+mod service;
 
-use std::env;
-use std::ffi::OsString;
+use std::error::Error as _;
+use std::fs;
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ArgMatches;
 use tokio::time::Instant;
+use tracing::warn;
 
+use crate::api::ApiUrl;
 use crate::api::http::{HttpApi, HttpConfig};
-use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
+use crate::api::ping::Ping;
 use crate::catalog::Catalog;
 use crate::cli::options::bad_rows;
-use crate::cli::{complain, key, logging, print, signals};
-use crate::clock::{Clock, UnixMillis};
+use crate::cli::{complain, logging, print, signals};
+use crate::clock::Clock;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
-use crate::gate::{Gate, GateConfig, slack};
+use crate::gate::{Gate, GateConfig, Pause, slack};
 use crate::ledger::{Ledger as _, RunId, RunLock, SqliteLedger};
+use crate::metrics;
 use crate::progress::Screen;
-use crate::report::{Files, NextCommands, Summary};
-use crate::results::{self, Paths, View, check_writable};
-use crate::runner::{Runner, Stop};
+use crate::report::{Files, Paused, Summary};
+use crate::results::{self, Paths, View, check_writable, replace_whole};
+use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
-use crate::secret::ApiKey;
 use crate::worklist::{Choice, Counts, Worklist};
 
 use dry::DryRun;
+use next::next_commands;
+use service::Service;
 
 pub(super) use args::RunArgs;
-
-/// What the ledger of the stand-in service belongs to; its address is another one each time.
-const SANDBOX: &str = "sandbox";
-
-/// The key for the stand-in service, which takes any.
-const SANDBOX_KEY: &str = "stand-in-needs-no-key";
 
 /// A run whose options have been checked.
 struct Job<'a> {
@@ -54,46 +53,39 @@ struct Job<'a> {
     service: Service,
 }
 
-/// Where to send, and as whom.
-struct Service {
-    /// The address of the API; `None` in the sandbox, which has none before it is started.
-    api_url: Option<ApiUrl>,
-    key: ApiKey,
-    callback: CallbackUrl,
-}
-
-impl Service {
-    /// What the ledger belongs to.
-    fn identity(&self) -> &str {
-        self.api_url.as_ref().map_or(SANDBOX, ApiUrl::as_str)
-    }
-}
-
 pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
     logging::begin(args.talk.log_format, args.talk.verbose, args.talk.quiet, screen);
+    let monitor = args.monitor()?;
+    let started = monitor.as_ref().map(Ping::start);
+    let done = checked_run(&args, matches, screen).await;
+    if let (Some(monitor), Some(started)) = (monitor, started) {
+        // In this order, or the monitor would take the run for one that goes on.
+        let _ = started.await;
+        let (exit, digest) = match &done {
+            Ok(done) => (done.exit, done.digest.clone()),
+            Err(error) => (error.exit(), error.report()),
+        };
+        monitor.end(exit.code(), digest).await;
+    }
+    done.map(|done| done.exit)
+}
+
+/// How a run ended, and what is told of it.
+struct Done {
+    exit: Exit,
+    digest: String,
+}
+
+/// Checks everything that can be checked before anything is sent, and then runs.
+async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Done, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
-    let service = service(&args, matches)?;
+    let service = Service::of(args, matches)?;
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
     let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
-    let job = Job { args: &args, clock, stop, screen, catalog, ledger_path, paths, service };
+    let job = Job { args, clock, stop, screen, catalog, ledger_path, paths, service };
     if args.talk.dry_run { job.dry_run().await } else { job.run().await }
-}
-
-/// Where to send: found out, and refused if it is not safe, before anything else.
-fn service(args: &RunArgs, matches: Option<&ArgMatches>) -> Result<Service, Error> {
-    let callback = args.callback(matches)?;
-    if args.ledger.sandbox {
-        let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
-        return Ok(Service { api_url: None, key, callback });
-    }
-    let text = args.service.api_url.as_deref().unwrap_or(args.service.provider.provider().base_url());
-    let api_url = ApiUrl::new(text).map_err(|bad| {
-        Error::usage(format!("--api-url `{text}` cannot be used: {bad}"), "such as https://api.kie.ai")
-    })?;
-    let key = key::find(args.service.api_key_file.as_deref())?;
-    Ok(Service { api_url: Some(api_url), key, callback })
 }
 
 impl Job<'_> {
@@ -103,7 +95,7 @@ impl Job<'_> {
     }
 
     /// Tells what a run would do.
-    async fn dry_run(self) -> Result<Exit, Error> {
+    async fn dry_run(self) -> Result<Done, Error> {
         let ledger = SqliteLedger::open_to_read(&self.ledger_path, Some(self.service.identity()))?;
         let (mut worklist, counts) = Worklist::plan(&self.catalog, ledger.as_ref(), self.choice()).await?;
         let plan = DryRun {
@@ -112,7 +104,7 @@ impl Job<'_> {
             clock: self.clock,
             ledger: (&self.ledger_path, ledger.is_some()),
             paths: &self.paths,
-            address: self.service.api_url.as_ref().map_or_else(sandbox_address, ApiUrl::generate),
+            address: self.service.address(),
             callback: &self.service.callback,
             first: worklist.next(true).await?,
         };
@@ -122,11 +114,11 @@ impl Job<'_> {
         }
         print(&if self.args.talk.json { plan.json() } else { plan.text() })?;
         complain(&bad_rows(&self.catalog));
-        Ok(Exit::Success)
+        Ok(Done { exit: Exit::Success, digest: String::new() })
     }
 
     /// Sends what is to be sent, and writes down what came of it.
-    async fn run(self) -> Result<Exit, Error> {
+    async fn run(self) -> Result<Done, Error> {
         check_writable(&self.paths.results)?;
         self.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
         let started = self.clock.unix();
@@ -137,7 +129,7 @@ impl Job<'_> {
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
         let (worklist, counts) = Worklist::plan_and_adopt(&self.catalog, &*ledger, self.choice()).await?;
         let gate = self.gate(&ledger).await?;
-        let (ended, sent) = self.send(&ledger, &gate, (run, worklist), counts).await?;
+        let (ended, progress) = self.send(&ledger, &gate, (run, worklist), counts).await?;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let view =
             View { unreached: ended.reason(), in_doubt: self.args.rerun.in_doubt(), trust: self.args.ledger.trust() };
@@ -149,9 +141,11 @@ impl Job<'_> {
             ended,
             exit: Exit::of_run(ended, &tally),
             tally,
-            sent,
+            sent: progress.sent,
             rate: self.args.pace.rate,
             gate: gate.view(),
+            pauses: self.pauses(&gate),
+            outcomes: progress.outcomes.counts(),
             started,
             took: self.clock.elapsed(),
             files: self.files(),
@@ -166,7 +160,7 @@ impl Job<'_> {
         let config = GateConfig { rate, max_outage: self.args.pace.max_outage };
         let (now, here) = (self.clock.unix(), self.clock.now());
         let window = rate.period + slack(rate);
-        let since = UnixMillis(now.0.saturating_sub(UnixMillis(0).after(window).0));
+        let since = now.before(window);
         let sends = ledger.sends_since(since).await?;
         // A send from the future, by a clock that was set back since, counts as one from now.
         let earlier: Vec<Instant> =
@@ -181,7 +175,7 @@ impl Job<'_> {
         gate: &Arc<Gate>,
         (run, worklist): (RunId, Worklist),
         counts: Counts,
-    ) -> Result<(Ended, u64), Error> {
+    ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
             Some(_) => None,
             None => Some(self.start_sandbox().await?),
@@ -200,8 +194,8 @@ impl Job<'_> {
         if let Some(sandbox) = sandbox {
             sandbox.stop().await;
         }
-        let sent = progress.borrow().sent;
-        Ok((ended?, sent))
+        let progress = *progress.borrow();
+        Ok((ended?, progress))
     }
 
     async fn start_sandbox(&self) -> Result<Sandbox, Error> {
@@ -227,6 +221,14 @@ impl Job<'_> {
         Ok(HttpApi::new(config)?)
     }
 
+    /// When nothing was sent, by the time of day.
+    fn pauses(&self, gate: &Gate) -> Vec<Paused> {
+        let (here, now) = (self.clock.now(), self.clock.unix());
+        let time = |at: Instant| now.before(here - at);
+        let told = |pause: Pause| Paused { reason: pause.reason, from: time(pause.from), until: time(pause.until) };
+        gate.pauses().into_iter().map(told).collect()
+    }
+
     fn files(&self) -> Files {
         // Whoever reads of them in a mail is in another folder.
         let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -238,30 +240,26 @@ impl Job<'_> {
     }
 
     /// The summary, to whoever wants it: nobody after a clean run that nobody watches.
-    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<Exit, Error> {
+    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<Done, Error> {
         let watched = stderr().is_terminal() && !self.args.talk.quiet;
+        let digest = summary.digest(lines_used);
         if watched || summary.exit != Exit::Success {
-            complain(&summary.digest(lines_used));
+            complain(&digest);
+        }
+        if let Some(path) = &self.args.talk.metrics_file {
+            write_metrics(path, summary);
         }
         if self.args.talk.json {
             print(&(summary.json() + "\n"))?;
         }
-        Ok(summary.exit)
+        Ok(Done { exit: summary.exit, digest })
     }
 }
 
-/// Where a dry run would send: the stand-in listens on whichever port is free.
-fn sandbox_address() -> String {
-    format!("http://127.0.0.1:<any free port>{GENERATE_PATH}")
-}
-
-/// This command line again, ready for a shell.
-fn next_commands() -> NextCommands {
-    let words: Vec<OsString> = env::args_os().collect();
-    let with = |more: &[&str]| {
-        let words = words.iter().map(|word| word.as_bytes()).chain(more.iter().map(|word| word.as_bytes()));
-        let joined = shlex::bytes::try_join(words).unwrap_or_else(|_| b"coverbatch run".to_vec());
-        String::from_utf8_lossy(&joined).into_owned()
-    };
-    NextCommands { rerun: with(&[]), retry_all: with(&["--retry", "all"]), resend: with(&["--in-doubt", "resend"]) }
+/// Writes the metrics anew. They are a service to others: that they cannot be written is no reason to fail.
+fn write_metrics(path: &Path, summary: &Summary) {
+    let before = fs::read_to_string(path).unwrap_or_default();
+    if let Err(error) = replace_whole(path, metrics::text(summary, &before).as_bytes()) {
+        warn!(file = %path.display(), cause = error.source().map(ToString::to_string), "the metrics could not be written");
+    }
 }

@@ -3,13 +3,12 @@
 //! Dropping either leaves the gate in order, so a caller that gives up or dies holds up nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::info;
 
-use super::Gate;
-use crate::domain::Brief;
+use super::{Gate, Refused};
+use crate::domain::{Brief, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
 /// Leave for one submission, soon.
@@ -49,7 +48,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if self.probe {
             let now = self.gate.clock.now();
-            self.gate.state().close(now, now, Refusal::Unavailable);
+            self.gate.state().close(now, now, Refusal::Unavailable, Reason::Connection);
             self.gate.changed.notify_waiters();
         }
     }
@@ -73,21 +72,21 @@ impl Departure {
         }
         if std::mem::take(&mut self.permit.probe) {
             state.open(now);
-            info!(closed_for = %Brief(state.closed_for), "the service answers again");
+            info!(paused = %Brief(state.pauses.total(now)), "the service answers again");
         }
         drop(state);
         gate.changed.notify_waiters();
     }
 
     /// The service refused everyone: closes the gate, for longer each time.
-    pub fn refused(mut self, refusal: Refusal, retry_after: Option<Duration>, jitter: Jitter) {
+    pub fn refused(mut self, refused: Refused, jitter: Jitter) {
         let gate = Arc::clone(&self.permit.gate);
         let now = gate.clock.now();
         let mut state = gate.state();
         self.permit.probe = false;
         if self.permit.closings == state.closings {
-            state.refuse(now, refusal, retry_after, jitter);
-        } else if let Some(asked) = retry_after {
+            state.refuse(now, refused, jitter);
+        } else if let Some(asked) = refused.retry_after {
             state.prolong(now + asked.min(GATE_BACKOFF.cap));
         }
         drop(state);
@@ -99,7 +98,8 @@ impl Departure {
     /// No answer came. That says nothing of the others, unless this was the probe they wait for.
     pub fn lost(self, jitter: Jitter) {
         if self.permit.probe {
-            self.refused(Refusal::Unavailable, None, jitter);
+            let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Connection, retry_after: None };
+            self.refused(refused, jitter);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The summary as one JSON document, for a machine.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{NextStep, Summary};
+use super::{NextStep, Paused, Summary};
 use crate::domain::{Reason, Status};
 use crate::results::{Cause, Tally};
 
@@ -21,9 +23,10 @@ impl Summary {
                 sent: self.sent,
                 limit: self.rate.to_string(),
                 most_in_any_window: self.gate.most_in_window,
-                pauses: self.gate.closings,
+                by_outcome: self.outcomes.iter().map(|(reason, count)| (reason.word(), *count)).collect(),
                 paused_seconds: self.gate.closed_for.as_secs_f64(),
             },
+            pauses: self.pauses.iter().map(PauseDocument::new).collect(),
             causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
@@ -43,6 +46,7 @@ struct Document<'a> {
     seconds: f64,
     rows: RowCounts,
     requests: Requests,
+    pauses: Vec<PauseDocument>,
     causes: Vec<CauseDocument>,
     results: String,
     failures: Option<String>,
@@ -90,7 +94,7 @@ struct Requests {
     sent: u64,
     limit: String,
     most_in_any_window: usize,
-    pauses: u64,
+    by_outcome: BTreeMap<&'static str, u64>,
     paused_seconds: f64,
 }
 
@@ -114,5 +118,18 @@ impl CauseDocument {
             rows: cause.rows,
             first_lines: cause.lines.clone(),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct PauseDocument {
+    reason: &'static str,
+    from: String,
+    until: String,
+}
+
+impl PauseDocument {
+    fn new(pause: &Paused) -> Self {
+        Self { reason: pause.reason.word(), from: pause.from.to_string(), until: pause.until.to_string() }
     }
 }

@@ -62,10 +62,27 @@ impl Table {
 
 fn replace(writer: csv::Writer<BufWriter<NamedTempFile>>, path: &Path) -> io::Result<()> {
     let file = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    put(file.into_inner().map_err(io::IntoInnerError::into_error)?, path)
+}
+
+/// Puts a finished file into its place.
+fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder_of(path))?.sync_all()
+}
+
+/// Replaces the file at `path` by one that holds `content`. Durable when this returns.
+///
+/// # Errors
+/// [`FileError`]; the file is as it was then.
+pub fn replace_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let written = temporary(&real).and_then(|mut file| {
+        file.write_all(content)?;
+        put(file, &real)
+    });
+    written.map_err(|cause| FileError { path: path.to_owned(), cause })
 }
 
 /// An empty file in the folder of `path`.

@@ -6,21 +6,27 @@ use tokio::time::Instant;
 
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Ended, Outcome, RowState, Verdict};
-use crate::gate::{Departure, Gate, Permit};
+use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
+use crate::gate::{Departure, Gate, Permit, Refused};
 use crate::ledger::{Claim, Ledger, LedgerError, RowKey, RunId, Settlement};
 use crate::policy::{Decision, Jitter, RowPolicy, Who, decide};
 use crate::runner::{Row, Stop};
 
 /// What became of a row that was given a permit.
+#[derive(Debug)]
+pub(super) struct Landed {
+    /// What its answer meant; `None` if it was not sent.
+    pub(super) reason: Option<Reason>,
+    pub(super) fate: Fate,
+}
+
+/// Where a row goes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Landed {
+pub(super) enum Fate {
     /// It will not be sent again in this run.
     Done(RowState),
-    /// It is to be sent again once it is due.
-    Again { row: Row, due: Instant },
-    /// It was not sent, because the run stops or the gate closed meanwhile.
-    Unsent(Row),
+    /// It is to be sent, or sent again, once it is due.
+    Again(Row, Instant),
     /// Its answer stops the run.
     Stopped,
     /// The ledger does not let it be sent: it is settled, or on its way as another row.
@@ -42,22 +48,23 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// Claims, sends and settles one row. The claim is durable before the first byte leaves.
     pub(super) async fn fly(self: Arc<Self>, row: Row, permit: Permit, jitter: Jitter) -> Result<Landed, LedgerError> {
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
-            return Ok(Landed::Refused);
+            return Ok(Landed { reason: None, fate: Fate::Refused });
         };
         let Some(permit) = self.fresh(permit).await else {
             self.ledger.release(key).await?;
-            return Ok(Landed::Unsent(row));
+            return Ok(Landed { reason: None, fate: Fate::Again(row, self.clock.now()) });
         };
         let departure = permit.depart();
         let sent_at = self.clock.unix();
         let outcome = self.api.submit(&row.task).await;
+        let reason = outcome.reason;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
         self.settle(key, outcome, decision, sent_at).await?;
-        Ok(self.landed(row, decision))
+        Ok(Landed { reason: Some(reason), fate: self.fate(row, decision) })
     }
 
     /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends.
@@ -97,17 +104,15 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         self.ledger.settle(key, Settlement::new(state, outcome, sent_at, self.clock.unix())).await
     }
 
-    /// What the loop has to know of it.
-    fn landed(&self, row: Row, decision: Decision) -> Landed {
+    /// Where the row goes after a decision.
+    fn fate(&self, row: Row, decision: Decision) -> Fate {
         let now = self.clock.now();
         match decision {
-            Decision::MoveTo(state) => Landed::Done(state),
-            Decision::Again(Who::ThisRow(wait)) => {
-                Landed::Again { row: Row { failures: row.failures + 1, ..row }, due: now + wait }
-            }
+            Decision::MoveTo(state) => Fate::Done(state),
+            Decision::Again(Who::ThisRow(wait)) => Fate::Again(Row { failures: row.failures + 1, ..row }, now + wait),
             // The gate makes it wait, and everyone else.
-            Decision::Again(Who::Everyone(_)) => Landed::Again { row, due: now },
-            Decision::Stop(_) => Landed::Stopped,
+            Decision::Again(Who::Everyone(_)) => Fate::Again(row, now),
+            Decision::Stop(_) => Fate::Stopped,
         }
     }
 }
@@ -115,7 +120,10 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
 /// Tells the gate at once, before anything is written down: it may have to close for everyone.
 fn report(departure: Departure, outcome: &Outcome, decision: Decision, jitter: Jitter) {
     match (decision, &outcome.verdict) {
-        (Decision::Again(Who::Everyone(refusal)), _) => departure.refused(refusal, outcome.retry_after, jitter),
+        (Decision::Again(Who::Everyone(refusal)), _) => {
+            let refused = Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
+            departure.refused(refused, jitter);
+        }
         (_, Verdict::Lost) => departure.lost(jitter),
         (Decision::MoveTo(_) | Decision::Again(Who::ThisRow(_)) | Decision::Stop(_), _) => departure.answered(),
     }

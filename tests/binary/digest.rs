@@ -44,7 +44,11 @@ fn the_digest_names_counts_causes_lines_files_and_the_next_command() {
         &format!("  ledger   {folder}/songs.coverbatch.db"),
         "",
         "next: to go on with what is left",
-        &format!("  {PROGRAM} run songs.csv --failures left.csv"),
+        &format!(
+            "  cd {folder} && COVERBATCH_NO_CALLBACK=1 COVERBATCH_API_URL={} COVERBATCH_RATE=500/1s {PROGRAM} run songs.csv \
+             --failures left.csv",
+            service.address
+        ),
     ];
     assert_eq!(lines, expected);
 }

@@ -11,6 +11,7 @@ mod commands;
 mod digest;
 mod exits;
 mod key;
+mod monitors;
 mod options;
 mod samples;
 mod signals;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, ArgMatches, Args, ValueEnum, parser::ValueSource};
 
+use crate::api::ping::Ping;
 use crate::api::{CallbackUrl, Provider};
 use crate::cli::logging::LogFormat;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
@@ -157,6 +158,14 @@ pub(super) struct TalkArgs {
     #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
 
+    /// Write the run as metrics for the node exporter's textfile collector
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
+    pub(super) metrics_file: Option<PathBuf>,
+
+    /// Tell a monitor: <URL>/start, and <URL>/<exit code> with the digest, as healthchecks.io takes it
+    #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
+    ping_url: Option<String>,
+
     /// How log lines look
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_LOG_FORMAT", hide_env = true)]
     pub(super) log_format: LogFormat,
@@ -180,6 +189,13 @@ impl RunArgs {
             deadline: self.pace.deadline,
             seed: fastrand::u64(..),
         }
+    }
+
+    /// The monitor to tell, except of a dry run.
+    pub(super) fn monitor(&self) -> Result<Option<Ping>, Error> {
+        let Some(address) = self.talk.ping_url.as_deref().filter(|_| !self.talk.dry_run) else { return Ok(None) };
+        let unusable = || Error::usage(format!("--ping-url `{address}` cannot be called"), "give an http or https URL");
+        Ping::new(address).map(Some).ok_or_else(unusable)
     }
 
     /// The address to call. A flag wins over the environment, also over the environment's opposite.

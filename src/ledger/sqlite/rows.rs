@@ -71,7 +71,7 @@ pub(super) fn adopt(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> 
 pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
     connection.execute(
         "UPDATE task SET state = 'in_doubt', state_before = NULL, reason = ?1, http_status = NULL, code = NULL,
-                         message = NULL
+                         message = NULL, answered_at = NULL
          WHERE state = 'in_flight'",
         [KILLED.word()],
     )?;
@@ -113,7 +113,7 @@ fn claim_again(connection: &Connection, run: RunId, task: &MusicTaskId, at: Unix
     remember.execute([seq])?;
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = 'in_flight', state_before = state, submissions = submissions + 1, run = ?2,
-                         first_sent_at = coalesce(first_sent_at, ?3), sent_at = ?3, answered_at = NULL
+                         first_sent_at = coalesce(first_sent_at, ?3), sent_at = ?3
          WHERE seq = ?1",
     )?;
     update.execute(params![seq, run.0, at.0])?;
@@ -130,8 +130,7 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
     connection.execute(
         &format!(
             "UPDATE task SET state = state_before, state_before = NULL, submissions = submissions - 1,
-                             (run, sent_at, answered_at) =
-                                 (SELECT run, sent_at, answered_at FROM attempt WHERE seq = {last})
+                             (run, sent_at) = (SELECT run, sent_at FROM attempt WHERE seq = {last})
              WHERE seq = ?1 AND state = 'in_flight'"
         ),
         [row.0],
@@ -187,7 +186,7 @@ pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::
              SELECT seq, run, sent_at, answered_at, reason, http_status, code, message FROM attempt
              WHERE task = (SELECT seq FROM task WHERE id = ?1)
              UNION ALL
-             SELECT 9223372036854775807, run, sent_at, answered_at, iif(flying, NULL, reason),
+             SELECT 9223372036854775807, run, sent_at, iif(flying, NULL, answered_at), iif(flying, NULL, reason),
                     iif(flying, NULL, http_status), iif(flying, NULL, code), iif(flying, NULL, message)
              FROM (SELECT *, state = 'in_flight' AS flying FROM task WHERE id = ?1 AND sent_at IS NOT NULL)
          ) ORDER BY seq",

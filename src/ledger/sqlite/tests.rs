@@ -86,6 +86,12 @@ async fn a_released_row_is_as_it_was_before_its_claim() {
     let again = granted(&ledger, run, "tried", 20).await;
     ledger.release(again).await.unwrap();
     assert_eq!(one(&ledger, "tried").await, before);
+
+    let adopted = Record { finished_at: Some(UnixMillis(3)), ..before.clone().unwrap() };
+    ledger.adopt(vec![(task("adopted"), adopted.clone())]).await.unwrap();
+    let row = granted(&ledger, run, "adopted", 30).await;
+    ledger.release(row).await.unwrap();
+    assert_eq!(one(&ledger, "adopted").await, Some(adopted));
     assert_eq!(ledger.sends_since(UnixMillis(0)).await.unwrap(), sends);
 }
 

@@ -9,6 +9,7 @@ use coverbatch::api::CoverApi;
 use coverbatch::api::wire::{Fault, RawAnswer, read_fault, read_submission};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{MusicTaskId, Outcome, Rate, Verdict};
+use coverbatch::secret::ApiKey;
 use tokio::time::Instant;
 
 /// A submission as the script sees it.
@@ -176,8 +177,9 @@ impl State {
 
     /// Does what the reply says, once per music task.
     fn act(&mut self, id: &str, reply: Reply) -> Outcome {
+        let key = ApiKey::new("key-of-the-nights").unwrap();
         let said = |status, body: String| {
-            read_submission(RawAnswer { status, body: body.as_bytes(), retry_after: reply.retry_after })
+            read_submission(RawAnswer { status, body: body.as_bytes(), retry_after: reply.retry_after }, &key)
         };
         match reply.deed {
             Deed::Unreachable => read_fault(&Fault::NotSent("connection refused".to_owned())),

@@ -1,0 +1,75 @@
+//! The last run as metrics: one file in the Prometheus text format, for the node exporter's textfile collector.
+//!
+//! Gauges only: each run is a new process, so nothing here counts on from the run before, but for the time of the last
+//! success, which is carried over from the file it replaces.
+
+use std::fmt::Write as _;
+
+use crate::clock::UnixMillis;
+use crate::domain::Status;
+use crate::error::Exit;
+use crate::report::Summary;
+
+/// The time of the last success, whose value outlives the runs that fail.
+const LAST_SUCCESS: &str = "coverbatch_last_success_timestamp_seconds";
+
+/// The metrics of a run; `before` is what the file held.
+#[must_use]
+pub fn text(summary: &Summary, before: &str) -> String {
+    let finished = summary.started.after(summary.took);
+    let last_success =
+        if summary.exit == Exit::Success { Some(seconds(finished)) } else { value_of(LAST_SUCCESS, before) };
+    let mut text = String::new();
+    if let Some(time) = last_success {
+        gauge(&mut text, LAST_SUCCESS, "When a run last ended with every row settled.", &[("", time)]);
+    }
+    let name = "coverbatch_last_run_timestamp_seconds";
+    gauge(&mut text, name, "When the last run ended.", &[("", seconds(finished))]);
+    let took = format!("{:.3}", summary.took.as_secs_f64());
+    gauge(&mut text, "coverbatch_duration_seconds", "How long the last run took.", &[("", took)]);
+    let code = summary.exit.code().to_string();
+    gauge(&mut text, "coverbatch_exit_code", "The exit code of the last run.", &[("", code)]);
+    let rows: Vec<_> =
+        Status::ALL.iter().map(|status| (status.word(), summary.tally.with(*status).to_string())).collect();
+    labelled(&mut text, "coverbatch_rows", "Rows of the catalog by status.", "status", &rows);
+    let requests: Vec<_> = summary.outcomes.iter().map(|(reason, n)| (reason.word(), n.to_string())).collect();
+    labelled(&mut text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", &requests);
+    let most = summary.gate.most_in_window.to_string();
+    gauge(
+        &mut text,
+        "coverbatch_most_requests_in_any_window",
+        "The most requests in any window of --rate.",
+        &[("", most)],
+    );
+    let limit = summary.rate.count.to_string();
+    gauge(&mut text, "coverbatch_limit_requests_in_any_window", "The number that --rate allows.", &[("", limit)]);
+    let closed = format!("{:.3}", summary.gate.closed_for.as_secs_f64());
+    gauge(&mut text, "coverbatch_closed_seconds", "How long the last run waited for the service.", &[("", closed)]);
+    text
+}
+
+/// A gauge without labels.
+fn gauge(text: &mut String, name: &str, help: &str, values: &[(&str, String)]) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for (labels, value) in values {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+}
+
+/// A gauge for each value of one label; the values are words of this program.
+fn labelled(text: &mut String, name: &str, help: &str, label: &str, values: &[(&str, String)]) {
+    let labels: Vec<String> = values.iter().map(|(word, _)| format!("{{{label}=\"{word}\"}}")).collect();
+    let values: Vec<_> = labels.iter().map(String::as_str).zip(values.iter().map(|(_, value)| value.clone())).collect();
+    gauge(text, name, help, &values);
+}
+
+/// Whole seconds, which is what timestamps have.
+fn seconds(time: UnixMillis) -> String {
+    (time.0 / 1000).to_string()
+}
+
+/// The value of a metric without labels, if it is there and a number.
+fn value_of(name: &str, text: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.parse::<u64>().ok().map(|seconds| seconds.to_string())
+}
