@@ -1,5 +1,6 @@
 //! The service in our words: what can be asked of it, and at which address.
 
+mod address;
 mod callback;
 pub mod http;
 pub mod wire;
@@ -8,6 +9,7 @@ use std::future::Future;
 
 use crate::domain::{MusicTaskId, Outcome};
 
+pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
 pub use wire::Provider;
 

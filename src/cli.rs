@@ -11,11 +11,12 @@ mod run;
 mod sandbox;
 mod signals;
 mod status;
+mod why;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
@@ -24,6 +25,7 @@ use crate::progress::Screen;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    disable_help_flag = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
                   Exit codes: 0 every row settled, 3 rows failed for good, 4 a rerun will send some, 5 account,\n\
@@ -32,6 +34,10 @@ use crate::progress::Screen;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// Print this help
+    #[arg(short, long, action = ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +45,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Results(results::ResultsArgs),
     Status(status::StatusArgs),
+    Why(why::WhyArgs),
     Sandbox(sandbox::SandboxArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -66,6 +73,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
             Command::Results(args) => results::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Why(args) => why::run(args).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         }

@@ -106,6 +106,9 @@ pub enum Error {
     /// The results.
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// A file of results that cannot be written, found out before anything was sent.
+    #[error(transparent)]
+    Unwritable(FileError),
     /// The list of rows.
     #[error(transparent)]
     Worklist(#[from] WorklistError),
@@ -131,7 +134,7 @@ pub enum Error {
 
 impl From<FileError> for Error {
     fn from(error: FileError) -> Self {
-        Self::Results(error.into())
+        Self::Unwritable(error)
     }
 }
 
@@ -150,7 +153,9 @@ impl Error {
             Self::Catalog(_) => Exit::Catalog,
             Self::Lock(LockError::Held { .. }) => Exit::Held,
             Self::Ledger(error) if is_wrong_ledger(error) => Exit::Usage,
-            Self::Lock(LockError::Io { .. }) | Self::Ledger(_) | Self::Results(_) => Exit::Unwritten,
+            Self::Lock(LockError::Io { .. }) | Self::Ledger(_) | Self::Results(_) | Self::Unwritable(_) => {
+                Exit::Unwritten
+            }
             Self::Worklist(WorklistError::Join(JoinError::Catalog(_))) => Exit::Catalog,
             Self::Worklist(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_)) => Exit::Unwritten,
@@ -173,6 +178,10 @@ impl Error {
             Self::Ledger(error) if !is_wrong_ledger(error) => {
                 Some("nothing was sent; once the ledger can be written, run again")
             }
+            Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
+            Self::Lock(LockError::Io { .. }) => {
+                Some("nothing was sent; the ledger needs a folder that can be written, see --ledger")
+            }
             Self::Results(ResultsError::File(_)) => Some(
                 "the ledger holds every answer; once the file can be written, `coverbatch results` with the same \
                  catalog and --ledger makes it",
@@ -182,7 +191,6 @@ impl Error {
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
             Self::Catalog(_)
-            | Self::Lock(LockError::Io { .. })
             | Self::Ledger(_)
             | Self::Results(_)
             | Self::Worklist(_)
@@ -197,10 +205,14 @@ impl Error {
     #[must_use]
     pub fn report(&self) -> String {
         let mut report = format!("error: {self}\n");
-        let mut cause = self.source();
+        let (mut cause, mut said) = (self.source(), self.to_string());
         while let Some(inner) = cause {
-            let _ = writeln!(report, "  caused by: {inner}");
-            cause = inner.source();
+            let words = inner.to_string();
+            // Some libraries wrap a cause in nothing but a number.
+            if !words.ends_with(&said) {
+                let _ = writeln!(report, "  caused by: {words}");
+            }
+            (cause, said) = (inner.source(), words);
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(report, "hint: {hint}");

@@ -6,6 +6,7 @@
 //! time: governor's own waiting lets every waiter wake for every slot, and sleeps past tokio's clock.
 
 mod pace;
+mod permit;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,12 +23,14 @@ use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 use pace::{Pace, SendLog};
 
 pub use pace::{expected_time, slack};
+pub use permit::{Departure, Permit};
 
-/// What is left of the pace after a throttle.
-const SLOWDOWN: f64 = 0.85;
+/// What is left of the pace after a throttle. Found, with [`SPEEDUP`], by the simulation in `tests/pace.rs`: a larger
+/// step down wastes throughput, a larger step up wastes requests.
+const SLOWDOWN: f64 = 0.9;
 
 /// What a window without a throttle adds to the pace, as a share of the configured rate.
-const SPEEDUP: f64 = 0.02;
+const SPEEDUP: f64 = 0.01;
 
 /// The service has refused everyone for `--max-outage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,10 +198,11 @@ impl State {
         if let Some(earliest) = self.given.earliest(config.rate.count).filter(|earliest| *earliest > now) {
             return Pass::At(earliest);
         }
-        self.speed_up(now, config);
         if let Err(wait) = self.pace.pass() {
             return Pass::At(now + wait);
         }
+        // Right after a permit, where a new limiter, which lets nobody pass at once, costs nothing.
+        self.speed_up(now, config);
         self.given.note(now);
         self.last_answer.get_or_insert(now);
         if probe {
@@ -233,98 +237,6 @@ impl State {
             Door::Open => None,
             Door::Closed { until, refusal } => Some((refusal, until)),
             Door::Probing => Some((Refusal::Unavailable, now)),
-        }
-    }
-}
-
-/// Leave for one submission, soon.
-#[derive(Debug)]
-pub struct Permit {
-    gate: Arc<Gate>,
-    given: Instant,
-    closings: u64,
-    probe: bool,
-}
-
-impl Permit {
-    fn new(gate: &Arc<Gate>, probe: bool) -> Self {
-        Self { gate: Arc::clone(gate), given: gate.clock.now(), closings: gate.state().closings, probe }
-    }
-
-    /// Whether it may still be used: a permit kept too long would crowd a later window, and one from before a pause
-    /// would break that.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.gate.clock.now() - self.given <= self.gate.freshness() && self.gate.state().closings == self.closings
-    }
-
-    /// Notes that the submission is being made now.
-    #[must_use]
-    pub fn depart(self) -> Departure {
-        let mut state = self.gate.state();
-        let now = self.gate.clock.now();
-        state.made.note(now);
-        drop(state);
-        Departure { permit: self }
-    }
-}
-
-/// A probe that is not used must not leave the others waiting for its return.
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if self.probe {
-            let now = self.gate.clock.now();
-            self.gate.state().close(now, now, Refusal::Unavailable);
-            self.gate.changed.notify_waiters();
-        }
-    }
-}
-
-/// A submission on its way; what came of it has to be reported.
-#[derive(Debug)]
-pub struct Departure {
-    permit: Permit,
-}
-
-impl Departure {
-    /// The service answered, whatever it said of the row: it is there, and not too busy.
-    pub fn answered(mut self) {
-        let gate = Arc::clone(&self.permit.gate);
-        let now = gate.clock.now();
-        let mut state = gate.state();
-        state.last_answer = Some(now);
-        if self.permit.closings == state.closings {
-            state.refusals = 0;
-        }
-        if std::mem::take(&mut self.permit.probe) {
-            state.open(now);
-            info!(closed_for = %Brief(state.closed_for), "the service answers again");
-        }
-        drop(state);
-        gate.changed.notify_waiters();
-    }
-
-    /// The service refused everyone: closes the gate, for longer each time.
-    pub fn refused(mut self, refusal: Refusal, retry_after: Option<Duration>, jitter: Jitter) {
-        let gate = Arc::clone(&self.permit.gate);
-        let now = gate.clock.now();
-        let mut state = gate.state();
-        self.permit.probe = false;
-        if self.permit.closings == state.closings {
-            state.refuse(now, refusal, retry_after, jitter);
-        } else if let Some(asked) = retry_after {
-            state.prolong(now + asked.min(GATE_BACKOFF.cap));
-        }
-        drop(state);
-        gate.changed.notify_waiters();
-    }
-}
-
-impl Departure {
-    /// No answer came. That says nothing of the others, unless this was the probe they wait for.
-    pub fn lost(self, jitter: Jitter) {
-        if self.permit.probe {
-            self.refused(Refusal::Unavailable, None, jitter);
         }
     }
 }
@@ -453,7 +365,7 @@ mod tests {
     async fn a_throttle_slows_the_pace_and_clean_windows_bring_it_back() {
         let (clock, gate) = gate_after(&[]);
         gate.ready().await.unwrap().depart().refused(Refusal::Throttled, None, full());
-        assert!((gate.view().share - 0.85).abs() < 1e-9);
+        assert!((gate.view().share - 0.9).abs() < 1e-9);
         let before = clock.now();
         gate.ready().await.unwrap().depart().answered();
         assert!(clock.now() - before >= SECOND);
@@ -461,7 +373,7 @@ mod tests {
             gate.ready().await.unwrap().depart().answered();
         }
         let windows = (clock.now() - before).as_secs() / 10;
-        assert!((8..=9).contains(&windows), "{windows}");
+        assert!((10..=11).contains(&windows), "{windows}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,21 @@ pub struct Record {
     pub finished_at: Option<UnixMillis>,
 }
 
+/// One submission of a music task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// In which run; `None` if that is only known from an earlier results CSV.
+    pub run: Option<RunId>,
+    /// When it was announced.
+    pub sent_at: UnixMillis,
+    /// When its answer was recorded; `None` if none was.
+    pub answered_at: Option<UnixMillis>,
+    /// What the answer meant.
+    pub reason: Option<Reason>,
+    /// What was said.
+    pub answer: Answer,
+}
+
 /// Whether a row may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
@@ -73,7 +88,7 @@ pub enum Claim {
 /// What became of one submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// Where the row stands now; [`RowState::Pending`] puts it back.
+    /// Where the row stands now; [`RowState::Pending`] puts it back, in doubt if it was so before.
     pub state: RowState,
     /// Why.
     pub reason: Reason,
@@ -81,14 +96,16 @@ pub struct Settlement {
     pub answer: Answer,
     /// The cover, if the answer gave its id.
     pub cover: Option<CoverTaskId>,
+    /// When it was made: some time after it was announced if the disk was slow or the gate closed meanwhile.
+    pub sent_at: UnixMillis,
     /// When the answer came.
     pub at: UnixMillis,
 }
 
 impl Settlement {
-    /// The settlement of a row that `outcome` moves to `state`.
+    /// The settlement of a row that was sent at a time and that `outcome` moves to `state` at another.
     #[must_use]
-    pub fn new(state: RowState, outcome: Outcome, at: UnixMillis) -> Self {
+    pub fn new(state: RowState, outcome: Outcome, sent_at: UnixMillis, at: UnixMillis) -> Self {
         let cover = match outcome.verdict {
             Verdict::Accepted(cover) => Some(cover),
             Verdict::Covered(cover) => cover,
@@ -100,9 +117,7 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        let held = state == RowState::InDoubt;
-        let reason = if held { Reason::Held } else { outcome.reason };
-        Self { state, reason, answer: outcome.answer, cover, at }
+        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at }
     }
 }
 
@@ -135,12 +150,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records what became of a claimed row. Durable when this returns: only then may it be counted or shown.
     fn settle(&self, row: RowKey, settlement: Settlement) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// When submissions were announced at or after `since`, oldest first.
+    /// When submissions were made at or after `since`, oldest first; where that is not known, when they were announced.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records how a run ended. Durable when this returns.
     fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
     -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Every submission of a music task that was made with this ledger, oldest first.
+    fn history(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<Submission>, LedgerError>> + Send;
 
     /// Why the last run over a catalog did not reach all of its rows; `None` if it did, or if there was none.
     fn last_end(&self, catalog: &str) -> impl Future<Output = Result<Option<Reason>, LedgerError>> + Send;

@@ -3,6 +3,8 @@
 //! A mail at 6 in the morning is read on a phone: at most [`DIGEST_LINES`] lines, what is left and why first, and the
 //! exact next command last.
 
+mod document;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +12,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Brief, Ended, Rate, Reason, Status};
+use crate::domain::{Brief, Ended, Rate, Status};
 use crate::error::Exit;
 use crate::gate::GateView;
 use crate::results::{Cause, Tally};
+
+pub use document::RowCounts;
 
 /// Most lines of a digest.
 pub const DIGEST_LINES: usize = 25;
@@ -71,6 +75,15 @@ pub struct NextCommands {
     pub resend: String,
 }
 
+/// What a person does after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NextStep<'a> {
+    /// What to think of first.
+    pub advice: &'static str,
+    /// The exact command, ready for a shell.
+    pub command: &'a str,
+}
+
 impl Summary {
     /// The digest, with `used` of its lines already printed.
     #[must_use]
@@ -80,7 +93,7 @@ impl Summary {
         self.write_causes(&mut text, DIGEST_LINES.saturating_sub(FIXED_LINES + used).max(1));
         self.write_facts(&mut text);
         if let Some(next) = self.next_step() {
-            let _ = writeln!(text, "next: {next}");
+            let _ = writeln!(text, "\nnext: {}\n  {}", next.advice, next.command);
         }
         text
     }
@@ -158,50 +171,27 @@ impl Summary {
 
     /// What to do now; nothing after a clean run.
     #[must_use]
-    pub fn next_step(&self) -> Option<String> {
+    pub fn next_step(&self) -> Option<NextStep<'_>> {
         let NextCommands { rerun, retry_all, resend } = &self.next;
-        match (self.exit, self.ended) {
-            (Exit::Account, Ended::Unauthorized) => Some(format!("check the API key, then: {rerun}")),
-            (Exit::Account, _) => Some(format!("top up the account, then: {rerun}")),
+        let (advice, command) = match (self.exit, self.ended) {
+            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
+            (Exit::Account, _) => ("top up the account, then", rerun),
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
-                Some(format!("look at the causes above before you go on with: {rerun}"))
+                ("look at the causes above before you go on with", rerun)
             }
             (Exit::Left, _) if self.tally.retryable == 0 => {
-                Some(format!("these rows may have been paid for; to send them again: {resend}"))
+                ("these rows may have been paid for; to send them again", resend)
             }
-            (Exit::Left | Exit::Signal(_), _) => Some(rerun.clone()),
+            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", rerun),
             (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
-                Some(format!("correct these rows in the catalog; to send all failed rows once more: {retry_all}"))
+                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
             }
-            (Exit::Failed, _) => Some(format!("correct these rows in the catalog, then: {rerun}")),
-            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => None,
-        }
-    }
-
-    /// The whole as one JSON document.
-    #[must_use]
-    pub fn json(&self) -> String {
-        let document = Document {
-            ended: self.ended.reason().map_or("finished", Reason::word),
-            exit_code: self.exit.code(),
-            started_at: self.started.to_string(),
-            finished_at: self.started.after(self.took).to_string(),
-            seconds: self.took.as_secs_f64(),
-            rows: RowCounts::new(&self.tally),
-            requests: Requests {
-                sent: self.sent,
-                limit: self.rate.to_string(),
-                most_in_any_window: self.gate.most_in_window,
-                pauses: self.gate.closings,
-                paused_seconds: self.gate.closed_for.as_secs_f64(),
-            },
-            causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
-            results: self.files.results.display().to_string(),
-            failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
-            ledger: self.files.ledger.display().to_string(),
-            next: self.next_step(),
+            (Exit::Failed, _) => ("correct these rows in the catalog, then", rerun),
+            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
+                return None;
+            }
         };
-        serde_json::to_string_pretty(&document).unwrap_or_default()
+        Some(NextStep { advice, command })
     }
 }
 
@@ -241,87 +231,4 @@ fn cause_line(cause: &Cause) -> String {
 #[must_use]
 pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-#[derive(Serialize)]
-struct Document {
-    ended: &'static str,
-    exit_code: u8,
-    started_at: String,
-    finished_at: String,
-    seconds: f64,
-    rows: RowCounts,
-    requests: Requests,
-    causes: Vec<CauseDocument>,
-    results: String,
-    failures: Option<String>,
-    ledger: String,
-    next: Option<String>,
-}
-
-/// The rows of a catalog by status, for a JSON document.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "each field is a status or counts what its name says")]
-pub struct RowCounts {
-    pub total: u64,
-    pub submitted: u64,
-    pub exists: u64,
-    pub failed: u64,
-    pub gave_up: u64,
-    pub in_doubt: u64,
-    pub pending: u64,
-    pub invalid: u64,
-    pub duplicates: u64,
-    pub retryable: u64,
-}
-
-impl RowCounts {
-    /// The counts of a tally.
-    #[must_use]
-    pub fn new(tally: &Tally) -> Self {
-        Self {
-            total: tally.rows,
-            submitted: tally.with(Status::Submitted),
-            exists: tally.with(Status::Exists),
-            failed: tally.with(Status::Failed),
-            gave_up: tally.with(Status::GaveUp),
-            in_doubt: tally.with(Status::InDoubt),
-            pending: tally.with(Status::Pending),
-            invalid: tally.with(Status::Invalid),
-            duplicates: tally.duplicates,
-            retryable: tally.retryable,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Requests {
-    sent: u64,
-    limit: String,
-    most_in_any_window: usize,
-    pauses: u64,
-    paused_seconds: f64,
-}
-
-#[derive(Serialize)]
-struct CauseDocument {
-    status: &'static str,
-    reason: Option<&'static str>,
-    code: Option<i64>,
-    message: String,
-    rows: u64,
-    first_lines: Vec<u64>,
-}
-
-impl CauseDocument {
-    fn new(cause: &Cause) -> Self {
-        Self {
-            status: cause.status.word(),
-            reason: cause.reason.map(Reason::word),
-            code: cause.code,
-            message: cause.message.clone(),
-            rows: cause.rows,
-            first_lines: cause.lines.clone(),
-        }
-    }
 }

@@ -12,19 +12,17 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, redirect, retry};
 use serde::Serialize;
 use thiserror::Error;
-use tracing::{debug, warn};
-use url::{Host, Url};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use crate::api::wire::{
-    Fault, MAX_BODY_BYTES, RawAnswer, is_known_code, read_fault, read_retry_after, read_submission,
+    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_fault, read_is_empty, read_retry_after,
+    read_submission, resolved,
 };
-use crate::api::{CallbackUrl, CoverApi};
+use crate::api::{ApiUrl, CallbackUrl, CoverApi};
 use crate::clock::Clock;
 use crate::domain::{MusicTaskId, Outcome};
 use crate::secret::ApiKey;
-
-/// The path of the one endpoint that is paid for.
-pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
 
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
 pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
@@ -35,66 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are dropped before a server is likely to have closed them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a text is not an address of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BadApiUrl {
-    /// It cannot be read as a URL.
-    #[error("it is not an absolute URL: {0}")]
-    NotAUrl(#[from] url::ParseError),
-    /// It is not http or https, or has no host.
-    #[error("it is not an http or https address")]
-    NotHttp,
-    /// Plain http to another machine: the key would travel in clear.
-    #[error("it is plain http to another machine, so the key would travel in clear; use https")]
-    Clear,
-    /// It holds a password, a query or a fragment.
-    #[error("it holds a password, a query or a fragment; only scheme, host, port and path are used")]
-    Extra,
-}
-
-/// The base address of an API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiUrl(Url);
-
-impl ApiUrl {
-    /// The address in `text`; plain http only to this machine itself.
-    ///
-    /// # Errors
-    /// [`BadApiUrl`], one for each way to be wrong.
-    pub fn new(text: &str) -> Result<Self, BadApiUrl> {
-        let url = Url::parse(text.trim_end_matches('/'))?;
-        let extra = url.password().is_some() || !url.username().is_empty();
-        match url.scheme() {
-            "https" | "http" if extra || url.query().is_some() || url.fragment().is_some() => Err(BadApiUrl::Extra),
-            "https" => Ok(Self(url)),
-            "http" if is_loopback(&url) => Ok(Self(url)),
-            "http" => Err(BadApiUrl::Clear),
-            _ => Err(BadApiUrl::NotHttp),
-        }
-    }
-
-    /// The address as it identifies an account's service, without a slash at its end.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
-    }
-
-    /// The address of the submission endpoint.
-    #[must_use]
-    pub fn generate(&self) -> String {
-        format!("{}{GENERATE_PATH}", self.as_str())
-    }
-}
-
-/// Whether a URL leads to this machine itself.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
+/// How long an answer of the balance endpoint counts.
+const BALANCE_LASTS: Duration = Duration::from_secs(60);
 
 /// What the client needs to know.
 #[derive(Debug, Clone)]
@@ -103,6 +43,8 @@ pub struct HttpConfig {
     pub api_url: ApiUrl,
     /// The account's key.
     pub key: ApiKey,
+    /// Whose API it is.
+    pub provider: Provider,
     /// The address named in every submission.
     pub callback: CallbackUrl,
     /// Longest time for one request, from connecting to the last byte of the answer.
@@ -124,6 +66,14 @@ pub struct HttpApi {
     authorization: HeaderValue,
     config: HttpConfig,
     odd_codes: Mutex<HashSet<i64>>,
+    balance: tokio::sync::Mutex<Option<Balance>>,
+}
+
+/// What the balance endpoint said, and when.
+#[derive(Debug, Clone, Copy)]
+struct Balance {
+    is_empty: bool,
+    read: Instant,
 }
 
 /// The body of a submission. The service spells `callBackUrl` with a capital B here, and only here.
@@ -156,13 +106,20 @@ impl HttpApi {
             .timeout(config.timeout)
             .pool_idle_timeout(IDLE_TIMEOUT);
         // A proxy cannot reach this machine's own loopback address.
-        let builder = if is_loopback(&config.api_url.0) { builder.no_proxy() } else { builder };
+        let builder = if config.api_url.is_loopback() { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(ClientError)?;
         let mut authorization =
             HeaderValue::from_str(&config.key.bearer()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         authorization.set_sensitive(true);
         let address = config.api_url.generate();
-        Ok(Self { client, address, authorization, config, odd_codes: Mutex::default() })
+        Ok(Self {
+            client,
+            address,
+            authorization,
+            config,
+            odd_codes: Mutex::default(),
+            balance: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Sends one request and reads its answer.
@@ -209,6 +166,28 @@ impl HttpApi {
         }
     }
 
+    /// Whether the account is empty: asked by one flight for all that wait, and not again for a while.
+    async fn is_account_empty(&self) -> bool {
+        let mut balance = self.balance.lock().await;
+        let now = self.config.clock.now();
+        if let Some(known) = balance.filter(|known| now - known.read < BALANCE_LASTS) {
+            return known.is_empty;
+        }
+        // An account that cannot be read is taken for a full one: the run slows down and does not stop.
+        let is_empty = self.read_balance().await.unwrap_or(false);
+        info!(is_empty, "asked for the balance, because a 429 may mean haste or an empty account");
+        *balance = Some(Balance { is_empty, read: self.config.clock.now() });
+        is_empty
+    }
+
+    /// What the balance endpoint says.
+    async fn read_balance(&self) -> Option<bool> {
+        let address = self.config.api_url.at(self.config.provider.balance_path());
+        let request = self.client.get(address).header(AUTHORIZATION, self.authorization.clone());
+        let body = self.read_body(request.send().await.ok()?).await.ok()?;
+        read_is_empty(&body)
+    }
+
     /// Names a code that nobody documents, once.
     fn note_odd_code(&self, outcome: &Outcome) {
         let Some(code) = outcome.answer.code.filter(|code| !is_known_code(*code)) else { return };
@@ -221,6 +200,9 @@ impl HttpApi {
 impl CoverApi for HttpApi {
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
         let mut outcome = self.exchange(task).await.unwrap_or_else(|fault| read_fault(&fault));
+        if is_unclear(&outcome, self.config.provider) {
+            outcome = resolved(outcome, self.is_account_empty().await);
+        }
         outcome.answer.message = self.config.key.masked_in(&outcome.answer.message);
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
@@ -229,7 +211,10 @@ impl CoverApi for HttpApi {
     }
 }
 
-/// The innermost causes of an error in one sentence; the outer ones only name the URL again.
+/// What an HTTP library says of its own layers, which tells an operator nothing.
+const LAYERS: [&str; 2] = ["client error (", "request or response body error"];
+
+/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
 fn causes(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut cause = error.source();
@@ -237,6 +222,7 @@ fn causes(error: &reqwest::Error) -> String {
         words.push(inner.to_string());
         cause = inner.source();
     }
+    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
     words.dedup();
     if words.is_empty() { "the request could not be sent".to_owned() } else { words.join(": ") }
 }
@@ -244,32 +230,6 @@ fn causes(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_key_travels_in_clear_only_within_this_machine() {
-        for good in ["https://api.kie.ai", "http://127.0.0.1:8080/", "http://localhost:1/base", "http://[::1]:3"] {
-            assert!(ApiUrl::new(good).is_ok(), "{good}");
-        }
-        let table = [
-            ("http://api.kie.ai", BadApiUrl::Clear),
-            ("http://10.0.0.7", BadApiUrl::Clear),
-            ("http://localhost.example", BadApiUrl::Clear),
-            ("ftp://api.kie.ai", BadApiUrl::NotHttp),
-            ("https://user:pass@api.kie.ai", BadApiUrl::Extra),
-            ("https://api.kie.ai?x=1", BadApiUrl::Extra),
-        ];
-        for (text, reason) in table {
-            assert_eq!(ApiUrl::new(text), Err(reason), "{text}");
-        }
-        assert!(matches!(ApiUrl::new("api.kie.ai"), Err(BadApiUrl::NotAUrl(_))));
-    }
-
-    #[test]
-    fn the_endpoint_is_found_below_the_base_whatever_its_end() {
-        let expected = "https://gate.example/suno/api/v1/suno/cover/generate";
-        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().generate(), expected);
-        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().generate(), expected);
-    }
 
     #[test]
     fn the_body_is_what_the_service_documents() {

@@ -5,14 +5,19 @@
 //! `msg`, `data`. Nothing in it is trusted: every field may be missing or of another type, and the body is kept as
 //! raw slices so that hostile nesting costs neither stack nor memory.
 
+mod account;
+mod envelope;
+
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Outcome, Reason, Verdict, one_line};
+use crate::domain::{Answer, Brief, Outcome, Reason, Verdict, one_line};
+
+use account::Topic;
+use envelope::Envelope;
+
+pub use account::{is_unclear, read_is_empty, resolved};
 
 /// Largest body read of an answer, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -36,6 +41,24 @@ impl Provider {
         match self {
             Self::Sunoapi => "https://api.sunoapi.org",
             Self::Kie => "https://api.kie.ai",
+        }
+    }
+
+    /// Where the balance of the account can be read.
+    #[must_use]
+    pub const fn balance_path(self) -> &'static str {
+        match self {
+            Self::Sunoapi => "/api/v1/generate/credit",
+            Self::Kie => "/api/v1/chat/credit",
+        }
+    }
+
+    /// Whether a 429 without any words may mean an empty account: sunoapi.org's older table says so, while kie.ai
+    /// documents 402 for that.
+    const fn means_money_by_429(self) -> bool {
+        match self {
+            Self::Sunoapi => true,
+            Self::Kie => false,
         }
     }
 }
@@ -79,9 +102,7 @@ pub fn read_submission(raw: RawAnswer<'_>) -> Outcome {
 pub fn read_fault(fault: &Fault) -> Outcome {
     let (verdict, reason, http_status, message) = match fault {
         Fault::NotSent(why) => (Verdict::Unavailable, Reason::Connection, None, why.clone()),
-        Fault::TimedOut(after) => {
-            (Verdict::Lost, Reason::Timeout, None, format!("no answer within {}", crate::domain::Brief(*after)))
-        }
+        Fault::TimedOut(after) => (Verdict::Lost, Reason::Timeout, None, format!("no answer within {}", Brief(*after))),
         Fault::Broken(how) => (Verdict::Lost, Reason::Connection, None, how.clone()),
         Fault::TooLarge(status) => {
             (Verdict::Troubled, Reason::BadResponse, Some(*status), "the answer is larger than 1 MiB".to_owned())
@@ -144,7 +165,7 @@ fn judge_code(code: i64, envelope: &Envelope<'_>) -> (Verdict, Reason) {
         401 | 403 => (Verdict::Unauthorized, Reason::Unauthorized),
         402 | 433 => (Verdict::NoCredits, Reason::NoCredits),
         // sunoapi.org's older table uses 429 for an empty account, its cover page and kie.ai for haste.
-        429 if speaks_of_credits(&envelope.message) => (Verdict::NoCredits, Reason::NoCredits),
+        429 if Topic::of(&envelope.message) == Topic::Money => (Verdict::NoCredits, Reason::NoCredits),
         405 | 429 | 430 => (Verdict::Throttled, Reason::RateLimited),
         455 => (Verdict::Unavailable, Reason::Maintenance),
         404 => (Verdict::Rejected, Reason::NotFound),
@@ -154,15 +175,6 @@ fn judge_code(code: i64, envelope: &Envelope<'_>) -> (Verdict, Reason) {
         500..=599 => (Verdict::Troubled, Reason::ServerError),
         _ => (Verdict::Troubled, Reason::BadResponse),
     }
-}
-
-/// Whether the words of a 429 are about money and not about haste.
-fn speaks_of_credits(message: &str) -> bool {
-    const HASTE: [&str; 4] = ["frequen", "too many", "too fast", "rate limit"];
-    const MONEY: [&str; 7] = ["credit", "balance", "insufficient", "top up", "recharge", "余额", "积分"];
-    let message = message.to_lowercase();
-    let speaks_of = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    speaks_of(&MONEY) && !speaks_of(&HASTE)
 }
 
 /// The service's words; where they do not explain the verdict, what is wrong with the answer, and then its words.
@@ -190,83 +202,21 @@ fn is_markup(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 
-/// What of the envelope `{code, msg, data}` is there and of the right type.
-#[derive(Default)]
-struct Envelope<'a> {
-    is_json: bool,
-    code: Option<i64>,
-    message: Cow<'a, str>,
-    data: Option<&'a RawValue>,
-}
-
-/// The envelope's fields, each as it stands.
-#[derive(Deserialize)]
-struct RawEnvelope<'a> {
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    msg: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-/// The one field of `data` that is read.
-#[derive(Deserialize)]
-struct RawData<'a> {
-    #[serde(borrow, rename = "taskId")]
-    task_id: Option<&'a RawValue>,
-}
-
-impl<'a> Envelope<'a> {
-    /// The envelope in `body`; all empty if that is not a JSON object.
-    fn read(body: &'a [u8]) -> Self {
-        let Some(raw) = object::<RawEnvelope<'a>>(body) else { return Self::default() };
-        Self {
-            is_json: true,
-            code: raw.code.and_then(read_code),
-            message: raw.msg.and_then(read_text).unwrap_or_default(),
-            data: raw.data,
-        }
-    }
-
-    /// `data.taskId`, if it is there and an id.
-    fn cover(&self) -> Option<CoverTaskId> {
-        let data = object::<RawData<'_>>(self.data?.get().as_bytes())?;
-        CoverTaskId::new(read_text(data.task_id?)?.as_bytes()).ok()
-    }
-}
-
-/// The JSON object in `text`. Serde would take an array for a struct too, so that is ruled out first.
-fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(text).ok())?
-}
-
-/// A code as a whole number, or as a text of one.
-fn read_code(raw: &RawValue) -> Option<i64> {
-    serde_json::from_str(raw.get()).ok().or_else(|| read_text(raw)?.trim().parse().ok())
-}
-
-/// A JSON string.
-fn read_text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
 
-    const FREQUENCY: &str = "Your call frequency is too high. Please try again later.";
-    const CREDITS: &str = "The current credits are insufficient. Please top up.";
+    pub(super) const FREQUENCY: &str = "Your call frequency is too high. Please try again later.";
+    pub(super) const CREDITS: &str = "The current credits are insufficient. Please top up.";
     const COVER: &str = "21aee3c3c2a01fa5e030b3799fa4dd56";
 
-    fn read(status: u16, body: &str) -> Outcome {
+    pub(super) fn read(status: u16, body: &str) -> Outcome {
         read_submission(RawAnswer { status, body: body.as_bytes(), retry_after: None })
     }
 
-    fn envelope(code: u16, message: &str, with_id: bool) -> String {
+    pub(super) fn envelope(code: u16, message: &str, with_id: bool) -> String {
         let data = if with_id { format!(r#"{{"taskId":"{COVER}"}}"#) } else { "null".to_owned() };
         format!(r#"{{"code":{code},"msg":"{message}","data":{data}}}"#)
     }

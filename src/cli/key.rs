@@ -49,6 +49,6 @@ fn read(path: &Path) -> Result<ApiKey, Error> {
 
 fn checked(text: &str, source: &str) -> Result<ApiKey, Error> {
     let unusable =
-        |bad| Error::usage(format!("{source} holds no usable key: {bad}"), "its first line is the key, alone");
+        |bad| Error::usage(format!("{source} holds no usable key: {bad}"), "put the key there and nothing else");
     ApiKey::new(text).map_err(unusable)
 }

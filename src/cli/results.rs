@@ -27,6 +27,9 @@ pub(super) async fn run(args: ResultsArgs) -> Result<Exit, Error> {
     let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
     let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
     let tally = results::write(&catalog, ledger.as_ref(), view, &paths).await?;
+    if let Some(ledger) = ledger {
+        ledger.close().await;
+    }
     Ok(Exit::of_rows(&tally))
 }
 

@@ -4,16 +4,18 @@ mod args;
 mod dry;
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ArgMatches;
 use tokio::time::Instant;
 
-use crate::api::CallbackUrl;
-use crate::api::http::{ApiUrl, HttpApi, HttpConfig};
+use crate::api::http::{HttpApi, HttpConfig};
+use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
 use crate::catalog::Catalog;
 use crate::cli::options::bad_rows;
 use crate::cli::{complain, key, logging, print, signals};
@@ -110,10 +112,14 @@ impl Job<'_> {
             clock: self.clock,
             ledger: (&self.ledger_path, ledger.is_some()),
             paths: &self.paths,
-            address: self.service.api_url.as_ref().map_or_else(|| "the sandbox".to_owned(), ApiUrl::generate),
+            address: self.service.api_url.as_ref().map_or_else(sandbox_address, ApiUrl::generate),
             callback: &self.service.callback,
             first: worklist.next(true).await?,
         };
+        // Closed, so that it leaves no log of its own beside the ledger.
+        if let Some(ledger) = ledger {
+            ledger.close().await;
+        }
         print(&if self.args.talk.json { plan.json() } else { plan.text() })?;
         complain(&bad_rows(&self.catalog));
         Ok(Exit::Success)
@@ -213,6 +219,7 @@ impl Job<'_> {
         let config = HttpConfig {
             api_url,
             key: key.clone(),
+            provider: self.args.service.provider.provider(),
             callback: callback.clone(),
             timeout: self.args.pace.timeout,
             clock: self.clock,
@@ -221,8 +228,13 @@ impl Job<'_> {
     }
 
     fn files(&self) -> Files {
-        let Paths { results, failures } = self.paths.clone();
-        Files { results, failures, ledger: self.ledger_path.clone() }
+        // Whoever reads of them in a mail is in another folder.
+        let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Files {
+            results: absolute(&self.paths.results),
+            failures: self.paths.failures.as_deref().map(absolute),
+            ledger: absolute(&self.ledger_path),
+        }
     }
 
     /// The summary, to whoever wants it: nobody after a clean run that nobody watches.
@@ -238,12 +250,18 @@ impl Job<'_> {
     }
 }
 
+/// Where a dry run would send: the stand-in listens on whichever port is free.
+fn sandbox_address() -> String {
+    format!("http://127.0.0.1:<any free port>{GENERATE_PATH}")
+}
+
 /// This command line again, ready for a shell.
 fn next_commands() -> NextCommands {
-    let words: Vec<String> = env::args().collect();
+    let words: Vec<OsString> = env::args_os().collect();
     let with = |more: &[&str]| {
-        let words = words.iter().map(String::as_str).chain(more.iter().copied());
-        shlex::try_join(words).unwrap_or_else(|_| "coverbatch run".to_owned())
+        let words = words.iter().map(|word| word.as_bytes()).chain(more.iter().map(|word| word.as_bytes()));
+        let joined = shlex::bytes::try_join(words).unwrap_or_else(|_| b"coverbatch run".to_vec());
+        String::from_utf8_lossy(&joined).into_owned()
     };
     NextCommands { rerun: with(&[]), retry_all: with(&["--retry", "all"]), resend: with(&["--in-doubt", "resend"]) }
 }

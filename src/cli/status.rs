@@ -40,11 +40,14 @@ pub(super) async fn run(args: StatusArgs) -> Result<Exit, Error> {
     let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
     let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
     let tally = results::count(&catalog, ledger.as_ref(), view).await?;
+    let missing = if ledger.is_none() { " (not there yet)" } else { "" };
+    if let Some(ledger) = ledger {
+        ledger.close().await;
+    }
     if args.json {
         let document = json!({ "rows": RowCounts::new(&tally), "rerun_sends": tally.to_send });
         print(&format!("{document:#}\n"))?;
     } else {
-        let missing = if ledger.is_none() { " (not there yet)" } else { "" };
         let ledger_line = format!("ledger      {}{missing}\n", ledger_path.display());
         print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog)))?;
     }

@@ -11,15 +11,15 @@ mod rows;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement};
+use crate::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, Submission};
 
 pub use open::OpenError;
 
@@ -38,9 +38,8 @@ type Answered = Box<dyn FnOnce() + Send>;
 /// The ledger in a SQLite database.
 #[derive(Debug)]
 pub struct SqliteLedger {
-    path: PathBuf,
     operations: mpsc::Sender<Operation>,
-    failure: Arc<OnceLock<LedgerError>>,
+    failure: Arc<SetOnce<LedgerError>>,
     owner: JoinHandle<()>,
 }
 
@@ -83,10 +82,9 @@ impl SqliteLedger {
 
     fn own(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Self {
         let (operations, waiting) = mpsc::channel(QUEUE);
-        let failure = Arc::new(OnceLock::new());
-        let path = path.to_owned();
-        let owner = tokio::spawn(serve(connection, behavior, waiting, path.clone(), Arc::clone(&failure)));
-        Self { path, operations, failure, owner }
+        let failure = Arc::new(SetOnce::new());
+        let owner = tokio::spawn(serve(connection, behavior, waiting, path.to_owned(), Arc::clone(&failure)));
+        Self { operations, failure, owner }
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -100,19 +98,18 @@ impl SqliteLedger {
             // A caller that has gone away needs no answer.
             Ok(Box::new(move || drop(reply.send(value))))
         });
-        if self.operations.send(operation).await.is_ok()
-            && let Ok(value) = result.await
-        {
-            return Ok(value);
+        if self.operations.send(operation).await.is_err() {
+            return Err(self.failure().await);
         }
-        Err(self.failure().await)
+        match result.await {
+            Ok(value) => Ok(value),
+            Err(_) => Err(self.failure().await),
+        }
     }
 
     /// Why nothing more can be written.
     async fn failure(&self) -> LedgerError {
-        // An operation that fails is gone before the cause is noted; the queue is gone after that.
-        self.operations.closed().await;
-        self.failure.get().cloned().unwrap_or_else(|| cannot("use", &self.path, "it was closed".into()))
+        self.failure.wait().await.clone()
     }
 }
 
@@ -127,7 +124,7 @@ async fn serve(
     behavior: TransactionBehavior,
     mut waiting: mpsc::Receiver<Operation>,
     path: PathBuf,
-    failure: Arc<OnceLock<LedgerError>>,
+    failure: Arc<SetOnce<LedgerError>>,
 ) {
     let mut group = Vec::new();
     while waiting.recv_many(&mut group, GROUP).await > 0 {
@@ -194,6 +191,11 @@ impl Ledger for SqliteLedger {
 
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(move |connection| rows::end_run(connection, run, ended, at)).await
+    }
+
+    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| rows::history(connection, &task)).await
     }
 
     async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {

@@ -70,14 +70,21 @@ fn replace(writer: csv::Writer<BufWriter<NamedTempFile>>, path: &Path) -> io::Re
 
 /// An empty file in the folder of `path`.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    let mode = match path.metadata() {
+        Ok(file) if file.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        // Renaming over a device or a pipe would take it away from everyone on this machine.
+        Ok(file) if !file.is_file() => return Err(io::Error::other("it is not a regular file")),
+        Ok(file) => file.permissions().mode(),
+        Err(_) => NEW_FILE_MODE,
+    };
+    let folder = folder_of(path);
+    if !folder.exists() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())));
     }
-    let mode = path.metadata().map_or(NEW_FILE_MODE, |file| file.permissions().mode());
     tempfile::Builder::new()
         .prefix(".coverbatch-")
         .permissions(Permissions::from_mode(mode & 0o777))
-        .tempfile_in(folder_of(path))
+        .tempfile_in(folder)
 }
 
 fn folder_of(path: &Path) -> &Path {

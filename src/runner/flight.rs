@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::api::CoverApi;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit};
 use crate::ledger::{Claim, Ledger, LedgerError, RowKey, RunId, Settlement};
@@ -49,13 +49,14 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             return Ok(Landed::Unsent(row));
         };
         let departure = permit.depart();
+        let sent_at = self.clock.unix();
         let outcome = self.api.submit(&row.task).await;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
-        self.settle(key, outcome, decision).await?;
+        self.settle(key, outcome, decision, sent_at).await?;
         Ok(self.landed(row, decision))
     }
 
@@ -79,13 +80,21 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
     }
 
-    /// Writes down what the decision makes of the row. A row put back is pending, with the last answer beside it.
-    async fn settle(&self, key: RowKey, outcome: Outcome, decision: Decision) -> Result<(), LedgerError> {
-        let state = match decision {
-            Decision::MoveTo(state) => state,
-            Decision::Again(_) | Decision::Stop(_) => RowState::Pending,
+    /// Writes down what the decision makes of the row. A row put back is pending, with the last answer beside it; if
+    /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
+    async fn settle(
+        &self,
+        key: RowKey,
+        outcome: Outcome,
+        decision: Decision,
+        sent_at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        let state = match (decision, &outcome.verdict) {
+            (Decision::MoveTo(state), _) => state,
+            (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
+            (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
         };
-        self.ledger.settle(key, Settlement::new(state, outcome, self.clock.unix())).await
+        self.ledger.settle(key, Settlement::new(state, outcome, sent_at, self.clock.unix())).await
     }
 
     /// What the loop has to know of it.

@@ -18,6 +18,8 @@ use crate::runner::RunConfig;
 /// Send what is not settled, and write the results CSV
 #[derive(Debug, Args)]
 #[command(
+    // The last one counts, so that the commands of a digest can add an option that is there already.
+    args_override_self = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win."
 )]

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Ended, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
-use crate::ledger::{Claim, Record, RowKey, RunId, Settlement};
+use crate::ledger::{Claim, Record, RowKey, RunId, Settlement, Submission};
 
 /// Why a run that was killed did not reach its rows.
 const KILLED: Reason = Reason::Interrupted;
@@ -26,11 +26,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         state,
         reason: row.get_ref(1)?.as_str_or_null()?.and_then(Reason::from_word),
-        answer: Answer {
-            http_status: row.get(2)?,
-            code: row.get(3)?,
-            message: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
-        },
+        answer: answer(row, 2)?,
         cover: row.get_ref(5)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
         submissions: row.get(6)?,
         failed_runs: row.get(7)?,
@@ -146,8 +142,9 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
 
 pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settlement) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
-        "UPDATE task SET state = ?2, state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
-                         cover_id = coalesce(?7, cover_id), answered_at = ?8,
+        "UPDATE task SET state = iif(?2 = 'pending' AND state_before = 'in_doubt', 'in_doubt', ?2),
+                         state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
+                         cover_id = coalesce(?7, cover_id), answered_at = ?8, sent_at = ?9,
                          failed_runs = failed_runs + (?2 = 'failed')
          WHERE seq = ?1 AND state = 'in_flight'",
     )?;
@@ -160,6 +157,7 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
         settlement.answer.message,
         settlement.cover.as_ref().map(CoverTaskId::as_str),
         settlement.at.0,
+        settlement.sent_at.0,
     ])?;
     // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
@@ -180,6 +178,39 @@ pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: Uni
     let word = ended.reason().map_or("finished", Reason::word);
     connection.execute("UPDATE run SET ended_at = ?2, ended = ?3 WHERE run = ?1", params![run.0, at.0, word])?;
     Ok(())
+}
+
+pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Vec<Submission>> {
+    // A row in flight still shows the answer before; its own submission has none yet.
+    let mut query = connection.prepare_cached(
+        "SELECT run, sent_at, answered_at, reason, http_status, code, message FROM (
+             SELECT seq, run, sent_at, answered_at, reason, http_status, code, message FROM attempt
+             WHERE task = (SELECT seq FROM task WHERE id = ?1)
+             UNION ALL
+             SELECT 9223372036854775807, run, sent_at, answered_at, iif(flying, NULL, reason),
+                    iif(flying, NULL, http_status), iif(flying, NULL, code), iif(flying, NULL, message)
+             FROM (SELECT *, state = 'in_flight' AS flying FROM task WHERE id = ?1 AND sent_at IS NOT NULL)
+         ) ORDER BY seq",
+    )?;
+    let submissions = query.query_map([task.as_str()], |row| {
+        Ok(Submission {
+            run: row.get::<_, Option<i64>>(0)?.map(RunId),
+            sent_at: UnixMillis(row.get(1)?),
+            answered_at: row.get::<_, Option<i64>>(2)?.map(UnixMillis),
+            reason: row.get_ref(3)?.as_str_or_null()?.and_then(Reason::from_word),
+            answer: answer(row, 4)?,
+        })
+    })?;
+    submissions.collect()
+}
+
+/// The answer in three columns from `first`.
+fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
+    Ok(Answer {
+        http_status: row.get(first)?,
+        code: row.get(first + 1)?,
+        message: row.get::<_, Option<String>>(first + 2)?.unwrap_or_default(),
+    })
 }
 
 pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Result<Option<Reason>> {

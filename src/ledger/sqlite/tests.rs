@@ -11,7 +11,7 @@ fn task(id: &str) -> MusicTaskId {
 
 fn settlement(state: RowState, reason: Reason, at: i64) -> Settlement {
     let answer = Answer { http_status: Some(200), code: Some(500), message: "words".to_owned() };
-    Settlement { state, reason, answer, cover: None, at: UnixMillis(at) }
+    Settlement { state, reason, answer, cover: None, sent_at: UnixMillis(at - 1), at: UnixMillis(at) }
 }
 
 async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {
@@ -123,6 +123,30 @@ async fn every_send_of_the_window_is_remembered_in_its_order() {
     let since = |at| ledger.sends_since(UnixMillis(at));
     assert_eq!(since(0).await.unwrap(), [10, 20, 30, 40, 50].map(UnixMillis));
     assert_eq!(since(30).await.unwrap(), [30, 40, 50].map(UnixMillis));
+}
+
+#[tokio::test]
+async fn every_submission_of_a_music_task_can_be_told() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    assert_eq!(ledger.history(&task("a")).await.unwrap(), []);
+    let run = run_in(&ledger).await;
+    let row = granted(&ledger, run, "a", 10).await;
+    ledger.settle(row, settlement(RowState::Pending, Reason::ServerError, 11)).await.unwrap();
+    granted(&ledger, run, "a", 20).await;
+    let next = run_in(&ledger).await;
+    granted(&ledger, next, "a", 30).await;
+    granted(&ledger, next, "other", 40).await;
+    let history = ledger.history(&task("a")).await.unwrap();
+    let told: Vec<_> = history.iter().map(|s| (s.run, s.sent_at.0, s.answered_at.map(|at| at.0), s.reason)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some(run), 10, Some(11), Some(Reason::ServerError)),
+            (Some(run), 20, None, Some(Reason::Interrupted)),
+            (Some(next), 30, None, None),
+        ]
+    );
+    assert_eq!((history[0].answer.code, history[1].answer.code, history[2].answer.code), (Some(500), None, None));
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! `coverbatch why`: everything the ledger knows of one music task.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::print;
+use crate::domain::{Brief, MusicTaskId};
+use crate::error::{Error, Exit};
+use crate::ledger::{Ledger as _, Record, SqliteLedger, Submission};
+
+/// How a ledger is named if nobody says otherwise.
+const LEDGER_SUFFIX: &str = ".coverbatch.db";
+
+/// Print everything the ledger knows of one music task, also while a run is going on
+#[derive(Debug, Args)]
+#[command(before_help = "Example: coverbatch why 73d6128b3523a0079df10da9471017c8 --ledger catalog.coverbatch.db")]
+pub(super) struct WhyArgs {
+    /// The music task id
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// The ledger [default: the only *.coverbatch.db in this folder]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
+    ledger: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
+    let task = MusicTaskId::new(&args.id)
+        .map_err(|bad| Error::usage(format!("`{}` cannot be a music task id: {bad}", args.id), ""))?;
+    let path = args.ledger.map_or_else(only_ledger, Ok)?;
+    let missing = || Error::usage(format!("there is no ledger `{}`", path.display()), "name it with --ledger");
+    let ledger = SqliteLedger::open_to_read(&path, None)?.ok_or_else(missing)?;
+    let Some(record) = ledger.look_up(vec![task.clone()]).await?.pop().flatten() else {
+        let problem = format!("the ledger `{}` knows nothing of `{task}`", path.display());
+        return Err(Error::usage(problem, "it was never sent with this ledger"));
+    };
+    let history = ledger.history(&task).await?;
+    print(&told(&task, &record, &history))?;
+    Ok(Exit::Success)
+}
+
+/// The ledger in this folder, if there is one and only one.
+fn only_ledger() -> Result<PathBuf, Error> {
+    let is_ledger = |path: &Path| path.to_string_lossy().ends_with(LEDGER_SUFFIX);
+    let entries = fs::read_dir(".").map_err(|cause| Error::System { what: "list this folder", cause })?;
+    let mut ledgers = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_ledger(path));
+    match (ledgers.next(), ledgers.next()) {
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => Err(Error::usage("there are several ledgers in this folder", "name one with --ledger")),
+        (None, _) => Err(Error::usage("there is no ledger in this folder", "name one with --ledger")),
+    }
+}
+
+fn told(task: &MusicTaskId, record: &Record, history: &[Submission]) -> String {
+    let mut text = format!("music task   {task}\nstatus       {}", record.state.status());
+    match record.reason {
+        Some(reason) => drop(writeln!(text, " ({reason})")),
+        None => text.push('\n'),
+    }
+    if let Some(cover) = &record.cover {
+        let _ = writeln!(text, "cover task   {cover}");
+    }
+    let _ = writeln!(text, "submissions  {}", record.submissions);
+    if record.failed_runs > 0 {
+        let _ = writeln!(text, "rejected in  {} of at most {} runs", record.failed_runs, crate::policy::REJECTED_RUNS);
+    }
+    text.push('\n');
+    for submission in history {
+        let _ = writeln!(text, "{}", line(submission));
+    }
+    let elsewhere = u64::from(record.submissions).saturating_sub(u64::try_from(history.len()).unwrap_or(u64::MAX));
+    if elsewhere > 0 {
+        let _ = writeln!(text, "and {elsewhere} that an earlier results CSV tells of");
+    }
+    text
+}
+
+/// `2026-11-22T02:10:00.000Z  run 1  server_error, HTTP 200, code 500, after 312ms: Unexpected server error`.
+fn line(submission: &Submission) -> String {
+    let Submission { run, sent_at, answered_at, reason, answer } = submission;
+    let mut text = sent_at.to_string();
+    if let Some(run) = run {
+        let _ = write!(text, "  run {run}");
+    }
+    let _ = write!(text, "  {}", reason.map_or("no answer yet", crate::domain::Reason::word));
+    if let Some(status) = answer.http_status {
+        let _ = write!(text, ", HTTP {status}");
+    }
+    if let Some(code) = answer.code {
+        let _ = write!(text, ", code {code}");
+    }
+    match answered_at {
+        Some(at) => drop(write!(text, ", after {}", Brief(sent_at.until(*at)))),
+        None => text.push_str(", no answer recorded"),
+    }
+    if !answer.message.is_empty() {
+        let _ = write!(text, ": {}", answer.message);
+    }
+    text
+}

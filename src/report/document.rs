@@ -1,0 +1,118 @@
+//! The summary as one JSON document, for a machine.
+
+use serde::Serialize;
+
+use super::{NextStep, Summary};
+use crate::domain::{Reason, Status};
+use crate::results::{Cause, Tally};
+
+impl Summary {
+    /// The whole as one JSON document.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let document = Document {
+            ended: self.ended.reason().map_or("finished", Reason::word),
+            exit_code: self.exit.code(),
+            started_at: self.started.to_string(),
+            finished_at: self.started.after(self.took).to_string(),
+            seconds: self.took.as_secs_f64(),
+            rows: RowCounts::new(&self.tally),
+            requests: Requests {
+                sent: self.sent,
+                limit: self.rate.to_string(),
+                most_in_any_window: self.gate.most_in_window,
+                pauses: self.gate.closings,
+                paused_seconds: self.gate.closed_for.as_secs_f64(),
+            },
+            causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
+            results: self.files.results.display().to_string(),
+            failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
+            ledger: self.files.ledger.display().to_string(),
+            next: self.next_step(),
+        };
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    ended: &'static str,
+    exit_code: u8,
+    started_at: String,
+    finished_at: String,
+    seconds: f64,
+    rows: RowCounts,
+    requests: Requests,
+    causes: Vec<CauseDocument>,
+    results: String,
+    failures: Option<String>,
+    ledger: String,
+    next: Option<NextStep<'a>>,
+}
+
+/// The rows of a catalog by status, for a JSON document.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "each field is a status or counts what its name says")]
+pub struct RowCounts {
+    pub total: u64,
+    pub submitted: u64,
+    pub exists: u64,
+    pub failed: u64,
+    pub gave_up: u64,
+    pub in_doubt: u64,
+    pub pending: u64,
+    pub invalid: u64,
+    pub duplicates: u64,
+    pub retryable: u64,
+}
+
+impl RowCounts {
+    /// The counts of a tally.
+    #[must_use]
+    pub fn new(tally: &Tally) -> Self {
+        Self {
+            total: tally.rows,
+            submitted: tally.with(Status::Submitted),
+            exists: tally.with(Status::Exists),
+            failed: tally.with(Status::Failed),
+            gave_up: tally.with(Status::GaveUp),
+            in_doubt: tally.with(Status::InDoubt),
+            pending: tally.with(Status::Pending),
+            invalid: tally.with(Status::Invalid),
+            duplicates: tally.duplicates,
+            retryable: tally.retryable,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Requests {
+    sent: u64,
+    limit: String,
+    most_in_any_window: usize,
+    pauses: u64,
+    paused_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct CauseDocument {
+    status: &'static str,
+    reason: Option<&'static str>,
+    code: Option<i64>,
+    message: String,
+    rows: u64,
+    first_lines: Vec<u64>,
+}
+
+impl CauseDocument {
+    fn new(cause: &Cause) -> Self {
+        Self {
+            status: cause.status.word(),
+            reason: cause.reason.map(Reason::word),
+            code: cause.code,
+            message: cause.message.clone(),
+            rows: cause.rows,
+            first_lines: cause.lines.clone(),
+        }
+    }
+}

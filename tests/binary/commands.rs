@@ -1,0 +1,143 @@
+//! The commands besides `run`, and the ways to run without sending.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use wiremock::Request;
+
+use crate::story::{Batch, PROGRAM, Scripted, StandIn, accepted, wait_for};
+
+#[test]
+fn status_and_results_read_a_run_that_is_going_on() {
+    let service = Scripted::by(|request: &Request| {
+        let is_last = request.body_json::<serde_json::Value>().unwrap()["taskId"] == "last";
+        accepted(request).set_delay(Duration::from_millis(if is_last { 3000 } else { 0 }))
+    });
+    let batch = Batch::ids(["a", "b", "last"]).to(&service.address());
+    let run = batch.start(&["-o", "final.csv"]);
+    wait_for("two answers", || {
+        batch.call("status", &["--json"]).code == Some(4)
+            && batch.call("status", &["--json"]).json()["rows"]["submitted"] == 2
+    });
+    let status = batch.call("status", &[]).exit(4).complains("");
+    status
+        .prints("rows        3\n  submitted 2\n")
+        .prints("  in_doubt  1\n")
+        .prints("a rerun     sends 1, which takes");
+    let rows = ["a submitted accepted", "b submitted accepted", "last in_doubt interrupted"];
+    batch.call("results", &[]).exit(4).silent().results(&rows);
+    run.finish().exit(0).silent();
+    let rows = ["a submitted accepted", "b submitted accepted", "last submitted accepted"];
+    batch.call("results", &[]).exit(0).silent().results(&rows);
+    assert_eq!(fs::read(batch.path("final.csv")).unwrap(), fs::read(batch.results_path()).unwrap());
+    assert_eq!(service.requests().len(), 3);
+}
+
+#[test]
+fn status_tells_text_and_json_before_and_after_a_run() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::of("task_id\na\na\ncode-404-b\n\"\"\n").to(&service.address);
+    let before = batch.call("status", &["--rate", "20/10s"]).exit(4).complains("");
+    before
+        .prints("rows        4\n  submitted 0\n")
+        .prints("duplicates  1\na rerun     sends 2, which takes about")
+        .prints("songs.coverbatch.db (not there yet)\nline 5: the id is empty; the row is not sent\n");
+    assert_eq!(batch.listing(), ["songs.csv"]);
+    batch.run(&["-q"]).exit(4);
+    let after = batch.call("status", &["--json"]).exit(4).json();
+    let rows = json!({"total": 4, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
+        "invalid": 1, "duplicates": 1, "retryable": 1});
+    assert_eq!(after, json!({"rows": rows, "rerun_sends": 1}));
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_the_first_request_and_leaves_no_trace() {
+    let service = Scripted::accepting();
+    let batch = Batch::of("task_id\na\nb\na\n\"\"\n").to(&service.address());
+    let ran = batch.run(&["--dry-run", "--rate", "20/10s"]).exit(0);
+    let folder = batch.listing();
+    assert_eq!(folder, ["songs.csv"]);
+    let ran = ran.says("line 5: the id is empty; the row is not sent");
+    let ran = ran.prints("dry run: nothing is sent or written\n\nrows             4\n  duplicates     1\n");
+    let ran = ran.prints("  invalid        1\n  settled        0\n  left as is     0\n  to send        2\n");
+    let ran = ran.prints("songs.coverbatch.db (not there yet)\n").prints("\nfirst request, and 1 more like it:\n");
+    let ran = ran.prints(&format!("  POST {}/api/v1/suno/cover/generate\n", service.address()));
+    let ran = ran.prints("  authorization: Bearer ***\n").prints(r#"{"taskId":"a","callBackUrl":"https://no-callback"#);
+    assert!(!ran.stdout.contains("a-key-for-the-tests"));
+    batch.run(&[]).exit(3);
+    let (names, times) = (batch.listing(), modified(&batch));
+    let plan = batch.run(&["-n", "--json"]).exit(0).json();
+    assert_eq!((&plan["rows"]["settled"], &plan["rows"]["to_send"]), (&json!(2), &json!(0)));
+    assert_eq!((batch.listing(), modified(&batch)), (names, times));
+    assert_eq!(service.requests().len(), 2);
+}
+
+fn modified(batch: &Batch) -> Vec<SystemTime> {
+    batch.listing().iter().map(|name| fs::metadata(batch.path(name)).unwrap().modified().unwrap()).collect()
+}
+
+#[test]
+fn a_dry_run_in_the_sandbox_says_where_it_would_send() {
+    let ran = Batch::ids(["a"]).run(&["--sandbox", "-n"]).exit(0).complains("");
+    ran.prints("  POST http://127.0.0.1:<any free port>/api/v1/suno/cover/generate\n");
+}
+
+#[test]
+fn the_commands_that_read_leave_no_file_behind() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["a"]).to(&service.address);
+    batch.run(&[]).exit(0);
+    let names = batch.listing();
+    for _ in 0..10 {
+        batch.call("status", &[]).exit(0);
+        batch.call("results", &[]).exit(0).silent();
+        batch.run(&["-n"]).exit(0);
+        assert_eq!(batch.listing(), names);
+    }
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    let batch = Batch::ids(["a"]);
+    for (shell, words) in [("bash", "_coverbatch"), ("zsh", "#compdef coverbatch"), ("fish", "complete -c coverbatch")]
+    {
+        let ran = batch.words(&["completions", shell].map(OsStr::new)).exit(0).complains("").prints(words);
+        assert!(ran.stdout.contains("max-outage"));
+    }
+}
+
+#[test]
+fn every_help_begins_with_an_example() {
+    let batch = Batch::ids(["a"]);
+    for command in ["", "run", "results", "status", "sandbox", "completions"] {
+        let words = [OsStr::new(command), OsStr::new("--help")];
+        let ran = batch.words(if command.is_empty() { &words[1..] } else { &words }).exit(0).complains("");
+        assert!(ran.stdout.starts_with("Example: coverbatch "), "{command}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_examples_of_the_help_can_be_run() {
+    let batch = Batch::named("catalog.csv", "task_id\na\n").env("PATH", Path::new(PROGRAM).parent().unwrap());
+    let help = batch.words(&["run", "--help"].map(OsStr::new)).stdout;
+    let example = help.lines().next().unwrap().strip_prefix("Example: ").unwrap();
+    fs::write(batch.path("key"), "some-key-or-other\n").unwrap();
+    let line = example.replace("/etc/coverbatch/key", "key") + " --dry-run";
+    batch.shell(&line).exit(0).prints("  to send        1\n");
+}
+
+#[test]
+fn a_catalog_may_come_from_standard_input() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["unused"]).to(&service.address).input("id;x\ncovered-a;1\nb;2\n");
+    batch.words(&["run", "-"].map(OsStr::new)).exit(0).silent();
+    let results = fs::read_to_string(batch.path("stdin.results.csv")).unwrap();
+    assert!(results.starts_with("id;x;cover_status;"), "{results}");
+    assert!(results.contains("\ncovered-a;1;exists;no;") && results.contains("\nb;2;submitted;no;"), "{results}");
+    let names = ["songs.csv", "stdin.coverbatch.db", "stdin.coverbatch.db.lock", "stdin.results.csv"];
+    assert_eq!(batch.listing(), names);
+    batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted 1\n  exists    1\n");
+}

@@ -1,0 +1,16 @@
+//! The real program from end to end: its own process, its own folder, and nothing of this machine's environment.
+//!
+//! It talks to its own stand-in, to a stand-in in another process, or to a scripted server where an exact answer
+//! matters. Everything is read as its user reads it: exit code, standard output, standard error, files.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
+mod story;
+
+mod commands;
+mod digest;
+mod exits;
+mod key;
+mod options;
+mod samples;
+mod signals;

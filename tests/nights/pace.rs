@@ -1,0 +1,83 @@
+//! Never more than N submissions in any window, and not much less than that.
+
+use std::time::Duration;
+
+use crate::support::{Fault, Faulty, GRAIN, Night, Reply, gaps, millis, most_in_window, numbered, seconds};
+
+const WINDOW: Duration = seconds(10);
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_rows_take_all_of_the_time_that_the_limit_asks_for_and_hardly_more() {
+    let night = Night::of(&numbered("song", 1000)).answers(|call| Reply::cover().after(latency(call.number)));
+    night.service.limit("20/10s".parse().unwrap());
+    let morning = night.run().await;
+    assert!(morning.results.is_all("submitted"));
+    assert_eq!(morning.sent.len(), 1000, "a 429 makes it more");
+    assert!(morning.took >= seconds(500) && morning.took <= seconds(500).div_f64(0.97), "{:?}", morning.took);
+    assert_eq!(most_in_window(&morning.sent, WINDOW), 20);
+    assert_eq!(morning.gate.most_in_window, 20);
+}
+
+/// From 50 ms to 3 s, all mixed up.
+fn latency(number: usize) -> Duration {
+    millis(50 + u64::try_from(number * 7919 % 2950).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn submissions_are_spread_over_the_window_and_not_sent_in_a_burst() {
+    let morning = Night::of(&numbered("song", 60)).run().await;
+    let gaps = gaps(&morning.sent);
+    assert!(gaps.iter().all(|gap| (millis(512)..=millis(513) + GRAIN).contains(gap)), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_go_wrong_are_sent_again_within_the_same_limit() {
+    let night =
+        Night::of(&numbered("song", 100)).answers(|call| if call.nth < 4 { Reply::code(500) } else { Reply::cover() });
+    night.service.limit("20/10s".parse().unwrap());
+    let morning = night.run().await;
+    assert!(morning.results.is_all("submitted"));
+    assert_eq!(morning.sent.len(), 400, "a 429 makes it more");
+    assert_eq!(most_in_window(&morning.sent, WINDOW), 20);
+    assert_eq!(morning.gate.most_in_window, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_one_second_after_another_counts_what_that_has_sent() {
+    let night = Night::of(&numbered("first", 30));
+    let first = night.run().await;
+    tokio::time::sleep(seconds(1)).await;
+    night.now_of(&numbered("second", 30));
+    let second = night.run().await;
+    assert!(second.results.is_all("submitted"));
+    assert_eq!(most_in_window(&night.service.sent(), WINDOW), 20);
+    assert_eq!(second.gate.most_in_window, 20);
+    let pause = second.sent[0].at - first.sent[29].at;
+    assert!(pause < seconds(2), "the second run waited for {pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_after_one_that_used_up_its_window_at_once_waits_for_that() {
+    let night = Night::of(&numbered("first", 20)).with(|with| with.rate = "20/1s".parse().unwrap());
+    let first = night.run().await;
+    assert_eq!(most_in_window(&first.sent, millis(1250)), 20);
+    let night = night.with(|with| with.rate = "20/10s".parse().unwrap());
+    night.now_of(&numbered("second", 30));
+    let second = night.run().await;
+    assert_eq!(most_in_window(&night.service.sent(), WINDOW), 20);
+    assert!(second.sent[0].at - first.sent[0].at >= WINDOW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_slows_the_run_down_and_never_crowds_a_window() {
+    for slow in [millis(100), millis(700), seconds(3), seconds(25)] {
+        let night = Night::of(&numbered("first", 40));
+        let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowClaims(slow));
+        let first = night.run_on(&ledger).await.unwrap();
+        assert!(first.results.is_all("submitted"));
+        night.now_of(&numbered("second", 40));
+        night.run().await;
+        let most = most_in_window(&night.service.sent(), WINDOW);
+        assert!(most <= 20, "{most} in a window when a claim takes {slow:?}");
+    }
+}

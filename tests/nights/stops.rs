@@ -1,0 +1,165 @@
+//! What ends a run early: nothing new is sent, what is in flight is written down, and every row says why.
+
+use std::time::Duration;
+
+use coverbatch::domain::{Ended, Signal};
+use coverbatch::policy::MaxFailures;
+
+use crate::support::{GRAIN, Morning, Night, Reply, millis, nonzero, numbered, seconds};
+
+/// All submissions have an answer, and the ones that were never made are `pending` for this reason.
+fn assert_rest_is_pending(night: &Night, morning: &Morning, reason: &str) {
+    assert!(morning.sent.iter().all(|sent| sent.answered_at.is_some()), "an answer was dropped");
+    assert_eq!(night.service.sent().len(), morning.sent.len());
+    let rows = morning.results.column("cover_status");
+    assert_eq!(rows.len(), usize::try_from(morning.tally.rows).unwrap());
+    for (row, status) in rows.iter().enumerate().filter(|(_, status)| *status == "pending") {
+        assert_eq!(morning.results.column("cover_reason")[row], reason, "row {row} is {status}");
+        assert_eq!(morning.results.column("cover_retryable")[row], "yes");
+    }
+}
+
+/// When the last submission was made, since the run began.
+fn last_sent(morning: &Morning) -> Duration {
+    morning.sent.last().unwrap().at - morning.began
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_the_run_once_nobody_was_served_for_so_long() {
+    for refusal in [Reply::code(455), Reply::code(429), Reply::page(502), Reply::unreachable()] {
+        let night = Night::of(&numbered("song", 50))
+            .answers(move |call| if call.at < seconds(10) { Reply::cover() } else { refusal })
+            .with(|with| with.max_outage = seconds(1800));
+        let morning = night.run().await;
+        assert_eq!(morning.ended, Ended::Outage);
+        assert_eq!((morning.results.count("submitted"), morning.results.count("pending")), (20, 30));
+        assert_rest_is_pending(&night, &morning, "outage");
+        let last_answer = morning.sent[19].answered() - morning.began;
+        let end = last_answer + seconds(1800);
+        assert!((end..=end + GRAIN).contains(&morning.took), "{:?} instead of {end:?}", morning.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_from_the_start_is_counted_from_the_first_submission() {
+    let night = Night::of(&["a", "b"]).answers(|_| Reply::code(455)).with(|with| with.max_outage = seconds(60));
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::Outage);
+    assert!(morning.took >= seconds(60) && morning.took < seconds(61), "{:?}", morning.took);
+    assert!(morning.results.is_all("pending"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_outages_that_are_long_together_do_not_end_the_run() {
+    let night = Night::of(&numbered("song", 60))
+        .answers(|call| if call.number % 3 == 0 { Reply::code(455).retry_after(50) } else { Reply::cover() })
+        .with(|with| with.max_outage = seconds(60));
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::Finished);
+    assert!(morning.results.is_all("submitted") && morning.took > seconds(1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_nothing_is_begun_and_what_is_in_flight_finishes() {
+    let night = Night::of(&numbered("song", 100))
+        .answers(|_| Reply::cover().after(seconds(5)))
+        .with(|with| with.run.deadline = Some(seconds(20)));
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::Deadline);
+    assert!(last_sent(&morning) < seconds(20) && last_sent(&morning) > seconds(19));
+    assert_eq!(morning.took, morning.sent.last().unwrap().answered() - morning.began);
+    assert_eq!(morning.results.count("submitted"), morning.sent.len());
+    assert_rest_is_pending(&night, &morning, "deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_done_before_its_deadline_does_not_wait_for_it() {
+    let morning = Night::of(&["a"]).with(|with| with.run.deadline = Some(seconds(3600))).run().await;
+    assert_eq!((morning.ended, morning.took), (Ended::Finished, millis(130)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_failed_rows_end_the_run() {
+    let night = Night::of(&numbered("song", 50))
+        .answers(|call| Reply::code(if call.number % 2 == 0 { 404 } else { 422 }))
+        .with(|with| with.run.max_failures = MaxFailures::Rows(nonzero(10)));
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::TooManyFailures);
+    assert_eq!((morning.sent.len(), morning.results.count("failed")), (10, 10));
+    assert_rest_is_pending(&night, &morning, "too_many_failures");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_failed_rows_of_a_hundred_end_the_run_once_a_hundred_are_done() {
+    let night = Night::of(&numbered("song", 300))
+        .answers(|call| if call.number <= 50 { Reply::code(404) } else { Reply::cover() });
+    let morning = night.run().await;
+    assert_eq!((morning.ended, morning.sent.len()), (Ended::TooManyFailures, 100));
+    assert_rest_is_pending(&night, &morning, "too_many_failures");
+
+    let night = Night::of(&numbered("song", 300))
+        .answers(|call| if call.number <= 49 { Reply::code(404) } else { Reply::cover() });
+    let morning = night.run().await;
+    assert_eq!((morning.ended, morning.results.count("submitted")), (Ended::Finished, 251));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_account_ends_the_run_with_what_was_in_flight() {
+    let credits = |code| (Reply::code(code), Ended::NoCredits, "no_credits");
+    let key = (Reply::code(401), Ended::Unauthorized, "unauthorized");
+    let cdn = (Reply::page(403), Ended::Unauthorized, "unauthorized");
+    for (refusal, ended, reason) in [key, cdn, credits(402), credits(433)] {
+        let night = Night::of(&numbered("song", 200))
+            .answers(move |call| if call.number > 10 { refusal.after(seconds(9)) } else { Reply::cover() })
+            .with(|with| with.run.concurrency = nonzero(8));
+        let morning = night.run().await;
+        assert_eq!(morning.ended, ended);
+        assert_eq!(morning.results.count("submitted"), 10);
+        assert_eq!(morning.sent.len(), 10 + 8, "at most as many as fly at once");
+        assert!(morning.sent.iter().all(|sent| sent.at < morning.sent[10].answered()), "sent after the refusal");
+        assert_rest_is_pending(&night, &morning, reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_run_records_what_is_in_flight_and_sends_nothing_new() {
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let ended = Ended::Interrupted(signal);
+        let night = Night::of(&numbered("song", 100))
+            .answers(|_| Reply::cover().after(seconds(7)))
+            .with(|with| with.stop = Some((seconds(30), ended)));
+        let morning = night.run().await;
+        assert_eq!(morning.ended, ended);
+        assert!(last_sent(&morning) < seconds(30));
+        let in_flight = morning.sent.iter().filter(|sent| sent.answered() > morning.began + seconds(30)).count();
+        assert!(in_flight >= 13, "{in_flight} in flight");
+        assert_eq!(morning.results.count("submitted"), morning.sent.len());
+        assert_rest_is_pending(&night, &morning, "interrupted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_does_not_wait_for_a_pause_or_a_backoff() {
+    for reply in [Reply::code(455).retry_after(500), Reply::code(500).retry_after(500)] {
+        let night = Night::of(&["a"])
+            .answers(move |_| reply)
+            .with(|with| with.stop = Some((seconds(100), Ended::Interrupted(Signal::Terminate))));
+        let morning = night.run().await;
+        assert_eq!(morning.sent.len(), 1);
+        assert!(morning.took < seconds(100) + millis(100), "{:?}", morning.took);
+        assert_eq!(morning.results.verdict("a"), "pending interrupted yes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_after_an_interrupted_one_sends_the_rest_and_only_that() {
+    let night = Night::of(&numbered("song", 60))
+        .answers(|_| Reply::cover().after(seconds(7)))
+        .with(|with| with.stop = Some((seconds(15), Ended::Interrupted(Signal::Interrupt))));
+    let first = night.run().await;
+    let night = night.with(|with| with.stop = None);
+    let second = night.run().await;
+    assert_eq!(second.ended, Ended::Finished);
+    assert!(second.results.is_all("submitted"));
+    assert_eq!([first.sent_ids(), second.sent_ids()].concat(), numbered("song", 60));
+}

@@ -1,0 +1,109 @@
+//! The real ledger behind a store that fails or is slow.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use coverbatch::clock::{Clock, UnixMillis};
+use coverbatch::domain::{Ended, MusicTaskId, Reason};
+use coverbatch::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, SqliteLedger, Submission};
+use tokio::time::Instant;
+
+/// What is wrong with a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// This call, counted from 1, and every later one fails.
+    Before(usize),
+    /// The same, but this call is done nevertheless.
+    After(usize),
+    /// Every claim takes so long.
+    SlowClaims(Duration),
+}
+
+/// A ledger with a fault.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    inner: Arc<SqliteLedger>,
+    clock: Clock,
+    fault: Fault,
+    calls: AtomicUsize,
+    failed_at: OnceLock<Instant>,
+}
+
+impl Faulty {
+    pub(crate) fn new(inner: &Arc<SqliteLedger>, clock: Clock, fault: Fault) -> Arc<Self> {
+        let (inner, calls, failed_at) = (Arc::clone(inner), AtomicUsize::new(0), OnceLock::new());
+        Arc::new(Self { inner, clock, fault, calls, failed_at })
+    }
+
+    /// When the first call failed, if one did.
+    pub(crate) fn failed_at(&self) -> Option<Instant> {
+        self.failed_at.get().copied()
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T, LedgerError>> + Send) -> Result<T, LedgerError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.fault {
+            Fault::Before(first) if call >= first => Err(self.fail()),
+            Fault::After(first) if call > first => Err(self.fail()),
+            Fault::After(first) if call == first => {
+                work.await?;
+                Err(self.fail())
+            }
+            Fault::Before(_) | Fault::After(_) | Fault::SlowClaims(_) => work.await,
+        }
+    }
+
+    fn fail(&self) -> LedgerError {
+        self.failed_at.get_or_init(|| self.clock.now());
+        let cause = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        LedgerError { path: PathBuf::from("full.db"), what: "write to", cause: Arc::new(cause) }
+    }
+}
+
+impl Ledger for Faulty {
+    async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
+        self.call(self.inner.look_up(tasks)).await
+    }
+
+    async fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
+        self.call(self.inner.adopt(rows)).await
+    }
+
+    async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        self.call(self.inner.begin_run(catalog, at)).await
+    }
+
+    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
+        if let Fault::SlowClaims(time) = self.fault {
+            tokio::time::sleep(time).await;
+        }
+        self.call(self.inner.claim(run, task, at)).await
+    }
+
+    async fn release(&self, row: RowKey) -> Result<(), LedgerError> {
+        self.call(self.inner.release(row)).await
+    }
+
+    async fn settle(&self, row: RowKey, settlement: Settlement) -> Result<(), LedgerError> {
+        self.call(self.inner.settle(row, settlement)).await
+    }
+
+    async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(self.inner.sends_since(since)).await
+    }
+
+    async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.end_run(run, ended, at)).await
+    }
+
+    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
+        self.call(self.inner.history(task)).await
+    }
+
+    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
+        self.call(self.inner.last_end(catalog)).await
+    }
+}

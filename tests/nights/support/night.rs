@@ -1,0 +1,205 @@
+//! One batch from its catalog file to its results file, put together as the program does it.
+
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coverbatch::catalog::{Catalog, CatalogOptions};
+use coverbatch::clock::{Clock, UnixMillis};
+use coverbatch::domain::{Ended, Rate};
+use coverbatch::gate::{Gate, GateConfig, GateView, slack};
+use coverbatch::join::Trust;
+use coverbatch::ledger::{Ledger, SqliteLedger};
+use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use coverbatch::results::{self, Paths, Tally, View};
+use coverbatch::runner::{RunConfig, Runner, Stop};
+use coverbatch::worklist::{Choice, Counts, Worklist};
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
+
+use super::service::{Call, Reply, Sent, Service};
+use super::{Table, seconds};
+
+type Broken = Box<dyn Error + Send + Sync>;
+
+/// What a run is set to.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) rate: Rate,
+    pub(crate) max_outage: Duration,
+    pub(crate) run: RunConfig,
+    pub(crate) retry: Retry,
+    pub(crate) delimiter: u8,
+    /// Asks the run to end after so long, as a signal would.
+    pub(crate) stop: Option<(Duration, Ended)>,
+    /// Virtual time after which a run counts as hanging.
+    pub(crate) longest: Duration,
+}
+
+/// A batch, its service and its ledger; it may be run again and again.
+#[derive(Debug)]
+pub(crate) struct Night {
+    folder: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) settings: Settings,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Morning {
+    pub(crate) ended: Ended,
+    pub(crate) counts: Counts,
+    pub(crate) results: Table,
+    pub(crate) tally: Tally,
+    pub(crate) gate: GateView,
+    /// The submissions of this run.
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) began: Instant,
+    /// From the first submission that was possible to the last answer.
+    pub(crate) took: Duration,
+}
+
+impl Morning {
+    /// The ids of the submissions, in order.
+    pub(crate) fn sent_ids(&self) -> Vec<&str> {
+        self.sent.iter().map(|sent| sent.id.as_str()).collect()
+    }
+
+    /// The submissions for one music task.
+    pub(crate) fn sent_for(&self, id: &str) -> Vec<&Sent> {
+        self.sent.iter().filter(|sent| sent.id == id).collect()
+    }
+}
+
+pub(crate) fn nonzero(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+impl Settings {
+    /// Those of the program, with dice that fall the same way each time.
+    fn usual() -> Self {
+        let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
+        let max_failures = MaxFailures::Percent(50);
+        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
+        let (rate, max_outage, longest) = ("20/10s".parse().unwrap(), seconds(3600), seconds(4 * 3600));
+        Self { rate, max_outage, run, retry: Retry::Retryable, delimiter: b',', stop: None, longest }
+    }
+}
+
+impl Night {
+    /// A batch over a catalog with these bytes.
+    pub(crate) fn over(bytes: impl AsRef<[u8]>) -> Self {
+        let clock = Clock::start();
+        let night = Self {
+            folder: TempDir::new().unwrap(),
+            clock,
+            ledger: Arc::new(SqliteLedger::in_memory("https://api.example").unwrap()),
+            service: Arc::new(Service::new(clock)),
+            settings: Settings::usual(),
+        };
+        night.rewrite(bytes);
+        night
+    }
+
+    /// A batch over a catalog of these ids.
+    pub(crate) fn of(ids: &[impl AsRef<str>]) -> Self {
+        Self::over(catalog_of(ids))
+    }
+
+    /// Another catalog, under the same name.
+    pub(crate) fn rewrite(&self, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.catalog_path(), bytes).unwrap();
+    }
+
+    /// Another catalog of these ids, under the same name.
+    pub(crate) fn now_of(&self, ids: &[impl AsRef<str>]) {
+        self.rewrite(catalog_of(ids));
+    }
+
+    /// What the service does from now on.
+    pub(crate) fn answers(self, script: impl FnMut(Call<'_>) -> Reply + Send + 'static) -> Self {
+        self.service.follow(script);
+        self
+    }
+
+    /// Other settings than the usual.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    pub(crate) fn catalog_path(&self) -> PathBuf {
+        self.folder.path().join("songs.csv")
+    }
+
+    pub(crate) fn results_path(&self) -> PathBuf {
+        self.folder.path().join("songs.results.csv")
+    }
+
+    /// Runs the batch on its ledger.
+    pub(crate) async fn run(&self) -> Morning {
+        self.run_on(&self.ledger).await.unwrap()
+    }
+
+    /// Runs the batch on this ledger.
+    pub(crate) async fn run_on<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Morning, Broken> {
+        timeout(self.settings.longest, self.live_through(ledger)).await.expect("the run hangs")
+    }
+
+    /// Runs the batch and kills it after some time.
+    pub(crate) async fn killed_after(&self, time: Duration) {
+        assert!(self.is_killed_after(time).await, "the run was over before");
+    }
+
+    /// The same, if the run takes that long.
+    pub(crate) async fn is_killed_after(&self, time: Duration) -> bool {
+        timeout(time, self.live_through(&self.ledger)).await.is_err()
+    }
+
+    async fn live_through<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Morning, Broken> {
+        let catalog = Arc::new(Catalog::open(&self.catalog_path().into(), &CatalogOptions::default())?);
+        let run = ledger.begin_run("songs", self.clock.unix()).await?;
+        let in_doubt = self.settings.run.rows.in_doubt;
+        let choice = Choice { retry: self.settings.retry, in_doubt, trust: Trust::All };
+        let (worklist, counts) = Worklist::plan_and_adopt(&catalog, &**ledger, choice).await?;
+        let gate = self.gate(&**ledger).await?;
+        let (began, before) = (self.clock.now(), self.service.sent().len());
+        let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
+        let runner = Runner::new(parts.0, parts.1, (run, worklist), self.settings.run, self.stop());
+        let ended = runner.run().await?;
+        let took = self.clock.now() - began;
+        ledger.end_run(run, ended, self.clock.unix()).await?;
+        let view = View { unreached: ended.reason(), in_doubt, trust: Trust::All };
+        let paths = Paths { results: self.results_path(), failures: None };
+        let tally = results::write(&catalog, Some(&**ledger), view, &paths).await?;
+        let results = Table::read(&paths.results, self.settings.delimiter);
+        let sent = self.service.sent().split_off(before);
+        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, began, took })
+    }
+
+    async fn gate(&self, ledger: &impl Ledger) -> Result<Arc<Gate>, Broken> {
+        let Settings { rate, max_outage, .. } = self.settings;
+        let (now, here) = (self.clock.unix(), self.clock.now());
+        let window = rate.period + slack(rate);
+        let since = UnixMillis(now.0 - UnixMillis(0).after(window).0);
+        let sends = ledger.sends_since(since).await?;
+        let earlier: Vec<Instant> = sends.into_iter().map(|at| here - at.until(now)).collect();
+        Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
+    }
+
+    fn stop(&self) -> Stop {
+        let stop = Stop::default();
+        if let Some((time, why)) = self.settings.stop {
+            drop(stop.after(time, why));
+        }
+        stop
+    }
+}
+
+fn catalog_of(ids: &[impl AsRef<str>]) -> String {
+    ids.iter().fold("task_id,title\n".to_owned(), |lines, id| lines + id.as_ref() + ",a title\n")
+}

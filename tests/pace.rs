@@ -1,0 +1,177 @@
+//! How the gate finds a limit that is lower than the configured one: simulated in virtual time, against services that
+//! enforce theirs in different ways. The table stands in the README.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coverbatch::clock::Clock;
+use coverbatch::gate::{Departure, Gate, GateConfig};
+use coverbatch::policy::{Jitter, Refusal};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// Requests that have to be admitted in one simulation.
+const ROWS: u32 = 1_000;
+
+/// What the gate is set to: this many in each window.
+const CONFIGURED: u32 = 20;
+
+const WINDOW: Duration = Duration::from_secs(10);
+
+const IN_FLIGHT: usize = 32;
+
+/// How a service counts. What it refuses does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// At most the limit in any window.
+    Sliding,
+    /// At most the limit in each window of the service's own clock.
+    Fixed,
+    /// Tokens that come back evenly, at most the limit of them.
+    Bucket,
+}
+
+struct Service {
+    kind: Kind,
+    limit: u32,
+    started: Instant,
+    admitted: VecDeque<Instant>,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Service {
+    fn new(kind: Kind, limit: u32, now: Instant) -> Self {
+        Self { kind, limit, started: now, admitted: VecDeque::new(), tokens: limit.into(), filled: now }
+    }
+
+    fn admits(&mut self, now: Instant) -> bool {
+        match self.kind {
+            Kind::Sliding => self.admits_in_window(now, |at| at + WINDOW <= now),
+            Kind::Fixed => {
+                let started = self.started;
+                let nth = move |at: Instant| (at - started).as_millis() / WINDOW.as_millis();
+                self.admits_in_window(now, |at| nth(at) < nth(now))
+            }
+            Kind::Bucket => self.takes_token(now),
+        }
+    }
+
+    fn admits_in_window(&mut self, now: Instant, is_over: impl Fn(Instant) -> bool) -> bool {
+        while self.admitted.front().is_some_and(|at| is_over(*at)) {
+            self.admitted.pop_front();
+        }
+        let admits = self.admitted.len() < usize::try_from(self.limit).unwrap();
+        if admits {
+            self.admitted.push_back(now);
+        }
+        admits
+    }
+
+    fn takes_token(&mut self, now: Instant) -> bool {
+        let limit = f64::from(self.limit);
+        let back = (now - self.filled).as_secs_f64() * limit / WINDOW.as_secs_f64();
+        (self.tokens, self.filled) = ((self.tokens + back).min(limit), now);
+        let admits = self.tokens >= 1.0;
+        if admits {
+            self.tokens -= 1.0;
+        }
+        admits
+    }
+}
+
+/// What a simulation shows.
+struct Shown {
+    /// Admitted per time, as a share of what the service allows.
+    throughput: f64,
+    /// Refused, as a share of all requests.
+    refused: f64,
+    refusals: u32,
+    took: Duration,
+}
+
+/// Sends until [`ROWS`] requests are admitted; each takes `latency`, half of it on the way there.
+async fn simulate(kind: Kind, limit: u32, latency: Duration, seed: u64) -> Shown {
+    let clock = Clock::start();
+    let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
+    let gate = Gate::new(config, clock, &[]);
+    let service = Arc::new(Mutex::new(Service::new(kind, limit, clock.now())));
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let (mut admitted, mut refusals) = (0, 0);
+    let mut flights: JoinSet<bool> = JoinSet::new();
+    while admitted < ROWS {
+        let has_room = flights.len() < IN_FLIGHT;
+        tokio::select! {
+            Some(admits) = flights.join_next() => if admits.unwrap() { admitted += 1 } else { refusals += 1 },
+            permit = gate.ready(), if has_room => {
+                let (departure, jitter) = (permit.unwrap().depart(), Jitter::new(dice.f64()));
+                flights.spawn(call(Arc::clone(&service), clock, latency, departure, jitter));
+            }
+        }
+    }
+    let took = clock.elapsed();
+    let allowed = f64::from(limit.min(CONFIGURED)) * took.as_secs_f64() / WINDOW.as_secs_f64();
+    let requests = f64::from(ROWS + refusals);
+    Shown { throughput: f64::from(ROWS) / allowed, refused: f64::from(refusals) / requests, refusals, took }
+}
+
+/// One request, and whether it is admitted.
+async fn call(
+    service: Arc<Mutex<Service>>,
+    clock: Clock,
+    latency: Duration,
+    departure: Departure,
+    jitter: Jitter,
+) -> bool {
+    sleep(latency / 2).await;
+    let admits = service.lock().unwrap().admits(clock.now());
+    sleep(latency / 2).await;
+    if admits {
+        departure.answered();
+    } else {
+        departure.refused(Refusal::Throttled, None, jitter);
+    }
+    admits
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_is_found_and_followed_with_few_requests_wasted() {
+    let mut table = "service   limit    latency   throughput   answered 429\n".to_owned();
+    for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
+        for limit in [20, 15, 10, 5] {
+            for latency in [100, 500, 3_000].map(Duration::from_millis) {
+                let shown = simulate(kind, limit, latency, 1).await;
+                let (kind, throughput, refused) =
+                    (format!("{kind:?}"), shown.throughput * 100.0, shown.refused * 100.0);
+                let latency = latency.as_secs_f64();
+                writeln!(table, "{kind:<9} {limit:>2}/10s   {latency:>4.1} s {throughput:>11.1} % {refused:>11.1} %")
+                    .unwrap();
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_the_configured_limit_costs_at_most_a_tenth_of_the_throughput_and_one_request_in_twenty() {
+    for latency in [100, 500, 3_000].map(Duration::from_millis) {
+        for seed in 0..10 {
+            let Shown { throughput, refused, .. } = simulate(Kind::Sliding, CONFIGURED / 2, latency, seed).await;
+            assert!(throughput >= 0.90 && refused <= 0.05, "{throughput}, {refused} at {latency:?}, seed {seed}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_as_configured_costs_nothing() {
+    for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
+        let shown = simulate(kind, CONFIGURED, Duration::from_millis(500), 1).await;
+        assert_eq!(shown.refusals, 0, "{kind:?}");
+        let ideal = WINDOW * ROWS / CONFIGURED;
+        assert!(shown.took <= ideal.div_f64(0.97), "{kind:?} {:?}", shown.took);
+    }
+}
