@@ -75,7 +75,11 @@ pub(super) fn read_header(
 fn detected(origin: &Arc<Origin>, wanted: &[&str]) -> Delimiter {
     let readable = |delimiter| Some((delimiter, header_under(origin, delimiter).ok()?.0));
     let headers: Vec<_> = Delimiter::CANDIDATES.into_iter().filter_map(readable).collect();
-    let with_id = headers.iter().find(|(_, header)| wanted.iter().any(|name| has_column(header, name)));
+    let named = |is: fn(&ByteRecord, &str) -> bool| {
+        headers.iter().find(|(_, header)| wanted.iter().any(|name| is(header, name)))
+    };
+    // A tab is a blank to other delimiters, so a name as it is counts for more than one with blanks around it.
+    let with_id = named(|header, name| header.iter().any(|cell| cell == name.as_bytes())).or_else(|| named(has_column));
     // Reversed, because the last of several greatest would win.
     let widest = || headers.iter().rev().max_by_key(|(_, header)| header.len());
     with_id.or_else(widest).map_or(Delimiter::COMMA, |(delimiter, _)| *delimiter)

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_delimiter_is_the_one_that_shows_an_id_column_else_the_most_frequent() {
-        let table: [(&str, u8); 11] = [
+        let table: [(&str, u8); 13] = [
             ("task_id,a", b','),
             ("a;task_id", b';'),
             ("a\ttaskId", b'\t'),
@@ -235,6 +235,8 @@ mod tests {
             ("a;\",,,,,\";id", b';'),
             ("\ntask_id|a", b'|'),
             ("task_id;a,\"b", b';'),
+            ("a,\ttask_id", b'\t'),
+            ("a;b,\ttask_id ", b','),
         ];
         for (header, delimiter) in table {
             let catalog = Given::file(header).open().unwrap();
