@@ -12,5 +12,6 @@
 mod story;
 
 mod counting;
+mod damage;
 mod known;
 mod signals;
