@@ -13,5 +13,9 @@ mod story;
 
 mod counting;
 mod damage;
+mod disk;
+mod kill;
 mod known;
+mod power;
+mod rivals;
 mod signals;
