@@ -143,8 +143,10 @@ fn judge(raw: RawAnswer<'_>, envelope: &Envelope<'_>) -> (Verdict, Reason) {
         (Some(code), _) => judge_code(code, envelope),
         (None, _) if succeeded => (Verdict::Troubled, Reason::BadResponse),
         (None, 502..=504) => (Verdict::Unavailable, Reason::ServerError),
-        // A proxy's error page must not settle a row for ever: the service itself does not speak HTML.
-        (None, 400 | 409) if is_markup(raw.body) => (Verdict::Troubled, Reason::BadResponse),
+        // A gateway's error must not settle a row for ever: many answer 400 by themselves, and pages to everything,
+        // while the service itself speaks JSON.
+        (None, 400) if !envelope.is_json => (Verdict::Troubled, Reason::BadResponse),
+        (None, 409) if is_markup(raw.body) => (Verdict::Troubled, Reason::BadResponse),
         (None, status) => judge_code(i64::from(status), envelope),
     }
 }
@@ -199,7 +201,7 @@ fn glance(body: &[u8]) -> Cow<'_, str> {
 
 /// Whether a body is a page and not a message.
 fn is_markup(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"<")
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
 #[cfg(test)]
