@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Brief, Outcome, Reason, Verdict, one_line};
+use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
 
 use account::Topic;
 use envelope::Envelope;
@@ -95,6 +95,22 @@ pub fn read_submission(raw: RawAnswer<'_>) -> Outcome {
     let message = message_of(raw, &envelope, reason);
     let answer = Answer { http_status: Some(raw.status), code: envelope.code, message: one_line(&message) };
     Outcome { verdict, reason, answer, retry_after: raw.retry_after }
+}
+
+/// The outcome without a cover whose id is only the music task's own, sent back: asked for by that id, the record of the
+/// cover would stay empty for ever.
+#[must_use]
+pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
+    let is_echo = |cover: &CoverTaskId| cover.as_str() == task.as_str();
+    if matches!(&outcome.verdict, Verdict::Accepted(cover) if is_echo(cover)) {
+        let message = format!("code 200 without the id of a cover, only the music task's: {}", outcome.answer.message);
+        let answer = Answer { message: one_line(&message), ..outcome.answer };
+        Outcome { verdict: Verdict::Troubled, reason: Reason::BadResponse, answer, ..outcome }
+    } else if matches!(&outcome.verdict, Verdict::Covered(Some(cover)) if is_echo(cover)) {
+        Outcome { verdict: Verdict::Covered(None), ..outcome }
+    } else {
+        outcome
+    }
 }
 
 /// What the lack of an answer means.
