@@ -104,13 +104,15 @@ fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Puts out what was asked for.
+/// Puts out what was asked for; that its reader has gone away, as `head` does, is no reason to fail.
 fn print(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|cause| Error::System { what: "write to standard output", cause })
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::System { what: "write to standard output", cause })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -166,6 +166,9 @@ impl Error {
 
     /// What the reader can do about it.
     fn hint(&self) -> Option<&str> {
+        if let Some(hint) = self.ledger().and_then(ledger_hint) {
+            return Some(hint);
+        }
         match self {
             Self::Usage { hint, .. } => Some(hint.as_str()).filter(|hint| !hint.is_empty()),
             Self::Lock(LockError::Held { .. }) => {
@@ -175,14 +178,18 @@ impl Error {
                 "nothing more was sent and nothing settled is lost; once the ledger can be written, run the same \
                  command again",
             ),
-            Self::Ledger(error) if !is_wrong_ledger(error) => {
+            Self::Ledger(_) | Self::Worklist(WorklistError::Join(JoinError::Ledger(_))) => {
                 Some("nothing was sent; once the ledger can be written, run again")
             }
+            Self::Worklist(WorklistError::Spool(_)) | Self::Run(RunError::Worklist(_)) => Some(
+                "nothing settled is lost; make room there, or name another folder in TMPDIR, and run the same command \
+                 again",
+            ),
             Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
             Self::Lock(LockError::Io { .. }) => {
                 Some("nothing was sent; the ledger needs a folder that can be written, see --ledger")
             }
-            Self::Results(ResultsError::File(_)) => Some(
+            Self::Results(ResultsError::File(_) | ResultsError::Join(JoinError::Ledger(_))) => Some(
                 "the ledger holds every answer; once the file can be written, `coverbatch results` with the same \
                  catalog and --ledger makes it",
             ),
@@ -190,11 +197,24 @@ impl Error {
                 Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
-            Self::Catalog(_)
-            | Self::Ledger(_)
+            Self::Catalog(_) | Self::Worklist(_) | Self::Client(_) | Self::Sandbox(_) | Self::System { .. } => None,
+        }
+    }
+
+    /// What went wrong with the ledger, if it was that.
+    const fn ledger(&self) -> Option<&LedgerError> {
+        match self {
+            Self::Ledger(error)
+            | Self::Worklist(WorklistError::Join(JoinError::Ledger(error)))
+            | Self::Run(RunError::Ledger(error))
+            | Self::Results(ResultsError::Join(JoinError::Ledger(error))) => Some(error),
+            Self::Usage { .. }
+            | Self::Catalog(_)
+            | Self::Lock(_)
             | Self::Results(_)
+            | Self::Unwritable(_)
             | Self::Worklist(_)
-            | Self::Run(RunError::Worklist(_))
+            | Self::Run(_)
             | Self::Client(_)
             | Self::Sandbox(_)
             | Self::System { .. } => None,
@@ -219,6 +239,17 @@ impl Error {
         }
         report
     }
+}
+
+/// What helps if the file itself is the trouble, and not the disk.
+fn ledger_hint(error: &LedgerError) -> Option<&str> {
+    if let Some(wrong) = error.cause.downcast_ref::<OpenError>() {
+        return Some(wrong.hint());
+    }
+    error.is_damage().then_some(
+        "nothing more was sent; put back a copy of the ledger, or name a new one with --ledger and take the last \
+         results CSV as the catalog: what is settled there is not sent again",
+    )
 }
 
 /// Whether the ledger is in order and only not the one that was meant.

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::api::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_fault, read_is_empty, read_retry_after,
-    read_submission, resolved,
+    read_submission, resolved, without_echo,
 };
 use crate::api::{ApiUrl, CallbackUrl, CoverApi};
 use crate::clock::Clock;
@@ -200,6 +200,7 @@ impl HttpApi {
 impl CoverApi for HttpApi {
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
         let mut outcome = self.exchange(task).await.unwrap_or_else(|fault| read_fault(&fault));
+        outcome = without_echo(outcome, task);
         if is_unclear(&outcome, self.config.provider) {
             outcome = resolved(outcome, self.is_account_empty().await);
         }

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Brief, Outcome, Reason, Verdict, one_line};
+use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
 
 use crate::secret::ApiKey;
 
@@ -100,6 +100,22 @@ pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
     Outcome { verdict, reason, answer, retry_after: raw.retry_after }
 }
 
+/// The outcome without a cover whose id is only the music task's own, sent back: asked for by that id, the record of the
+/// cover would stay empty for ever.
+#[must_use]
+pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
+    let is_echo = |cover: &CoverTaskId| cover.as_str() == task.as_str();
+    if matches!(&outcome.verdict, Verdict::Accepted(cover) if is_echo(cover)) {
+        let message = format!("code 200 without the id of a cover, only the music task's: {}", outcome.answer.message);
+        let answer = Answer { message: one_line(&message), ..outcome.answer };
+        Outcome { verdict: Verdict::Troubled, reason: Reason::BadResponse, answer, ..outcome }
+    } else if matches!(&outcome.verdict, Verdict::Covered(Some(cover)) if is_echo(cover)) {
+        Outcome { verdict: Verdict::Covered(None), ..outcome }
+    } else {
+        outcome
+    }
+}
+
 /// What the lack of an answer means.
 #[must_use]
 pub fn read_fault(fault: &Fault) -> Outcome {
@@ -146,8 +162,10 @@ fn judge(raw: RawAnswer<'_>, envelope: &Envelope<'_>) -> (Verdict, Reason) {
         (Some(code), _) => judge_code(code, envelope),
         (None, _) if succeeded => (Verdict::Troubled, Reason::BadResponse),
         (None, 502..=504) => (Verdict::Unavailable, Reason::ServerError),
-        // A proxy's error page must not settle a row for ever: the service itself does not speak HTML.
-        (None, 400 | 409) if is_markup(raw.body) => (Verdict::Troubled, Reason::BadResponse),
+        // A gateway's error must not settle a row for ever: many answer 400 by themselves, and pages to everything,
+        // while the service itself speaks JSON.
+        (None, 400) if !envelope.is_json => (Verdict::Troubled, Reason::BadResponse),
+        (None, 409) if is_markup(raw.body) => (Verdict::Troubled, Reason::BadResponse),
         (None, status) => judge_code(i64::from(status), envelope),
     }
 }
@@ -202,7 +220,7 @@ fn glance(body: &[u8]) -> Cow<'_, str> {
 
 /// Whether a body is a page and not a message.
 fn is_markup(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"<")
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! `coverbatch completions`.
 
-use std::io;
-
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
+use crate::cli::print;
 use crate::error::{Error, Exit};
 
 /// Print completions for a shell.
@@ -15,8 +14,9 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the same shape as every command")]
 pub(super) fn run(args: &CompletionsArgs, command: &mut Command) -> Result<Exit, Error> {
-    generate(args.shell, command, "coverbatch", &mut io::stdout());
+    let mut script = Vec::new();
+    generate(args.shell, command, "coverbatch", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

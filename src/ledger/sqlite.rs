@@ -13,7 +13,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -110,6 +110,18 @@ impl SqliteLedger {
     /// Why nothing more can be written.
     async fn failure(&self) -> LedgerError {
         self.failure.wait().await.clone()
+    }
+}
+
+impl LedgerError {
+    /// Whether the contents of the file are broken, as far as can be told, and not only out of reach.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        let code = self.cause.downcast_ref::<rusqlite::Error>().map(rusqlite::Error::sqlite_error_code);
+        // Unknown is what a statement meets in a wrong schema; none at all, a value that cannot be.
+        let is_damage =
+            |code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown);
+        code.is_some_and(|code| code.is_none_or(is_damage))
     }
 }
 

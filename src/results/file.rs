@@ -1,7 +1,9 @@
 //! A CSV file that replaces its predecessor as a whole or not at all.
 
-use std::fs::{File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,9 @@ use crate::catalog::Dialect;
 
 /// What a new file may be read and written by, before the umask; that of an existing one is kept.
 const NEW_FILE_MODE: u32 = 0o666;
+
+/// How the name of a CSV file in the making begins.
+const IN_THE_MAKING: &str = ".coverbatch-csv-";
 
 /// A file cannot be written.
 #[derive(Debug, Error)]
@@ -35,6 +40,7 @@ impl Table {
         // A link stays a link: what it leads to is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let error = |cause| FileError { path: path.clone(), cause };
+        remove_abandoned(folder_of(&path));
         let mut file = BufWriter::new(temporary(&path).map_err(error)?);
         if dialect.bom {
             file.write_all(b"\xef\xbb\xbf").map_err(error)?;
@@ -98,10 +104,34 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     if !folder.exists() {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())));
     }
-    tempfile::Builder::new()
-        .prefix(".coverbatch-")
-        .permissions(Permissions::from_mode(mode & 0o777))
-        .tempfile_in(folder)
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(IN_THE_MAKING)
+            .permissions(Permissions::from_mode(mode & 0o777))
+            .tempfile_in(folder)?;
+        // Locked while it is written; before that another process may have taken it for abandoned. Where files cannot
+        // be locked, none is.
+        let _ = file.as_file().lock();
+        if file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what killed processes have left in the folder: files in the making that nobody holds a lock on.
+///
+/// A failure is of no account: such a file is only in the way of tidiness.
+fn remove_abandoned(folder: &Path) {
+    let is_ours = |name: &OsStr| name.as_bytes().starts_with(IN_THE_MAKING.as_bytes());
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in files.filter(|file| is_ours(&file.file_name())).map(|file| file.path()).filter(|path| path.is_file()) {
+        if let Ok(file) = File::open(&path)
+            && file.try_lock().is_ok()
+        {
+            // The lock ends with `file`, so nobody can have begun to write it meanwhile.
+            let _ = fs::remove_file(&path);
+        }
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {

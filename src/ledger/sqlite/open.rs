@@ -27,10 +27,10 @@ pub enum OpenError {
     #[error("it is a database of another program")]
     Foreign,
     /// Written by a later version of this program.
-    #[error("it was written by a newer coverbatch (schema {0}, this one knows {SCHEMA_VERSION}); update coverbatch")]
+    #[error("it was written by a newer coverbatch (schema {0}, this one knows {SCHEMA_VERSION})")]
     Newer(i32),
     /// It holds the covers of another account's API.
-    #[error("it belongs to the API at {owner}, not to {asked}; name another file with --ledger")]
+    #[error("it belongs to the API at {owner}, not to {asked}")]
     OtherApi {
         /// The API it was made for.
         owner: String,
@@ -38,8 +38,20 @@ pub enum OpenError {
         asked: String,
     },
     /// The file system cannot do what the promises rest on.
-    #[error("the file system does not support a write-ahead log; put the ledger on a local disk with --ledger")]
+    #[error("the file system does not support a write-ahead log")]
     NoWal,
+}
+
+impl OpenError {
+    /// What the reader can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Foreign | Self::OtherApi { .. } => "nothing was sent; name another file with --ledger",
+            Self::Newer(_) => "nothing was sent; update coverbatch",
+            Self::NoWal => "nothing was sent; put the ledger on a local disk with --ledger",
+        }
+    }
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -87,9 +99,15 @@ pub(super) fn in_memory(api_url: &str) -> Result<Connection, Cause> {
     Ok(connection)
 }
 
-/// Whether the database has no tables yet.
+/// Whether the database has no tables yet, and is not marked as another program's either.
 fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+    let is_empty: bool = connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(is_empty && number(connection, "application_id")? == 0)
+}
+
+/// A number in the header of the file.
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
 /// Settings of the connection, and the schema if it is not there.
@@ -110,11 +128,10 @@ fn prepare(connection: &mut Connection, is_new: bool, api_url: &str) -> Result<(
 
 /// Refuses what is not a ledger of this version for this API.
 fn check(connection: &Connection, api_url: Option<&str>) -> Result<(), Cause> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    if number("application_id")? != APPLICATION_ID {
+    if number(connection, "application_id")? != APPLICATION_ID {
         return Err(OpenError::Foreign.into());
     }
-    let version = number("user_version")?;
+    let version = number(connection, "user_version")?;
     if version > SCHEMA_VERSION {
         return Err(OpenError::Newer(version).into());
     }

@@ -1,0 +1,75 @@
+//! Several runs on one ledger: one wins, the others leave at once and send nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::counting::Counting;
+use crate::known::{LEDGER, finishes};
+use crate::story::{Batch, Ran, Running, wait_for};
+
+/// How many start at once.
+const RIVALS: usize = 50;
+
+/// The longest a loser may take. Started alone it takes some ten milliseconds, here all 50 share the processors.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
+    let service = Counting::holding();
+    let batch = Batch::tracks(10).to(&service.address());
+    leaves_a_note_of_a_dead_holder(&batch, &service);
+    let seen = service.total();
+    let mut rivals = started(&batch);
+    let mut losers = Vec::new();
+    wait_for("all but one to leave", || {
+        let over = rivals.extract_if(.., |(run, _)| run.is_over());
+        losers.extend(over.map(|(run, begun)| (elapsed(begun), run.finish())));
+        rivals.len() <= 1
+    });
+    let (winner, _) = rivals.pop().unwrap();
+    let holder = format!("another run holds the ledger `{LEDGER}`: pid {}, started 20", winner.pid());
+    wait_for("the winner to send", || service.total() > seen);
+    service.let_go();
+    winner.finish().exit(0).silent();
+    for (took, ran) in losers {
+        judged(took, ran, &holder);
+    }
+    assert_eq!(service.total(), seen + 10);
+    finishes(&batch, &[], 10);
+}
+
+#[track_caller]
+fn judged(took: Duration, ran: Ran, holder: &str) {
+    assert!(took < AT_ONCE, "left after {took:?}");
+    ran.exit(6).says(holder).says("hint: nothing was sent; wait for that run, or stop it, and run again");
+}
+
+/// A run that holds the ledger and is killed; the lock is free after it, and the note about it is still there.
+fn leaves_a_note_of_a_dead_holder(batch: &Batch, service: &Counting) {
+    let run = batch.start(&[]);
+    wait_for("a request", || service.total() > 0);
+    drop(run);
+}
+
+#[expect(clippy::disallowed_methods, reason = "real processes live in real time")]
+fn started(batch: &Batch) -> Vec<(Running, Instant)> {
+    (0..RIVALS).map(|_| (batch.start(&[]), Instant::now())).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "real processes live in real time")]
+fn elapsed(begun: Instant) -> Duration {
+    begun.elapsed()
+}
+
+#[test]
+fn a_stopped_holder_is_still_one_and_a_killed_one_is_none() {
+    let service = Counting::holding();
+    let batch = Batch::tracks(3).to(&service.address());
+    let run = batch.start(&[]);
+    wait_for("the requests", || service.total() == 3);
+    crate::known::freeze(&run);
+    batch.run(&[]).exit(6).says(&format!("pid {}, started 20", run.pid()));
+    drop(run);
+    service.let_go();
+    finishes(&batch, &[], 3);
+    assert_eq!(service.total(), 6, "three were in doubt");
+}
