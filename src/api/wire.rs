@@ -163,8 +163,8 @@ fn judge(raw: RawAnswer<'_>, envelope: &Envelope<'_>) -> (Verdict, Reason) {
         (None, _) if succeeded => (Verdict::Troubled, Reason::BadResponse),
         (None, 502..=504) => (Verdict::Unavailable, Reason::ServerError),
         // A gateway's error must not settle a row for ever: many answer 400 by themselves, and pages to everything,
-        // while the service itself speaks JSON.
-        (None, 400) if !envelope.is_json => (Verdict::Troubled, Reason::BadResponse),
+        // while the service itself gives its code.
+        (None, 400) => (Verdict::Troubled, Reason::BadResponse),
         (None, 409) if is_markup(raw.body) => (Verdict::Troubled, Reason::BadResponse),
         (None, status) => judge_code(i64::from(status), envelope),
     }
