@@ -68,7 +68,7 @@ fn two_signals_at_any_moment_leave_at_once_and_the_ledger_is_safe() {
         assert!(code == Some(143) && answers_are_awaited || code == Some(130), "{code:?}");
         service.reads_the_rest();
         let known = Known::of(&batch);
-        known.covers(&service.asked());
+        known.holds_against(&service.asked(), &service.answered());
         doubted += known.in_doubt.len();
     }
     finishes(&batch, &OPTIONS, 200);
