@@ -1,28 +1,37 @@
-//! The order of system calls, which is what power loss goes by: what was synchronised before it is there after it.
+//! The order of system calls, which is what power loss goes by: what was synchronised before it is there after it. And
+//! calls that fail: a disk that takes bytes and then cannot keep them.
 //!
-//! Needs `strace` and leave to use it; where there is neither, the test prints a note and passes. With
+//! Needs `strace` and leave to use it; where it is missing, the tests print a note and pass. With
 //! `synchronous=OFF` it fails, and so it does if results are renamed before they are synchronised.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::counting::Counting;
-use crate::story::{Batch, PROGRAM};
+use crate::known::{Known, finishes, strays};
+use crate::story::{Batch, PROGRAM, Ran};
 
 const ROWS: usize = 40;
 
 const CALLS: &str = "pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync,rename,renameat,renameat2";
 
-/// The calls of a whole run, in the order in which they began or came back; `None` where they cannot be seen.
-fn calls(service: &Counting) -> Option<(Batch, String)> {
+/// A run of a new batch under `strace` with these options; `None` where that cannot be had.
+fn watched(service: &Counting, options: &str) -> Option<(Batch, Ran)> {
     let batch = Batch::tracks(ROWS).to(&service.address());
     if batch.shell("strace -f -o calls /bin/true").code != Some(0) {
         println!("not tested: system calls cannot be watched here");
         return None;
     }
     let command = format!("{PROGRAM} run songs.csv --concurrency 8 --rate 5000/1s");
-    batch.shell(&format!("strace -f -y -s 70000 -o calls -e trace={CALLS} {command}")).exit(0);
+    let ran = batch.shell(&format!("strace -f -o calls {options} {command}"));
+    Some((batch, ran))
+}
+
+/// The calls of a whole run, in the order in which they began or came back.
+fn calls(service: &Counting) -> Option<(Batch, String)> {
+    let (batch, ran) = watched(service, &format!("-y -s 70000 -e trace={CALLS}"))?;
+    ran.exit(0);
     let calls = String::from_utf8_lossy(&fs::read(batch.path("calls")).unwrap()).into_owned();
     Some((batch, calls))
 }
@@ -78,4 +87,32 @@ fn the_results_are_synchronised_before_they_take_their_place_and_the_folder_afte
 
 fn real(folder: &Path) -> String {
     folder.canonicalize().unwrap().display().to_string()
+}
+
+#[test]
+fn a_log_that_cannot_be_synchronised_stops_the_run_and_the_next_one_finishes() {
+    let service = Counting::answering_within(1..=10);
+    let Some((batch, ran)) = watched(&service, "-e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=10+")
+    else {
+        return;
+    };
+    ran.exit(8).says("cannot write to the ledger").says("disk I/O error").says("hint: nothing more was sent");
+    service.reads_the_rest();
+    assert!(service.total() < ROWS, "nothing failed");
+    Known::of(&batch).holds_against(&service.asked(), &service.answered());
+    finishes(&batch, &[], ROWS);
+}
+
+#[test]
+fn results_that_cannot_take_their_place_are_said_to_and_leave_nothing_behind() {
+    let service = Counting::answering_within(1..=1);
+    let calls = "rename,renameat,renameat2";
+    let Some((batch, ran)) = watched(&service, &format!("-e trace={calls} -e inject={calls}:error=EIO")) else {
+        return;
+    };
+    ran.exit(8).says("songs.results.csv`\n  caused by: Input/output error").says("hint: the ledger holds every answer");
+    assert!(!batch.results_path().exists());
+    assert_eq!(strays(batch.folder()), Vec::<PathBuf>::new());
+    finishes(&batch, &[], ROWS);
+    assert_eq!(service.total(), ROWS);
 }

@@ -9,8 +9,7 @@
 //!
 //! Not tested: no real power was cut, so a copy holds what was written, not what was synchronised. That a commit
 //! survives power loss rests on `synchronous=FULL`, on SQLite's order of writes, and on a disk that does what `fsync`
-//! says; with
-//! `synchronous=OFF` these tests stay green. What is synchronised before what, `order` looks at.
+//! says; with `synchronous=OFF` these tests stay green. What is synchronised before what, `order` looks at.
 
 use std::collections::BTreeSet;
 use std::fs;
