@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -14,6 +16,10 @@ use crate::clock::UnixMillis;
 
 /// Bytes read of a note about the holder.
 const LONGEST_NOTE: u64 = 200;
+
+/// Looks at that note, and the time between two of them: a holder that has just started is still writing it.
+const LOOKS: u32 = 25;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Why the ledger cannot be had alone.
 #[derive(Debug, Error)]
@@ -83,17 +89,29 @@ fn lock_path(ledger: &Path) -> PathBuf {
 fn note_holder(file: &mut File, now: UnixMillis) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    writeln!(file, "pid {}, started {now}", std::process::id())
+    file.write_all(format!("pid {}, started {now}\n", std::process::id()).as_bytes())
 }
 
-/// What the holder wrote down of itself.
+/// What the holder wrote down of itself: what stands there in two looks, since the first may have met the note of a dead
+/// holder, or none yet.
 fn holder_in(file: &mut File) -> String {
+    let mut before = String::new();
+    for _ in 0..LOOKS {
+        let note = note_in(file);
+        if !note.is_empty() && note == before {
+            return note;
+        }
+        before = note;
+        sleep(BETWEEN_LOOKS);
+    }
+    "one that has just started".to_owned()
+}
+
+/// What stands in the lock file; nothing, if that cannot be read.
+fn note_in(file: &mut File) -> String {
     let mut note = String::new();
     let read = file.rewind().and_then(|()| file.take(LONGEST_NOTE).read_to_string(&mut note));
-    match (read, note.trim()) {
-        (Ok(_), note) if !note.is_empty() => note.to_owned(),
-        _ => "one that has just started".to_owned(),
-    }
+    read.map_or_else(|_| String::new(), |_| note.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(crate) struct Counting {
 struct Desk {
     /// The music tasks asked for, in their order.
     asked: Mutex<Vec<String>>,
+    /// The music tasks whose answer was about to be written.
+    answered: Mutex<BTreeSet<String>>,
     open: AtomicUsize,
     holds: AtomicBool,
     millis: RangeInclusive<u64>,
@@ -37,7 +39,7 @@ impl Counting {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (open, holds) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let desk = Arc::new(Desk { asked: Mutex::default(), open, holds, millis });
+        let desk = Arc::new(Desk { asked: Mutex::default(), answered: Mutex::default(), open, holds, millis });
         let shared = Arc::clone(&desk);
         thread::spawn(move || {
             for connection in listener.incoming() {
@@ -84,6 +86,11 @@ impl Counting {
         self.after(0).into_iter().collect()
     }
 
+    /// The music tasks whose cover it has told, or is about to.
+    pub(crate) fn answered(&self) -> BTreeSet<String> {
+        self.desk.answered.lock().unwrap().clone()
+    }
+
     /// Waits until everything that dead processes have sent is read.
     pub(crate) fn reads_the_rest(&self) {
         // Connections are taken in their order, so once this one is answered all earlier ones are counted as open.
@@ -121,7 +128,7 @@ impl Desk {
         let cover = json!({ "taskId": cover_of(&task) });
         let is_first = {
             let mut asked = self.asked.lock().unwrap();
-            asked.push(task);
+            asked.push(task.clone());
             let (last, before) = asked.split_last().unwrap();
             !before.contains(last)
         };
@@ -129,6 +136,7 @@ impl Desk {
             sleep(Duration::from_millis(2));
         }
         sleep(Duration::from_millis(fastrand::u64(self.millis.clone())));
+        self.answered.lock().unwrap().insert(task);
         if is_first {
             json!({ "code": 200, "msg": "success", "data": cover })
         } else {

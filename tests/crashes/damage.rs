@@ -57,13 +57,13 @@ fn whatever_is_broken_in_a_ledger_it_is_refused_or_harmless_and_never_a_crash() 
     let whole = fs::read(&path).unwrap();
     let mut refusals = 0;
     for way in 0..36 {
-        let seed = fastrand::u64(..);
-        fastrand::seed(seed);
+        let dice = fastrand::u64(..);
+        fastrand::seed(dice);
         let broken = damaged(&whole, way);
         fs::write(&path, &broken).unwrap();
         let seen = service.total();
         let ran = batch.run(&OPTIONS);
-        let case = format!("way {} with seed {seed}: {ran:?}", way % 6);
+        let case = format!("way {} with seed {dice}: {ran:?}", way % 6);
         match ran.code {
             Some(0 | 3 | 4) => {}
             Some(2 | 8) => {
@@ -83,7 +83,9 @@ fn whatever_is_broken_in_a_ledger_it_is_refused_or_harmless_and_never_a_crash() 
             assert!(matches!(asked.code, Some(0 | 2 | 3 | 4 | 8)), "{command:?}, {case}: {asked:?}");
             assert!(!asked.stderr.contains("panicked"), "{command:?}, {case}: {asked:?}");
         }
-        ["-wal", "-shm"].iter().for_each(|end| drop(fs::remove_file(batch.path(format!("{LEDGER}{end}")))));
+        for end in ["-wal", "-shm"] {
+            let _ = fs::remove_file(batch.path(format!("{LEDGER}{end}")));
+        }
         fs::write(batch.results_path(), &results).unwrap();
     }
     assert!(refusals >= 10, "only {refusals} refusals");

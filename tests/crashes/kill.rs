@@ -97,7 +97,7 @@ fn judged(batch: &Batch, service: &Counting, seen: usize, before: &Known, figure
     again.sort();
     again.dedup();
     assert_eq!(again.len(), count, "one run sent a row twice");
-    known.covers(&service.asked());
+    known.holds_against(&service.asked(), &service.answered());
     assert!(before.settled.is_subset(&known.settled), "{:?} was settled", before.settled.difference(&known.settled));
     let new_doubts = known.in_doubt.difference(&before.in_doubt).count();
     assert!(new_doubts <= IN_FLIGHT, "{new_doubts} rows came into doubt by one kill");

@@ -59,9 +59,11 @@ impl Known {
         known
     }
 
-    /// Nothing that the service was asked for is unknown.
+    /// Nothing that the service was asked for is unknown, and nothing is settled that it has not answered since.
     #[track_caller]
-    pub(crate) fn covers(&self, asked: &BTreeSet<String>) {
+    pub(crate) fn holds_against(&self, asked: &BTreeSet<String>, answered: &BTreeSet<String>) {
+        let invented: Vec<_> = self.settled.difference(answered).collect();
+        assert_eq!(invented, Vec::<&String>::new(), "settled without an answer");
         let unknown: Vec<_> =
             asked.iter().filter(|task| !self.settled.contains(*task) && !self.in_doubt.contains(*task)).collect();
         assert_eq!(unknown, Vec::<&String>::new(), "the service was asked for them, and the ledger does not know");

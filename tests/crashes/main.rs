@@ -3,9 +3,10 @@
 //!
 //! The service is a process of its own or counts what it is asked, so that a second submission of a row cannot hide.
 //! The long form of the kills, 200 of them over batches of 2,000 rows:
-//! `COVERBATCH_TEST_KILLS=200 cargo test --release --test crashes kill -- --nocapture`.
+//! `COVERBATCH_TEST_KILLS=200 cargo test --test crashes kill:: -- --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+#![expect(clippy::print_stdout, reason = "what could not be tested, and the figures of the kills")]
 
 #[expect(dead_code, unused_imports, reason = "the words are shared with the tests of the binary, which use them all")]
 #[path = "../binary/story/mod.rs"]
@@ -16,6 +17,7 @@ mod damage;
 mod disk;
 mod kill;
 mod known;
+mod order;
 mod power;
 mod rivals;
 mod signals;

@@ -9,7 +9,7 @@
 //!
 //! Not tested: no real power was cut, so a copy holds what was written, not what was synchronised. That a commit
 //! survives power loss rests on `synchronous=FULL`, on SQLite's order of writes, and on a disk that does what `fsync`
-//! says; with `synchronous=OFF` these tests stay green.
+//! says; with `synchronous=OFF` these tests stay green. What is synchronised before what, `order` looks at.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,6 +33,7 @@ const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
 struct Moment {
     folder: TempDir,
     asked: BTreeSet<String>,
+    answered: BTreeSet<String>,
     shown: BTreeSet<String>,
 }
 
@@ -55,8 +56,9 @@ fn moments() -> (Batch, Counting, Vec<Moment>) {
         freeze(&run);
         let folder = tempfile::tempdir().unwrap();
         copy_ledger(&batch, folder.path());
+        let answered = service.answered();
         signal(&run, "CONT");
-        moments.push(Moment { folder, asked, shown: shown.clone() });
+        moments.push(Moment { folder, asked, answered, shown: shown.clone() });
     }
     run.finish().exit(0).silent();
     (batch, service, moments)
@@ -73,9 +75,9 @@ fn shown_now(batch: &Batch) -> BTreeSet<String> {
 fn in_the_files_of_any_moment_every_submission_is_known_and_every_counted_answer_settled() {
     let (batch, _service, moments) = moments();
     assert!(moments.len() >= 5, "only {} moments", moments.len());
-    for Moment { folder, asked, shown } in &moments {
+    for Moment { folder, asked, answered, shown } in &moments {
         let known = Known::at(&batch, folder.path());
-        known.covers(asked);
+        known.holds_against(asked, answered);
         assert!(known.settled.len() + IN_FLIGHT >= asked.len(), "{} of {}", known.settled.len(), asked.len());
         assert!(shown.is_subset(&known.settled), "lost: {:?}", shown.difference(&known.settled));
         assert!(known.in_doubt.len() <= IN_FLIGHT, "{:?}", known.in_doubt);

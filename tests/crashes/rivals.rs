@@ -22,7 +22,7 @@ fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
     let mut losers = Vec::new();
     wait_for("all but one to leave", || {
         let over = rivals.extract_if(.., |(run, _)| run.is_over());
-        losers.extend(over.map(|(run, begun)| (elapsed(begun), run.finish())));
+        losers.extend(over.map(|(run, begun)| (begun.elapsed(), run.finish())));
         rivals.len() <= 1
     });
     let (winner, _) = rivals.pop().unwrap();
@@ -53,11 +53,6 @@ fn leaves_a_note_of_a_dead_holder(batch: &Batch, service: &Counting) {
 #[expect(clippy::disallowed_methods, reason = "real processes live in real time")]
 fn started(batch: &Batch) -> Vec<(Running, Instant)> {
     (0..RIVALS).map(|_| (batch.start(&[]), Instant::now())).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "real processes live in real time")]
-fn elapsed(begun: Instant) -> Duration {
-    begun.elapsed()
 }
 
 #[test]
