@@ -121,7 +121,7 @@ impl Summary {
         let left: u64 = Status::ALL.iter().filter(|s| !s.is_settled()).map(|s| self.tally.with(*s)).sum();
         let rows = self.tally.rows;
         match (left, self.ended) {
-            (0, Ended::Finished) => format!("coverbatch: {} their cover\n", plural(rows, "row has", "rows have")),
+            (0, _) => format!("coverbatch: {} their cover\n", plural(rows, "row has", "rows have")),
             (_, Ended::Finished) => {
                 format!("coverbatch: {left} of {} no cover yet\n", plural(rows, "row has", "rows have"))
             }
@@ -209,6 +209,7 @@ impl Summary {
             (Exit::Left, _) if self.tally.retryable == 0 => {
                 ("these rows may have been paid for; to send them again", resend)
             }
+            (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
             (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", rerun),
             (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
                 ("correct these rows in the catalog; to send all failed rows once more", retry_all)

@@ -23,7 +23,7 @@ use crate::catalog::Catalog;
 use crate::cli::options::bad_rows;
 use crate::cli::{complain, logging, print, signals};
 use crate::clock::Clock;
-use crate::domain::Ended;
+use crate::domain::{Ended, Reason};
 use crate::error::{Error, Exit};
 use crate::gate::{Gate, GateConfig, Pause, slack};
 use crate::ledger::{Ledger as _, RunId, RunLock, SqliteLedger};
@@ -129,14 +129,18 @@ impl Job<'_> {
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
         let (worklist, counts) = Worklist::plan_and_adopt(&self.catalog, &*ledger, self.choice()).await?;
         let gate = self.gate(&ledger).await?;
-        let (ended, progress) = self.send(&ledger, &gate, (run, worklist), counts).await?;
+        let sent = self.send(&ledger, &gate, (run, worklist), counts).await;
+        if sent.is_err() {
+            self.salvage().await;
+        }
+        let (ended, progress) = sent?;
         ledger.end_run(run, ended, self.clock.unix()).await?;
-        let view =
-            View { unreached: ended.reason(), in_doubt: self.args.rerun.in_doubt(), trust: self.args.ledger.trust() };
-        let tally = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await?;
+        let tally = results::write(&self.catalog, Some(&*ledger), self.view(ended.reason()), &self.paths).await?;
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
         }
+        // A signal that came while the results were being written still decides the exit code.
+        let ended = self.stop.requested().unwrap_or(ended);
         let summary = Summary {
             ended,
             exit: Exit::of_run(ended, &tally),
@@ -152,6 +156,21 @@ impl Job<'_> {
             next: next_commands(),
         };
         self.tell(&summary, bad.lines().count())
+    }
+
+    /// How the rows look at the end of this run.
+    fn view(&self, unreached: Option<Reason>) -> View {
+        View { unreached, in_doubt: self.args.rerun.in_doubt(), trust: self.args.ledger.trust() }
+    }
+
+    /// Writes the results of a run that could not go on, as far as its ledger can be read and they can be written.
+    async fn salvage(&self) {
+        if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
+            // The run has failed already, and says so; that this fails too changes nothing.
+            let _ =
+                results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;
+            ledger.close().await;
+        }
     }
 
     /// A gate that counts what earlier runs sent within one window.
