@@ -13,4 +13,5 @@ mod exits;
 mod key;
 mod options;
 mod samples;
+mod secure;
 mod signals;
