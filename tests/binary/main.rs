@@ -8,8 +8,10 @@
 mod story;
 
 mod commands;
+mod cron;
 mod digest;
 mod exits;
+mod hostile;
 mod key;
 mod options;
 mod samples;
