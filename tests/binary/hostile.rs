@@ -141,9 +141,10 @@ fn ids_that_look_like_something_else_travel_as_they_are() {
         "\\u0000",
     ];
     let service = Scripted::accepting();
-    let mut text = "task_id,title\n".to_owned();
-    ids.iter().for_each(|id| text += &format!("{id},t\n"));
-    let batch = Batch::of(text).to(&service.address()).env("COVERBATCH_NO_CALLBACK", "0");
+    let rows: Vec<String> = ids.iter().map(|id| format!("{id},t\n")).collect();
+    let batch = Batch::of(format!("task_id,title\n{}", rows.concat()))
+        .to(&service.address())
+        .env("COVERBATCH_NO_CALLBACK", "0");
     let callback = "https://label.example/hook/{task_id}?id={task_id}";
     let ran = batch.run(&["--callback-url", callback]).exit(0).silent();
     assert_eq!(ran.table().column("task_id"), ids);
