@@ -159,8 +159,8 @@ impl Error {
             Self::Worklist(WorklistError::Join(JoinError::Catalog(_))) => Exit::Catalog,
             Self::Worklist(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_)) => Exit::Unwritten,
-            Self::Run(RunError::Defect(_)) | Self::Client(_) | Self::System { .. } => Exit::Defect,
-            Self::Sandbox(_) => Exit::Usage,
+            Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
+            Self::Client(_) | Self::Sandbox(_) => Exit::Usage,
         }
     }
 
@@ -197,7 +197,11 @@ impl Error {
                 Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
-            Self::Catalog(_) | Self::Worklist(_) | Self::Client(_) | Self::Sandbox(_) | Self::System { .. } => None,
+            Self::Client(_) => Some(
+                "nothing was sent; install the certificates of authorities (often a package `ca-certificates`), or \
+                 name a file of them in SSL_CERT_FILE",
+            ),
+            Self::Catalog(_) | Self::Worklist(_) | Self::Sandbox(_) | Self::System { .. } => None,
         }
     }
 

@@ -63,6 +63,11 @@ impl ApiUrl {
         format!("{}{path}", self.as_str())
     }
 
+    /// Whether it is reached over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
     /// Whether it leads to this machine itself.
     pub(super) fn is_loopback(&self) -> bool {
         match self.0.host() {

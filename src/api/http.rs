@@ -27,7 +27,8 @@ use crate::secret::ApiKey;
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
 pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
 
-/// Longest wait for a connection; shorter if the timeout is.
+/// Longest wait for a connection; nine tenths of the timeout if that is shorter, so that it always ends first and it is
+/// known that nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Idle connections are dropped before a server is likely to have closed them.
@@ -102,9 +103,11 @@ impl HttpApi {
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
-            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
+            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9))
             .timeout(config.timeout)
             .pool_idle_timeout(IDLE_TIMEOUT);
+        // Without TLS nobody's certificate is needed, and a machine may have none.
+        let builder = if config.api_url.is_secure() { builder } else { builder.tls_certs_only([]) };
         // A proxy cannot reach this machine's own loopback address.
         let builder = if config.api_url.is_loopback() { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(ClientError)?;
@@ -224,7 +227,12 @@ fn causes(error: &reqwest::Error) -> String {
     }
     words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
     words.dedup();
-    if words.is_empty() { "the request could not be sent".to_owned() } else { words.join(": ") }
+    if words.is_empty() { "the request could not be sent".to_owned() } else { in_words(&words.join(": ")) }
+}
+
+/// The TLS library's names for what is wrong with a certificate, where they are no words.
+fn in_words(text: &str) -> String {
+    text.replace("UnknownIssuer", "its issuer is not trusted on this machine")
 }
 
 #[cfg(test)]

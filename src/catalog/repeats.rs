@@ -1,7 +1,7 @@
 //! Which rows name a music task that an earlier row names already, without keeping the ids in memory.
 //!
 //! Each id becomes 128 bits: two hashes under one secret key, so that nobody can craft two ids with the same bits, and
-//! chance needs about 2^64 rows. The bits and the row number go into one of 64 temporary files by the first bits,
+//! chance needs about 2^64 rows. The bits and the row number go into one of 32 temporary files by the first bits,
 //! so that all rows of an id are in the same file, in order. Each file alone is small enough for a table of first
 //! rows; only the repeated rows, usually few, are kept.
 
@@ -13,8 +13,8 @@ use tempfile::SpooledTempFile;
 
 use crate::domain::MusicTaskId;
 
-/// How many files the ids are spread over: as many as six bits tell apart.
-const PARTITIONS: usize = 64;
+/// How many files the ids are spread over: as many as five bits tell apart, and fewer than a process may have open.
+const PARTITIONS: usize = 32;
 
 /// Up to how many bytes each of them stays in memory.
 const IN_MEMORY_BYTES: usize = 64 * 1024;
@@ -55,7 +55,7 @@ impl Seen {
     pub(super) fn note(&mut self, id: &MusicTaskId, row: u32) -> io::Result<()> {
         // Two inputs under one key, not one input under two: std's keys of one thread differ by 1 only.
         let [high, low] = [0u8, 1].map(|half| self.key.hash_one((half, id.as_str())).to_be_bytes());
-        let partition = &mut self.partitions[usize::from(high[0] >> 2)];
+        let partition = &mut self.partitions[usize::from(high[0] >> 3)];
         let mut entry = [0; 20];
         entry[..8].copy_from_slice(&high);
         entry[8..16].copy_from_slice(&low);

@@ -33,6 +33,8 @@ pub(super) fn begin(format: LogFormat, verbose: u8, quiet: bool, screen: &Screen
         .with_env_filter(filter)
         .with_writer(LogWriter::new(screen.clone()))
         .with_ansi(colour)
+        // They would go to standard error with `eprintln!`, which panics where that is closed or full.
+        .log_internal_errors(false)
         .with_target(false);
     // A second subscriber in one process is refused; the first one goes on.
     let _ = match format {

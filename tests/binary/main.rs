@@ -8,10 +8,13 @@
 mod story;
 
 mod commands;
+mod cron;
 mod digest;
 mod exits;
+mod hostile;
 mod key;
 mod monitors;
 mod options;
 mod samples;
+mod secure;
 mod signals;
