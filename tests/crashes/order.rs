@@ -18,7 +18,11 @@ const CALLS: &str = "pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync,rename
 
 /// A run of a new batch under `strace` with these options; `None` where that cannot be had.
 fn watched(service: &Counting, options: &str) -> Option<(Batch, Ran)> {
-    let batch = Batch::tracks(ROWS).to(&service.address());
+    watched_over(ROWS, service, options)
+}
+
+fn watched_over(rows: usize, service: &Counting, options: &str) -> Option<(Batch, Ran)> {
+    let batch = Batch::tracks(rows).to(&service.address());
     if batch.shell("strace -f -o calls /bin/true").code != Some(0) {
         println!("not tested: system calls cannot be watched here");
         return None;
@@ -115,4 +119,40 @@ fn results_that_cannot_take_their_place_are_said_to_and_leave_nothing_behind() {
     assert_eq!(strays(batch.folder()), Vec::<PathBuf>::new());
     finishes(&batch, &[], ROWS);
     assert_eq!(service.total(), ROWS);
+}
+
+/// Calls by which a row gets into the ledger, onto the disk, to the service, and into the results.
+const WRITE_PATH: [&str; 4] =
+    ["pwrite64", "fsync,fdatasync", "write,writev,sendto,sendmsg", "rename,renameat,renameat2"];
+
+/// Calls of one thread that are tried, one run each; all of them in the long form.
+fn tried() -> Vec<u32> {
+    let short = (1..=8).chain((10..40).step_by(6)).collect();
+    std::env::var("COVERBATCH_TEST_KILLS").map_or(short, |_| (1..=120).collect())
+}
+
+#[test]
+fn killed_at_any_call_of_the_write_path_the_next_run_needs_no_repair() {
+    const FEW: usize = 3;
+    for calls in WRITE_PATH {
+        let mut kills = 0;
+        for nth in tried() {
+            let service = Counting::answering_within(1..=1);
+            let options = format!("-e trace={calls} -e inject={calls}:signal=KILL:when={nth}");
+            let Some((batch, ran)) = watched_over(FEW, &service, &options) else { return };
+            if ran.code == Some(0) {
+                break;
+            }
+            kills += 1;
+            service.reads_the_rest();
+            Known::of(&batch).holds_against(&service.asked(), &service.answered());
+            let before = service.total();
+            finishes(&batch, &[], FEW);
+            let repeated = service.total() - FEW;
+            assert!(repeated <= before.min(FEW), "{calls} {nth}: {repeated} repeated");
+            assert_eq!(strays(batch.folder()), Vec::<PathBuf>::new());
+        }
+        assert!(kills > 0, "no run was killed at {calls}");
+        println!("{calls}: killed at {kills} calls");
+    }
 }
