@@ -19,6 +19,7 @@ fn sound() -> &'static [u8] {
     BYTES.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
+        let _runtime = runtime().enter();
         runtime().block_on(SqliteLedger::open(&path, API).unwrap().close());
         fs::read(&path).unwrap()
     })
