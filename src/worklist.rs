@@ -96,14 +96,7 @@ impl Worklist {
         ledger: Option<&L>,
         choice: Choice,
     ) -> Result<(Self, Counts), WorklistError> {
-        let mut planner = Planner::new(Arc::clone(catalog), choice);
-        let mut join = Join::new(catalog, ledger, choice.trust)?;
-        while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-            for joined in &chunk {
-                planner.add(joined)?;
-            }
-        }
-        planner.finish()
+        Self::planned(catalog, ledger, None, choice).await
     }
 
     /// The same, after the ledger took over what only an earlier results CSV knew.
@@ -115,12 +108,21 @@ impl Worklist {
         ledger: &L,
         choice: Choice,
     ) -> Result<(Self, Counts), WorklistError> {
+        Self::planned(catalog, Some(ledger), Some(ledger), choice).await
+    }
+
+    /// One pass over catalog and ledger; `adopter` takes over what only a results CSV knew.
+    async fn planned<L: Ledger>(
+        catalog: &Arc<Catalog>,
+        ledger: Option<&L>,
+        adopter: Option<&L>,
+        choice: Choice,
+    ) -> Result<(Self, Counts), WorklistError> {
         let mut planner = Planner::new(Arc::clone(catalog), choice);
-        let mut join = Join::new(catalog, Some(ledger), choice.trust)?;
+        let mut join = Join::new(catalog, ledger, choice.trust)?;
         while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-            let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(adoptable).collect();
-            if !news.is_empty() {
-                ledger.adopt(news).await?;
+            if let Some(adopter) = adopter {
+                adopt(adopter, &chunk).await?;
             }
             for joined in &chunk {
                 planner.add(joined)?;
@@ -149,6 +151,12 @@ impl Worklist {
             self.chunk = chunk.into_iter();
         }
     }
+}
+
+/// Gives the ledger what only the rows knew, if there is anything.
+async fn adopt<L: Ledger>(ledger: &L, chunk: &[Joined]) -> Result<(), LedgerError> {
+    let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(adoptable).collect();
+    if news.is_empty() { Ok(()) } else { ledger.adopt(news).await }
 }
 
 /// What the ledger is to take over from a row.
