@@ -5,12 +5,14 @@
 
 mod id;
 mod rate;
+mod reading;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
+pub use reading::{CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGES, MusicProgress, Reading};
 
 /// Longest message kept of an answer, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 200;
@@ -63,6 +65,10 @@ words! {
         Failed = "failed",
         /// Attempts used up on trouble that may pass.
         GaveUp = "gave_up",
+        /// Its cover is finished: the images are known, and on disk if that was wanted.
+        Completed = "completed",
+        /// The service accepted it and then could not make its cover.
+        GenerationFailed = "generation_failed",
     }
 }
 
@@ -71,8 +77,10 @@ impl RowState {
     #[must_use]
     pub const fn is_settled(self) -> bool {
         match self {
-            Self::Submitted | Self::Exists => true,
-            Self::Pending | Self::InFlight | Self::InDoubt | Self::Failed | Self::GaveUp => false,
+            Self::Submitted | Self::Exists | Self::Completed => true,
+            Self::Pending | Self::InFlight | Self::InDoubt | Self::Failed | Self::GaveUp | Self::GenerationFailed => {
+                false
+            }
         }
     }
 
@@ -86,6 +94,8 @@ impl RowState {
             Self::Exists => Status::Exists,
             Self::Failed => Status::Failed,
             Self::GaveUp => Status::GaveUp,
+            Self::Completed => Status::Completed,
+            Self::GenerationFailed => Status::GenerationFailed,
         }
     }
 }
@@ -93,12 +103,16 @@ impl RowState {
 words! {
     /// What the results CSV says of a row, in the order in which a summary lists them.
     Status {
+        /// The cover is finished.
+        Completed = "completed",
         /// Accepted by the service.
         Submitted = "submitted",
         /// A cover was already there.
         Exists = "exists",
         /// Rejected by the service.
         Failed = "failed",
+        /// Accepted, and then the cover could not be made.
+        GenerationFailed = "generation_failed",
         /// Attempts used up.
         GaveUp = "gave_up",
         /// Sent, and the answer was lost.
@@ -115,8 +129,10 @@ impl Status {
     #[must_use]
     pub const fn is_settled(self) -> bool {
         match self {
-            Self::Submitted | Self::Exists => true,
-            Self::Failed | Self::GaveUp | Self::InDoubt | Self::Pending | Self::Invalid => false,
+            Self::Completed | Self::Submitted | Self::Exists => true,
+            Self::Failed | Self::GenerationFailed | Self::GaveUp | Self::InDoubt | Self::Pending | Self::Invalid => {
+                false
+            }
         }
     }
 }
@@ -164,6 +180,14 @@ words! {
         Held = "held",
         /// The row itself is unusable.
         BadRow = "bad_row",
+        /// The cover is finished.
+        Generated = "generated",
+        /// The service could not make the cover.
+        GenerationFailed = "generation_failed",
+        /// `--check-music`: the music is not finished yet.
+        MusicNotReady = "music_not_ready",
+        /// `--check-music`: the music could not be made.
+        MusicFailed = "music_failed",
     }
 }
 

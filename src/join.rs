@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError, Earlier, Row, Rows};
 use crate::domain::{Answer, MusicTaskId, RowState, Status};
-use crate::ledger::{Ledger, LedgerError, Record};
+use crate::ledger::{Artwork, Ledger, LedgerError, Record};
 use crate::policy::REJECTED_RUNS;
 
 /// Rows that are read and looked up together.
@@ -121,6 +121,8 @@ fn believed(earlier: &Earlier, trust: Trust) -> Option<Record> {
         Status::Failed => RowState::Failed,
         Status::GaveUp => RowState::GaveUp,
         Status::InDoubt => RowState::InDoubt,
+        Status::Completed => RowState::Completed,
+        Status::GenerationFailed => RowState::GenerationFailed,
         Status::Pending if earlier.attempts > 0 => RowState::Pending,
         Status::Pending | Status::Invalid => return None,
     };
@@ -129,8 +131,8 @@ fn believed(earlier: &Earlier, trust: Trust) -> Option<Record> {
     }
     // The file does not say in how many runs a row was rejected, but whether that was the last one.
     let failed_runs = match (state, earlier.retryable) {
-        (RowState::Failed, Some(false)) => REJECTED_RUNS,
-        (RowState::Failed, _) => 1,
+        (RowState::Failed | RowState::GenerationFailed, Some(false)) => REJECTED_RUNS,
+        (RowState::Failed | RowState::GenerationFailed, _) => 1,
         (_, _) => 0,
     };
     Some(Record {
@@ -142,5 +144,6 @@ fn believed(earlier: &Earlier, trust: Trust) -> Option<Record> {
         failed_runs,
         first_sent_at: earlier.first_sent_at,
         finished_at: earlier.finished_at,
+        artwork: Artwork::default(),
     })
 }

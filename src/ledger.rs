@@ -14,7 +14,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Ended, MusicTaskId, Outcome, Reason, RowState, Verdict};
+use crate::domain::{Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MusicTaskId, Outcome, Reason, RowState, Verdict};
 
 pub use lock::{LockError, RunLock};
 pub use sqlite::SqliteLedger;
@@ -59,6 +59,21 @@ pub struct Record {
     pub first_sent_at: Option<UnixMillis>,
     /// When it came to the state it is in; `None` while it is still to be sent.
     pub finished_at: Option<UnixMillis>,
+    /// Its cover in hand, as far as that has come.
+    pub artwork: Artwork,
+}
+
+/// A cover from its images to its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Artwork {
+    /// Where its images are; `None` until it is finished.
+    pub images: Option<Images>,
+    /// When it was finished; the service forgets the images some time after that.
+    pub completed_at: Option<UnixMillis>,
+    /// The file of each image, relative to the folder of downloads; `None` if it has none.
+    pub files: [Option<String>; MAX_IMAGES],
+    /// The copy of the default cover that stands in for it.
+    pub fallback: Option<String>,
 }
 
 /// One submission of a music task.

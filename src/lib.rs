@@ -4,8 +4,8 @@
 //!
 //! | module | what it is for | only home of |
 //! |---|---|---|
-//! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`clock`] | the one source of "now" | |
+//! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | a key that cannot be printed | `secrecy` |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |

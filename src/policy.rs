@@ -106,15 +106,17 @@ pub enum Plan {
 #[must_use]
 pub fn plan(state: RowState, failed_runs: u32, retry: Retry, in_doubt: InDoubt) -> Plan {
     match (state, retry) {
-        (RowState::Submitted | RowState::Exists, _) => Plan::Leave,
+        (RowState::Submitted | RowState::Exists | RowState::Completed, _) => Plan::Leave,
         (RowState::Pending, _) => Plan::Send,
         (RowState::InFlight | RowState::InDoubt, _) => match in_doubt {
             InDoubt::Resend => Plan::SendLast,
             InDoubt::Hold => Plan::Leave,
         },
-        (RowState::Failed, Retry::Retryable) if failed_runs >= REJECTED_RUNS => Plan::Leave,
-        (RowState::Failed | RowState::GaveUp, Retry::Retryable | Retry::All) => Plan::Send,
-        (RowState::Failed | RowState::GaveUp, Retry::Nothing) => Plan::Leave,
+        (RowState::Failed | RowState::GenerationFailed, Retry::Retryable) if failed_runs >= REJECTED_RUNS => {
+            Plan::Leave
+        }
+        (RowState::Failed | RowState::GenerationFailed | RowState::GaveUp, Retry::Retryable | Retry::All) => Plan::Send,
+        (RowState::Failed | RowState::GenerationFailed | RowState::GaveUp, Retry::Nothing) => Plan::Leave,
     }
 }
 

@@ -102,7 +102,12 @@ fn reason(state: RowState, known: Option<Reason>, view: View) -> Option<Reason> 
             InDoubt::Hold => Some(Reason::Held),
             InDoubt::Resend => known.or(Some(Reason::Interrupted)),
         },
-        RowState::Submitted | RowState::Exists | RowState::Failed | RowState::GaveUp => known,
+        RowState::Submitted
+        | RowState::Exists
+        | RowState::Failed
+        | RowState::GaveUp
+        | RowState::Completed
+        | RowState::GenerationFailed => known,
     }
 }
 

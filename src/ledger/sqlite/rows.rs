@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Ended, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
-use crate::ledger::{Claim, Record, RowKey, RunId, Settlement, Submission};
+use crate::ledger::{Artwork, Claim, Record, RowKey, RunId, Settlement, Submission};
 
 /// Why a run that was killed did not reach its rows.
 const KILLED: Reason = Reason::Interrupted;
@@ -20,7 +20,12 @@ pub(super) fn look_up(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlit
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let state = state_of(row, 0)?;
     let finished = match state {
-        RowState::Submitted | RowState::Exists | RowState::Failed | RowState::GaveUp => row.get::<_, Option<i64>>(9)?,
+        RowState::Submitted
+        | RowState::Exists
+        | RowState::Failed
+        | RowState::GaveUp
+        | RowState::Completed
+        | RowState::GenerationFailed => row.get::<_, Option<i64>>(9)?,
         RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
     };
     Ok(Record {
@@ -32,6 +37,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         failed_runs: row.get(7)?,
         first_sent_at: row.get::<_, Option<i64>>(8)?.map(UnixMillis),
         finished_at: finished.map(UnixMillis),
+        artwork: Artwork::default(),
     })
 }
 

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::domain::{Answer, CoverTaskId, RowState};
+use crate::ledger::Artwork;
 
 const API: &str = "https://api.example";
 
@@ -171,6 +172,7 @@ async fn an_adopted_row_does_not_replace_what_the_ledger_knows() {
         failed_runs: 0,
         first_sent_at: Some(UnixMillis(1)),
         finished_at: Some(UnixMillis(2)),
+        artwork: Artwork::default(),
     };
     ledger.adopt(vec![(task("known"), earlier.clone()), (task("new"), earlier.clone())]).await.unwrap();
     assert_eq!(one(&ledger, "known").await, Some(known));
