@@ -5,6 +5,7 @@
 //! | module | what it is for | only home of |
 //! |---|---|---|
 //! | [`clock`] | the one source of "now" | |
+//! | [`files`] | files that are replaced as a whole or not at all | |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | a key that cannot be printed | `secrecy` |
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod error;
+pub mod files;
 pub mod gate;
 pub mod join;
 pub mod ledger;
