@@ -11,6 +11,7 @@
 //! | [`secret`] | a key that cannot be printed | `secrecy` |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
+//! | [`images`] | the bytes of images, judged and put into files | |
 //! | [`ledger`] | durable rows | `rusqlite` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
 //! | [`join`] | catalog and ledger together | |
@@ -36,6 +37,7 @@ pub mod domain;
 pub mod error;
 pub mod files;
 pub mod gate;
+pub mod images;
 pub mod join;
 pub mod ledger;
 pub mod metrics;
