@@ -12,7 +12,9 @@ use std::time::Duration;
 
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
-pub use reading::{CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGES, MusicProgress, Reading};
+pub use reading::{
+    CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Reading,
+};
 
 /// Longest message kept of an answer, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 200;

@@ -9,9 +9,10 @@ use thiserror::Error as ThisError;
 use crate::api::http::ClientError;
 use crate::catalog::CatalogError;
 use crate::domain::{Ended, Signal};
+use crate::files::FileError;
 use crate::join::JoinError;
 use crate::ledger::{LedgerError, LockError, sqlite::OpenError};
-use crate::results::{FileError, ResultsError, Tally};
+use crate::results::{ResultsError, Tally};
 use crate::runner::RunError;
 use crate::worklist::WorklistError;
 

@@ -5,11 +5,13 @@
 //! | module | what it is for | only home of |
 //! |---|---|---|
 //! | [`clock`] | the one source of "now" | |
+//! | [`files`] | files that are replaced as a whole or not at all | |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | a key that cannot be printed | `secrecy` |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
+//! | [`images`] | the bytes of images, judged and put into files | |
 //! | [`ledger`] | durable rows | `rusqlite` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
 //! | [`join`] | catalog and ledger together | |
@@ -33,7 +35,9 @@ pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod error;
+pub mod files;
 pub mod gate;
+pub mod images;
 pub mod join;
 pub mod ledger;
 pub mod metrics;

@@ -14,13 +14,13 @@ use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, RESULT_COLUMNS};
 use crate::domain::Reason;
+use crate::files::FileError;
 use crate::join::{Join, JoinError, Trust};
 use crate::ledger::Ledger;
 use crate::policy::InDoubt;
 
 use file::Table;
 
-pub use file::{FileError, check_writable, replace_whole};
 pub use line::ResultLine;
 pub use tally::{Cause, Tally};
 

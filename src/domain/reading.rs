@@ -10,6 +10,9 @@ use crate::clock::UnixMillis;
 /// Images kept of a cover; the service makes 2.
 pub const MAX_IMAGES: usize = 2;
 
+/// Largest image saved, in bytes: 50 MiB.
+pub const MAX_IMAGE_BYTES: u64 = 50 * 1024 * 1024;
+
 /// What one reading call found, with everything that is worth keeping of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<T> {

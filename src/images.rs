@@ -1,0 +1,17 @@
+//! Images as files: told by their bytes, checked for being whole, named after their music task, put into a folder.
+//!
+//! No network, and no picture is decoded or held in memory: whether a file is whole is read from its structure. That is
+//! enough to refuse what downloads really bring instead of an image (nothing, half of it, an error page), and it keeps
+//! decoders and what can be done to them out of the program.
+
+mod default_cover;
+mod name;
+mod store;
+mod structure;
+#[cfg(test)]
+mod tests;
+
+pub use default_cover::{DefaultCover, DefaultCoverError};
+pub use name::{ImageNumber, file_name};
+pub use store::{Draft, Store};
+pub use structure::{NotAnImage, SIGNATURE_BYTES, check, kind_of};

@@ -1,0 +1,374 @@
+//! Whether bytes are a whole image, from their structure alone.
+//!
+//! Each format says where it ends: PNG by its `IEND` chunk, JPEG by its end marker, WebP by the size in its head. The
+//! way there is walked, since the bytes of an end also occur before it (a preview inside a JPEG has an end of its own).
+//! Bytes behind the end are let pass: viewers ignore them, and a refusal would lose a whole cover for good.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+
+use thiserror::Error;
+
+use crate::domain::ImageKind;
+
+/// How many first bytes tell the kind of an image.
+pub const SIGNATURE_BYTES: usize = 12;
+
+/// PNG, third edition, 5.2.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Start of image, and the beginning of the marker that must follow it (ITU T.81, B.2.1).
+const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
+
+/// Why bytes are not an image that can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotAnImage {
+    /// No bytes at all.
+    #[error("the image is empty")]
+    Empty,
+    /// None of the signatures.
+    #[error("it is neither PNG, JPEG nor WebP")]
+    Unknown,
+    /// The bytes end before the image does.
+    #[error("the {} is cut off", name(*.0))]
+    CutOff(ImageKind),
+    /// The structure is broken: after this many bytes comes what cannot stand there.
+    #[error("the {} is damaged after {_1} bytes", name(*_0))]
+    Damaged(ImageKind, u64),
+    /// A whole structure without a picture in it.
+    #[error("the {} holds no picture", name(*.0))]
+    NoPicture(ImageKind),
+}
+
+/// The kind of image that begins with these bytes; [`SIGNATURE_BYTES`] are enough.
+#[must_use]
+pub fn kind_of(first: &[u8]) -> Option<ImageKind> {
+    if first.starts_with(PNG_SIGNATURE) {
+        Some(ImageKind::Png)
+    } else if first.starts_with(JPEG_SIGNATURE) {
+        Some(ImageKind::Jpeg)
+    } else if first.starts_with(b"RIFF") && first.get(8..12) == Some(b"WEBP") {
+        Some(ImageKind::WebP)
+    } else {
+        None
+    }
+}
+
+/// The kind of image that `source` holds from its beginning on, if it is a whole one.
+///
+/// # Errors
+/// If `source` cannot be read.
+pub fn check(source: impl Read + Seek) -> io::Result<Result<ImageKind, NotAnImage>> {
+    match Walk::start(source).and_then(|mut walk| walk.image()) {
+        Ok(kind) => Ok(Ok(kind)),
+        Err(Halt::Refused(reason)) => Ok(Err(reason)),
+        Err(Halt::Unreadable(cause)) => Err(cause),
+    }
+}
+
+/// Why a walk ends before the image does.
+enum Halt {
+    Refused(NotAnImage),
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for Halt {
+    fn from(cause: io::Error) -> Self {
+        Self::Unreadable(cause)
+    }
+}
+
+/// A way through the bytes of a file.
+struct Walk<R> {
+    source: BufReader<R>,
+    length: u64,
+    at: u64,
+}
+
+impl<R: Read + Seek> Walk<R> {
+    fn start(mut source: R) -> Result<Self, Halt> {
+        let length = source.seek(SeekFrom::End(0))?;
+        source.rewind()?;
+        Ok(Self { source: BufReader::new(source), length, at: 0 })
+    }
+
+    fn image(&mut self) -> Result<ImageKind, Halt> {
+        let mut first = Vec::new();
+        self.source.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut first)?;
+        if first.is_empty() {
+            return Err(Halt::Refused(NotAnImage::Empty));
+        }
+        let kind = kind_of(&first).ok_or(Halt::Refused(NotAnImage::Unknown))?;
+        self.source.rewind()?;
+        let has_picture = match kind {
+            ImageKind::Png => self.png()?,
+            ImageKind::Jpeg => self.jpeg()?,
+            ImageKind::WebP => self.webp()?,
+        };
+        if has_picture { Ok(kind) } else { Err(Halt::Refused(NotAnImage::NoPicture(kind))) }
+    }
+
+    /// Chunks of length, type, data and checksum, from `IHDR` to `IEND` (PNG, third edition, 5.3 and 5.6).
+    fn png(&mut self) -> Result<bool, Halt> {
+        let kind = ImageKind::Png;
+        self.skip(kind, PNG_SIGNATURE.len() as u64)?;
+        let (mut is_first, mut has_picture) = (true, false);
+        loop {
+            let begin = self.at;
+            let length = u32::from_be_bytes(self.take(kind)?);
+            let name: [u8; 4] = self.take(kind)?;
+            let stands = name.iter().all(u8::is_ascii_alphabetic) && (name == *b"IHDR") == is_first;
+            if !stands || length > i32::MAX.unsigned_abs() {
+                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+            }
+            self.skip(kind, u64::from(length) + 4)?;
+            (is_first, has_picture) = (false, has_picture || (name == *b"IDAT" && length > 0));
+            if name == *b"IEND" {
+                return Ok(has_picture);
+            }
+        }
+    }
+
+    /// Marker segments, and after each start of scan coded data up to the next marker (ITU T.81, B.1.1 and B.2).
+    fn jpeg(&mut self) -> Result<bool, Halt> {
+        let kind = ImageKind::Jpeg;
+        self.skip(kind, 2)?;
+        let mut has_picture = false;
+        loop {
+            let begin = self.at;
+            if self.take(kind)? != [0xff] {
+                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+            }
+            match self.marker()? {
+                0xd9 => return Ok(has_picture),
+                // Without a segment: TEM and the restarts.
+                0x01 | 0xd0..=0xd7 => {}
+                // No marker at all, or a second start of image.
+                0x00 | 0xd8 => return Err(Halt::Refused(NotAnImage::Damaged(kind, begin))),
+                marker => {
+                    let length = u64::from(u16::from_be_bytes(self.take(kind)?));
+                    let rest = length.checked_sub(2).ok_or(Halt::Refused(NotAnImage::Damaged(kind, begin)))?;
+                    self.skip(kind, rest)?;
+                    if marker == 0xda {
+                        has_picture = true;
+                        self.skip_scan()?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The byte that tells which marker stands here; any number of fill bytes may stand before it.
+    fn marker(&mut self) -> Result<u8, Halt> {
+        loop {
+            let [byte] = self.take(ImageKind::Jpeg)?;
+            if byte != 0xff {
+                return Ok(byte);
+            }
+        }
+    }
+
+    /// Goes to the marker that ends a scan: neither a coded `ff` (followed by 0) nor a restart.
+    fn skip_scan(&mut self) -> Result<(), Halt> {
+        let mut after_ff = false;
+        loop {
+            let block = self.source.fill_buf()?;
+            if block.is_empty() {
+                return Err(Halt::Refused(NotAnImage::CutOff(ImageKind::Jpeg)));
+            }
+            let mut used = 0;
+            for byte in block {
+                if after_ff && !matches!(byte, 0 | 0xd0..=0xd7 | 0xff) {
+                    return self.step_to(self.at + used - 1);
+                }
+                after_ff = *byte == 0xff;
+                used += 1;
+            }
+            let used = block.len();
+            self.source.consume(used);
+            self.at += used as u64;
+        }
+    }
+
+    /// Chunks that fill the size given in the head, one of them a picture (RFC 9649, 2.3 to 2.7).
+    fn webp(&mut self) -> Result<bool, Halt> {
+        let kind = ImageKind::WebP;
+        self.skip(kind, 4)?;
+        let end = 8 + u64::from(u32::from_le_bytes(self.take(kind)?));
+        if end > self.length {
+            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+        }
+        self.skip(kind, 4)?;
+        let mut has_picture = false;
+        while self.at < end {
+            let begin = self.at;
+            let name: [u8; 4] = self.take(kind)?;
+            let size = u64::from(u32::from_le_bytes(self.take(kind)?));
+            if self.at + size > end {
+                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+            }
+            // Odd sizes are padded, though not by everyone at the end.
+            self.skip(kind, (size + size % 2).min(end - self.at))?;
+            has_picture |= size > 0 && matches!(&name, b"VP8 " | b"VP8L" | b"ANMF");
+        }
+        Ok(has_picture)
+    }
+
+    /// The next bytes.
+    fn take<const N: usize>(&mut self, kind: ImageKind) -> Result<[u8; N], Halt> {
+        if self.at + N as u64 > self.length {
+            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+        }
+        let mut bytes = [0; N];
+        self.source.read_exact(&mut bytes)?;
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    /// Leaves out this many bytes, which must be there.
+    fn skip(&mut self, kind: ImageKind, count: u64) -> Result<(), Halt> {
+        if self.at + count > self.length {
+            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+        }
+        self.step_to(self.at + count)
+    }
+
+    fn step_to(&mut self, at: u64) -> Result<(), Halt> {
+        self.source.seek_relative(at.cast_signed() - self.at.cast_signed())?;
+        self.at = at;
+        Ok(())
+    }
+}
+
+/// What people call the kind.
+const fn name(kind: ImageKind) -> &'static str {
+    match kind {
+        ImageKind::Png => "PNG",
+        ImageKind::Jpeg => "JPEG",
+        ImageKind::WebP => "WebP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::super::tests::{KINDS, sample};
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<ImageKind, NotAnImage> {
+        check(Cursor::new(bytes)).unwrap()
+    }
+
+    fn changed(kind: ImageKind, change: impl FnOnce(&mut Vec<u8>)) -> Result<ImageKind, NotAnImage> {
+        let mut bytes = sample(kind);
+        change(&mut bytes);
+        read(&bytes)
+    }
+
+    /// A JPEG of these parts between its start and its end.
+    fn jpeg(parts: &[&[u8]]) -> Result<ImageKind, NotAnImage> {
+        read(&[&b"\xff\xd8"[..], &parts.concat(), b"\xff\xd9"].concat())
+    }
+
+    #[test]
+    fn whole_images_are_told_by_their_bytes() {
+        for kind in KINDS {
+            assert_eq!(read(&sample(kind)), Ok(kind));
+            assert_eq!(kind_of(&sample(kind)[..SIGNATURE_BYTES]), Some(kind));
+        }
+    }
+
+    #[test]
+    fn every_shorter_beginning_of_an_image_is_refused() {
+        for kind in KINDS {
+            let bytes = sample(kind);
+            for length in 0..bytes.len() {
+                assert!(read(&bytes[..length]).is_err(), "{kind:?}, {length} of {} bytes", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_let_pass() {
+        for (kind, more) in KINDS.into_iter().zip([&b"\0\0\0\0"[..], b"\0", b"<html>"]) {
+            assert_eq!(changed(kind, |bytes| bytes.extend(more)), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn what_comes_instead_of_an_image_is_refused_in_words() {
+        let table: [(&[u8], &str); 9] = [
+            (b"", "the image is empty"),
+            (b"<html><body>404</body></html>", "it is neither PNG, JPEG nor WebP"),
+            (br#"{"code":404}"#, "it is neither PNG, JPEG nor WebP"),
+            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "it is neither PNG, JPEG nor WebP"),
+            (b"RIFF\x04\x00\x00\x00WAVE", "it is neither PNG, JPEG nor WebP"),
+            (b"\x89PNG\r\n\x1a\n", "the PNG is cut off"),
+            (b"\xff\xd8\xff\xd9", "the JPEG holds no picture"),
+            (b"\xff\xd8\xff\xe0\x00\x01\xff\xd9", "the JPEG is damaged after 2 bytes"),
+            (b"RIFF\x04\x00\x00\x00WEBP", "the WebP holds no picture"),
+        ];
+        for (bytes, words) in table {
+            assert_eq!(read(bytes).unwrap_err().to_string(), words, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_png_begins_with_its_head_and_holds_data() {
+        let chunk = |name: &[u8], data: &[u8]| {
+            let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+            [&length[..], name, data, &[0; 4]].concat()
+        };
+        let png = |chunks: &[Vec<u8>]| read(&[PNG_SIGNATURE, &chunks.concat()].concat());
+        let (head, picture, end) = (chunk(b"IHDR", &[1; 13]), chunk(b"IDAT", b"x"), chunk(b"IEND", b""));
+        assert_eq!(png(&[head.clone(), picture.clone(), end.clone()]), Ok(ImageKind::Png));
+        assert_eq!(png(&[head.clone(), end.clone()]), Err(NotAnImage::NoPicture(ImageKind::Png)));
+        assert_eq!(png(&[picture.clone(), head.clone(), end.clone()]), Err(NotAnImage::Damaged(ImageKind::Png, 8)));
+        assert_eq!(png(&[head.clone(), head.clone(), end]), Err(NotAnImage::Damaged(ImageKind::Png, 33)));
+        assert_eq!(png(&[head, picture]), Err(NotAnImage::CutOff(ImageKind::Png)));
+    }
+
+    #[test]
+    fn the_end_of_a_preview_inside_a_jpeg_is_not_its_end() {
+        let preview: &[u8] = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9";
+        let scan: &[u8] = b"\xff\xda\x00\x02ab\xff\x00\xff\xd0\xff\xff";
+        assert_eq!(jpeg(&[preview, scan]), Ok(ImageKind::Jpeg));
+        assert_eq!(jpeg(&[preview]), Err(NotAnImage::NoPicture(ImageKind::Jpeg)));
+        assert_eq!(read(&[b"\xff\xd8", preview].concat()), Err(NotAnImage::CutOff(ImageKind::Jpeg)));
+        // Several scans with tables between them, as in progressive files; fill bytes; TEM.
+        assert_eq!(jpeg(&[scan, b"\xff\xc4\x00\x03x", scan, b"\xff\x01"]), Ok(ImageKind::Jpeg));
+    }
+
+    #[test]
+    fn a_scan_longer_than_any_buffer_is_walked_through() {
+        for length in 8_150..8_230 {
+            let scan = [&b"\xff\xda\x00\x02"[..], &vec![b'x'; length], b"\xff\x00\xff\xd7"].concat();
+            assert_eq!(jpeg(&[&scan]), Ok(ImageKind::Jpeg), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_webp_is_as_long_as_its_head_says() {
+        assert_eq!(changed(ImageKind::WebP, |bytes| bytes[4] += 2), Err(NotAnImage::CutOff(ImageKind::WebP)));
+        assert_eq!(changed(ImageKind::WebP, |bytes| bytes[16] += 2), Err(NotAnImage::Damaged(ImageKind::WebP, 12)));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_judged_without_panic(start in 0..3_usize, tail: Vec<u8>) {
+            let head: &[u8] = [PNG_SIGNATURE, JPEG_SIGNATURE, b"RIFF\xff\0\0\0WEBP"][start];
+            let _ = read(&[head, &tail].concat());
+            let _ = read(&tail);
+        }
+
+        #[test]
+        fn a_changed_byte_is_judged_without_panic(kind in 0..3_usize, at: prop::sample::Index, byte: u8) {
+            let _ = changed(KINDS[kind], |bytes| {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            });
+        }
+    }
+}
