@@ -7,8 +7,12 @@ pub mod ping;
 pub mod wire;
 
 use std::future::Future;
+use std::io;
 
-use crate::domain::{MusicTaskId, Outcome};
+use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
+
+use address::{COVER_RECORD_PATH, MUSIC_RECORD_PATH};
+use callback::percent_encoded;
 
 pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
@@ -20,4 +24,24 @@ pub trait CoverApi: Send + Sync + 'static {
     ///
     /// Always an [`Outcome`], also for a broken connection; never waits longer than the request timeout.
     fn submit(&self, task: &MusicTaskId) -> impl Future<Output = Outcome> + Send;
+
+    /// Reads the record of a cover once; it is believed only if it names `task`.
+    fn read_cover(
+        &self,
+        cover: &CoverTaskId,
+        task: &MusicTaskId,
+    ) -> impl Future<Output = Reading<CoverProgress>> + Send;
+
+    /// Reads the record of a music task once.
+    fn read_music(&self, task: &MusicTaskId) -> impl Future<Output = Reading<MusicProgress>> + Send;
+
+    /// Fetches an image once, from whatever host it is on and without the key; how many bytes went into `sink`.
+    ///
+    /// # Errors
+    /// If `sink` cannot be written to; whatever is wrong with the image or its host is a [`Reading`].
+    fn fetch_image(
+        &self,
+        url: &str,
+        sink: &mut (dyn io::Write + Send),
+    ) -> impl Future<Output = io::Result<Reading<u64>>> + Send;
 }

@@ -293,6 +293,18 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// Whether covers are not followed any more either. Those of an empty account, or of a batch with something wrong in
+    /// it, are paid for and worth having.
+    #[must_use]
+    pub const fn ends_following(self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Deadline | Self::Outage | Self::Unauthorized => true,
+            Self::Finished | Self::TooManyFailures | Self::NoCredits => false,
+        }
+    }
+}
+
 /// A signal that asks the program to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError, Earlier, Row, Rows};
 use crate::domain::{Answer, MusicTaskId, RowState, Status};
-use crate::ledger::{Artwork, Ledger, LedgerError, Record};
+use crate::ledger::{Artwork, IMAGES_LAST, Ledger, LedgerError, Record};
 use crate::policy::REJECTED_RUNS;
 
 /// Rows that are read and looked up together.
@@ -144,6 +144,14 @@ fn believed(earlier: &Earlier, trust: Trust) -> Option<Record> {
         failed_runs,
         first_sent_at: earlier.first_sent_at,
         finished_at: earlier.finished_at,
-        artwork: Artwork::default(),
+        artwork: artwork(earlier),
     })
+}
+
+/// What a row of an earlier results CSV says of the images.
+fn artwork(earlier: &Earlier) -> Artwork {
+    let [first, second] = earlier.files.clone();
+    let (files, fallback) = if earlier.is_fallback { ([None, None], first) } else { ([first, second], None) };
+    let completed_at = earlier.expires_at.map(|expires| expires.before(IMAGES_LAST));
+    Artwork { images: earlier.images.clone(), completed_at, files, fallback }
 }

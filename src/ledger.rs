@@ -3,6 +3,7 @@
 //! The trait says what may be assumed when each call returns; the promises "nothing lost" and "nothing sent twice"
 //! rest on these sentences. A call that fails means that nothing more may be sent.
 
+mod follow;
 pub mod lock;
 pub mod sqlite;
 
@@ -10,12 +11,16 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MusicTaskId, Outcome, Reason, RowState, Verdict};
+use crate::domain::{
+    Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MusicTaskId, Outcome, Rate, Reason, RowState, Verdict,
+};
 
+pub use follow::{Due, FollowedBy, Follower, IMAGES_LAST, Lane, Pursued, Pursuit, Step};
 pub use lock::{LockError, RunLock};
 pub use sqlite::SqliteLedger;
 
@@ -76,6 +81,21 @@ pub struct Artwork {
     pub fallback: Option<String>,
 }
 
+impl Artwork {
+    /// When the service forgets the images.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.completed_at.map(|at| at.after(IMAGES_LAST))
+    }
+
+    /// Whether every image that is known has its file.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        let known = self.images.as_ref().map_or(0, |images| images.urls().len());
+        known > 0 && self.files.iter().take(known).all(Option::is_some)
+    }
+}
+
 /// One submission of a music task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
@@ -115,6 +135,10 @@ pub struct Settlement {
     pub sent_at: UnixMillis,
     /// When the answer came.
     pub at: UnixMillis,
+    /// When to look at the cover, if its id is known.
+    pub look_at: UnixMillis,
+    /// The run that waits for it, if one does.
+    pub followed: Option<FollowedBy>,
 }
 
 impl Settlement {
@@ -132,7 +156,15 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at }
+        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at, look_at: at, followed: None }
+    }
+
+    /// The same, with its cover looked at after the usual time of generation and waited for by a run.
+    #[must_use]
+    pub fn followed(self, usual: Duration, followed: Option<FollowedBy>) -> Self {
+        // A cover that was there before may well be finished.
+        let wait = if self.state == RowState::Submitted { usual } else { Duration::ZERO };
+        Self { look_at: self.at.after(wait), followed, ..self }
     }
 }
 
@@ -145,6 +177,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Takes over what an earlier results CSV says of music tasks that the ledger does not know. Durable when this
     /// returns.
     fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Opens a command that follows covers and submits nothing; needs no lock.
+    fn begin_follow(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
 
     /// Opens a run over a catalog. When this returns, every submission of an earlier run whose answer was not recorded
     /// is known to be in doubt. Only for the holder of the [`RunLock`].
@@ -174,6 +209,63 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Every submission of a music task that was made with this ledger, oldest first.
     fn history(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<Submission>, LedgerError>> + Send;
+
+    /// Records what the music of a task that is still to be sent says: pending or failed. Durable when this returns.
+    fn note_music(
+        &self,
+        task: &MusicTaskId,
+        state: RowState,
+        said: (Reason, Answer),
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them; with files, also
+    /// those whose images are not on disk and are not forgotten by the service yet. Returns how many.
+    fn follow(
+        &self,
+        followed: FollowedBy,
+        tasks: Vec<MusicTaskId>,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<u64, LedgerError>> + Send;
+
+    /// When the next cover is to be looked at, and when the next image is to be fetched, if any is.
+    fn next_due(
+        &self,
+        who: Follower,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError>> + Send;
+
+    /// Claims the cover that has been due for longest, if one is. Durable when this returns: nobody else gets it before
+    /// `lease` is over, and if the program dies it is due again then. `pace` holds looks back that would be one too many
+    /// in a window, counted over all processes.
+    fn claim_due(
+        &self,
+        who: Follower,
+        lane: Lane,
+        at: UnixMillis,
+        lease: Duration,
+        pace: Rate,
+    ) -> impl Future<Output = Result<Due, LedgerError>> + Send;
+
+    /// Records what came of a claimed cover. Durable when this returns.
+    fn settle_pursuit(
+        &self,
+        row: RowKey,
+        pursued: Pursued,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// A hint that a cover has news: it is due now, unless it was looked at a moment ago. Durable when this returns.
+    fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// How long the last covers took, latest first.
+    fn generation_times(&self) -> impl Future<Output = Result<Vec<Duration>, LedgerError>> + Send;
+
+    /// When looks were made at or after `since`, by whichever process, oldest first.
+    fn looks_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
+
+    /// Records which copy of the default cover stands in for each of these. Durable when this returns.
+    fn fall_back(&self, rows: Vec<(MusicTaskId, String)>) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Why the last run over a catalog did not reach all of its rows; `None` if it did, or if there was none.
     fn last_end(&self, catalog: &str) -> impl Future<Output = Result<Option<Reason>, LedgerError>> + Send;

@@ -5,6 +5,8 @@
 //! interval arithmetic alone, because its own jitter exceeds its cap, its `retry` sleeps past any rate limit, and its
 //! default stops silently after 15 minutes.
 
+mod follow;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff as _;
 
 use crate::domain::{Ended, Outcome, RowState, Verdict};
+
+pub use follow::{Patience, Setback, Usual, found};
 
 /// In how many runs a row may be rejected before a plain rerun leaves it alone.
 pub const REJECTED_RUNS: u32 = 3;

@@ -6,6 +6,12 @@ use url::{Host, Url};
 /// The path of the one endpoint that is paid for.
 pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
 
+/// The path of a cover's record.
+pub(super) const COVER_RECORD_PATH: &str = "/api/v1/suno/cover/record-info";
+
+/// The path of a music task's record.
+pub(super) const MUSIC_RECORD_PATH: &str = "/api/v1/generate/record-info";
+
 /// Why a text is not an address of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadApiUrl {

@@ -3,7 +3,7 @@
 //! The service demands one even from those who only read records (`code` 422 "Please enter callBackUrl."), so there
 //! is always one: the user's, or an inert one under the reserved `.invalid` domain (RFC 2606).
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use thiserror::Error;
 use url::Url;
 
@@ -17,6 +17,11 @@ const INERT: &str = "https://no-callback.invalid/";
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An id as part of an address.
+pub(super) fn percent_encoded(id: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(id, RESERVED)
+}
 
 /// Why a text is not a callback URL.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -57,7 +62,7 @@ impl CallbackUrl {
     /// The address for one music task, its id percent-encoded.
     #[must_use]
     pub fn for_task(&self, task: &MusicTaskId) -> String {
-        self.template.replace(PLACEHOLDER, &utf8_percent_encode(task.as_str(), RESERVED).to_string())
+        self.template.replace(PLACEHOLDER, &percent_encoded(task.as_str()).to_string())
     }
 }
 

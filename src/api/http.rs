@@ -1,27 +1,28 @@
-//! The service over HTTP: one POST, one [`Outcome`]. The only home of `reqwest`.
+//! The service over HTTP: one request, one [`Outcome`] or [`Reading`]. The only home of `reqwest`.
 //!
 //! One submission is one request: reqwest's own retries and redirects are switched off, since a second request would
 //! pass the rate limit unseen and could carry the key to another host.
 
 use std::collections::HashSet;
 use std::error::Error as StdError;
+use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, redirect, retry};
+use reqwest::{Client, RequestBuilder, Response, redirect, retry};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::api::wire::{
-    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_fault, read_is_empty, read_retry_after,
-    read_submission, resolved, without_echo,
+    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
+    read_is_empty, read_music_record, read_no_answer, read_retry_after, read_submission, resolved, without_echo,
 };
-use crate::api::{ApiUrl, CallbackUrl, CoverApi};
+use crate::api::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, CoverApi, MUSIC_RECORD_PATH, percent_encoded};
 use crate::clock::Clock;
-use crate::domain::{MusicTaskId, Outcome};
+use crate::domain::{Answer, CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 use crate::secret::ApiKey;
 
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
@@ -125,19 +126,28 @@ impl HttpApi {
         })
     }
 
-    /// Sends one request and reads its answer.
-    async fn exchange(&self, task: &MusicTaskId) -> Result<Outcome, Fault> {
-        let request = self
-            .client
+    /// The request of a submission.
+    fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
+        self.client
             .post(&self.address)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(submission_body(task, &self.config.callback));
+            .body(submission_body(task, &self.config.callback))
+    }
+
+    /// The request for the record of a task.
+    fn record(&self, path: &str, id: &str) -> RequestBuilder {
+        let address = format!("{}?taskId={}", self.config.api_url.at(path), percent_encoded(id));
+        self.client.get(address).header(AUTHORIZATION, self.authorization.clone())
+    }
+
+    /// Sends one request and gives its answer to `read`.
+    async fn exchange<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
         let response = request.send().await.map_err(|error| self.fault(&error))?;
         let status = response.status().as_u16();
         let retry_after = self.retry_after(&response);
         let body = self.read_body(response).await?;
-        Ok(read_submission(RawAnswer { status, body: &body, retry_after }, &self.config.key))
+        Ok(read(RawAnswer { status, body: &body, retry_after }))
     }
 
     /// What the `Retry-After` header asks for.
@@ -191,26 +201,52 @@ impl HttpApi {
         read_is_empty(&body)
     }
 
+    /// The reading, with its line in the log.
+    fn noted<T: Debug>(&self, task: &MusicTaskId, reading: Reading<T>) -> Reading<T> {
+        debug!(%task, found = ?reading.found, reason = %reading.reason, http_status = reading.answer.http_status,
+            code = reading.answer.code, message = reading.answer.message, "record");
+        self.note_odd_code(&reading.answer);
+        reading
+    }
+
     /// Names a code that nobody documents, once.
-    fn note_odd_code(&self, outcome: &Outcome) {
-        let Some(code) = outcome.answer.code.filter(|code| !is_known_code(*code)) else { return };
+    fn note_odd_code(&self, answer: &Answer) {
+        let Some(code) = answer.code.filter(|code| !is_known_code(*code)) else { return };
         if self.odd_codes.lock().unwrap_or_else(PoisonError::into_inner).insert(code) {
-            warn!(code, message = outcome.answer.message, "the service answers with a code that is not documented");
+            warn!(code, message = answer.message, "the service answers with a code that is not documented");
         }
     }
 }
 
 impl CoverApi for HttpApi {
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
-        let mut outcome = self.exchange(task).await.unwrap_or_else(|fault| read_fault(&fault));
+        let answer = self.exchange(self.submission(task), |raw| read_submission(raw, &self.config.key)).await;
+        let mut outcome = answer.unwrap_or_else(|fault| read_fault(&fault));
         outcome = without_echo(outcome, task);
         if is_unclear(&outcome, self.config.provider) {
             outcome = resolved(outcome, self.is_account_empty().await);
         }
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
-        self.note_odd_code(&outcome);
+        self.note_odd_code(&outcome.answer);
         outcome
+    }
+
+    async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
+        let read = |raw: RawAnswer<'_>| read_cover_record(raw, &self.config.key, cover, task);
+        let reading = self.exchange(self.record(COVER_RECORD_PATH, cover.as_str()), read).await;
+        self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
+    }
+
+    async fn read_music(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
+        let read = |raw: RawAnswer<'_>| read_music_record(raw, &self.config.key);
+        let reading = self.exchange(self.record(MUSIC_RECORD_PATH, task.as_str()), read).await;
+        self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
+    }
+
+    async fn fetch_image(&self, url: &str, sink: &mut (dyn std::io::Write + Send)) -> std::io::Result<Reading<u64>> {
+        let _ = (url, sink);
+        Err(std::io::Error::other("TEMP"))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod account;
 mod envelope;
+mod record;
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ use account::Topic;
 use envelope::Envelope;
 
 pub use account::{is_unclear, read_is_empty, resolved};
+pub use record::{read_cover_record, read_music_record, read_no_answer};
 
 /// Largest body read of an answer, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;

@@ -10,7 +10,7 @@ use crate::domain::{MusicTaskId, one_line};
 pub const ID_COLUMNS: [&str; 4] = ["task_id", "taskId", "music_task_id", "id"];
 
 /// The columns that the results CSV has after those of the catalog, in this order.
-pub const RESULT_COLUMNS: [&str; 11] = [
+pub const RESULT_COLUMNS: [&str; 17] = [
     STATUS_COLUMN,
     "cover_retryable",
     "cover_reason",
@@ -22,6 +22,12 @@ pub const RESULT_COLUMNS: [&str; 11] = [
     "cover_first_sent_at",
     "cover_finished_at",
     "cover_duplicate_of_row",
+    "cover_image_1",
+    "cover_image_2",
+    "cover_file_1",
+    "cover_file_2",
+    "cover_expires_at",
+    "cover_fallback",
 ];
 
 /// The column that makes a CSV file an earlier results CSV.

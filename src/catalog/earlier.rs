@@ -4,7 +4,7 @@ use csv::ByteRecord;
 
 use super::columns::STATUS_COLUMN;
 use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, Reason, Status, one_line};
+use crate::domain::{CoverTaskId, Images, MAX_IMAGES, Reason, Status, one_line};
 
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub struct Earlier {
     pub first_sent_at: Option<UnixMillis>,
     /// When it was decided.
     pub finished_at: Option<UnixMillis>,
+    /// Where the images of the cover are.
+    pub images: Option<Images>,
+    /// The files of the images, or that of the default cover.
+    pub files: [Option<String>; MAX_IMAGES],
+    /// When the service forgets the images.
+    pub expires_at: Option<UnixMillis>,
+    /// Whether the default cover stands in for the cover.
+    pub is_fallback: bool,
 }
 
 /// Where the columns of an earlier run are.
@@ -44,6 +52,10 @@ pub(super) struct EarlierColumns {
     attempts: Option<usize>,
     first_sent_at: Option<usize>,
     finished_at: Option<usize>,
+    images: [Option<usize>; MAX_IMAGES],
+    files: [Option<usize>; MAX_IMAGES],
+    expires_at: Option<usize>,
+    fallback: Option<usize>,
 }
 
 impl EarlierColumns {
@@ -60,6 +72,10 @@ impl EarlierColumns {
             attempts: position("cover_attempts"),
             first_sent_at: position("cover_first_sent_at"),
             finished_at: position("cover_finished_at"),
+            images: [position("cover_image_1"), position("cover_image_2")],
+            files: [position("cover_file_1"), position("cover_file_2")],
+            expires_at: position("cover_expires_at"),
+            fallback: position("cover_fallback"),
         })
     }
 
@@ -78,6 +94,10 @@ impl EarlierColumns {
             attempts: text(self.attempts).and_then(|number| number.parse().ok()).unwrap_or(0),
             first_sent_at: time(self.first_sent_at),
             finished_at: time(self.finished_at),
+            images: Images::new(self.images.into_iter().filter_map(text)),
+            files: self.files.map(|column| text(column).filter(|name| !name.is_empty()).map(str::to_owned)),
+            expires_at: time(self.expires_at),
+            is_fallback: text(self.fallback).and_then(yes_or_no).unwrap_or(false),
         })
     }
 }
@@ -108,7 +128,61 @@ mod tests {
     }
 
     fn read(cells: [&str; 11]) -> Option<Earlier> {
-        columns().read(&ByteRecord::from(cells.to_vec()))
+        let all = [&cells[..], &[""; 6]].concat();
+        columns().read(&ByteRecord::from(all))
+    }
+
+    fn nothing() -> Earlier {
+        Earlier {
+            status: Status::Failed,
+            reason: None,
+            retryable: None,
+            http_status: None,
+            code: None,
+            message: String::new(),
+            cover: None,
+            attempts: 0,
+            first_sent_at: None,
+            finished_at: None,
+            images: None,
+            files: [None, None],
+            expires_at: None,
+            is_fallback: false,
+        }
+    }
+
+    #[test]
+    fn a_finished_cover_is_read_back() {
+        let cells = [
+            "completed",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "c",
+            "",
+            "",
+            "",
+            "",
+            "https://x/1",
+            "",
+            "a-1.png",
+            "",
+            "2025-11-22T02:10:00.007Z",
+            "yes",
+        ];
+        let earlier = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
+        let expected = Earlier {
+            status: Status::Completed,
+            cover: CoverTaskId::new("c").ok(),
+            images: Images::new(["https://x/1"]),
+            files: [Some("a-1.png".to_owned()), None],
+            expires_at: Some(UnixMillis(1_763_777_400_007)),
+            is_fallback: true,
+            ..nothing()
+        };
+        assert_eq!(earlier, expected);
     }
 
     #[test]
@@ -126,6 +200,8 @@ mod tests {
             found.finished_at,
         ];
         assert_eq!(all, std::array::from_fn(|at| Some(at + 1)));
+        let covers = [found.images, found.files, [found.expires_at, found.fallback]].concat();
+        assert_eq!(covers, [11, 12, 13, 14, 15, 16].map(Some));
     }
 
     #[test]
@@ -143,6 +219,7 @@ mod tests {
             attempts: 3,
             first_sent_at: Some(UnixMillis(1_763_777_400_007)),
             finished_at: Some(UnixMillis(1_763_777_401_000)),
+            ..nothing()
         };
         assert_eq!(earlier, expected);
     }
@@ -152,18 +229,7 @@ mod tests {
         let empty = read(["failed", "", "", "", "", "", "", "", "", "", ""]).unwrap();
         let broken =
             read(["failed", "maybe", "bad luck", "-1", "1e9", "", "a b", "-2", "today", "2025-13-01", "x"]).unwrap();
-        let expected = Earlier {
-            status: Status::Failed,
-            reason: None,
-            retryable: None,
-            http_status: None,
-            code: None,
-            message: String::new(),
-            cover: None,
-            attempts: 0,
-            first_sent_at: None,
-            finished_at: None,
-        };
+        let expected = nothing();
         assert_eq!(empty, expected);
         assert_eq!(broken, expected);
         for unknown in ["", "Failed", "in_flight", "\u{fffd}"] {

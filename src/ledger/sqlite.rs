@@ -5,6 +5,8 @@
 //! lose the last commits when the power fails, and a lost announcement is a cover paid twice. The work happens in
 //! `spawn_blocking`, which also stops a paused clock from running ahead of it.
 
+mod follow;
+mod migrate;
 mod open;
 mod rows;
 #[cfg(test)]
@@ -12,14 +14,17 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, Submission};
+use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::ledger::{
+    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Submission,
+};
 
 pub use open::OpenError;
 
@@ -208,6 +213,66 @@ impl Ledger for SqliteLedger {
     async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
         let task = task.clone();
         self.call(move |connection| rows::history(connection, &task)).await
+    }
+
+    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| rows::open_run(connection, &catalog, "follow", at)).await
+    }
+
+    async fn note_music(
+        &self,
+        task: &MusicTaskId,
+        state: RowState,
+        said: (Reason, Answer),
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| follow::note_music(connection, &task, state, (said.0, &said.1), at)).await
+    }
+
+    async fn follow(&self, by: FollowedBy, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
+        self.call(move |connection| follow::follow(connection, by, &tasks, at)).await
+    }
+
+    async fn next_due(
+        &self,
+        who: Follower,
+        at: UnixMillis,
+    ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
+        self.call(move |connection| follow::next_due(connection, who, at)).await
+    }
+
+    async fn claim_due(
+        &self,
+        who: Follower,
+        lane: Lane,
+        at: UnixMillis,
+        lease: Duration,
+        pace: Rate,
+    ) -> Result<Due, LedgerError> {
+        self.call(move |connection| follow::claim_due(connection, (who, lane), at, lease, pace)).await
+    }
+
+    async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(move |connection| follow::settle_pursuit(connection, row, &pursued, at)).await
+    }
+
+    async fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| follow::hint(connection, &task, at)).await
+    }
+
+    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
+        self.call(follow::generation_times).await
+    }
+
+    async fn looks_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(move |connection| follow::looks_since(connection, since)).await
+    }
+
+    async fn fall_back(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
+        self.call(move |connection| follow::fall_back(connection, &rows)).await
     }
 
     async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {

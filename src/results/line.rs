@@ -5,7 +5,7 @@ use std::{fmt, iter};
 use crate::catalog::{BadRow, Catalog, RESULT_COLUMNS, Row};
 use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
 use crate::join::Joined;
-use crate::ledger::Record;
+use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
 use crate::results::View;
 
@@ -25,6 +25,11 @@ pub struct ResultLine {
 /// A number, a time or an id as a cell: empty if there is none, never 0.
 fn cell(value: Option<impl fmt::Display>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Where an image of the cover is.
+fn image(art: Option<&Artwork>, number: usize) -> String {
+    cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)))
 }
 
 impl ResultLine {
@@ -54,6 +59,7 @@ impl ResultLine {
         let retryable = is_retryable(state, record.map_or(0, |record| record.failed_runs), view.in_doubt);
         let reason = reason(state, record.and_then(|record| record.reason), view);
         let answer = record.map(|record| &record.answer);
+        let art = record.map(|record| &record.artwork);
         let cells = [
             status.to_string(),
             yes_no(retryable),
@@ -66,6 +72,12 @@ impl ResultLine {
             cell(record.and_then(|record| record.first_sent_at)),
             cell(record.and_then(|record| record.finished_at)),
             cell(first_row),
+            image(art, 0),
+            image(art, 1),
+            cell(art.and_then(|art| art.fallback.as_ref().or(art.files[0].as_ref()))),
+            cell(art.and_then(|art| art.files[1].as_ref())),
+            cell(art.and_then(Artwork::expires_at)),
+            art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true)).unwrap_or_default(),
         ];
         Self { status, retryable, reason, cells }
     }

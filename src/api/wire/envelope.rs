@@ -54,17 +54,17 @@ impl<'a> Envelope<'a> {
 }
 
 /// The JSON object in `text`. Serde would take an array for a struct too, so that is ruled out first.
-fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     text.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(text).ok())?
 }
 
 /// A code as a whole number, or as a text of one.
-fn read_code(raw: &RawValue) -> Option<i64> {
+pub(super) fn read_code(raw: &RawValue) -> Option<i64> {
     serde_json::from_str(raw.get()).ok().or_else(|| read_text(raw)?.trim().parse().ok())
 }
 
 /// A JSON string.
-fn read_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn read_text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned)
 }

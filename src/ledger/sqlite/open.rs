@@ -6,11 +6,13 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
+use super::migrate;
+
 /// Marks a database file as a ledger of this program ("Cvbt").
 const APPLICATION_ID: i32 = 0x4376_6274;
 
 /// Counts changes of the schema.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 /// Pages in the write-ahead log before they are copied into the database: 16 MiB.
 const CHECKPOINT_PAGES: i32 = 4000;
@@ -71,6 +73,9 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Cause> {
         return Err(OpenError::NoWal.into());
     }
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    if !is_new && number(&connection, "user_version")? == 1 {
+        migrate::from_1_to_2(&mut connection, SCHEMA)?;
+    }
     prepare(&mut connection, is_new, api_url)?;
     Ok(connection)
 }
@@ -82,13 +87,16 @@ pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<
         return Ok(None);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
-    connection.pragma_update(None, "query_only", true)?;
     if is_new(&connection)? {
         return Ok(None);
     }
     check(&connection, api_url)?;
+    if number(&connection, "user_version")? == 1 {
+        migrate::from_1_to_2(&mut connection, SCHEMA)?;
+    }
+    connection.pragma_update(None, "query_only", true)?;
     Ok(Some(connection))
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Ended, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
 use crate::ledger::{Artwork, Claim, Record, RowKey, RunId, Settlement, Submission};
 
 /// Why a run that was killed did not reach its rows.
@@ -11,7 +11,8 @@ const KILLED: Reason = Reason::Interrupted;
 
 pub(super) fn look_up(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<Record>>> {
     let mut query = connection.prepare_cached(
-        "SELECT state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at
+        "SELECT state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at,
+                image_1, image_2, completed_at, file_1, file_2, fallback
          FROM task WHERE id = ?1",
     )?;
     tasks.iter().map(|task| query.query_row([task.as_str()], record).optional()).collect()
@@ -37,7 +38,18 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         failed_runs: row.get(7)?,
         first_sent_at: row.get::<_, Option<i64>>(8)?.map(UnixMillis),
         finished_at: finished.map(UnixMillis),
-        artwork: Artwork::default(),
+        artwork: artwork(row, 10)?,
+    })
+}
+
+/// What is known of the images in the columns from `first`.
+fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
+    let urls: [Option<String>; MAX_IMAGES] = [row.get(first)?, row.get(first + 1)?];
+    Ok(Artwork {
+        images: Images::new(urls.into_iter().flatten()),
+        completed_at: row.get::<_, Option<i64>>(first + 2)?.map(UnixMillis),
+        files: [row.get(first + 3)?, row.get(first + 4)?],
+        fallback: row.get(first + 5)?,
     })
 }
 
@@ -53,10 +65,13 @@ fn state_of(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
 pub(super) fn adopt(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
-                           first_sent_at, answered_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+                           first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+         ON CONFLICT (id) DO NOTHING",
     )?;
     for (task, record) in rows {
+        let art = &record.artwork;
+        let urls = art.images.as_ref().map_or(&[][..], Images::urls);
         insert.execute(params![
             task.as_str(),
             record.state.word(),
@@ -69,6 +84,12 @@ pub(super) fn adopt(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> 
             record.failed_runs,
             record.first_sent_at.map(|at| at.0),
             record.finished_at.map(|at| at.0),
+            urls.first(),
+            urls.get(1),
+            art.completed_at.map(|at| at.0),
+            art.files[0],
+            art.files[1],
+            art.fallback,
         ])?;
     }
     Ok(())
@@ -81,9 +102,13 @@ pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) 
          WHERE state = 'in_flight'",
         [KILLED.word()],
     )?;
+    open_run(connection, catalog, "run", at)
+}
+
+pub(super) fn open_run(connection: &Connection, catalog: &str, kind: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
     connection.execute(
-        "INSERT INTO run (catalog, pid, started_at) VALUES (?1, ?2, ?3)",
-        params![catalog, std::process::id(), at.0],
+        "INSERT INTO run (catalog, kind, pid, started_at) VALUES (?1, ?2, ?3, ?4)",
+        params![catalog, kind, std::process::id(), at.0],
     )?;
     Ok(RunId(connection.last_insert_rowid()))
 }
@@ -111,12 +136,7 @@ fn claim_again(connection: &Connection, run: RunId, task: &MusicTaskId, at: Unix
     if state.is_settled() || state == RowState::InFlight {
         return Ok(Claim::Refused);
     }
-    let mut remember = connection.prepare_cached(
-        "INSERT INTO attempt (task, run, sent_at, answered_at, reason, http_status, code, message)
-         SELECT seq, run, sent_at, answered_at, reason, http_status, code, message
-         FROM task WHERE seq = ?1 AND sent_at IS NOT NULL",
-    )?;
-    remember.execute([seq])?;
+    remember_submission(connection, seq)?;
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = 'in_flight', state_before = state, submissions = submissions + 1, run = ?2,
                          first_sent_at = coalesce(first_sent_at, ?3), sent_at = ?3
@@ -126,13 +146,25 @@ fn claim_again(connection: &Connection, run: RunId, task: &MusicTaskId, at: Unix
     Ok(Claim::Granted(RowKey(seq)))
 }
 
+/// Makes the submission that a row holds, if it holds one, part of its history.
+pub(super) fn remember_submission(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+    let mut remember = connection.prepare_cached(
+        "INSERT INTO attempt (task, run, sent_at, answered_at, reason, http_status, code, message)
+         SELECT seq, run, sent_at, answered_at, reason, http_status, code, message
+         FROM task WHERE seq = ?1 AND sent_at IS NOT NULL",
+    )?;
+    remember.execute([seq]).map(drop)
+}
+
 pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<()> {
     let forgotten = connection
         .execute("DELETE FROM task WHERE seq = ?1 AND state_before IS NULL AND state = 'in_flight'", [row.0])?;
     if forgotten == 1 {
         return Ok(());
     }
-    let last = "(SELECT max(seq) FROM attempt WHERE task = ?1)";
+    // The submission that the claim made history, if it made one: its answer is still that of the row.
+    let last = "(SELECT max(seq) FROM attempt WHERE task = ?1
+                 AND answered_at IS (SELECT answered_at FROM task WHERE seq = ?1))";
     connection.execute(
         &format!(
             "UPDATE task SET state = state_before, state_before = NULL, submissions = submissions - 1,
@@ -150,7 +182,9 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
         "UPDATE task SET state = iif(?2 = 'pending' AND state_before = 'in_doubt', 'in_doubt', ?2),
                          state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
                          cover_id = coalesce(?7, cover_id), answered_at = ?8, sent_at = ?9,
-                         failed_runs = failed_runs + (?2 = 'failed')
+                         failed_runs = failed_runs + (?2 = 'failed'),
+                         accepted_at = iif(?7 IS NULL, accepted_at, ?8), due_at = iif(?7 IS NULL, NULL, ?10),
+                         follow_run = iif(?7 IS NULL, NULL, ?11), wants_files = wants_files OR ?12
          WHERE seq = ?1 AND state = 'in_flight'",
     )?;
     let changed = update.execute(params![
@@ -163,6 +197,9 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
         settlement.cover.as_ref().map(CoverTaskId::as_str),
         settlement.at.0,
         settlement.sent_at.0,
+        settlement.look_at.0,
+        settlement.followed.map(|followed| followed.run.0),
+        settlement.followed.is_some_and(|followed| followed.files),
     ])?;
     // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
@@ -182,6 +219,7 @@ pub(super) fn sends_since(connection: &Connection, since: UnixMillis) -> rusqlit
 pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: UnixMillis) -> rusqlite::Result<()> {
     let word = ended.reason().map_or("finished", Reason::word);
     connection.execute("UPDATE run SET ended_at = ?2, ended = ?3 WHERE run = ?1", params![run.0, at.0, word])?;
+    connection.execute("UPDATE task SET follow_run = NULL WHERE follow_run = ?1", [run.0])?;
     Ok(())
 }
 
@@ -220,7 +258,11 @@ fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
 
 pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Result<Option<Reason>> {
     let ended: Option<Option<String>> = connection
-        .query_row("SELECT ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT 1", [catalog], |row| row.get(0))
+        .query_row(
+            "SELECT ended FROM run WHERE catalog = ?1 AND kind = 'run' ORDER BY run DESC LIMIT 1",
+            [catalog],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(match ended {
         None => None,

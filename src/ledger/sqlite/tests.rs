@@ -12,7 +12,8 @@ fn task(id: &str) -> MusicTaskId {
 
 fn settlement(state: RowState, reason: Reason, at: i64) -> Settlement {
     let answer = Answer { http_status: Some(200), code: Some(500), message: "words".to_owned() };
-    Settlement { state, reason, answer, cover: None, sent_at: UnixMillis(at - 1), at: UnixMillis(at) }
+    let (sent_at, at) = (UnixMillis(at - 1), UnixMillis(at));
+    Settlement { state, reason, answer, cover: None, sent_at, at, look_at: at, followed: None }
 }
 
 async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {

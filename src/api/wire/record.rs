@@ -1,0 +1,231 @@
+//! Records of covers and of music, read into a [`Reading`].
+//!
+//! The answer is judged like that of a submission, and only `data` is read in another way. `errorCode` 200 means no
+//! error, and an id that is not known gives `data: null`, which is not a failure but "not yet".
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::envelope::{Envelope, object, read_code, read_text};
+use super::{Fault, RawAnswer, judge, message_of, read_fault};
+use crate::clock::UnixMillis;
+use crate::domain::{
+    Answer, CoverProgress, CoverTaskId, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome, Reading, Reason,
+    Verdict, one_line,
+};
+use crate::secret::ApiKey;
+
+/// Most entries looked at in a list of images.
+const MOST_ENTRIES: usize = 100;
+
+/// The record of a cover, each field as it stands.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawCover<'a> {
+    #[serde(borrow)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parent_task_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    success_flag: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    create_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    complete_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct RawResponse<'a> {
+    #[serde(borrow)]
+    images: Option<&'a RawValue>,
+}
+
+/// The record of a music task, as far as it is read.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawMusic<'a> {
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_message: Option<&'a RawValue>,
+}
+
+/// Midnight of 2020-01-01, long before the service began: an earlier time is in another unit, or no time at all.
+const NO_COVERS_BEFORE: UnixMillis = UnixMillis(1_577_836_800_000);
+
+/// What a record says: how far it has come, or why it says nothing; and the words to keep.
+type Said<T> = (Result<T, &'static str>, String);
+
+/// What the record of `cover` says. It is believed only if it names `task` as its music task.
+#[must_use]
+pub fn read_cover_record(
+    raw: RawAnswer<'_>,
+    key: &ApiKey,
+    cover: &CoverTaskId,
+    task: &MusicTaskId,
+) -> Reading<CoverProgress> {
+    read_record(raw, key, |data| match data {
+        None => (Ok(CoverProgress::Unfinished), String::new()),
+        Some(data) => object::<RawCover<'_>>(data.get().as_bytes())
+            .map_or((Err("a record that is no object"), String::new()), |record| cover_progress(&record, cover, task)),
+    })
+}
+
+/// What the record of a music task says.
+#[must_use]
+pub fn read_music_record(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<MusicProgress> {
+    read_record(raw, key, |data| match data {
+        None => (Ok(MusicProgress::Unfinished), "the service knows no such music task".to_owned()),
+        Some(data) => object::<RawMusic<'_>>(data.get().as_bytes())
+            .map_or((Err("a record that is no object"), String::new()), |record| music_progress(&record)),
+    })
+}
+
+/// What the lack of an answer to a reading call means.
+#[must_use]
+pub fn read_no_answer<T>(fault: &Fault) -> Reading<T> {
+    let Outcome { verdict, reason, answer, retry_after } = read_fault(fault);
+    let found = match verdict {
+        Verdict::Unavailable => Found::Unavailable,
+        Verdict::Lost | Verdict::Troubled => Found::Troubled,
+        Verdict::Accepted(_)
+        | Verdict::Covered(_)
+        | Verdict::Throttled
+        | Verdict::NoCredits
+        | Verdict::Unauthorized
+        | Verdict::Rejected => Found::Troubled,
+    };
+    Reading { found, reason, answer, retry_after }
+}
+
+/// Judges an answer; `read` is asked for the meaning of its data if it is a success.
+fn read_record<T>(raw: RawAnswer<'_>, key: &ApiKey, read: impl FnOnce(Option<&RawValue>) -> Said<T>) -> Reading<T> {
+    let envelope = Envelope::read(raw.body);
+    let is_success = envelope.code == Some(200) && (200..300).contains(&raw.status);
+    let (found, reason, message) = if is_success {
+        match read(envelope.data) {
+            (Ok(known), words) => (Found::Known(known), Reason::Accepted, words),
+            (Err(why), words) => {
+                let message = if words.is_empty() { why.to_owned() } else { format!("{why}: {words}") };
+                (Found::Troubled, Reason::BadResponse, message)
+            }
+        }
+    } else {
+        let (verdict, reason) = judge(raw, &envelope);
+        (refusal(&verdict), reason, message_of(raw, &envelope, reason).into_owned())
+    };
+    let message = one_line(&key.masked_in(&message));
+    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message };
+    Reading { found, reason, answer, retry_after: raw.retry_after }
+}
+
+/// What an answer that holds no record means for reading. An empty account refuses everyone, and may be filled again.
+const fn refusal<T>(verdict: &Verdict) -> Found<T> {
+    match verdict {
+        Verdict::Throttled => Found::Throttled,
+        Verdict::Unavailable | Verdict::NoCredits => Found::Unavailable,
+        Verdict::Unauthorized => Found::Unauthorized,
+        Verdict::Accepted(_) | Verdict::Covered(_) | Verdict::Rejected | Verdict::Troubled | Verdict::Lost => {
+            Found::Troubled
+        }
+    }
+}
+
+fn cover_progress(record: &RawCover<'_>, cover: &CoverTaskId, task: &MusicTaskId) -> Said<CoverProgress> {
+    let is = |field: Option<&RawValue>, id: &str| field.and_then(read_text).is_some_and(|text| text == id);
+    let words = record.error_message.and_then(read_text).unwrap_or_default().into_owned();
+    if !is(record.parent_task_id, task.as_str()) {
+        return (Err("the record belongs to another music task"), words);
+    }
+    if record.task_id.is_some() && !is(record.task_id, cover.as_str()) {
+        return (Err("the record is that of another cover"), words);
+    }
+    match flag(record) {
+        Some(Flag::Waiting | Flag::Running) => (Ok(CoverProgress::Unfinished), words),
+        Some(Flag::Failed) => (Ok(CoverProgress::Failed), words),
+        Some(Flag::Done) => match images(record) {
+            Some(images) => (Ok(CoverProgress::Generated(generated(record, images))), words),
+            None => (Err("the cover is done and has no images"), words),
+        },
+        None => (Err("the record does not say how far the cover has come"), words),
+    }
+}
+
+/// `successFlag` of a cover's record.
+enum Flag {
+    Waiting,
+    Done,
+    Running,
+    Failed,
+}
+
+/// The flag; where it is missing, the status that older documentation speaks of.
+fn flag(record: &RawCover<'_>) -> Option<Flag> {
+    match record.success_flag.and_then(read_code) {
+        Some(0) => Some(Flag::Waiting),
+        Some(1) => Some(Flag::Done),
+        Some(2) => Some(Flag::Running),
+        Some(3) => Some(Flag::Failed),
+        Some(_) => None,
+        None => match record.status.and_then(read_text)?.as_ref() {
+            "PENDING" => Some(Flag::Waiting),
+            "SUCCESS" => Some(Flag::Done),
+            "CREATE_TASK_FAILED" | "GENERATE_COVER_FAILED" => Some(Flag::Failed),
+            _ => None,
+        },
+    }
+}
+
+fn images(record: &RawCover<'_>) -> Option<Images> {
+    let response: RawResponse<'_> = object(record.response?.get().as_bytes())?;
+    let entries: Vec<&RawValue> = serde_json::from_str(response.images?.get()).ok()?;
+    Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(read_text))
+}
+
+fn generated(record: &RawCover<'_>, images: Images) -> Generated {
+    let (created, completed) = (record.create_time.and_then(moment), record.complete_time.and_then(moment));
+    let took = created.zip(completed).filter(|(from, to)| to >= from).map(|(from, to)| from.until(to));
+    Generated { images, completed_at: completed, took }
+}
+
+/// A time as ISO-8601 text, or in milliseconds since 1970 as a sibling endpoint sends it.
+fn moment(raw: &RawValue) -> Option<UnixMillis> {
+    serde_json::from_str::<i64>(raw.get())
+        .ok()
+        .map(UnixMillis)
+        .or_else(|| UnixMillis::from_rfc3339(&read_text(raw)?))
+        .filter(|time| *time >= NO_COVERS_BEFORE)
+}
+
+/// Statuses of a music task that it never leaves for `SUCCESS`.
+const MUSIC_FAILED: [&str; 3] = ["CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR"];
+
+/// Statuses on the way to `SUCCESS`, and one that speaks of the notification only.
+const MUSIC_UNFINISHED: [&str; 4] = ["PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "CALLBACK_EXCEPTION"];
+
+fn music_progress(record: &RawMusic<'_>) -> Said<MusicProgress> {
+    let words = record.error_message.and_then(read_text).unwrap_or_default().into_owned();
+    let status = record.status.and_then(read_text).unwrap_or_default();
+    // PENDING can linger while the error fields already report a failure; 200 there means no error.
+    let has_error = record.error_code.and_then(read_code).is_some_and(|code| code != 0 && code != 200);
+    match status.as_ref() {
+        "SUCCESS" => (Ok(MusicProgress::Finished), words),
+        failed if MUSIC_FAILED.contains(&failed) => (Ok(MusicProgress::Failed), or(words, failed)),
+        "PENDING" if has_error => (Ok(MusicProgress::Failed), words),
+        unfinished if MUSIC_UNFINISHED.contains(&unfinished) => (Ok(MusicProgress::Unfinished), or(words, unfinished)),
+        _ => (Err("the record does not say how far the music has come"), words),
+    }
+}
+
+/// The words, or the status where there are none.
+fn or(words: String, status: &str) -> String {
+    if words.is_empty() { format!("the music is {status}") } else { words }
+}

@@ -1,0 +1,301 @@
+//! The statements about covers that are followed, each run inside a transaction of its caller.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::rows::remember_submission;
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, CoverTaskId, MAX_RATE_COUNT, MusicTaskId, Rate, Reason, RowState};
+use crate::images::ImageNumber;
+use crate::ledger::follow::{HINT_REST, IMAGES_LAST};
+use crate::ledger::{Due, FollowedBy, Follower, Lane, Pursued, Pursuit, RowKey, Step};
+
+/// Finished covers that the usual time is learned from.
+const LEARNED_FROM: usize = 100;
+
+pub(super) fn follow(
+    connection: &Connection,
+    followed: FollowedBy,
+    tasks: &[MusicTaskId],
+    at: UnixMillis,
+) -> rusqlite::Result<u64> {
+    // Images that are known are only followed for their files, and a finished cover only while its images last.
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET state = iif(state = 'completed', 'submitted', state),
+                         follow_run = ?2, wants_files = wants_files OR ?3, due_at = coalesce(due_at, ?4),
+                         accepted_at = coalesce(accepted_at, answered_at, ?4)
+         WHERE id = ?1 AND cover_id IS NOT NULL
+           AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
+                    ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND completed_at > ?5
+                         AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
+    )?;
+    let forgotten = at.before(IMAGES_LAST);
+    let mut count = 0;
+    for task in tasks {
+        let changed = update.execute(params![task.as_str(), followed.run.0, followed.files, at.0, forgotten.0])?;
+        count += u64::try_from(changed).unwrap_or(0);
+    }
+    Ok(count)
+}
+
+/// The rows of a follower and a lane, as a condition; `?1` is the run or the oldest due time.
+const fn condition(who: Follower, lane: Lane) -> &'static str {
+    match (who, lane) {
+        (Follower::Run(_), Lane::Look) => "follow_run = ?1 AND due_at IS NOT NULL AND image_1 IS NULL",
+        (Follower::Run(_), Lane::Fetch) => {
+            "follow_run = ?1 AND due_at IS NOT NULL AND image_1 IS NOT NULL AND wants_files"
+        }
+        (Follower::Everyone, Lane::Look) => "due_at > ?1 AND image_1 IS NULL",
+        (Follower::Everyone, Lane::Fetch) => "due_at > ?1 AND image_1 IS NOT NULL AND wants_files",
+    }
+}
+
+fn parameter(who: Follower, at: UnixMillis) -> i64 {
+    match who {
+        Follower::Run(run) => run.0,
+        Follower::Everyone => at.before(IMAGES_LAST).0,
+    }
+}
+
+/// The first due time of a follower's lane.
+fn next(connection: &Connection, who: Follower, lane: Lane, at: UnixMillis) -> rusqlite::Result<Option<UnixMillis>> {
+    let sql = format!("SELECT due_at FROM task WHERE {} ORDER BY due_at LIMIT 1", condition(who, lane));
+    let mut query = connection.prepare_cached(&sql)?;
+    query.query_row([parameter(who, at)], |row| row.get(0).map(UnixMillis)).optional()
+}
+
+pub(super) fn next_due(
+    connection: &Connection,
+    who: Follower,
+    at: UnixMillis,
+) -> rusqlite::Result<(Option<UnixMillis>, Option<UnixMillis>)> {
+    Ok((next(connection, who, Lane::Look, at)?, next(connection, who, Lane::Fetch, at)?))
+}
+
+pub(super) fn claim_due(
+    connection: &Connection,
+    (who, lane): (Follower, Lane),
+    at: UnixMillis,
+    lease: Duration,
+    pace: Rate,
+) -> rusqlite::Result<Due> {
+    if next(connection, who, lane, at)?.is_none_or(|due| due > at) {
+        return Ok(Due { pursuit: None, next: next(connection, who, lane, at)? });
+    }
+    if let Some(free) = full_until(connection, lane, at, pace)? {
+        return Ok(Due { pursuit: None, next: Some(free) });
+    }
+    let sql = format!(
+        "SELECT seq, id, cover_id, coalesce(accepted_at, due_at), troubles, file_1 IS NOT NULL,
+                iif(file_1 IS NULL, image_1, image_2)
+         FROM task WHERE {} ORDER BY due_at LIMIT 1",
+        condition(who, lane)
+    );
+    let mut query = connection.prepare_cached(&sql)?;
+    let pursuit = query.query_row([parameter(who, at)], pursuit)?;
+    let mut claim =
+        connection.prepare_cached("UPDATE task SET due_at = ?2, looked_at = ?3, looks = looks + ?4 WHERE seq = ?1")?;
+    claim.execute(params![pursuit.key.0, at.after(lease).0, at.0, lane == Lane::Look])?;
+    if lane == Lane::Look {
+        note_look(connection, at, pace)?;
+    }
+    Ok(Due { pursuit: Some(pursuit), next: next(connection, who, lane, at)? })
+}
+
+fn pursuit(row: &Row<'_>) -> rusqlite::Result<Pursuit> {
+    let unusable = |column| {
+        move |bad: crate::domain::BadId| {
+            rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, bad.into())
+        }
+    };
+    let url: Option<String> = row.get(6)?;
+    Ok(Pursuit {
+        key: RowKey(row.get(0)?),
+        task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(unusable(1))?,
+        cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(unusable(2))?,
+        since: UnixMillis(row.get(3)?),
+        troubles: row.get(4)?,
+        step: match (url, row.get::<_, bool>(5)?) {
+            (None, _) => Step::Look,
+            (Some(url), false) => Step::Fetch { number: ImageNumber::One, url },
+            (Some(url), true) => Step::Fetch { number: ImageNumber::Two, url },
+        },
+    })
+}
+
+/// Until when the window of the pace is full, if it is.
+fn full_until(connection: &Connection, lane: Lane, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
+    if lane == Lane::Fetch {
+        return Ok(None);
+    }
+    let mut query = connection.prepare_cached("SELECT at FROM look ORDER BY seq DESC LIMIT 1 OFFSET ?1")?;
+    let nth: Option<i64> = query.query_row([pace.count.get() - 1], |row| row.get(0)).optional()?;
+    // One from the future, by a clock that was set back since, must not hold everyone up.
+    Ok(nth.filter(|nth| *nth <= at.0).map(|nth| UnixMillis(nth).after(pace.period)).filter(|free| *free > at))
+}
+
+fn note_look(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO look (at) VALUES (?1)")?.execute([at.0])?;
+    let last = connection.last_insert_rowid();
+    let kept = i64::from(pace.count.get().min(MAX_RATE_COUNT));
+    connection
+        .prepare_cached("DELETE FROM look WHERE seq <= ?1 AND at <= ?2")?
+        .execute([last - kept, at.before(pace.period).0])?;
+    Ok(())
+}
+
+pub(super) fn looks_since(connection: &Connection, since: UnixMillis) -> rusqlite::Result<Vec<UnixMillis>> {
+    let mut query = connection.prepare_cached("SELECT at FROM look WHERE at >= ?1 ORDER BY at")?;
+    let times = query.query_map([since.0], |row| row.get(0).map(UnixMillis))?;
+    times.collect()
+}
+
+pub(super) fn settle_pursuit(
+    connection: &Connection,
+    row: RowKey,
+    pursued: &Pursued,
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
+    // Whoever else followed it meanwhile may have finished it.
+    let is_followed: bool =
+        connection.query_row("SELECT due_at IS NOT NULL FROM task WHERE seq = ?1", [row.0], |row| row.get(0))?;
+    if !is_followed {
+        return Ok(());
+    }
+    match pursued {
+        Pursued::Later { due, troubles, said, given_up } => {
+            put_off(connection, row, (*due, *troubles, *given_up), at)?;
+            said.as_ref().map_or(Ok(()), |(reason, answer)| say(connection, row, *reason, answer, at))
+        }
+        Pursued::Generated { cover, answer, files } => {
+            say(connection, row, Reason::Generated, answer, at)?;
+            let [first, second] = [0, 1].map(|number| cover.images.urls().get(number));
+            let mut update = connection.prepare_cached(
+                "UPDATE task SET state = iif(wants_files OR ?6, state, 'completed'), wants_files = wants_files OR ?6,
+                                 due_at = iif(wants_files OR ?6, ?7, NULL),
+                                 follow_run = iif(wants_files OR ?6, follow_run, NULL), troubles = 0,
+                                 image_1 = ?2, image_2 = ?3, completed_at = ?4, generated_in = ?5
+                 WHERE seq = ?1 AND state IN ('submitted', 'exists')",
+            )?;
+            let took = cover.took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+            // A time that is still to come is no time at which it was finished.
+            let completed_at = cover.completed_at.unwrap_or(at).min(at);
+            update.execute(params![row.0, first, second, completed_at.0, took, files, at.0])?;
+            Ok(())
+        }
+        Pursued::Failed(answer) => {
+            say(connection, row, Reason::GenerationFailed, answer, at)?;
+            connection
+                .prepare_cached(
+                    "UPDATE task SET state = 'generation_failed', failed_runs = failed_runs + 1, due_at = NULL,
+                                 follow_run = NULL, troubles = 0
+                 WHERE seq = ?1 AND state IN ('submitted', 'exists')",
+                )?
+                .execute([row.0])
+                .map(drop)
+        }
+        Pursued::Saved { number, file } => saved(connection, row, *number, file, at),
+    }
+}
+
+/// Makes the row due at a time; earlier if a hint came while it was claimed.
+fn put_off(
+    connection: &Connection,
+    row: RowKey,
+    (due, troubles, given_up): (UnixMillis, u32, bool),
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET due_at = iif(hinted_at >= looked_at, min(?2, max(?5, looked_at + ?6)), ?2), troubles = ?3,
+                         follow_run = iif(?4, NULL, follow_run)
+         WHERE seq = ?1",
+    )?;
+    update.execute(params![row.0, due.0, troubles, given_up, at.0, rest()]).map(drop)
+}
+
+/// Keeps what was said last; the submission becomes history.
+fn say(connection: &Connection, row: RowKey, reason: Reason, answer: &Answer, at: UnixMillis) -> rusqlite::Result<()> {
+    remember_submission(connection, row.0)?;
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET sent_at = NULL, reason = ?2, http_status = ?3, code = ?4, message = ?5, answered_at = ?6
+         WHERE seq = ?1",
+    )?;
+    update.execute(params![row.0, reason.word(), answer.http_status, answer.code, answer.message, at.0]).map(drop)
+}
+
+fn saved(
+    connection: &Connection,
+    row: RowKey,
+    number: ImageNumber,
+    file: &str,
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
+    let column = match number {
+        ImageNumber::One => "file_1",
+        ImageNumber::Two => "file_2",
+    };
+    connection
+        .prepare_cached(&format!("UPDATE task SET {column} = ?2, troubles = 0, due_at = ?3 WHERE seq = ?1"))?
+        .execute(params![row.0, file, at.0])?;
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET state = 'completed', reason = ?2, message = NULL, answered_at = ?3, due_at = NULL,
+                         follow_run = NULL, fallback = NULL
+         WHERE seq = ?1 AND file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)",
+    )?;
+    update.execute(params![row.0, Reason::Generated.word(), at.0]).map(drop)
+}
+
+pub(super) fn hint(connection: &Connection, task: &MusicTaskId, at: UnixMillis) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET due_at = min(due_at, max(?2, coalesce(looked_at, 0) + ?3)), hinted_at = ?2
+         WHERE id = ?1 AND due_at IS NOT NULL AND image_1 IS NULL",
+    )?;
+    update.execute(params![task.as_str(), at.0, rest()]).map(drop)
+}
+
+fn rest() -> i64 {
+    i64::try_from(HINT_REST.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn generation_times(connection: &Connection) -> rusqlite::Result<Vec<Duration>> {
+    let mut query = connection.prepare_cached(
+        "SELECT generated_in FROM task WHERE generated_in IS NOT NULL ORDER BY completed_at DESC LIMIT ?1",
+    )?;
+    let times = query.query_map([i64::try_from(LEARNED_FROM).unwrap_or(i64::MAX)], |row| row.get::<_, i64>(0))?;
+    times.map(|time| time.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))).collect()
+}
+
+pub(super) fn note_music(
+    connection: &Connection,
+    task: &MusicTaskId,
+    state: RowState,
+    (reason, answer): (Reason, &Answer),
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
+    let known: Option<i64> =
+        connection.query_row("SELECT seq FROM task WHERE id = ?1", [task.as_str()], |row| row.get(0)).optional()?;
+    if let Some(seq) = known {
+        remember_submission(connection, seq)?;
+    }
+    // A row in doubt stays so: that its music has news says nothing of the submission that was lost.
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO task (id, state, submissions, failed_runs, reason, http_status, code, message, answered_at)
+         VALUES (?1, ?2, 0, ?2 = 'failed', ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, failed_runs = failed_runs + excluded.failed_runs,
+             sent_at = NULL, reason = excluded.reason, http_status = excluded.http_status, code = excluded.code,
+             message = excluded.message, answered_at = excluded.answered_at
+         WHERE state IN ('pending', 'failed', 'gave_up', 'generation_failed')",
+    )?;
+    let cells =
+        params![task.as_str(), state.word(), reason.word(), answer.http_status, answer.code, answer.message, at.0];
+    insert.execute(cells).map(drop)
+}
+
+pub(super) fn fall_back(connection: &Connection, rows: &[(MusicTaskId, String)]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO task (id, state, submissions, fallback) VALUES (?1, 'pending', 0, ?2)
+         ON CONFLICT (id) DO UPDATE SET fallback = excluded.fallback",
+    )?;
+    rows.iter().try_for_each(|(task, file)| insert.execute(params![task.as_str(), file]).map(drop))
+}
