@@ -159,7 +159,7 @@ impl Error {
             }
             Self::Worklist(WorklistError::Join(JoinError::Catalog(_))) => Exit::Catalog,
             Self::Worklist(_) => Exit::Unwritten,
-            Self::Run(RunError::Ledger(_) | RunError::Worklist(_)) => Exit::Unwritten,
+            Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
             Self::Client(_) | Self::Sandbox(_) => Exit::Usage,
         }
@@ -185,6 +185,10 @@ impl Error {
             Self::Worklist(WorklistError::Spool(_)) | Self::Run(RunError::Worklist(_)) => Some(
                 "nothing settled is lost; make room there, or name another folder in TMPDIR, and run the same command \
                  again",
+            ),
+            Self::Run(RunError::Image(_)) => Some(
+                "nothing settled is lost; make room there, and run the same command again: it goes on with the images \
+                 that are missing",
             ),
             Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
             Self::Lock(LockError::Io { .. }) => {

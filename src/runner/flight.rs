@@ -1,6 +1,7 @@
 //! One submission: claimed, sent once, decided, written down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,16 +9,28 @@ use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit, Refused};
-use crate::ledger::{Claim, Ledger, LedgerError, RowKey, RunId, Settlement};
+use crate::ledger::{Claim, FollowedBy, Ledger, RunId, Settlement};
 use crate::policy::{Decision, Jitter, RowPolicy, Who, decide};
-use crate::runner::{Row, Stop};
+use crate::runner::pursuit::Followed;
+use crate::runner::{Row, RunError, Stop};
 
-/// What became of a row that was given a permit.
+/// What became of a row, or of a cover, that was given leave.
 #[derive(Debug)]
-pub(super) struct Landed {
-    /// What its answer meant; `None` if it was not sent.
-    pub(super) reason: Option<Reason>,
-    pub(super) fate: Fate,
+pub(super) enum Landed {
+    /// A row that was to be submitted.
+    Submitted {
+        /// What its answer meant; `None` if it was not sent.
+        reason: Option<Reason>,
+        fate: Fate,
+        /// When its cover is to be looked at, if it has one.
+        look_at: Option<UnixMillis>,
+    },
+    /// A row whose music is finished: it may be submitted.
+    Checked(Row),
+    /// A cover whose record was read.
+    Looked(Followed),
+    /// A cover of which an image was to be fetched.
+    Fetched(Followed),
 }
 
 /// Where a row goes.
@@ -42,17 +55,35 @@ pub(super) struct Pilot<A, L> {
     pub(super) run: RunId,
     pub(super) policy: RowPolicy,
     pub(super) stop: Stop,
+    /// When the run began to follow covers.
+    pub(super) began: UnixMillis,
+}
+
+/// What a submission leaves behind for those who follow its cover.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequel {
+    /// How long covers usually take.
+    pub(super) usual: Duration,
+    /// The run that waits for it.
+    pub(super) followed: Option<FollowedBy>,
 }
 
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// Claims, sends and settles one row. The claim is durable before the first byte leaves.
-    pub(super) async fn fly(self: Arc<Self>, row: Row, permit: Permit, jitter: Jitter) -> Result<Landed, LedgerError> {
+    pub(super) async fn fly(
+        self: Arc<Self>,
+        row: Row,
+        permit: Permit,
+        sequel: Sequel,
+        jitter: Jitter,
+    ) -> Result<Landed, RunError> {
+        let unsent = |fate| Landed::Submitted { reason: None, fate, look_at: None };
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
-            return Ok(Landed { reason: None, fate: Fate::Refused });
+            return Ok(unsent(Fate::Refused));
         };
         let Some(permit) = self.fresh(permit).await else {
             self.ledger.release(key).await?;
-            return Ok(Landed { reason: None, fate: Fate::Again(row, self.clock.now()) });
+            return Ok(unsent(Fate::Again(row, self.clock.now())));
         };
         let departure = permit.depart();
         let sent_at = self.clock.unix();
@@ -63,8 +94,10 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
-        self.settle(key, outcome, decision, sent_at).await?;
-        Ok(Landed { reason: Some(reason), fate: self.fate(row, decision) })
+        let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
+        let look_at = settlement.cover.is_some().then_some(settlement.look_at);
+        self.ledger.settle(key, settlement).await?;
+        Ok(Landed::Submitted { reason: Some(reason), fate: self.fate(row, decision), look_at })
     }
 
     /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends.
@@ -87,21 +120,15 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
     }
 
-    /// Writes down what the decision makes of the row. A row put back is pending, with the last answer beside it; if
+    /// What the decision makes of the row. A row put back is pending, with the last answer beside it; if
     /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
-    async fn settle(
-        &self,
-        key: RowKey,
-        outcome: Outcome,
-        decision: Decision,
-        sent_at: UnixMillis,
-    ) -> Result<(), LedgerError> {
+    fn settlement(&self, outcome: Outcome, decision: Decision, sent_at: UnixMillis) -> Settlement {
         let state = match (decision, &outcome.verdict) {
             (Decision::MoveTo(state), _) => state,
             (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
             (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
         };
-        self.ledger.settle(key, Settlement::new(state, outcome, sent_at, self.clock.unix())).await
+        Settlement::new(state, outcome, sent_at, self.clock.unix())
     }
 
     /// Where the row goes after a decision.

@@ -12,7 +12,8 @@ use crate::domain::Ended;
 /// A request to end, seen by everyone who holds a clone.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    token: CancellationToken,
+    submitting: CancellationToken,
+    everything: CancellationToken,
     why: Arc<Mutex<Option<Ended>>>,
 }
 
@@ -25,7 +26,10 @@ impl Stop {
             *reason = Some(why);
         }
         drop(reason);
-        self.token.cancel();
+        self.submitting.cancel();
+        if why.ends_following() {
+            self.everything.cancel();
+        }
     }
 
     /// Asks for the end after some time; the handle can be aborted.
@@ -41,15 +45,26 @@ impl Stop {
     /// Why the end was asked for, if it was.
     #[must_use]
     pub fn requested(&self) -> Option<Ended> {
-        if !self.token.is_cancelled() {
+        if !self.submitting.is_cancelled() {
             return None;
         }
         *self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the end is asked for.
+    /// Waits until the end is asked for: nothing new is submitted.
     pub async fn wait(&self) {
-        self.token.cancelled().await;
+        self.submitting.cancelled().await;
+    }
+
+    /// Whether nothing at all is begun any more, not even a look at a cover.
+    #[must_use]
+    pub fn ends_everything(&self) -> bool {
+        self.everything.is_cancelled()
+    }
+
+    /// Waits until nothing at all is begun any more.
+    pub async fn wait_for_everything(&self) {
+        self.everything.cancelled().await;
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
-use coverbatch::domain::{Ended, MusicTaskId, Reason};
-use coverbatch::ledger::{Claim, Ledger, LedgerError, Record, RowKey, RunId, Settlement, SqliteLedger, Submission};
+use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use coverbatch::ledger::{
+    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement,
+    SqliteLedger, Submission,
+};
 use tokio::time::Instant;
 
 /// What is wrong with a store.
@@ -105,5 +108,62 @@ impl Ledger for Faulty {
 
     async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
         self.call(self.inner.last_end(catalog)).await
+    }
+
+    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        self.call(self.inner.begin_follow(catalog, at)).await
+    }
+
+    async fn note_music(
+        &self,
+        task: &MusicTaskId,
+        state: RowState,
+        said: (Reason, Answer),
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.call(self.inner.note_music(task, state, said, at)).await
+    }
+
+    async fn follow(&self, by: FollowedBy, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
+        self.call(self.inner.follow(by, tasks, at)).await
+    }
+
+    async fn next_due(
+        &self,
+        who: Follower,
+        at: UnixMillis,
+    ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
+        self.call(self.inner.next_due(who, at)).await
+    }
+
+    async fn claim_due(
+        &self,
+        who: Follower,
+        lane: Lane,
+        at: UnixMillis,
+        lease: Duration,
+        pace: Rate,
+    ) -> Result<Due, LedgerError> {
+        self.call(self.inner.claim_due(who, lane, at, lease, pace)).await
+    }
+
+    async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.settle_pursuit(row, pursued, at)).await
+    }
+
+    async fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.hint(task, at)).await
+    }
+
+    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
+        self.call(self.inner.generation_times()).await
+    }
+
+    async fn looks_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(self.inner.looks_since(since)).await
+    }
+
+    async fn fall_back(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
+        self.call(self.inner.fall_back(rows)).await
     }
 }

@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use coverbatch::api::CoverApi;
-use coverbatch::api::wire::{Fault, RawAnswer, read_fault, read_submission};
+use coverbatch::api::wire::{
+    Fault, RawAnswer, read_cover_record, read_fault, read_music_record, read_no_answer, read_submission,
+};
 use coverbatch::clock::Clock;
-use coverbatch::domain::{MusicTaskId, Outcome, Rate, Verdict};
+use coverbatch::domain::{
+    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason, Verdict,
+};
 use coverbatch::secret::ApiKey;
+use serde_json::json;
 use tokio::time::Instant;
 
 /// A submission as the script sees it.
@@ -102,6 +108,42 @@ impl Sent {
 
 type Script = Box<dyn FnMut(Call<'_>) -> Reply + Send>;
 
+/// What the record of a cover says, given how long ago the cover was made.
+type Records = Box<dyn FnMut(Look<'_>) -> Seen + Send>;
+
+/// A look at the record of a cover, as the script sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) id: &'a str,
+    /// Which look at this cover, from 1.
+    pub(crate) nth: usize,
+    /// How long ago the cover was made.
+    pub(crate) age: Duration,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seen {
+    Running,
+    Done,
+    Failed,
+    /// The record of another music task.
+    Foreign,
+    /// This code, and no record.
+    Code(u16),
+    Lost,
+}
+
+/// What was read: when, and of which music task.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) id: String,
+    pub(crate) at: Instant,
+}
+
+/// The smallest whole image: a PNG of one pixel.
+pub(crate) const IMAGE: &[u8] = include_bytes!("pixel.png");
+
 struct State {
     script: Script,
     limit: Option<Rate>,
@@ -109,6 +151,15 @@ struct State {
     /// How often each music task was submitted.
     times: HashMap<String, usize>,
     covers: HashMap<String, usize>,
+    records: Records,
+    made: HashMap<String, Instant>,
+    looks: Vec<Read>,
+    listens: Vec<Read>,
+    fetches: Vec<Read>,
+    /// Music tasks that are not finished before a time.
+    unfinished: HashMap<String, Option<Instant>>,
+    /// Images that fail so often before they are handed out.
+    broken: HashMap<String, usize>,
 }
 
 /// A scripted service.
@@ -126,8 +177,118 @@ impl fmt::Debug for Service {
 impl Service {
     pub(crate) fn new(clock: Clock) -> Self {
         let script: Script = Box::new(|_| Reply::cover());
-        let (times, covers) = (HashMap::new(), HashMap::new());
-        Self { clock, state: Mutex::new(State { script, limit: None, sent: Vec::new(), times, covers }) }
+        let records: Records =
+            Box::new(|look| if look.age >= Duration::from_secs(50) { Seen::Done } else { Seen::Running });
+        let state = State {
+            script,
+            limit: None,
+            sent: Vec::new(),
+            times: HashMap::new(),
+            covers: HashMap::new(),
+            records,
+            made: HashMap::new(),
+            looks: Vec::new(),
+            listens: Vec::new(),
+            fetches: Vec::new(),
+            unfinished: HashMap::new(),
+            broken: HashMap::new(),
+        };
+        Self { clock, state: Mutex::new(state) }
+    }
+
+    /// What records say from now on.
+    pub(crate) fn shows(&self, records: impl FnMut(Look<'_>) -> Seen + Send + 'static) {
+        self.state().records = Box::new(records);
+    }
+
+    /// The music of a task is not finished before a time; never, if there is none.
+    pub(crate) fn still_plays(&self, id: &str, until: Option<Instant>) {
+        self.state().unfinished.insert(id.to_owned(), until);
+    }
+
+    /// The images of a task are broken so often.
+    pub(crate) fn breaks_images(&self, id: &str, times: usize) {
+        self.state().broken.insert(id.to_owned(), times);
+    }
+
+    /// The records of covers that were read.
+    pub(crate) fn looks(&self) -> Vec<Read> {
+        self.state().looks.clone()
+    }
+
+    /// The records of music that were read.
+    pub(crate) fn listens(&self) -> Vec<Read> {
+        self.state().listens.clone()
+    }
+
+    /// The images that were fetched.
+    pub(crate) fn fetches(&self) -> Vec<Read> {
+        self.state().fetches.clone()
+    }
+
+    /// A cover that was made before the night.
+    pub(crate) fn made_before(&self, id: &str, at: Instant) {
+        let mut state = self.state();
+        state.covers.insert(id.to_owned(), 1);
+        state.made.insert(id.to_owned(), at);
+    }
+
+    fn looked_at(&self, cover: &CoverTaskId, task: &MusicTaskId) -> (Reading<CoverProgress>, Duration) {
+        let mut state = self.state();
+        let (id, now) = (task.as_str(), self.clock.now());
+        state.looks.push(Read { id: id.to_owned(), at: now });
+        let nth = state.looks.iter().filter(|look| look.id == id).count();
+        let made = state.made.get(id).copied().unwrap_or(now);
+        let seen = (state.records)(Look { id, nth, age: now - made });
+        drop(state);
+        let record = |flag: u8, parent: &str| {
+            let urls = [1, 2].map(|number| format!("https://images.example/{id}-{number}.png"));
+            let (created, done) = (self.clock.unix().before(now - made), self.clock.unix());
+            json!({"code": 200, "msg": "success", "data": {
+                "taskId": cover.as_str(), "parentTaskId": parent, "successFlag": flag,
+                "createTime": created.to_string(), "completeTime": (flag == 1).then(|| done.to_string()),
+                "response": (flag == 1).then(|| json!({ "images": urls })), "errorCode": 200, "errorMessage": "",
+            }})
+        };
+        let body = match seen {
+            Seen::Running => record(2, id),
+            Seen::Done => record(1, id),
+            Seen::Failed => record(3, id),
+            Seen::Foreign => record(1, "another"),
+            Seen::Code(code) => json!({"code": code, "msg": "words", "data": null}),
+            Seen::Lost => return (read_no_answer(&Fault::TimedOut(Duration::from_secs(30))), Duration::from_secs(30)),
+        };
+        let key = ApiKey::new("key-of-the-nights").unwrap();
+        let body = body.to_string();
+        let raw = RawAnswer { status: 200, body: body.as_bytes(), retry_after: None };
+        (read_cover_record(raw, &key, cover, task), Duration::from_millis(130))
+    }
+
+    fn listened_to(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
+        let mut state = self.state();
+        let now = self.clock.now();
+        state.listens.push(Read { id: task.to_string(), at: now });
+        let finished = state.unfinished.get(task.as_str()).is_none_or(|until| until.is_some_and(|until| until <= now));
+        let status = if finished { "SUCCESS" } else { "PENDING" };
+        let status = if task.as_str().starts_with("sour") { "GENERATE_AUDIO_FAILED" } else { status };
+        let body = json!({"code": 200, "msg": "success", "data": {"taskId": task.as_str(), "status": status}});
+        let body = body.to_string();
+        let raw = RawAnswer { status: 200, body: body.as_bytes(), retry_after: None };
+        read_music_record(raw, &ApiKey::new("key-of-the-nights").unwrap())
+    }
+
+    fn handed_out(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+        let mut state = self.state();
+        state.fetches.push(Read { id: url.to_owned(), at: self.clock.now() });
+        let name = url.rsplit('/').next().unwrap();
+        let id = name.rsplit_once('-').unwrap().0;
+        let is_broken =
+            state.broken.get_mut(id).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0);
+        let bytes = if is_broken { &IMAGE[..IMAGE.len() / 2] } else { IMAGE };
+        sink.write_all(bytes)?;
+        let answer = Answer { http_status: Some(200), code: None, message: String::new() };
+        let found = Found::Known(u64::try_from(bytes.len()).unwrap());
+        Ok(Reading { found, reason: Reason::Generated, answer, retry_after: None })
     }
 
     pub(crate) fn follow(&self, script: impl FnMut(Call<'_>) -> Reply + Send + 'static) {
@@ -161,6 +322,7 @@ impl Service {
         let nth = *times;
         let reply = (state.script)(Call { id, nth, number: number + 1, at: self.clock.elapsed() });
         let is_repeat = state.covers.contains_key(id);
+        state.made.entry(id.to_owned()).or_insert(at);
         state.sent.push(Sent { id: id.to_owned(), at, answered_at: None, verdict: None, is_repeat });
         let reply = if state.is_over_the_limit(at) { Reply::code(429).after(reply.after) } else { reply };
         (number, state.act(id, reply), reply.after)
@@ -206,5 +368,21 @@ impl CoverApi for Service {
         sent.answered_at = Some(self.clock.now());
         sent.verdict = Some(outcome.verdict.clone());
         outcome
+    }
+
+    async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
+        let (reading, after) = self.looked_at(cover, task);
+        tokio::time::sleep(after).await;
+        reading
+    }
+
+    async fn read_music(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
+        tokio::time::sleep(Duration::from_millis(130)).await;
+        self.listened_to(task)
+    }
+
+    async fn fetch_image(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+        tokio::time::sleep(Duration::from_millis(130)).await;
+        self.handed_out(url, sink)
     }
 }

@@ -1,0 +1,55 @@
+//! How far a run has come, in numbers.
+
+use std::collections::BTreeMap;
+
+use crate::domain::Reason;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that this run will not send again.
+    pub done: u64,
+    /// Those of them that were rejected or given up.
+    pub failed: u64,
+    /// Submissions made.
+    pub sent: u64,
+    /// Rows that wait for another attempt.
+    pub waiting: u64,
+    /// Answers by what they meant.
+    pub outcomes: Outcomes,
+    /// What came of covers that were followed.
+    pub covers: Covers,
+}
+
+/// What came of covers that were followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Covers {
+    /// Records of covers that were read.
+    pub looks: u64,
+    /// Covers whose images became known.
+    pub generated: u64,
+    /// Covers that the service could not make.
+    pub failed: u64,
+    /// Covers that were not finished in time, or not readable.
+    pub given_up: u64,
+    /// Images on disk.
+    pub saved: u64,
+}
+
+/// How many answers meant what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcomes([u64; Reason::ALL.len()]);
+
+impl Outcomes {
+    pub(super) fn add(&mut self, reason: Reason) {
+        for (count, each) in self.0.iter_mut().zip(Reason::ALL) {
+            *count += u64::from(*each == reason);
+        }
+    }
+
+    /// Each meaning that there was, and how often.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<Reason, u64> {
+        Reason::ALL.iter().copied().zip(self.0).filter(|(_, count)| *count > 0).collect()
+    }
+}

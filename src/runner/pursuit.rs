@@ -1,0 +1,195 @@
+//! One look at a cover or its music, or one download: claimed, called once, decided, written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use crate::api::CoverApi;
+use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState, one_line};
+use crate::files::FileError;
+use crate::gate::{Departure, Permit, Refused};
+use crate::images::{Draft, ImageNumber, Store};
+use crate::ledger::{Ledger, LedgerError, Pursued, Pursuit};
+use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
+use crate::runner::flight::{Fate, Landed, Pilot};
+use crate::runner::{Following, Row, RunError};
+
+/// What became of a cover that was followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// It is due again later.
+    Later,
+    /// This run follows it no more.
+    GivenUp,
+    /// Its images are known; how long it took, if that is known too.
+    Generated(Option<Duration>),
+    /// It will never be finished.
+    Failed,
+    /// An image of it is on disk.
+    Saved,
+}
+
+/// What is written down of a cover, what that means, and how the next call for it has to wait.
+type Verdict = (Pursued, Followed);
+
+impl<A: CoverApi, L: Ledger> Pilot<A, L> {
+    /// Reads the record of a claimed cover.
+    pub(super) async fn look(
+        self: Arc<Self>,
+        pursuit: Pursuit,
+        permit: Permit,
+        following: Arc<Following>,
+        jitter: Jitter,
+    ) -> Result<Landed, RunError> {
+        let departure = permit.depart();
+        let reading = self.api.read_cover(&pursuit.cover, &pursuit.task).await;
+        report(departure, &reading, jitter);
+        let answer = reading.answer.clone();
+        let said = (reading.reason, answer.clone());
+        let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
+            Ok(CoverProgress::Generated(cover)) => {
+                let took = cover.took;
+                (Pursued::Generated { cover, answer, files: following.images.is_some() }, Followed::Generated(took))
+            }
+            Ok(CoverProgress::Failed) => (Pursued::Failed(answer), Followed::Failed),
+            Ok(CoverProgress::Unfinished) => self.unfinished(&pursuit, following.patience, said),
+            Err(setback) => self.put_off(setback, &pursuit, said),
+        };
+        self.write_down(&pursuit, pursued).await?;
+        Ok(Landed::Looked(followed))
+    }
+
+    /// A cover that is not finished is looked at again, or given up by the run that waits for it.
+    fn unfinished(&self, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
+        let now = self.clock.unix();
+        let waited = pursuit.since.max(self.began).until(now);
+        let next = patience.until_next_look(pursuit.since.until(now), waited);
+        // After trouble it is worth knowing that the record can be read again.
+        let said = (pursuit.troubles > 0).then_some((Reason::Accepted, said.1));
+        let due = now.after(next.unwrap_or(Patience::after_giving_up()));
+        let followed = if next.is_some() { Followed::Later } else { Followed::GivenUp };
+        (Pursued::Later { due, troubles: 0, said, given_up: next.is_none() }, followed)
+    }
+
+    /// A call that found nothing is made again later.
+    fn put_off(&self, setback: Setback, pursuit: &Pursuit, said: (Reason, Answer)) -> Verdict {
+        let now = self.clock.unix();
+        let later = |due, troubles, said| (Pursued::Later { due, troubles, said, given_up: false }, Followed::Later);
+        match setback {
+            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), pursuit.troubles + 1, Some(said)),
+            // The gate makes it wait, and everyone else.
+            Setback::Again(Who::Everyone(_)) => later(now, pursuit.troubles, None),
+            Setback::Stop(ended) => {
+                self.stop.request(ended);
+                later(now, pursuit.troubles, None)
+            }
+            Setback::GiveUp => {
+                let due = now.after(Patience::after_giving_up());
+                (Pursued::Later { due, troubles: 0, said: Some(said), given_up: true }, Followed::GivenUp)
+            }
+        }
+    }
+
+    async fn write_down(&self, pursuit: &Pursuit, pursued: Pursued) -> Result<(), LedgerError> {
+        self.ledger.settle_pursuit(pursuit.key, pursued, self.clock.unix()).await
+    }
+
+    /// Fetches one image of a claimed cover into its file.
+    pub(super) async fn fetch(
+        self: Arc<Self>,
+        pursuit: Pursuit,
+        (number, url): (ImageNumber, String),
+        (following, store): (Arc<Following>, Store),
+        jitter: Jitter,
+    ) -> Result<Landed, RunError> {
+        let mut draft = new_draft(&store).await?;
+        let mut reading = self.api.fetch_image(&url, &mut draft).await.map_err(|cause| store.error(cause))?;
+        let mut file = String::new();
+        if let Found::Known(_) = reading.found {
+            match kept(draft, pursuit.task.clone(), number).await? {
+                Ok(name) => file = name,
+                Err(refusal) => {
+                    reading.found = Found::Troubled;
+                    reading.reason = Reason::BadResponse;
+                    reading.answer.message = refusal;
+                }
+            }
+        }
+        let said = (reading.reason, image_answer(number, &reading.answer));
+        let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
+            Ok(_) => (Pursued::Saved { number, file }, Followed::Saved),
+            Err(setback) => self.put_off(setback, &pursuit, said),
+        };
+        self.write_down(&pursuit, pursued).await?;
+        Ok(Landed::Fetched(followed))
+    }
+
+    /// Reads the record of the music before its cover is asked for.
+    pub(super) async fn check(self: Arc<Self>, row: Row, permit: Permit, jitter: Jitter) -> Result<Landed, RunError> {
+        let departure = permit.depart();
+        let reading = self.api.read_music(&row.task).await;
+        report(departure, &reading, jitter);
+        let (reason, answer) = (reading.reason, reading.answer.clone());
+        let now = self.clock.now();
+        let fate = match found(reading, row.failures, self.policy.max_attempts, jitter) {
+            Ok(MusicProgress::Finished) => return Ok(Landed::Checked(row)),
+            Ok(MusicProgress::Unfinished) => {
+                self.note(&row.task, RowState::Pending, (Reason::MusicNotReady, answer)).await?
+            }
+            Ok(MusicProgress::Failed) => self.note(&row.task, RowState::Failed, (Reason::MusicFailed, answer)).await?,
+            Err(Setback::GiveUp) => self.note(&row.task, RowState::GaveUp, (reason, answer)).await?,
+            Err(Setback::Again(Who::ThisRow(wait))) => {
+                Fate::Again(Row { failures: row.failures + 1, ..row }, now + wait)
+            }
+            Err(Setback::Again(Who::Everyone(_))) => Fate::Again(row, now),
+            Err(Setback::Stop(ended)) => {
+                self.stop.request(ended);
+                Fate::Stopped
+            }
+        };
+        Ok(Landed::Submitted { reason: None, fate, look_at: None })
+    }
+
+    /// Writes down what keeps a row from being sent in this run.
+    async fn note(&self, task: &MusicTaskId, state: RowState, said: (Reason, Answer)) -> Result<Fate, LedgerError> {
+        self.ledger.note_music(task, state, said, self.clock.unix()).await?;
+        Ok(Fate::Done(state))
+    }
+}
+
+/// Tells the gate at once: it may have to close for everyone.
+fn report<T>(departure: Departure, reading: &Reading<T>, jitter: Jitter) {
+    let refused = |refusal| Refused { refusal, reason: reading.reason, retry_after: reading.retry_after };
+    match reading.found {
+        Found::Throttled => departure.refused(refused(Refusal::Throttled), jitter),
+        Found::Unavailable => departure.refused(refused(Refusal::Unavailable), jitter),
+        Found::Troubled if reading.answer.http_status.is_none() => departure.lost(jitter),
+        Found::Known(_) | Found::Unauthorized | Found::Troubled => departure.answered(),
+    }
+}
+
+/// The answer of an image's host, with which image it is about.
+fn image_answer(number: ImageNumber, answer: &Answer) -> Answer {
+    let number = match number {
+        ImageNumber::One => 1,
+        ImageNumber::Two => 2,
+    };
+    Answer { message: one_line(&format!("image {number}: {}", answer.message)), ..answer.clone() }
+}
+
+async fn new_draft(store: &Store) -> Result<Draft, FileError> {
+    let store = store.clone();
+    blocking(move || store.draft()).await
+}
+
+/// The name of the file that a draft has become, or why it is no image.
+async fn kept(draft: Draft, task: MusicTaskId, number: ImageNumber) -> Result<Result<String, String>, FileError> {
+    let kept = blocking(move || draft.keep(&task, number)).await?;
+    Ok(kept.map_err(|refusal| refusal.to_string()))
+}
+
+/// Runs what waits for the disk beside everything else.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn_blocking(work).await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+}
