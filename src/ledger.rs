@@ -219,8 +219,9 @@ pub trait Ledger: Send + Sync + 'static {
         at: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them; with files, also
-    /// those whose images are not on disk and are not forgotten by the service yet. Returns how many.
+    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
+    /// with files, also those whose images are not on disk and are not forgotten by the service yet. One that was looked
+    /// at since is left to whoever did. Returns how many.
     fn follow(
         &self,
         followed: FollowedBy,

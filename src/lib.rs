@@ -15,6 +15,7 @@
 //! | [`ledger`] | durable rows | `rusqlite` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
 //! | [`join`] | catalog and ledger together | |
+//! | [`covers`] | which covers are waited for, and what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
 //! | [`results`] | the results and failures CSVs | |
 //! | [`runner`] | the one loop | |
@@ -33,6 +34,7 @@ pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod covers;
 pub mod domain;
 pub mod error;
 pub mod files;

@@ -11,9 +11,10 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError};
+use crate::covers::adopt;
 use crate::domain::{BadId, MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{Ledger, LedgerError, Record};
+use crate::ledger::{Ledger, LedgerError};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
 /// Bytes of ids that are kept in memory before they go to a file.
@@ -151,18 +152,6 @@ impl Worklist {
             self.chunk = chunk.into_iter();
         }
     }
-}
-
-/// Gives the ledger what only the rows knew, if there is anything.
-async fn adopt<L: Ledger>(ledger: &L, chunk: &[Joined]) -> Result<(), LedgerError> {
-    let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(adoptable).collect();
-    if news.is_empty() { Ok(()) } else { ledger.adopt(news).await }
-}
-
-/// What the ledger is to take over from a row.
-fn adoptable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
-    let record = joined.record.clone().filter(|_| joined.from_row)?;
-    Some((joined.row.id.clone().ok()?, record))
 }
 
 /// A worklist being made.

@@ -25,7 +25,7 @@ pub(super) fn follow(
         "UPDATE task SET state = iif(state = 'completed', 'submitted', state),
                          follow_run = ?2, wants_files = wants_files OR ?3, due_at = coalesce(due_at, ?4),
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
-         WHERE id = ?1 AND cover_id IS NOT NULL
+         WHERE id = ?1 AND cover_id IS NOT NULL AND coalesce(looked_at, 0) < ?4
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
                     ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND completed_at > ?5
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
