@@ -214,7 +214,7 @@ pub(super) fn retry_after(response: &Response, clock: Clock) -> Option<Duration>
 }
 
 /// What an HTTP library says of its own layers, which tells an operator nothing.
-const LAYERS: [&str; 2] = ["client error (", "request or response body error"];
+const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
 
 /// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
 pub(super) fn causes(error: &reqwest::Error) -> String {
