@@ -2,8 +2,11 @@
 
 mod address;
 mod callback;
+pub mod download;
 pub mod http;
 pub mod ping;
+mod public;
+mod reach;
 pub mod wire;
 
 use std::future::Future;
@@ -16,6 +19,7 @@ use callback::percent_encoded;
 
 pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
+pub use public::is_public;
 pub use wire::Provider;
 
 /// A service that makes covers.

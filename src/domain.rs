@@ -4,6 +4,7 @@
 //! that decides (`policy`) can be tested over its whole domain.
 
 mod id;
+mod message;
 mod rate;
 mod reading;
 
@@ -11,13 +12,11 @@ use std::fmt;
 use std::time::Duration;
 
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
+pub use message::{MAX_MESSAGE_CHARS, one_line};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use reading::{
     CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Reading,
 };
-
-/// Longest message kept of an answer, in characters.
-pub const MAX_MESSAGE_CHARS: usize = 200;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -204,24 +203,6 @@ pub struct Answer {
     pub message: String,
 }
 
-/// `text` on one line: control characters become spaces, runs of spaces one, cut at [`MAX_MESSAGE_CHARS`].
-#[must_use]
-pub fn one_line(text: &str) -> String {
-    let spaced = text.chars().map(|c| if c.is_control() || is_line_break(c) { ' ' } else { c });
-    let mut line = String::new();
-    for c in spaced {
-        if c != ' ' || !(line.is_empty() || line.ends_with(' ')) {
-            line.push(c);
-        }
-    }
-    line.trim_end().chars().take(MAX_MESSAGE_CHARS).collect()
-}
-
-/// Whether Unicode ends a line or reverses its direction here, which `char::is_control` does not cover.
-const fn is_line_break(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// What one answer, or the lack of one, means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -330,11 +311,5 @@ mod tests {
             assert_eq!(Reason::from_word(reason.word()), Some(*reason));
         }
         assert_eq!(Reason::from_word("Accepted"), None);
-    }
-
-    #[test]
-    fn a_message_is_one_short_line() {
-        assert_eq!(one_line(" a\r\n\tb\u{0}\u{2028}c\u{202e}d "), "a b c d");
-        assert_eq!(one_line(&"é".repeat(500)).chars().count(), MAX_MESSAGE_CHARS);
     }
 }

@@ -30,10 +30,10 @@ pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
 
 /// Longest wait for a connection; nine tenths of the timeout if that is shorter, so that it always ends first and it is
 /// known that nothing was sent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Idle connections are dropped before a server is likely to have closed them.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long an answer of the balance endpoint counts.
 const BALANCE_LASTS: Duration = Duration::from_secs(60);
@@ -58,7 +58,7 @@ pub struct HttpConfig {
 /// Why there is no client.
 #[derive(Debug, Error)]
 #[error("cannot set up the HTTPS client")]
-pub struct ClientError(#[source] reqwest::Error);
+pub struct ClientError(#[source] pub(super) reqwest::Error);
 
 /// The service over HTTP.
 #[derive(Debug)]
@@ -145,15 +145,9 @@ impl HttpApi {
     async fn exchange<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
         let response = request.send().await.map_err(|error| self.fault(&error))?;
         let status = response.status().as_u16();
-        let retry_after = self.retry_after(&response);
+        let retry_after = retry_after(&response, self.config.clock);
         let body = self.read_body(response).await?;
         Ok(read(RawAnswer { status, body: &body, retry_after }))
-    }
-
-    /// What the `Retry-After` header asks for.
-    fn retry_after(&self, response: &Response) -> Option<Duration> {
-        let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-        read_retry_after(header, self.config.clock.unix())
     }
 
     /// The body, unless it is too large.
@@ -250,11 +244,16 @@ impl CoverApi for HttpApi {
     }
 }
 
+/// What the `Retry-After` header asks for.
+pub(super) fn retry_after(response: &Response, clock: Clock) -> Option<Duration> {
+    read_retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, clock.unix())
+}
+
 /// What an HTTP library says of its own layers, which tells an operator nothing.
-const LAYERS: [&str; 2] = ["client error (", "request or response body error"];
+const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
 
 /// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
-fn causes(error: &reqwest::Error) -> String {
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut cause = error.source();
     while let Some(inner) = cause {

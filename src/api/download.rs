@@ -1,0 +1,259 @@
+//! Images over HTTP: one GET, redirects included, written as it comes.
+//!
+//! The client is one of its own and never knows the key: what the service stores its images with is not the service.
+//! Redirects are followed here and not by `reqwest`, so that every address passes the one check that the first passed,
+//! in the very form in which it is then asked for.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::LOCATION;
+use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use thiserror::Error;
+use url::Url;
+
+use super::http::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, USER_AGENT, causes, retry_after};
+use super::reach::{Forbidden, Reach, Resolver};
+use crate::clock::Clock;
+use crate::domain::{Answer, Brief, Found, MAX_IMAGE_BYTES, Reading, Reason, one_line};
+
+/// Most redirects followed for one image.
+const MAX_REDIRECTS: usize = 5;
+
+/// Longest time for one image, as a multiple of the longest silence.
+const TOTAL_TIMEOUTS: u32 = 4;
+
+/// What the client needs to know.
+#[derive(Debug, Clone)]
+pub struct DownloadConfig {
+    /// Hosts that may be reached wherever they are, without scheme and port.
+    pub hosts: Vec<String>,
+    /// Whether this machine itself may be reached, as for the sandbox; a proxy could not, so none is used then.
+    pub loopback_allowed: bool,
+    /// Longest silence; an image may take four times as long.
+    pub timeout: Duration,
+    /// For dates in `Retry-After`.
+    pub clock: Clock,
+}
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+pub enum DownloadsError {
+    /// A host that is none.
+    #[error("`{0}` is not the name of a host; it stands without scheme, port and path")]
+    BadHost(String),
+    /// The client itself.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A client for images.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    client: Client,
+    reach: Arc<Reach>,
+    timeout: Duration,
+    clock: Clock,
+}
+
+impl Downloads {
+    /// A client that has not connected yet. A proxy named by the environment is used, wherever it is; it resolves names
+    /// itself, so that which of them it may reach is its own rule.
+    ///
+    /// # Errors
+    /// [`DownloadsError`]
+    pub fn new(config: &DownloadConfig) -> Result<Self, DownloadsError> {
+        let reach = Reach::new(&config.hosts, config.loopback_allowed).map_err(DownloadsError::BadHost)?;
+        let direct = config.loopback_allowed;
+        let reach = if direct { reach } else { reach.with_proxies(|name| std::env::var(name).ok()) };
+        let reach = Arc::new(reach);
+        let builder = || if direct { builder(&reach, config).no_proxy() } else { builder(&reach, config) };
+        let built = match builder().build() {
+            // Without TLS nobody's certificate is needed, and a machine may have none.
+            Err(_) if direct => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        let client = built.map_err(ClientError)?;
+        Ok(Self { client, reach, timeout: config.timeout, clock: config.clock })
+    }
+
+    /// Writes the image at `url` to `sink`: [`Found::Known`] with the number of its bytes, or [`Found::Troubled`].
+    ///
+    /// What was written is worth something only if it is known, and nothing is said of its being an image.
+    ///
+    /// # Errors
+    /// If `sink` cannot be written to.
+    pub async fn fetch(&self, url: &str, sink: &mut (dyn Write + Send)) -> io::Result<Reading<u64>> {
+        let total = self.timeout * TOTAL_TIMEOUTS;
+        let fetched = tokio::time::timeout(total, self.follow(url, sink)).await;
+        let late = || Trouble::new(Reason::Timeout, format!("{} took longer than {}", host_of(url), Brief(total)));
+        match fetched.unwrap_or_else(|_| Err(late().into())) {
+            Ok(count) => Ok(known(count)),
+            Err(Halt::Trouble(trouble)) => Ok(trouble.reading()),
+            Err(Halt::Sink(cause)) => Err(cause),
+        }
+    }
+
+    /// Goes where the address leads and writes what is there.
+    async fn follow(&self, address: &str, sink: &mut (dyn Write + Send)) -> Result<u64, Halt> {
+        let unreadable = |error| Trouble::new(Reason::BadResponse, format!("the address is not a URL: {error}"));
+        let mut url = Url::parse(address).map_err(unreadable)?;
+        self.reach.check(&url).map_err(|forbidden| Trouble::forbidden(&forbidden))?;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.client.get(url.clone()).send().await.map_err(|error| self.fault(&url, &error))?;
+            let Some(next) = target(&url, &response)? else { return self.receive(&url, response, sink).await };
+            self.reach.check(&next).map_err(|forbidden| Trouble::redirected(&url, &forbidden, response.status()))?;
+            url = next;
+        }
+        let message = format!("{} is behind more than {MAX_REDIRECTS} redirects", host_of(address));
+        Err(Trouble::new(Reason::BadResponse, message).into())
+    }
+
+    /// Writes the body of an answer.
+    async fn receive(&self, url: &Url, mut response: Response, sink: &mut (dyn Write + Send)) -> Result<u64, Halt> {
+        if response.status().as_u16() != 200 {
+            return Err(self.refusal(url, &response).into());
+        }
+        let bad = |what: String| Trouble::new(Reason::BadResponse, format!("{} sent {what}", host(url))).with(200);
+        let length = response.content_length();
+        let mut count = 0;
+        if length.is_some_and(|length| length > MAX_IMAGE_BYTES) {
+            return Err(bad("an image larger than 50 MiB".to_owned()).into());
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(url, &error).with(200))? {
+            count += chunk.len() as u64;
+            if count > MAX_IMAGE_BYTES {
+                return Err(bad("an image larger than 50 MiB".to_owned()).into());
+            }
+            sink.write_all(&chunk).map_err(Halt::Sink)?;
+        }
+        sink.flush().map_err(Halt::Sink)?;
+        match length {
+            _ if count == 0 => Err(bad("no bytes".to_owned()).into()),
+            Some(length) if length != count => Err(bad(format!("{count} bytes of {length}")).into()),
+            _ => Ok(count),
+        }
+    }
+
+    /// What an HTTP status other than 200 means.
+    fn refusal(&self, url: &Url, response: &Response) -> Trouble {
+        let status = response.status().as_u16();
+        let reason = match status {
+            404 | 410 => Reason::NotFound,
+            408 => Reason::Timeout,
+            429 | 500..=599 => Reason::ServerError,
+            _ => Reason::BadResponse,
+        };
+        let trouble = Trouble::new(reason, format!("{} answers HTTP {status}", host(url))).with(status);
+        Trouble { retry_after: retry_after(response, self.clock), ..trouble }
+    }
+
+    /// Where in the exchange it broke.
+    fn fault(&self, url: &Url, error: &reqwest::Error) -> Trouble {
+        if let Some(forbidden) = forbidden_in(error) {
+            return Trouble::forbidden(forbidden);
+        }
+        let host = host(url);
+        if error.is_timeout() && !error.is_connect() {
+            return Trouble::new(Reason::Timeout, format!("{host} was silent for {}", Brief(self.timeout)));
+        }
+        Trouble::new(Reason::Connection, format!("{host}: {}", causes(error)))
+    }
+}
+
+/// Everything about the client but the proxy and the certificates.
+fn builder(reach: &Arc<Reach>, config: &DownloadConfig) -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
+        .read_timeout(config.timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .dns_resolver(Arc::new(Resolver(Arc::clone(reach))))
+}
+
+/// Where a redirect leads; `None` if the answer is none.
+fn target(url: &Url, response: &Response) -> Result<Option<Url>, Trouble> {
+    let status = response.status().as_u16();
+    let location = response.headers().get(LOCATION).filter(|_| matches!(status, 301..=303 | 307 | 308));
+    let Some(location) = location else { return Ok(None) };
+    let text = String::from_utf8_lossy(location.as_bytes());
+    let unreadable = |error| {
+        Trouble::new(Reason::BadResponse, format!("{} redirects to what is not a URL: {error}", host(url))).with(status)
+    };
+    url.join(&text).map(Some).map_err(unreadable)
+}
+
+/// The reason of our own resolver or check within an error, if it is one.
+fn forbidden_in(error: &reqwest::Error) -> Option<&Forbidden> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(forbidden) = inner.downcast_ref() {
+            return Some(forbidden);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// The host of a URL for a message; the rest of it may be a secret.
+fn host(url: &Url) -> String {
+    format!("`{}`", url.host_str().unwrap_or_default())
+}
+
+/// The host of an address for a message.
+fn host_of(address: &str) -> String {
+    Url::parse(address).map_or_else(|_| "the image".to_owned(), |url| host(&url))
+}
+
+fn known(count: u64) -> Reading<u64> {
+    let answer = Answer { http_status: Some(200), ..Answer::default() };
+    Reading { found: Found::Known(count), reason: Reason::Generated, answer, retry_after: None }
+}
+
+/// Why a download ends early.
+enum Halt {
+    Trouble(Trouble),
+    Sink(io::Error),
+}
+
+impl From<Trouble> for Halt {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Why there is no image.
+struct Trouble {
+    reason: Reason,
+    http_status: Option<u16>,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    fn new(reason: Reason, message: String) -> Self {
+        Self { reason, http_status: None, message, retry_after: None }
+    }
+
+    fn forbidden(forbidden: &Forbidden) -> Self {
+        Self::new(Reason::Rejected, format!("not fetched: {forbidden}"))
+    }
+
+    fn redirected(from: &Url, forbidden: &Forbidden, status: reqwest::StatusCode) -> Self {
+        let message = format!("{} redirects to an address that is not fetched: {forbidden}", host(from));
+        Self::new(Reason::Rejected, message).with(status.as_u16())
+    }
+
+    fn with(self, http_status: u16) -> Self {
+        Self { http_status: Some(http_status), ..self }
+    }
+
+    fn reading(self) -> Reading<u64> {
+        let answer = Answer { http_status: self.http_status, code: None, message: one_line(&self.message) };
+        Reading { found: Found::Troubled, reason: self.reason, answer, retry_after: self.retry_after }
+    }
+}
