@@ -9,8 +9,9 @@
 //!
 //! A request is judged when it has arrived whole; its answer then takes its time. In this order: a wrong path or method
 //! is a real 404, maintenance 455, no key 401 (any key will do), a generate request over the limit 429. The limit is a
-//! sliding-window log per key in which only admitted requests count. What is missing in a body is 422. A cover costs a
-//! credit when it is made; without one left the answer is 402.
+//! sliding-window log per key in which only admitted requests count; reads of records have one of their own. What is
+//! missing in a body is 422. A cover costs a credit when it is asked for, whether or not it then fails; without one left
+//! the answer is 402.
 //!
 //! # Fates
 //!
@@ -39,10 +40,28 @@
 //! | `slow-…` | the ordinary answer, 2 seconds late | yes |
 //!
 //! Where the cover was made the answer is what got lost: the next ordinary answer for that id is 400 with its id.
+//!
+//! # What comes after
+//!
+//! A cover waits (`successFlag` 0) for the first quarter of its time and is being made (2) in the rest. Once it has
+//! failed, another may be asked for, which has another id. These ids get the ordinary answers to a generate request;
+//! `genfail` may end in `xK` for the first K covers, `unfinished` for the first K reads.
+//!
+//! | id | what is found |
+//! |---|---|
+//! | `genfail-…` | the cover's record ends with `successFlag` 3, `errorCode` 500 and an `errorMessage` |
+//! | `foreign-…` | the cover's record names another music task |
+//! | `noimages-…` | `successFlag` 1 with an empty list of images |
+//! | `stuck-…` | `successFlag` 2 for ever |
+//! | `unfinished-…` | the record of the music says `PENDING` |
+//! | `musicfail-…` | the record of the music says `GENERATE_AUDIO_FAILED`, with `errorCode` 500 and an `errorMessage` |
 
 mod answer;
 mod call;
+mod course;
+mod covers;
 mod dice;
+mod door;
 mod fate;
 mod scenario;
 mod server;
@@ -53,6 +72,6 @@ mod window;
 mod wire;
 
 pub use dice::cover_id_for;
-pub use scenario::{BadForm, BadLatency, BadWindow, Form, Latency, Scenario, Window};
+pub use scenario::{BadForm, BadSpread, BadWindow, Form, Scenario, Spread, Window};
 pub use server::Sandbox;
 pub use service::Stats;

@@ -1,18 +1,17 @@
 //! `coverbatch sandbox`: the stand-in service on its own.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::{print, signals};
 use crate::clock::Clock;
-use crate::domain::{Rate, parse_duration};
+use crate::domain::Rate;
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::Stop;
-use crate::sandbox::{Form, Latency, Sandbox, Scenario, Window};
+use crate::sandbox::{Form, Sandbox, Scenario, Spread, Window};
 
 /// Run the stand-in API server until interrupted
 #[derive(Debug, Args)]
@@ -27,9 +26,13 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s")]
     rate: Rate,
 
+    /// Its limit for reads of records, for each key
+    #[arg(long, value_name = "N/PERIOD", default_value = "100/10s")]
+    read_rate: Rate,
+
     /// How long it takes to answer
     #[arg(long, value_name = "DUR..DUR", default_value = "50ms..400ms")]
-    latency: Latency,
+    latency: Spread,
 
     /// Covers that can be paid for [default: endless]
     #[arg(long, value_name = "N")]
@@ -47,9 +50,13 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FORM", default_value = "body")]
     form: Form,
 
-    /// How long a cover takes
-    #[arg(long, value_name = "DUR", default_value = "3s", value_parser = parse_duration)]
-    generation: Duration,
+    /// How long a cover takes, always or at least and at most
+    #[arg(long, value_name = "DUR..DUR", default_value = "3s")]
+    generation: Spread,
+
+    /// Of 100 covers, how many fail
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    generation_failures: u8,
 
     /// Makes ids, latencies and faults repeatable
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -60,12 +67,14 @@ impl SandboxArgs {
     fn scenario(self) -> Scenario {
         Scenario {
             limit: self.rate,
+            read_limit: self.read_rate,
             latency: self.latency.0,
             credits: self.credits,
             maintenance: self.maintenance,
             fault_percent: self.faults,
             form: self.form,
-            generation: self.generation,
+            generation: self.generation.0,
+            generation_failure_percent: self.generation_failures,
             seed: self.seed,
         }
     }

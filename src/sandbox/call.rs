@@ -22,7 +22,7 @@ pub(super) enum Call {
 }
 
 /// A generate request in which nothing is missing.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CoverRequest {
     /// For which music task.
     pub(super) music: MusicTaskId,
