@@ -55,14 +55,35 @@
 //! | `stuck-…` | `successFlag` 2 for ever |
 //! | `unfinished-…` | the record of the music says `PENDING` |
 //! | `musicfail-…` | the record of the music says `GENERATE_AUDIO_FAILED`, with `errorCode` 500 and an `errorMessage` |
+//!
+//! # Images
+//!
+//! `/images/<cover task id>-1.png` and `-2.png` are there from the end of a cover until the retention has passed; before
+//! and after they are a 404. They need no key, and one that is shown all the same is counted. Passing faults befall them
+//! too, as HTTP 502 or a broken connection. These ids fix what the downloads of each image get; all may end in `xK`:
+//!
+//! | id | what a download gets |
+//! |---|---|
+//! | `imgjpeg-…`, `imgwebp-…` | a JPEG, a WebP, under the name and the type of a PNG |
+//! | `imghtml-…` | HTTP 200 with an HTML page |
+//! | `imgempty-…` | HTTP 200 with an empty body |
+//! | `imgcut-…` | the image, but the connection breaks before its end |
+//! | `imgtrunc-…` | the first half of the image, whole as far as HTTP goes |
+//! | `imghuge-…` | the image and zeros after it, one byte more than 50 MiB, of unannounced length |
+//! | `imgNNN-…` | real HTTP status NNN (200 to 599) with a page |
+//! | `imgredirect-…` | 302 to `http://169.254.169.254/x` |
+//! | `imgmoved-…` | 302 to where the image is, on this server |
 
 mod answer;
+mod body;
 mod call;
 mod course;
 mod covers;
 mod dice;
 mod door;
 mod fate;
+mod images;
+mod picture;
 mod scenario;
 mod server;
 mod service;

@@ -1,13 +1,14 @@
 //! `coverbatch sandbox`: the stand-in service on its own.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::logging::{self, LogFormat};
 use crate::cli::{print, signals};
 use crate::clock::Clock;
-use crate::domain::Rate;
+use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::Stop;
@@ -58,7 +59,15 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     generation_failures: u8,
 
-    /// Makes ids, latencies and faults repeatable
+    /// How long its images can be had; 336h are 14 days
+    #[arg(long, value_name = "DUR", default_value = "336h", value_parser = parse_duration)]
+    retention: Duration,
+
+    /// Width and height of an image
+    #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    image_pixels: u16,
+
+    /// Makes ids, times, faults and images repeatable
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
@@ -75,6 +84,8 @@ impl SandboxArgs {
             form: self.form,
             generation: self.generation.0,
             generation_failure_percent: self.generation_failures,
+            retention: self.retention,
+            image_pixels: self.image_pixels,
             seed: self.seed,
         }
     }

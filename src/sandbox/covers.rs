@@ -119,6 +119,14 @@ impl Cover {
         matches!(self.progress(now), Progress::Ended(_, Ending::Failure))
     }
 
+    /// Whether its images can be had.
+    pub(super) fn has_images(&self, now: Duration, retention: Duration) -> bool {
+        match self.progress(now) {
+            Progress::Ended(end, Ending::Images) => now < end.saturating_add(retention),
+            Progress::Ended(_, Ending::NoImages | Ending::Failure) | Progress::Waiting | Progress::Running => false,
+        }
+    }
+
     /// The addresses of the images it has when it ends so.
     pub(super) fn images(&self, base_url: &str, ending: Ending) -> Option<Vec<String>> {
         match ending {

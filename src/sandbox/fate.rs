@@ -159,7 +159,7 @@ fn times(text: &str) -> Option<(&str, Times)> {
 }
 
 /// Whether these are digits without sign or leading zero, so that there is one way to write each number.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 

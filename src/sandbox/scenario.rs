@@ -30,7 +30,11 @@ pub struct Scenario {
     pub generation: RangeInclusive<Duration>,
     /// Of 100 covers, how many fail.
     pub generation_failure_percent: u8,
-    /// Fixes every cover id and every draw.
+    /// How long after its end a cover has its images.
+    pub retention: Duration,
+    /// Width and height of an image; from 1.
+    pub image_pixels: u16,
+    /// Fixes every cover id, every draw and every image.
     pub seed: u64,
 }
 
@@ -57,8 +61,11 @@ const READ_LIMIT: Rate = Rate {
 /// How long a cover takes; the service takes minutes, which nobody who tries something out wants to wait.
 const GENERATION: Duration = Duration::from_secs(3);
 
+/// How long the service keeps images, by its documentation.
+const RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 /// 20/10s and 100/10s for reads, 50 to 400 ms, endless credits, no maintenance, no faults, codes in the body, covers
-/// done after 3 s without a failure, seed 0.
+/// done after 3 s without a failure, images of 512 pixels for 14 days, seed 0.
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -71,6 +78,8 @@ impl Default for Scenario {
             form: Form::Body,
             generation: GENERATION..=GENERATION,
             generation_failure_percent: 0,
+            retention: RETENTION,
+            image_pixels: 512,
             seed: 0,
         }
     }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 
 use super::answer::{Answer, Ending, Reply};
 use super::call::{Call, Caller};
+use super::images::ImageRequest;
 use super::scenario::Scenario;
 use super::service::{Service, Stats};
 use super::wire::{Breaker, Wires};
@@ -90,10 +91,17 @@ impl Desk {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reply(&self, caller: Option<Caller>, call: Call) -> Reply {
+    /// The reply to a request; `None` for a wrong path or method.
+    fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<Reply> {
+        let image = ImageRequest::read(method, uri, headers);
+        let call = Call::read(method, uri, body);
         let mut service = self.service();
         // Read under the lock, so that the service never sees time go backwards.
-        service.reply(self.clock.now() - self.started, caller, call)
+        let now = self.clock.now() - self.started;
+        match image {
+            Some(request) => Some(service.image_reply(now, &request)),
+            None => Some(service.reply(now, Caller::of(headers), call?)),
+        }
     }
 }
 
@@ -104,20 +112,21 @@ async fn answer(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    let Some(call) = Call::read(&method, &uri, &body) else { return Answer::nowhere(uri.path()) };
-    let reply = desk.reply(Caller::of(&headers), call);
+) -> Response {
+    let reply = desk.reply(&method, &uri, &headers, &body).unwrap_or_else(|| Answer::nowhere(uri.path()).into());
     desk.stop.run_until_cancelled(tokio::time::sleep(reply.wait)).await;
     match reply.ending {
         Ending::Whole => {}
         Ending::Broken => breaker.trip(),
     }
-    reply.answer
+    response(reply.answer).await
 }
 
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [(header::CONTENT_TYPE, self.content_type)], self.body).into_response()
+async fn response(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let location = answer.location.map(|location| [(header::LOCATION, location)]);
+    match answer.content.into_body().await {
+        Ok(body) => (status, [(header::CONTENT_TYPE, answer.content_type)], location, body).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

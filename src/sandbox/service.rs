@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
-use super::answer::{Envelope, Reply};
+use super::answer::{Answer, Envelope, Reply};
 use super::call::{Call, Caller, CoverRequest};
 use super::course::MusicCourse;
 use super::covers::{Cover, Covers};
 use super::dice::Draw;
 use super::door::{Door, Refusal};
 use super::fate::{Fate, Fault};
+use super::images::{ImageFate, ImageFile, ImageRequest};
 use super::scenario::Scenario;
 use super::window::Recent;
 
@@ -38,6 +39,10 @@ pub struct Stats {
     pub reads: u64,
     /// Reads refused because they came too fast.
     pub refused_reads: u64,
+    /// Downloads of images, also of those that are not there.
+    pub images: u64,
+    /// Downloads that carried an `Authorization` header.
+    pub keys_at_images: u64,
 }
 
 /// The service: its scenario and its memory. All times are since its start.
@@ -93,6 +98,31 @@ impl Service {
         };
         reply.wait += draw.latency;
         reply
+    }
+
+    /// The reply to a download that arrives `now`.
+    pub(super) fn image_reply(&mut self, now: Duration, request: &ImageRequest) -> Reply {
+        self.stats.requests += 1;
+        self.stats.images += 1;
+        self.stats.keys_at_images += u64::from(request.shows_key);
+        let there = request.file.as_ref().and_then(|file| Some((file, self.music_of(now, file)?)));
+        let Some((file, music)) = there else { return Answer::image_host(404).into() };
+        let subject = file.subject(self.scenario.seed);
+        let before = self.let_in.get(&subject).copied().unwrap_or(0);
+        let draw = Draw::new(&self.scenario, subject, before);
+        let fate = match (file.fate(music.as_str(), before), draw.fault) {
+            (ImageFate::Ordinary, Some(fault)) => fault.into(),
+            (fate, _) => fate,
+        };
+        self.let_in.insert(subject, before.saturating_add(1));
+        let picture = file.picture(self.scenario.seed, self.scenario.image_pixels);
+        Reply { wait: draw.latency, ..fate.reply(file, picture, &self.base_url) }
+    }
+
+    /// The music task of an image that can be had.
+    fn music_of(&self, now: Duration, file: &ImageFile) -> Option<MusicTaskId> {
+        let cover = self.covers.get(&file.cover_id)?;
+        cover.has_images(now, self.scenario.retention).then(|| cover.request.music.clone())
     }
 
     fn note_arrival(&mut self, now: Duration, call: &Call) {

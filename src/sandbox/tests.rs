@@ -18,36 +18,42 @@ const GENERATE: &str = "/api/v1/suno/cover/generate";
 const PATIENCE: Duration = Duration::from_secs(10);
 const NO_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::ZERO;
 
-fn quick() -> Scenario {
+pub(super) fn quick() -> Scenario {
     Scenario { latency: NO_TIME, limit: "1000/10s".parse().unwrap(), ..Scenario::default() }
 }
 
 /// A stand-in on a free port.
-async fn stand_in(scenario: Scenario) -> Sandbox {
+pub(super) async fn stand_in(scenario: Scenario) -> Sandbox {
     Sandbox::start("127.0.0.1:0".parse().unwrap(), scenario, Clock::start()).await.unwrap()
 }
 
 /// What came back on the wire.
 #[derive(Debug, Clone, PartialEq)]
-struct Said {
-    status: u16,
-    content_type: String,
-    body: String,
+pub(super) struct Said {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) location: String,
+    pub(super) body: String,
+    /// The body as it came.
+    pub(super) bytes: Vec<u8>,
     /// Whether the body has the length that was announced.
-    is_whole: bool,
+    pub(super) is_whole: bool,
 }
 
 impl Said {
     /// Of the bytes of one answer; all zero if there are none.
     fn read(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = end.map_or((bytes, &[][..]), |end| (&bytes[..end], &bytes[end + 4..]));
+        let head = String::from_utf8_lossy(head);
         let header = |name| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         Self {
             status: head.split(' ').nth(1).map_or(0, |status| status.parse().unwrap()),
             content_type: header("content-type: "),
+            location: header("location: "),
             is_whole: header("content-length: ").parse() == Ok(body.len()),
-            body: body.to_owned(),
+            body: String::from_utf8_lossy(body).into_owned(),
+            bytes: body.to_owned(),
         }
     }
 
@@ -84,7 +90,7 @@ fn address_of(sandbox: &Sandbox) -> SocketAddr {
     sandbox.base_url().strip_prefix("http://").unwrap().parse().unwrap()
 }
 
-async fn exchange(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> Said {
+pub(super) async fn exchange(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> Said {
     ask(sandbox, method, path, key, body).await.unwrap()
 }
 
@@ -93,7 +99,7 @@ fn start_generating(sandbox: &Sandbox, music: &str) -> JoinHandle<Said> {
     ask(sandbox, "POST", GENERATE, Some("key"), &body)
 }
 
-async fn generate(sandbox: &Sandbox, music: &str) -> Said {
+pub(super) async fn generate(sandbox: &Sandbox, music: &str) -> Said {
     start_generating(sandbox, music).await.unwrap()
 }
 
@@ -110,11 +116,11 @@ async fn get(sandbox: &Sandbox, path: &str) -> Said {
     exchange(sandbox, "GET", path, Some("key"), "").await
 }
 
-async fn read_cover(sandbox: &Sandbox, id: &str) -> Value {
+pub(super) async fn read_cover(sandbox: &Sandbox, id: &str) -> Value {
     get(sandbox, &format!("/api/v1/suno/cover/record-info?taskId={id}")).await.json()
 }
 
-fn id_of(music: &str) -> String {
+pub(super) fn id_of(music: &str) -> String {
     cover_id_for(0, &MusicTaskId::new(music).unwrap())
 }
 
@@ -181,8 +187,9 @@ async fn what_is_not_json_is_sent_as_the_gateway_sends_it() {
         ("empty-1", 200, "application/json", ""),
     ];
     for (music, status, content_type, body) in table {
-        let expected = Said { status, content_type: content_type.to_owned(), body: body.to_owned(), is_whole: true };
-        assert_eq!(generate(&sandbox, music).await, expected, "{music}");
+        let said = generate(&sandbox, music).await;
+        assert_eq!((said.status, said.content_type.as_str(), said.is_whole), (status, content_type, true), "{music}");
+        assert_eq!(said.body, body, "{music}");
     }
     // HTTP allows these no body.
     for (music, status) in [("http-204-1", 204), ("http-304-1", 304)] {
