@@ -73,12 +73,20 @@
 //! | `imgNNN-…` | real HTTP status NNN (200 to 599) with a page |
 //! | `imgredirect-…` | 302 to `http://169.254.169.254/x` |
 //! | `imgmoved-…` | 302 to where the image is, on this server |
+//!
+//! # Callbacks
+//!
+//! When a cover is done or has failed, its `callBackUrl` gets a POST if it is plain http on a loopback address; any other
+//! is never called. What is not answered 200 within 15 seconds is tried again up to three times. With a webhook key each
+//! try is signed as `api.kie.ai` does it: in `X-Webhook-Timestamp` and `X-Webhook-Signature`.
 
 mod answer;
 mod body;
 mod call;
+mod callback;
 mod course;
 mod covers;
+mod delivery;
 mod dice;
 mod door;
 mod fate;
@@ -92,6 +100,7 @@ mod tests;
 mod window;
 mod wire;
 
+pub use callback::{BadWebhookKey, Callbacks, WebhookKey};
 pub use dice::cover_id_for;
 pub use scenario::{BadForm, BadSpread, BadWindow, Form, Scenario, Spread, Window};
 pub use server::Sandbox;

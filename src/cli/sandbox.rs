@@ -12,7 +12,7 @@ use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::Stop;
-use crate::sandbox::{Form, Sandbox, Scenario, Spread, Window};
+use crate::sandbox::{Callbacks, Form, Sandbox, Scenario, Spread, WebhookKey, Window};
 
 /// Run the stand-in API server until interrupted
 #[derive(Debug, Args)]
@@ -67,6 +67,22 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
     image_pixels: u16,
 
+    /// From the end of a cover to its callback, always or at least and at most
+    #[arg(long, value_name = "DUR..DUR", default_value = "0s")]
+    callback_delay: Spread,
+
+    /// How often a callback that arrived is delivered again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    callback_repeats: u32,
+
+    /// Signs callbacks as `api.kie.ai` does
+    #[arg(long, value_name = "TEXT", env = "COVERBATCH_WEBHOOK_KEY", hide_env_values = true)]
+    webhook_key: Option<WebhookKey>,
+
+    /// Call nobody back; otherwise callback addresses on this machine, and only those, are called
+    #[arg(long)]
+    no_callbacks: bool,
+
     /// Makes ids, times, faults and images repeatable
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -74,6 +90,8 @@ pub(super) struct SandboxArgs {
 
 impl SandboxArgs {
     fn scenario(self) -> Scenario {
+        let (delay, repeats) = (self.callback_delay.0, self.callback_repeats);
+        let callbacks = Callbacks { delay, repeats, webhook_key: self.webhook_key };
         Scenario {
             limit: self.rate,
             read_limit: self.read_rate,
@@ -86,6 +104,7 @@ impl SandboxArgs {
             generation_failure_percent: self.generation_failures,
             retention: self.retention,
             image_pixels: self.image_pixels,
+            callbacks: (!self.no_callbacks).then_some(callbacks),
             seed: self.seed,
         }
     }

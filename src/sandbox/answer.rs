@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::callback::Notice;
 use super::dice::Carrier;
 use super::fate::{Canned, Damage};
 use super::picture::{Extent, Picture};
@@ -26,6 +27,8 @@ pub(super) struct Reply {
     pub(super) wait: Duration,
     /// How the delivery ends.
     pub(super) ending: Ending,
+    /// The callback that follows from it.
+    pub(super) notice: Option<Notice>,
 }
 
 /// How the delivery of an answer ends.
@@ -39,7 +42,7 @@ pub(super) enum Ending {
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self { answer, wait: Duration::ZERO, ending: Ending::Whole }
+        Self { answer, wait: Duration::ZERO, ending: Ending::Whole, notice: None }
     }
 }
 

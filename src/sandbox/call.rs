@@ -26,7 +26,7 @@ pub(super) enum Call {
 pub(super) struct CoverRequest {
     /// For which music task.
     pub(super) music: MusicTaskId,
-    /// Kept for the record; the stand-in calls nobody.
+    /// Who is told of its end, and what the record shows.
     pub(super) callback_url: String,
 }
 

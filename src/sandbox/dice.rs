@@ -44,6 +44,11 @@ impl Making {
     }
 }
 
+/// How long after its end this cover is told of.
+pub(super) fn callback_delay(seed: u64, cover_id: &str, range: &RangeInclusive<Duration>) -> Duration {
+    within(range, &mut fastrand::Rng::with_seed(fingerprint(seed, &["callback", cover_id])))
+}
+
 /// A duration out of this range, ends included.
 fn within(range: &RangeInclusive<Duration>, dice: &mut fastrand::Rng) -> Duration {
     let spread = range.end().saturating_sub(*range.start());

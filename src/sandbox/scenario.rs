@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::domain::{Rate, parse_duration};
 
+use super::callback::Callbacks;
+
 /// How the stand-in behaves.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -34,6 +36,8 @@ pub struct Scenario {
     pub retention: Duration,
     /// Width and height of an image; from 1.
     pub image_pixels: u16,
+    /// How the end of a cover is told to an address on this machine; any other is never called. `None`: nor is that.
+    pub callbacks: Option<Callbacks>,
     /// Fixes every cover id, every draw and every image.
     pub seed: u64,
 }
@@ -65,7 +69,7 @@ const GENERATION: Duration = Duration::from_secs(3);
 const RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// 20/10s and 100/10s for reads, 50 to 400 ms, endless credits, no maintenance, no faults, codes in the body, covers
-/// done after 3 s without a failure, images of 512 pixels for 14 days, seed 0.
+/// done after 3 s without a failure, images of 512 pixels for 14 days, one callback at once, seed 0.
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -80,6 +84,7 @@ impl Default for Scenario {
             generation_failure_percent: 0,
             retention: RETENTION,
             image_pixels: 512,
+            callbacks: Some(Callbacks::default()),
             seed: 0,
         }
     }

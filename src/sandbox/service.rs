@@ -10,6 +10,7 @@ use crate::domain::MusicTaskId;
 
 use super::answer::{Answer, Envelope, Reply};
 use super::call::{Call, Caller, CoverRequest};
+use super::callback::Notice;
 use super::course::MusicCourse;
 use super::covers::{Cover, Covers};
 use super::dice::Draw;
@@ -43,6 +44,10 @@ pub struct Stats {
     pub images: u64,
     /// Downloads that carried an `Authorization` header.
     pub keys_at_images: u64,
+    /// Callbacks sent, retries and repeats included.
+    pub callbacks: u64,
+    /// Callbacks answered 200 in time.
+    pub callbacks_answered_200: u64,
 }
 
 /// The service: its scenario and its memory. All times are since its start.
@@ -58,6 +63,8 @@ pub(super) struct Service {
     /// How many requests about each subject were let in.
     let_in: HashMap<u64, u32>,
     covers: Covers,
+    /// The callback for the cover that the request at hand has made.
+    notice: Option<Notice>,
 }
 
 impl Service {
@@ -72,6 +79,7 @@ impl Service {
             door: Door::new(&scenario),
             let_in: HashMap::new(),
             covers: Covers::default(),
+            notice: None,
             scenario,
         }
     }
@@ -97,7 +105,14 @@ impl Service {
             self.served(now, call, before, draw)
         };
         reply.wait += draw.latency;
+        reply.notice = self.notice.take();
         reply
+    }
+
+    /// Counts a callback that was sent.
+    pub(super) fn note_callback(&mut self, is_taken: bool) {
+        self.stats.callbacks += 1;
+        self.stats.callbacks_answered_200 += u64::from(is_taken);
     }
 
     /// The reply to a download that arrives `now`.
@@ -190,6 +205,8 @@ impl Service {
         self.credits = self.credits.map(|left| left - 1);
         self.stats.accepted += 1;
         let cover = self.covers.keep(Cover::begun(&self.scenario, now, failed, request));
+        let told = self.scenario.callbacks.as_ref();
+        self.notice = told.and_then(|told| Notice::of(cover, told, self.scenario.seed, &self.base_url));
         Envelope::success(json!({"taskId": cover.id}))
     }
 

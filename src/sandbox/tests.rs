@@ -67,7 +67,7 @@ impl Said {
 }
 
 /// What one request on a connection of its own gets, as soon as it has got it.
-fn ask(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> JoinHandle<Said> {
+pub(super) fn ask(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> JoinHandle<Said> {
     let address = address_of(sandbox);
     let authorization = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let length = body.len();
