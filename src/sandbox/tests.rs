@@ -418,7 +418,7 @@ async fn music_may_be_unfinished_or_failed_and_its_cover_is_made_all_the_same() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_cover_may_be_asked_for_again_and_then_has_another_id() {
-    let generation = Duration::from_millis(200);
+    let generation = Duration::from_secs(1);
     let sandbox = stand_in(Scenario { generation: generation..=generation, ..quick() }).await;
     let music = "genfailx1-1";
     let failing = id_of(music);

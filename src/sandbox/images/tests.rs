@@ -1,11 +1,12 @@
 //! Downloads as a client makes them, through real sockets; names and fates as tables.
 
-use crate::sandbox::tests::{exchange, generate, id_of, quick, read_cover, stand_in};
+use std::time::Duration;
+
+use crate::sandbox::fate::Fate;
+use crate::sandbox::tests::{Said, exchange, generate, id_of, quick, read_cover, stand_in};
 use crate::sandbox::{Sandbox, Scenario};
 
 use super::*;
-
-use std::time::Duration;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -19,7 +20,7 @@ fn path(music: &str, number: u8) -> String {
 }
 
 /// What a download without a key gets.
-async fn download(sandbox: &Sandbox, path: &str) -> crate::sandbox::tests::Said {
+async fn download(sandbox: &Sandbox, path: &str) -> Said {
     exchange(sandbox, "GET", path, None, "").await
 }
 
@@ -72,7 +73,7 @@ fn an_id_spells_out_the_fate_of_its_images() {
     ];
     for (id, fate) in table {
         assert_eq!(ImageFate::of(id, 0), fate, "{id}");
-        assert_eq!(crate::sandbox::fate::Fate::of(id), crate::sandbox::fate::Fate::Ordinary, "{id}");
+        assert_eq!(Fate::of(id), Fate::Ordinary, "{id}");
     }
     for id in ["a", "img-1", "img404", "img199-1", "img600-1", "img0404-1", "img99999-1", "jpeg-1", "imgjpegx0-1"] {
         assert_eq!(ImageFate::of(id, 0), ImageFate::Ordinary, "{id}");
@@ -107,7 +108,7 @@ async fn a_finished_cover_has_two_pictures_that_differ_and_stay_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_there_from_the_end_of_its_cover_until_the_retention_has_passed() {
-    let (generation, retention) = (Duration::from_millis(700), Duration::from_millis(700));
+    let (generation, retention) = (Duration::from_secs(1), Duration::from_secs(1));
     let scenario = Scenario { generation: generation..=generation, retention, ..instant() };
     let sandbox = stand_in(scenario).await;
     generate(&sandbox, "a").await;
@@ -180,7 +181,7 @@ async fn a_huge_image_is_longer_than_50_mib_and_does_not_say_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_are_counted_for_each_image_and_only_once_it_is_there() {
-    let generation = Duration::from_millis(500);
+    let generation = Duration::from_secs(1);
     let sandbox = stand_in(Scenario { generation: generation..=generation, ..instant() }).await;
     let status = async |number| download(&sandbox, &path("img503x1-1", number)).await.status;
     generate(&sandbox, "img503x1-1").await;
