@@ -12,7 +12,7 @@ use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::Stop;
-use crate::sandbox::{Form, Latency, Sandbox, Scenario, Window};
+use crate::sandbox::{Callbacks, Form, Sandbox, Scenario, Spread, WebhookKey, Window};
 
 /// Run the stand-in API server until interrupted
 #[derive(Debug, Args)]
@@ -27,9 +27,13 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s")]
     rate: Rate,
 
+    /// Its limit for reads of records, for each key
+    #[arg(long, value_name = "N/PERIOD", default_value = "100/10s")]
+    read_rate: Rate,
+
     /// How long it takes to answer
     #[arg(long, value_name = "DUR..DUR", default_value = "50ms..400ms")]
-    latency: Latency,
+    latency: Spread,
 
     /// Covers that can be paid for [default: endless]
     #[arg(long, value_name = "N")]
@@ -47,25 +51,60 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FORM", default_value = "body")]
     form: Form,
 
-    /// How long a cover takes
-    #[arg(long, value_name = "DUR", default_value = "3s", value_parser = parse_duration)]
-    generation: Duration,
+    /// How long a cover takes, always or at least and at most
+    #[arg(long, value_name = "DUR..DUR", default_value = "3s")]
+    generation: Spread,
 
-    /// Makes ids, latencies and faults repeatable
+    /// Of 100 covers, how many fail
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    generation_failures: u8,
+
+    /// How long its images can be had; 336h are 14 days
+    #[arg(long, value_name = "DUR", default_value = "336h", value_parser = parse_duration)]
+    retention: Duration,
+
+    /// Width and height of an image
+    #[arg(long, value_name = "PIXELS", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    image_pixels: u16,
+
+    /// From the end of a cover to its callback, always or at least and at most
+    #[arg(long, value_name = "DUR..DUR", default_value = "0s")]
+    callback_delay: Spread,
+
+    /// How often a callback that arrived is delivered again
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    callback_repeats: u32,
+
+    /// Signs callbacks as `api.kie.ai` does
+    #[arg(long, value_name = "TEXT", env = "COVERBATCH_WEBHOOK_KEY", hide_env_values = true)]
+    webhook_key: Option<WebhookKey>,
+
+    /// Call nobody back; otherwise callback addresses on this machine, and only those, are called
+    #[arg(long)]
+    no_callbacks: bool,
+
+    /// Makes ids, times, faults and images repeatable
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 
 impl SandboxArgs {
     fn scenario(self) -> Scenario {
+        let (delay, repeats) = (self.callback_delay.0, self.callback_repeats);
+        let callbacks = Callbacks { delay, repeats, webhook_key: self.webhook_key };
         Scenario {
             limit: self.rate,
+            read_limit: self.read_rate,
             latency: self.latency.0,
             credits: self.credits,
             maintenance: self.maintenance,
             fault_percent: self.faults,
             form: self.form,
-            generation: self.generation,
+            generation: self.generation.0,
+            generation_failure_percent: self.generation_failures,
+            retention: self.retention,
+            image_pixels: self.image_pixels,
+            callbacks: (!self.no_callbacks).then_some(callbacks),
             seed: self.seed,
         }
     }

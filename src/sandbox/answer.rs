@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::callback::Notice;
 use super::dice::Carrier;
 use super::fate::{Canned, Damage};
+use super::picture::{Extent, Picture};
 
 /// How late a slow answer is.
 const SLOW: Duration = Duration::from_secs(2);
@@ -25,6 +27,8 @@ pub(super) struct Reply {
     pub(super) wait: Duration,
     /// How the delivery ends.
     pub(super) ending: Ending,
+    /// The callback that follows from it.
+    pub(super) notice: Option<Notice>,
 }
 
 /// How the delivery of an answer ends.
@@ -38,7 +42,7 @@ pub(super) enum Ending {
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
-        Self { answer, wait: Duration::ZERO, ending: Ending::Whole }
+        Self { answer, wait: Duration::ZERO, ending: Ending::Whole, notice: None }
     }
 }
 
@@ -49,13 +53,40 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The `Content-Type`.
     pub(super) content_type: &'static str,
-    /// The bytes.
-    pub(super) body: Vec<u8>,
+    /// The `Location` of a redirect.
+    pub(super) location: Option<String>,
+    /// The body.
+    pub(super) content: Content,
+}
+
+/// What the body of an answer holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A picture, which is drawn when it is sent.
+    Picture(Picture),
+}
+
+impl Content {
+    fn pad(&mut self) {
+        match self {
+            Self::Bytes(bytes) => bytes.resize(bytes.len() + PADDING, b' '),
+            Self::Picture(picture) => picture.extent = Extent::Padded,
+        }
+    }
+
+    fn halve(&mut self) {
+        match self {
+            Self::Bytes(bytes) => bytes.truncate(bytes.len() / 2),
+            Self::Picture(picture) => picture.extent = Extent::FirstHalf,
+        }
+    }
 }
 
 impl Answer {
     fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type, body: body.into() }
+        Self { status, content_type, location: None, content: Content::Bytes(body.into()) }
     }
 
     fn json(status: u16, value: &Value) -> Self {
@@ -64,6 +95,21 @@ impl Answer {
 
     fn page(status: u16) -> Self {
         Self::new(status, "text/html", "<html><body>bad gateway</body></html>")
+    }
+
+    /// The picture, as what its name says it is.
+    pub(super) fn picture(picture: Picture) -> Self {
+        Self { content: Content::Picture(picture), ..Self::new(200, "image/png", "") }
+    }
+
+    /// What an image host says under this status.
+    pub(super) fn image_host(status: u16) -> Self {
+        Self::new(status, "text/html", format!("<html><body>{status} from the image host (sandbox)</body></html>"))
+    }
+
+    /// What an image host says that has the image elsewhere.
+    pub(super) fn redirect(location: String) -> Self {
+        Self { location: Some(location), ..Self::image_host(302) }
     }
 
     /// What the web framework says to a wrong path or method: a real 404 without `code`.
@@ -164,8 +210,8 @@ impl Damage {
     /// What is left of the answer.
     pub(super) fn done_to(self, mut answer: Answer) -> Reply {
         match self {
-            Self::Huge => answer.body.resize(answer.body.len() + PADDING, b' '),
-            Self::Garbled => answer.body.truncate(answer.body.len() / 2),
+            Self::Huge => answer.content.pad(),
+            Self::Garbled => answer.content.halve(),
             Self::Cut => return Reply { ending: Ending::Broken, ..answer.into() },
             Self::Hang => return Reply { wait: HELD, ending: Ending::Broken, ..answer.into() },
             Self::Slow => return Reply { wait: SLOW, ..answer.into() },

@@ -22,11 +22,11 @@ pub(super) enum Call {
 }
 
 /// A generate request in which nothing is missing.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CoverRequest {
     /// For which music task.
     pub(super) music: MusicTaskId,
-    /// Kept for the record; the stand-in calls nobody.
+    /// Who is told of its end, and what the record shows.
     pub(super) callback_url: String,
 }
 

@@ -1,5 +1,6 @@
 //! Everything that is left to chance, as a function of the seed, so that it comes out the same again.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::domain::MusicTaskId;
@@ -10,8 +11,49 @@ use super::scenario::{Form, Scenario};
 /// The cover task id that a stand-in with this seed gives to this music task: 32 hex digits.
 #[must_use]
 pub fn cover_id_for(seed: u64, music: &MusicTaskId) -> String {
-    let number = fastrand::Rng::with_seed(fingerprint(seed, &["cover", music.as_str()])).u128(..);
-    format!("{number:032x}")
+    hex_id(fingerprint(seed, &["cover", music.as_str()]))
+}
+
+/// The id of the cover that has `before` failed ones before it; of the first it is that of [`cover_id_for`].
+pub(super) fn later_cover_id(seed: u64, music: &MusicTaskId, before: usize) -> String {
+    match before {
+        0 => cover_id_for(seed, music),
+        _ => hex_id(fingerprint(seed, &["cover", music.as_str(), &before.to_string()])),
+    }
+}
+
+fn hex_id(seed: u64) -> String {
+    format!("{:032x}", fastrand::Rng::with_seed(seed).u128(..))
+}
+
+/// What chance decides about one cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Making {
+    /// From acceptance to its end.
+    pub(super) takes: Duration,
+    /// Whether it fails.
+    pub(super) fails: bool,
+}
+
+impl Making {
+    /// The draw for this cover.
+    pub(super) fn new(scenario: &Scenario, cover_id: &str) -> Self {
+        let mut dice = fastrand::Rng::with_seed(fingerprint(scenario.seed, &["making", cover_id]));
+        let takes = within(&scenario.generation, &mut dice);
+        Self { takes, fails: dice.u8(0..100) < scenario.generation_failure_percent }
+    }
+}
+
+/// How long after its end this cover is told of.
+pub(super) fn callback_delay(seed: u64, cover_id: &str, range: &RangeInclusive<Duration>) -> Duration {
+    within(range, &mut fastrand::Rng::with_seed(fingerprint(seed, &["callback", cover_id])))
+}
+
+/// A duration out of this range, ends included.
+fn within(range: &RangeInclusive<Duration>, dice: &mut fastrand::Rng) -> Duration {
+    let spread = range.end().saturating_sub(*range.start());
+    let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
+    range.start().saturating_add(Duration::from_nanos(dice.u64(0..=nanos)))
 }
 
 /// What chance decides about one request.
@@ -40,9 +82,7 @@ impl Draw {
     /// Of nothing else, so that it does not depend on the order in which requests about several subjects arrive.
     pub(super) fn new(scenario: &Scenario, subject: u64, before: u32) -> Self {
         let mut dice = fastrand::Rng::with_seed(subject.wrapping_add(u64::from(before).wrapping_mul(FNV_PRIME)));
-        let (shortest, longest) = (*scenario.latency.start(), *scenario.latency.end());
-        let spread = u64::try_from(longest.saturating_sub(shortest).as_nanos()).unwrap_or(u64::MAX);
-        let latency = shortest.saturating_add(Duration::from_nanos(dice.u64(0..=spread)));
+        let latency = within(&scenario.latency, &mut dice);
         let carrier = carrier(scenario.form, &mut dice);
         let fault = (dice.u8(0..100) < scenario.fault_percent).then(|| passing_fault(carrier, &mut dice));
         Self { latency, carrier, fault }
@@ -96,6 +136,36 @@ mod tests {
         let ids: HashSet<String> = (0..10_000).map(|music| id(7, music)).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+
+    #[test]
+    fn each_cover_of_a_music_task_has_an_id_of_its_own() {
+        let music = MusicTaskId::new("a").unwrap();
+        let ids: HashSet<String> = (0..100).map(|before| later_cover_id(7, &music, before)).collect();
+        assert_eq!((ids.len(), later_cover_id(7, &music, 0)), (100, cover_id_for(7, &music)));
+    }
+
+    #[test]
+    fn covers_take_a_time_within_the_range_and_the_asked_share_fails() {
+        let (shortest, longest) = (Duration::from_secs(2), Duration::from_secs(10));
+        let scenario = |seed, generation_failure_percent| Scenario {
+            generation: shortest..=longest,
+            generation_failure_percent,
+            seed,
+            ..Scenario::default()
+        };
+        let draw = |scenario: &Scenario| -> Vec<Making> {
+            (0..1000).map(|cover: u32| Making::new(scenario, &cover.to_string())).collect()
+        };
+        let drawn = draw(&scenario(1, 25));
+        assert_eq!(drawn, draw(&scenario(1, 25)));
+        assert_ne!(drawn, draw(&scenario(2, 25)));
+        assert!(drawn.iter().all(|making| (shortest..=longest).contains(&making.takes)));
+        assert!(drawn.iter().map(|making| making.takes).min() < Some(Duration::from_millis(2100)));
+        assert!(drawn.iter().map(|making| making.takes).max() > Some(Duration::from_millis(9900)));
+        let failed = |percent| draw(&scenario(1, percent)).iter().filter(|making| making.fails).count();
+        assert_eq!((failed(0), failed(100)), (0, 1000));
+        assert!((200..300).contains(&failed(25)), "{}", failed(25));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) enum Damage {
     Slow,
 }
 
-/// Which requests for one music task a fault befalls.
+/// Which of the requests or covers for one music task something befalls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     /// All.
@@ -97,7 +97,7 @@ impl Fate {
             "conflict" => Self::Conflict,
             "code" | "http" => numbered(word, rest)?,
             _ => {
-                let (word, times) = times(word)?;
+                let (word, times) = word_of(id)?;
                 Self::Faulted(named(word)?, times)
             }
         };
@@ -106,13 +106,19 @@ impl Fate {
 }
 
 impl Times {
-    /// Whether the request that has `before` others before it is among them.
-    const fn include(self, before: u32) -> bool {
+    /// Whether the one that has `before` others before it is among them.
+    pub(super) const fn include(self, before: u32) -> bool {
         match self {
             Self::Always => true,
             Self::First(many) => before < many.get(),
         }
     }
+}
+
+/// The word that an id of the form `word-rest` or `wordxK-rest` begins with, and for how many it holds.
+pub(super) fn word_of(id: &str) -> Option<(&str, Times)> {
+    let (word, _) = id.split_once('-').filter(|(_, rest)| !rest.is_empty())?;
+    times(word)
 }
 
 /// The fate in `code-` or `http-` and this `NNN-rest` or `NNNxK-rest`.
@@ -153,7 +159,7 @@ fn times(text: &str) -> Option<(&str, Times)> {
 }
 
 /// Whether these are digits without sign or leading zero, so that there is one way to write each number.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 

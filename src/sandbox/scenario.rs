@@ -9,11 +9,15 @@ use thiserror::Error;
 
 use crate::domain::{Rate, parse_duration};
 
+use super::callback::Callbacks;
+
 /// How the stand-in behaves.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Most generate requests per key in any window; more are answered 429.
     pub limit: Rate,
+    /// Most reads of records per key in any window; more are answered 429.
+    pub read_limit: Rate,
     /// How long an answer takes, drawn for each request.
     pub latency: RangeInclusive<Duration>,
     /// How many covers can be paid for, at one credit each; then 402. `None`: endless.
@@ -24,9 +28,17 @@ pub struct Scenario {
     pub fault_percent: u8,
     /// Where an answer carries its code.
     pub form: Form,
-    /// From acceptance until the images of a cover are there.
-    pub generation: Duration,
-    /// Fixes every cover id and every draw.
+    /// From acceptance until a cover is done or failed, drawn for each cover.
+    pub generation: RangeInclusive<Duration>,
+    /// Of 100 covers, how many fail.
+    pub generation_failure_percent: u8,
+    /// How long after its end a cover has its images.
+    pub retention: Duration,
+    /// Width and height of an image; from 1.
+    pub image_pixels: u16,
+    /// How the end of a cover is told to an address on this machine; any other is never called. `None`: nor is that.
+    pub callbacks: Option<Callbacks>,
+    /// Fixes every cover id, every draw and every image.
     pub seed: u64,
 }
 
@@ -39,17 +51,40 @@ const LIMIT: Rate = Rate {
     period: Duration::from_secs(10),
 };
 
-/// 20/10s, 50 to 400 ms, endless credits, no maintenance, no faults, codes in the body, images after 3 s, seed 0.
+/// The one limit that is written down for reads on `api.kie.ai`, of its job record: 10 a second for each key.
+///
+/// In a window as long as that of [`LIMIT`], since a client that looks for all its covers every 30 s reads in bursts.
+const READ_LIMIT: Rate = Rate {
+    count: match NonZeroU32::new(100) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    },
+    period: Duration::from_secs(10),
+};
+
+/// How long a cover takes; the service takes minutes, which nobody who tries something out wants to wait.
+const GENERATION: Duration = Duration::from_secs(3);
+
+/// How long the service keeps images, by its documentation.
+const RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// 20/10s and 100/10s for reads, 50 to 400 ms, endless credits, no maintenance, no faults, codes in the body, covers
+/// done after 3 s without a failure, images of 512 pixels for 14 days, one callback at once, seed 0.
 impl Default for Scenario {
     fn default() -> Self {
         Self {
             limit: LIMIT,
+            read_limit: READ_LIMIT,
             latency: Duration::from_millis(50)..=Duration::from_millis(400),
             credits: None,
             maintenance: Vec::new(),
             fault_percent: 0,
             form: Form::Body,
-            generation: Duration::from_secs(3),
+            generation: GENERATION..=GENERATION,
+            generation_failure_percent: 0,
+            retention: RETENTION,
+            image_pixels: 512,
+            callbacks: Some(Callbacks::default()),
             seed: 0,
         }
     }
@@ -88,27 +123,27 @@ impl FromStr for Window {
     }
 }
 
-/// A latency as a command line gives it; its start is not after its end.
+/// A range of durations as a command line gives it; its start is not after its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Latency(
+pub struct Spread(
     /// The shortest and the longest.
     pub RangeInclusive<Duration>,
 );
 
-/// Why a text is not a latency.
+/// Why a text is not a range of durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected a duration such as `100ms`, or a range of them such as `50ms..400ms` with the shorter one first")]
-pub struct BadLatency;
+pub struct BadSpread;
 
 /// `50ms..400ms`, both included, or `100ms` for always the same.
-impl FromStr for Latency {
-    type Err = BadLatency;
+impl FromStr for Spread {
+    type Err = BadSpread;
 
-    fn from_str(text: &str) -> Result<Self, BadLatency> {
+    fn from_str(text: &str) -> Result<Self, BadSpread> {
         let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
-        let part = |text| parse_duration(text).map_err(|_| BadLatency);
+        let part = |text| parse_duration(text).map_err(|_| BadSpread);
         let range = part(shortest)?..=part(longest)?;
-        if range.is_empty() { Err(BadLatency) } else { Ok(Self(range)) }
+        if range.is_empty() { Err(BadSpread) } else { Ok(Self(range)) }
     }
 }
 
@@ -151,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_is_a_range_or_one_duration() {
-        assert_eq!("50ms..400ms".parse(), Ok(Latency(ms(50)..=ms(400))));
-        assert_eq!("0s..1s".parse(), Ok(Latency(ms(0)..=ms(1000))));
-        assert_eq!("100ms".parse(), Ok(Latency(ms(100)..=ms(100))));
+    fn a_spread_is_a_range_or_one_duration() {
+        assert_eq!("50ms..400ms".parse(), Ok(Spread(ms(50)..=ms(400))));
+        assert_eq!("0s..1s".parse(), Ok(Spread(ms(0)..=ms(1000))));
+        assert_eq!("100ms".parse(), Ok(Spread(ms(100)..=ms(100))));
         for wrong in ["", "..", "50..400", "400ms..50ms", "50ms..", "50ms...400ms", "50ms..=400ms", "-1s..1s"] {
-            assert_eq!(wrong.parse::<Latency>(), Err(BadLatency), "{wrong}");
+            assert_eq!(wrong.parse::<Spread>(), Err(BadSpread), "{wrong}");
         }
     }
 

@@ -18,36 +18,42 @@ const GENERATE: &str = "/api/v1/suno/cover/generate";
 const PATIENCE: Duration = Duration::from_secs(10);
 const NO_TIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::ZERO;
 
-fn quick() -> Scenario {
+pub(super) fn quick() -> Scenario {
     Scenario { latency: NO_TIME, limit: "1000/10s".parse().unwrap(), ..Scenario::default() }
 }
 
 /// A stand-in on a free port.
-async fn stand_in(scenario: Scenario) -> Sandbox {
+pub(super) async fn stand_in(scenario: Scenario) -> Sandbox {
     Sandbox::start("127.0.0.1:0".parse().unwrap(), scenario, Clock::start()).await.unwrap()
 }
 
 /// What came back on the wire.
 #[derive(Debug, Clone, PartialEq)]
-struct Said {
-    status: u16,
-    content_type: String,
-    body: String,
+pub(super) struct Said {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) location: String,
+    pub(super) body: String,
+    /// The body as it came.
+    pub(super) bytes: Vec<u8>,
     /// Whether the body has the length that was announced.
-    is_whole: bool,
+    pub(super) is_whole: bool,
 }
 
 impl Said {
     /// Of the bytes of one answer; all zero if there are none.
     fn read(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = end.map_or((bytes, &[][..]), |end| (&bytes[..end], &bytes[end + 4..]));
+        let head = String::from_utf8_lossy(head);
         let header = |name| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         Self {
             status: head.split(' ').nth(1).map_or(0, |status| status.parse().unwrap()),
             content_type: header("content-type: "),
+            location: header("location: "),
             is_whole: header("content-length: ").parse() == Ok(body.len()),
-            body: body.to_owned(),
+            body: String::from_utf8_lossy(body).into_owned(),
+            bytes: body.to_owned(),
         }
     }
 
@@ -61,7 +67,7 @@ impl Said {
 }
 
 /// What one request on a connection of its own gets, as soon as it has got it.
-fn ask(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> JoinHandle<Said> {
+pub(super) fn ask(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> JoinHandle<Said> {
     let address = address_of(sandbox);
     let authorization = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let length = body.len();
@@ -84,7 +90,7 @@ fn address_of(sandbox: &Sandbox) -> SocketAddr {
     sandbox.base_url().strip_prefix("http://").unwrap().parse().unwrap()
 }
 
-async fn exchange(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> Said {
+pub(super) async fn exchange(sandbox: &Sandbox, method: &str, path: &str, key: Option<&str>, body: &str) -> Said {
     ask(sandbox, method, path, key, body).await.unwrap()
 }
 
@@ -93,7 +99,7 @@ fn start_generating(sandbox: &Sandbox, music: &str) -> JoinHandle<Said> {
     ask(sandbox, "POST", GENERATE, Some("key"), &body)
 }
 
-async fn generate(sandbox: &Sandbox, music: &str) -> Said {
+pub(super) async fn generate(sandbox: &Sandbox, music: &str) -> Said {
     start_generating(sandbox, music).await.unwrap()
 }
 
@@ -110,11 +116,11 @@ async fn get(sandbox: &Sandbox, path: &str) -> Said {
     exchange(sandbox, "GET", path, Some("key"), "").await
 }
 
-async fn read_cover(sandbox: &Sandbox, id: &str) -> Value {
+pub(super) async fn read_cover(sandbox: &Sandbox, id: &str) -> Value {
     get(sandbox, &format!("/api/v1/suno/cover/record-info?taskId={id}")).await.json()
 }
 
-fn id_of(music: &str) -> String {
+pub(super) fn id_of(music: &str) -> String {
     cover_id_for(0, &MusicTaskId::new(music).unwrap())
 }
 
@@ -137,7 +143,7 @@ async fn a_track_is_accepted_once_and_then_a_duplicate_with_the_same_id() {
     assert_eq!(generate(&sandbox, "a").await.json(), accepted("a"));
     assert_eq!(generate(&sandbox, "a").await.json(), duplicate("a"));
     assert_eq!(generate(&sandbox, "b").await.json(), accepted("b"));
-    let expected = Stats { requests: 3, accepted: 2, refused_for_pace: 0, most_in_a_window: 3 };
+    let expected = Stats { requests: 3, accepted: 2, most_in_a_window: 3, ..Stats::default() };
     assert_eq!(sandbox.stats(), expected);
 }
 
@@ -181,8 +187,9 @@ async fn what_is_not_json_is_sent_as_the_gateway_sends_it() {
         ("empty-1", 200, "application/json", ""),
     ];
     for (music, status, content_type, body) in table {
-        let expected = Said { status, content_type: content_type.to_owned(), body: body.to_owned(), is_whole: true };
-        assert_eq!(generate(&sandbox, music).await, expected, "{music}");
+        let said = generate(&sandbox, music).await;
+        assert_eq!((said.status, said.content_type.as_str(), said.is_whole), (status, content_type, true), "{music}");
+        assert_eq!(said.body, body, "{music}");
     }
     // HTTP allows these no body.
     for (music, status) in [("http-204-1", 204), ("http-304-1", 304)] {
@@ -255,7 +262,8 @@ async fn the_limit_is_per_key_and_refused_requests_are_not_made() {
     assert_eq!(read_cover(&sandbox, &id_of("t0")).await["code"], 200);
     let body = r#"{"taskId":"t20","callBackUrl":"u"}"#;
     assert_eq!(exchange(&sandbox, "POST", GENERATE, Some("other"), body).await.json(), accepted("t20"));
-    let expected = Stats { requests: 23, accepted: 21, refused_for_pace: 1, most_in_a_window: 22 };
+    let expected =
+        Stats { requests: 23, accepted: 21, refused_for_pace: 1, most_in_a_window: 22, reads: 1, ..Stats::default() };
     assert_eq!(sandbox.stats(), expected);
 }
 
@@ -340,11 +348,13 @@ async fn a_wrong_path_or_method_is_a_real_404_without_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cover_is_running_until_its_images_are_there() {
-    let generation = Duration::from_millis(1500);
-    let sandbox = stand_in(Scenario { generation, ..quick() }).await;
+async fn a_cover_is_waiting_and_running_until_its_images_are_there() {
+    let generation = Duration::from_secs(2);
+    let sandbox = stand_in(Scenario { generation: generation..=generation, ..quick() }).await;
     generate(&sandbox, "a").await;
     let id = id_of("a");
+    assert_eq!(read_cover(&sandbox, &id).await["data"]["successFlag"], 0);
+    tokio::time::sleep(generation / 4).await;
     let running = read_cover(&sandbox, &id).await;
     let created = running["data"]["createTime"].clone();
     let expected = json!({
@@ -382,6 +392,62 @@ async fn music_is_finished_unless_it_is_fated_to_be_unknown() {
     };
     assert_eq!((status("a").await, status("code-422-1").await), (json!("SUCCESS"), Value::Null));
     assert_eq!((status("code-500-1").await, status("a%20b").await), (json!("SUCCESS"), Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn music_may_be_unfinished_or_failed_and_its_cover_is_made_all_the_same() {
+    let sandbox = stand_in(quick()).await;
+    let record = async |id: &str| {
+        let mut said = get(&sandbox, &format!("/api/v1/generate/record-info?taskId={id}")).await.json();
+        ["status", "errorCode", "errorMessage"].map(|name| said["data"][name].take())
+    };
+    let (success, pending) =
+        (["SUCCESS".into(), Value::Null, Value::Null], ["PENDING".into(), Value::Null, Value::Null]);
+    let failed = [json!("GENERATE_AUDIO_FAILED"), json!(500), json!("Audio generation failed (sandbox)")];
+    for (id, expected) in [
+        ("unfinished-1", [&pending, &pending, &pending]),
+        ("unfinishedx2-1", [&pending, &pending, &success]),
+        ("musicfail-1", [&failed, &failed, &failed]),
+    ] {
+        for expected in expected {
+            assert_eq!(record(id).await, *expected, "{id}");
+        }
+        assert_eq!(generate(&sandbox, id).await.json(), accepted(id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_cover_may_be_asked_for_again_and_then_has_another_id() {
+    let generation = Duration::from_secs(1);
+    let sandbox = stand_in(Scenario { generation: generation..=generation, ..quick() }).await;
+    let music = "genfailx1-1";
+    let failing = id_of(music);
+    assert_eq!(generate(&sandbox, music).await.json(), accepted(music));
+    assert_eq!(generate(&sandbox, music).await.json(), duplicate(music), "it is not known yet that it fails");
+    tokio::time::sleep(generation).await;
+    assert_eq!(read_cover(&sandbox, &failing).await["data"]["successFlag"], 3);
+
+    let again = generate(&sandbox, music).await.json();
+    let id = again["data"]["taskId"].as_str().unwrap().to_owned();
+    assert_eq!((&again["code"], id.len(), id == failing), (&json!(200), 32, false));
+    tokio::time::sleep(generation).await;
+    assert_eq!(read_cover(&sandbox, &id).await["data"]["successFlag"], 1);
+    assert_eq!(read_cover(&sandbox, &failing).await["data"]["successFlag"], 3);
+    assert_eq!(generate(&sandbox, music).await.json()["data"], json!({"taskId": id}));
+    assert_eq!(sandbox.stats().accepted, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_have_a_limit_of_their_own() {
+    let sandbox = stand_in(Scenario { read_limit: "2/10s".parse().unwrap(), ..quick() }).await;
+    let refused = bare(429, "Your call frequency is too high. Please try again later.");
+    assert_ne!(read_cover(&sandbox, "x").await, refused);
+    assert_ne!(get(&sandbox, "/api/v1/generate/record-info?taskId=x").await.json(), refused);
+    assert_eq!(read_cover(&sandbox, "x").await, refused);
+    assert_eq!(generate(&sandbox, "a").await.json(), accepted("a"));
+    assert_eq!(get(&sandbox, "/api/v1/chat/credit").await.code(), 200);
+    let stats = sandbox.stats();
+    assert_eq!((stats.reads, stats.refused_reads, stats.refused_for_pace), (3, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
