@@ -7,7 +7,8 @@
 //! | [`clock`] | the one source of "now" | |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
-//! | [`secret`] | a key that cannot be printed | `secrecy` |
+//! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
+//! | [`signing`] | what proves that a callback is meant for us | `hmac` |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
 //! | [`ledger`] | durable rows | `rusqlite` |
@@ -44,4 +45,5 @@ pub mod results;
 pub mod runner;
 pub mod sandbox;
 pub mod secret;
+pub mod signing;
 pub mod worklist;
