@@ -22,6 +22,7 @@
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum` |
+//! | [`callback`] | where the service calls when a cover is done | `hyper` |
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!
 //! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
@@ -29,6 +30,7 @@
 //! written down. At the end catalog and ledger are joined once more and become the results.
 
 pub mod api;
+pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
