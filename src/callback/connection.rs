@@ -12,8 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +26,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a request may take from its first byte to its answer; the service waits 15 s for that.
 pub const REQUEST_WITHIN: Duration = HEAD_WITHIN.saturating_add(DECIDED_WITHIN);
 
-/// How old a connection may become; in its last [`REQUEST_WITHIN`] it only finishes what it has begun.
+/// How old a connection may become before it is closed; in its last [`REQUEST_WITHIN`] it only finishes what it began.
 pub const LIFETIME: Duration = Duration::from_secs(30);
 
 /// Most that is kept of a connection's bytes while they are read, and so the longest head.
@@ -37,10 +36,15 @@ const MAX_BUFFER_BYTES: usize = 16 * 1024;
 /// reset.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Bytes in both directions.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+
 type Served = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Serves `stream` until it ends, is asked to leave, or `stop` is cancelled and its request is answered.
-pub(super) async fn serve<H: Hints>(stream: TcpStream, seat: Seat, desk: Arc<Desk<H>>, stop: CancellationToken) {
+pub(super) async fn serve<W: Wire, H: Hints>(stream: W, seat: Seat, desk: Arc<Desk<H>>, stop: CancellationToken) {
     let seat = Arc::new(seat);
     let occupied = Arc::clone(&seat);
     let service = service_fn(move |request: Request<Incoming>| -> Served {
@@ -62,7 +66,7 @@ fn http() -> http1::Builder {
     http
 }
 
-async fn converse<S>(mut connection: http1::Connection<TokioIo<TcpStream>, S>, seat: &Seat, stop: &CancellationToken)
+async fn converse<W: Wire, S>(mut connection: http1::Connection<TokioIo<W>, S>, seat: &Seat, stop: &CancellationToken)
 where
     S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future = Served> + Unpin,
 {
@@ -85,7 +89,7 @@ where
     linger(connection.into_parts().io.into_inner()).await;
 }
 
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl Wire) {
     let mut thrown_away = [0; 4096];
     let read_out = async {
         if stream.shutdown().await.is_ok() {
@@ -95,3 +99,6 @@ async fn linger(mut stream: TcpStream) {
     // Whoever is still sending after that has had time enough to read the answer.
     let _ = timeout(LINGER, read_out).await;
 }
+
+#[cfg(test)]
+mod tests;
