@@ -26,8 +26,11 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a request may take from its first byte to its answer; the service waits 15 s for that.
 pub const REQUEST_WITHIN: Duration = HEAD_WITHIN.saturating_add(DECIDED_WITHIN);
 
-/// How old a connection may become before it is closed; in its last [`REQUEST_WITHIN`] it only finishes what it began.
-pub const LIFETIME: Duration = Duration::from_secs(30);
+/// How old a connection may become and still begin a request.
+const BEGINS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How old a connection may become until its last answer.
+pub const LIFETIME: Duration = BEGINS_WITHIN.saturating_add(REQUEST_WITHIN);
 
 /// Most that is kept of a connection's bytes while they are read, and so the longest head.
 const MAX_BUFFER_BYTES: usize = 16 * 1024;
@@ -74,7 +77,7 @@ where
         biased;
         _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
         () = stop.cancelled() => false,
-        () = sleep(LIFETIME - REQUEST_WITHIN) => false,
+        () = sleep(BEGINS_WITHIN) => false,
     };
     if !is_over {
         if seat.is_silent() {

@@ -164,7 +164,7 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_oldest_that_keeps_us_waiting_leaves_for_the_next() {
         let seats = Seats::new(3);
         let (first, second, third) = (seats.take().await, seats.take().await, seats.take().await);
@@ -173,7 +173,7 @@ mod tests {
             let seats = Arc::clone(&seats);
             async move { seats.take().await }
         });
-        second.asked_to_leave().await;
+        timeout(LOOK_AGAIN * 10, second.asked_to_leave()).await.expect("the oldest that does not wait for us");
         assert!(!second.enter(Phase::Waiting), "who was asked to leave is not served any more");
         assert_eq!((seats.taken(), seats.dropped()), (3, 1));
         drop(second);
@@ -201,10 +201,12 @@ mod tests {
         assert!(timeout(LOOK_AGAIN * 10, seats.take()).await.is_err());
         assert_eq!(seats.dropped(), 0);
         assert!(only.enter(Phase::Silent));
-        let (_next, ()) = tokio::join!(seats.take(), async {
+        let leaves = async {
             only.asked_to_leave().await;
             drop(only);
-        });
+        };
+        let both = timeout(LOOK_AGAIN * 10, async { tokio::join!(seats.take(), leaves) }).await;
+        let (_next, ()) = both.expect("it leaves when it does not wait for us any more");
         seats.all_gone_after_drop().await;
     }
 

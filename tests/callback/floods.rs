@@ -96,9 +96,12 @@ async fn who_waits_for_us_is_not_driven_out_by_a_flood() {
     for _ in 0..MAX_CONNECTIONS + 50 {
         crowd.push(stage.connect().await);
     }
-    while stage.stats().dropped < 50 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let are_dropped = async {
+        while stage.stats().dropped < 50 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(IN_TIME, are_dropped).await.expect("a flood is let go");
     stage.let_hints_pass();
     assert_eq!(status(&hear_out(&mut early).await), 200);
     assert_eq!(stage.stats().most_connections, MAX_CONNECTIONS);

@@ -77,8 +77,8 @@ async fn a_huge_body_is_refused_by_its_length_before_it_is_sent() {
 async fn a_huge_body_without_a_length_is_refused_when_it_is_too_much_and_the_answer_arrives() {
     let stage = Stage::start().await;
     let mut stream = stage.connect().await;
-    let head = format!("POST {} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", stage.path("m-1"));
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let beginning = format!("POST {} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", stage.path("m-1"));
+    stream.write_all(beginning.as_bytes()).await.unwrap();
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
     let mut sent = 0;
     while sent < 500 && stream.write_all(chunk.as_bytes()).await.is_ok() {
@@ -104,9 +104,12 @@ async fn a_body_that_breaks_off_is_no_hint() {
             assert_eq!(status(&hear_out(&mut stream).await), 400);
         }
     }
-    while stage.stats().connections > 0 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let are_gone = async {
+        while stage.stats().connections > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, are_gone).await.expect("nothing is waited for");
     assert!(stage.noted().is_empty());
 }
 

@@ -129,7 +129,7 @@ impl Stage {
 
     /// Returns when one more hint has begun.
     pub(crate) async fn hint_begun(&self) {
-        self.notes.begun.acquire().await.unwrap().forget();
+        timeout(PATIENCE, self.notes.begun.acquire()).await.expect("a hint begins").unwrap().forget();
     }
 
     pub(crate) fn token(&self, id: &str) -> String {
