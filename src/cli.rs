@@ -3,14 +3,20 @@
 //! Only here is anything read from the environment, and only here does anything know of `clap`.
 
 mod completions;
+mod cover_args;
+mod follow;
+mod job;
 mod key;
 mod logging;
+mod next;
 mod options;
+mod receive;
 mod results;
 mod run;
 mod sandbox;
 mod signals;
 mod status;
+mod talk;
 mod why;
 
 use std::io::{self, Write as _};
@@ -47,6 +53,8 @@ enum Command {
     Results(results::ResultsArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
+    Follow(Box<follow::FollowArgs>),
+    Receive(Box<receive::ReceiveArgs>),
     Sandbox(sandbox::SandboxArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -91,6 +99,8 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Results(args) => results::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Why(args) => why::run(args).await,
+            Command::Follow(args) => follow::run(*args, screen).await,
+            Command::Receive(args) => receive::run(*args, screen).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         }

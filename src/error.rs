@@ -3,11 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 
 use thiserror::Error as ThisError;
 
 use crate::api::http::ClientError;
 use crate::catalog::CatalogError;
+use crate::covers::StandInError;
 use crate::domain::{Ended, Signal};
 use crate::files::FileError;
 use crate::join::JoinError;
@@ -27,7 +29,7 @@ pub enum Exit {
     Usage,
     /// 3: some rows failed or are invalid, and a plain rerun will not send any of them.
     Failed,
-    /// 4: rows are left that a plain rerun will send.
+    /// 4: rows are left that a plain rerun will send, or whose covers it goes on to wait for.
     Left,
     /// 5: the key is refused or the credits are used up.
     Account,
@@ -64,7 +66,7 @@ impl Exit {
     #[must_use]
     pub fn of_rows(tally: &Tally) -> Self {
         use crate::domain::Status;
-        if tally.retryable > 0 || tally.with(Status::InDoubt) > 0 {
+        if tally.retryable > 0 || tally.with(Status::InDoubt) > 0 || tally.awaited > 0 {
             Self::Left
         } else if tally.is_all_settled() {
             Self::Success
@@ -113,12 +115,27 @@ pub enum Error {
     /// The list of rows.
     #[error(transparent)]
     Worklist(#[from] WorklistError),
+    /// The default cover.
+    #[error(transparent)]
+    StandIn(#[from] StandInError),
     /// The run.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The HTTPS client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The service refuses the key while nothing is sent.
+    #[error("the service refuses the key or this machine")]
+    KeyRefused,
+    /// The endpoint for callbacks.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// The stand-in service.
     #[error("cannot start the stand-in service")]
     Sandbox(#[source] io::Error),
@@ -157,11 +174,13 @@ impl Error {
             Self::Lock(LockError::Io { .. }) | Self::Ledger(_) | Self::Results(_) | Self::Unwritable(_) => {
                 Exit::Unwritten
             }
-            Self::Worklist(WorklistError::Join(JoinError::Catalog(_))) => Exit::Catalog,
-            Self::Worklist(_) => Exit::Unwritten,
+            Self::Worklist(WorklistError::Join(JoinError::Catalog(_)))
+            | Self::StandIn(StandInError::Join(JoinError::Catalog(_))) => Exit::Catalog,
+            Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
-            Self::Client(_) | Self::Sandbox(_) => Exit::Usage,
+            Self::Client(_) | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
+            Self::KeyRefused => Exit::Account,
         }
     }
 
@@ -190,6 +209,9 @@ impl Error {
                 "nothing settled is lost; make room there, and run the same command again: it goes on with the images \
                  that are missing",
             ),
+            Self::StandIn(_) => Some(
+                "the ledger holds every answer; once the folder of --download can be written, run the same command again",
+            ),
             Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
             Self::Lock(LockError::Io { .. }) => {
                 Some("nothing was sent; the ledger needs a folder that can be written, see --ledger")
@@ -206,6 +228,8 @@ impl Error {
                 "nothing was sent; install the certificates of authorities (often a package `ca-certificates`), or \
                  name a file of them in SSL_CERT_FILE",
             ),
+            Self::KeyRefused => Some("check the API key and start again; the covers are followed from where they were"),
+            Self::Listen { .. } => Some("another process may be listening there; name another address with --listen"),
             Self::Catalog(_) | Self::Worklist(_) | Self::Sandbox(_) | Self::System { .. } => None,
         }
     }
@@ -216,6 +240,7 @@ impl Error {
             Self::Ledger(error)
             | Self::Worklist(WorklistError::Join(JoinError::Ledger(error)))
             | Self::Run(RunError::Ledger(error))
+            | Self::StandIn(StandInError::Join(JoinError::Ledger(error)))
             | Self::Results(ResultsError::Join(JoinError::Ledger(error))) => Some(error),
             Self::Usage { .. }
             | Self::Catalog(_)
@@ -223,9 +248,12 @@ impl Error {
             | Self::Results(_)
             | Self::Unwritable(_)
             | Self::Worklist(_)
+            | Self::StandIn(_)
             | Self::Run(_)
             | Self::Client(_)
             | Self::Sandbox(_)
+            | Self::KeyRefused
+            | Self::Listen { .. }
             | Self::System { .. } => None,
         }
     }

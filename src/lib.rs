@@ -8,7 +8,8 @@
 //! | [`files`] | files that are replaced as a whole or not at all | |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
-//! | [`secret`] | a key that cannot be printed | `secrecy` |
+//! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
+//! | [`signing`] | what proves that a callback is meant for us | `hmac` |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
 //! | [`images`] | the bytes of images, judged and put into files | |
@@ -24,6 +25,7 @@
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum` |
+//! | [`callback`] | where the service calls when a cover is done | `hyper` |
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!
 //! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
@@ -31,6 +33,7 @@
 //! written down. At the end catalog and ledger are joined once more and become the results.
 
 pub mod api;
+pub mod callback;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -50,4 +53,5 @@ pub mod results;
 pub mod runner;
 pub mod sandbox;
 pub mod secret;
+pub mod signing;
 pub mod worklist;

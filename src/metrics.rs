@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::clock::UnixMillis;
 use crate::domain::Status;
 use crate::error::Exit;
-use crate::report::Summary;
+use crate::report::{Summary, Traffic};
 
 /// The time of the last success, whose value outlives the runs that fail.
 const LAST_SUCCESS: &str = "coverbatch_last_success_timestamp_seconds";
@@ -34,18 +34,30 @@ pub fn text(summary: &Summary, before: &str) -> String {
     labelled(&mut text, "coverbatch_rows", "Rows of the catalog by status.", "status", &rows);
     let requests: Vec<_> = summary.outcomes.iter().map(|(reason, n)| (reason.word(), n.to_string())).collect();
     labelled(&mut text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", &requests);
-    let most = summary.gate.most_in_window.to_string();
-    gauge(
-        &mut text,
-        "coverbatch_most_requests_in_any_window",
-        "The most requests in any window of --rate.",
-        &[("", most)],
-    );
-    let limit = summary.rate.count.to_string();
-    gauge(&mut text, "coverbatch_limit_requests_in_any_window", "The number that --rate allows.", &[("", limit)]);
-    let closed = format!("{:.3}", summary.gate.closed_for.as_secs_f64());
-    gauge(&mut text, "coverbatch_closed_seconds", "How long the last run waited for the service.", &[("", closed)]);
+    if let Some(traffic) = &summary.submissions {
+        write_traffic(&mut text, traffic);
+    }
+    if let Some(covers) = &summary.covers {
+        let counts = [
+            ("finished", covers.generated),
+            ("failed", covers.failed),
+            ("not_in_hand", summary.tally.awaited),
+            ("default_cover", summary.tally.fallbacks),
+        ]
+        .map(|(word, count)| (word, count.to_string()));
+        labelled(&mut text, "coverbatch_covers", "Covers that the last run followed.", "cover", &counts);
+    }
     text
+}
+
+fn write_traffic(text: &mut String, traffic: &Traffic) {
+    let most = traffic.gate.most_in_window.to_string();
+    let help = "The most requests in any window of --rate.";
+    gauge(text, "coverbatch_most_requests_in_any_window", help, &[("", most)]);
+    let limit = traffic.rate.count.to_string();
+    gauge(text, "coverbatch_limit_requests_in_any_window", "The number that --rate allows.", &[("", limit)]);
+    let closed = format!("{:.3}", traffic.gate.closed_for.as_secs_f64());
+    gauge(text, "coverbatch_closed_seconds", "How long the last run waited for the service.", &[("", closed)]);
 }
 
 /// A gauge without labels.

@@ -17,6 +17,7 @@ use crate::domain::{Brief, Ended, Rate, Reason, Status};
 use crate::error::Exit;
 use crate::gate::GateView;
 use crate::results::{Cause, Tally};
+use crate::runner::Covers;
 
 pub use document::RowCounts;
 
@@ -24,7 +25,7 @@ pub use document::RowCounts;
 pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 14;
+const FIXED_LINES: usize = 18;
 
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
@@ -41,14 +42,12 @@ pub struct Summary {
     pub exit: Exit,
     /// The rows, counted as the results show them.
     pub tally: Tally,
-    /// Submissions made.
-    pub sent: u64,
-    /// The limit.
-    pub rate: Rate,
-    /// What the gate has seen.
-    pub gate: GateView,
-    /// When nothing was sent because of the service.
-    pub pauses: Vec<Paused>,
+    /// Submissions, if it makes any.
+    pub submissions: Option<Traffic>,
+    /// Reads of records, if it makes any.
+    pub reads: Option<Traffic>,
+    /// What came of covers, if it follows them.
+    pub covers: Option<Covers>,
     /// Answers of the service by what they meant.
     pub outcomes: BTreeMap<Reason, u64>,
     /// When it began.
@@ -59,6 +58,19 @@ pub struct Summary {
     pub files: Files,
     /// The command to go on with, ready for a shell.
     pub next: NextCommands,
+}
+
+/// Requests of one kind, and the limit they keep.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// Requests made.
+    pub requests: u64,
+    /// The limit.
+    pub rate: Rate,
+    /// What the gate has seen.
+    pub gate: GateView,
+    /// When none was made because of the service.
+    pub pauses: Vec<Paused>,
 }
 
 /// A time in which nothing was sent.
@@ -81,13 +93,17 @@ pub struct Files {
     pub failures: Option<PathBuf>,
     /// The ledger.
     pub ledger: PathBuf,
+    /// The folder of the images, if they are saved.
+    pub images: Option<PathBuf>,
 }
 
 /// Commands, ready for a shell.
 #[derive(Debug, Clone)]
 pub struct NextCommands {
-    /// The same run again.
+    /// The same command again.
     pub rerun: String,
+    /// A run that sends what is left; the same, if the command is one that sends.
+    pub send: String,
     /// The same run, with everything that failed for good.
     pub retry_all: String,
     /// The same run, with rows that are held back.
@@ -118,8 +134,7 @@ impl Summary {
     }
 
     fn headline(&self) -> String {
-        let left: u64 = Status::ALL.iter().filter(|s| !s.is_settled()).map(|s| self.tally.with(*s)).sum();
-        let rows = self.tally.rows;
+        let (left, rows) = (self.tally.left(), self.tally.rows);
         match (left, self.ended) {
             (0, _) => format!("coverbatch: {} their cover\n", plural(rows, "row has", "rows have")),
             (_, Ended::Finished) => {
@@ -172,19 +187,80 @@ impl Summary {
     }
 
     fn write_facts(&self, text: &mut String) {
-        let Rate { count, period } = self.rate;
-        let gate = self.gate;
         let _ = writeln!(text, "\n  began    {}, took {}", self.started, Brief(self.took));
-        let _ = write!(text, "  sent     {}, ", plural(self.sent, "request", "requests"));
-        let _ = writeln!(text, "at most {} in any {} (limit {count})", gate.most_in_window, Brief(period));
-        if !self.pauses.is_empty() {
-            let _ = writeln!(text, "  paused   {} in all: {}", Brief(gate.closed_for), self.pause_list());
+        for (what, traffic) in [("sent  ", &self.submissions), ("read  ", &self.reads)] {
+            if let Some(traffic) = traffic {
+                traffic.write(text, what);
+            }
+        }
+        if let Some(covers) = &self.covers {
+            let _ = writeln!(text, "  covers   {}", self.cover_list(covers));
         }
         let _ = writeln!(text, "  results  {}", self.files.results.display());
         if let Some(failures) = &self.files.failures {
             let _ = writeln!(text, "  failures {}", failures.display());
         }
         let _ = writeln!(text, "  ledger   {}", self.files.ledger.display());
+        if let Some(images) = &self.files.images {
+            let _ = writeln!(text, "  images   {}", images.display());
+        }
+    }
+
+    /// `27 finished, 1 failed, 2 not finished yet, 54 images saved`.
+    fn cover_list(&self, covers: &Covers) -> String {
+        let (awaited, unknown) = (self.tally.awaited, self.tally.unknown);
+        let parts = [
+            (covers.generated, "finished"),
+            (covers.failed, "failed"),
+            (awaited, "not in hand yet"),
+            (unknown, "without an id to follow"),
+            (self.tally.forgotten, "forgotten by the service"),
+            (covers.saved, if covers.saved == 1 { "image saved" } else { "images saved" }),
+            (self.tally.fallbacks, "with the default cover"),
+        ];
+        let told: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if told.is_empty() { "none to follow".to_owned() } else { told.join(", ") }
+    }
+
+    /// What to do now; nothing after a clean run.
+    #[must_use]
+    pub fn next_step(&self) -> Option<NextStep<'_>> {
+        let NextCommands { rerun, send, retry_all, resend } = &self.next;
+        let (advice, command) = match (self.exit, self.ended) {
+            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
+            (Exit::Account, _) => ("top up the account, then", rerun),
+            (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
+                ("look at the causes above before you go on with", send)
+            }
+            (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
+                ("to go on waiting for these covers", rerun)
+            }
+            (Exit::Left, _) if self.tally.retryable == 0 => {
+                ("these rows may have been paid for; to send them again", resend)
+            }
+            (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
+            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", send),
+            (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
+                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
+            }
+            (Exit::Failed, _) => ("correct these rows in the catalog, then", send),
+            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
+                return None;
+            }
+        };
+        Some(NextStep { advice, command })
+    }
+}
+
+impl Traffic {
+    fn write(&self, text: &mut String, what: &str) {
+        let Rate { count, period } = self.rate;
+        let _ = write!(text, "  {what}   {}, ", plural(self.requests, "request", "requests"));
+        let _ = writeln!(text, "at most {} in any {} (limit {count})", self.gate.most_in_window, Brief(period));
+        if !self.pauses.is_empty() {
+            let _ = writeln!(text, "  paused   {} in all: {}", Brief(self.gate.closed_for), self.pause_list());
+        }
     }
 
     /// `maintenance 02:10:00-02:40:12, rate_limited 03:00:00-03:00:01 and 2 more`.
@@ -194,32 +270,6 @@ impl Summary {
         let shown: Vec<String> = self.pauses.iter().take(SHOWN_PAUSES).map(times).collect();
         let more = self.pauses.len() - shown.len();
         shown.join(", ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
-    }
-
-    /// What to do now; nothing after a clean run.
-    #[must_use]
-    pub fn next_step(&self) -> Option<NextStep<'_>> {
-        let NextCommands { rerun, retry_all, resend } = &self.next;
-        let (advice, command) = match (self.exit, self.ended) {
-            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
-            (Exit::Account, _) => ("top up the account, then", rerun),
-            (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
-                ("look at the causes above before you go on with", rerun)
-            }
-            (Exit::Left, _) if self.tally.retryable == 0 => {
-                ("these rows may have been paid for; to send them again", resend)
-            }
-            (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
-            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", rerun),
-            (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
-                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
-            }
-            (Exit::Failed, _) => ("correct these rows in the catalog, then", rerun),
-            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
-                return None;
-            }
-        };
-        Some(NextStep { advice, command })
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogError, RESULT_COLUMNS};
+use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::files::FileError;
 use crate::join::{Join, JoinError, Trust};
@@ -21,7 +22,7 @@ use crate::policy::InDoubt;
 
 use file::Table;
 
-pub use line::ResultLine;
+pub use line::{Cover, ResultLine};
 pub use tally::{Cause, Tally};
 
 /// Why there are no new results; the old ones, if there were any, are as they were.
@@ -49,6 +50,17 @@ impl From<CatalogError> for ResultsError {
     }
 }
 
+/// What is wanted of a row that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Nothing more.
+    Accepted,
+    /// That its images are known.
+    Images,
+    /// That its images are on disk.
+    Files,
+}
+
 /// What to make of the rows.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
@@ -58,6 +70,10 @@ pub struct View {
     pub in_doubt: InDoubt,
     /// Which earlier results count where the ledger knows nothing.
     pub trust: Trust,
+    /// What is wanted of accepted rows.
+    pub goal: Goal,
+    /// When it is looked at: images that are forgotten by then cannot be fetched any more.
+    pub now: UnixMillis,
 }
 
 /// Where the files go.

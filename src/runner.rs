@@ -27,8 +27,8 @@ use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId, RowState};
 use crate::files::FileError;
 use crate::gate::{Gate, OutageOver, Permit};
-use crate::ledger::{Lane, Ledger, LedgerError, Pursuit, RunId, Step};
-use crate::policy::{Jitter, MaxFailures, RowPolicy, Usual};
+use crate::ledger::{Follower, Lane, Ledger, LedgerError, Pursuit, RunId, Step};
+use crate::policy::{InDoubt, Jitter, MaxFailures, RowPolicy, Usual};
 use crate::worklist::{Worklist, WorklistError};
 
 use flight::{Fate, Landed, Pilot, Sequel};
@@ -51,6 +51,17 @@ pub struct RunConfig {
     pub max_failures: MaxFailures,
     /// After how long nothing new is sent.
     pub deadline: Option<Duration>,
+    /// What the dice start from.
+    pub seed: u64,
+}
+
+/// What a run that only follows covers is set to.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowConfig {
+    /// Requests in flight at most.
+    pub concurrency: NonZeroU32,
+    /// Calls for one cover in trouble, one after the other, before it is given up for this run.
+    pub max_attempts: NonZeroU32,
     /// What the dice start from.
     pub seed: u64,
 }
@@ -136,6 +147,30 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             fetches: 0,
             progress: watch::Sender::new(Progress::default()),
         }
+    }
+
+    /// One that submits nothing and follows covers.
+    #[must_use]
+    pub fn follower(
+        (api, ledger): (Arc<A>, Arc<L>),
+        (following, clock): (Following, Clock),
+        config: FollowConfig,
+        stop: Stop,
+    ) -> Self {
+        let run = match following.who {
+            Follower::Run(run) => run,
+            Follower::Everyone => RunId(0),
+        };
+        let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
+        let config = RunConfig {
+            concurrency: config.concurrency,
+            rows,
+            max_failures: MaxFailures::Percent(100),
+            deadline: None,
+            seed: config.seed,
+        };
+        let gates = (Arc::clone(&following.gate), clock);
+        Self::new((api, ledger), gates, (run, Worklist::empty()), config, stop).following(following)
     }
 
     /// The same, knowing how long covers usually take.

@@ -88,6 +88,12 @@ pub struct Worklist {
 }
 
 impl Worklist {
+    /// A list of nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { first: None, last: None, chunk: Vec::new().into_iter() }
+    }
+
     /// The list for a catalog, and what its rows come to; writes nothing.
     ///
     /// # Errors

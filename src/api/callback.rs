@@ -8,9 +8,13 @@ use thiserror::Error;
 use url::Url;
 
 use crate::domain::MusicTaskId;
+use crate::signing::CallbackSecret;
 
 /// Where in the template the music task id goes.
-const PLACEHOLDER: &str = "{task_id}";
+const TASK_ID: &str = "{task_id}";
+
+/// Where in the template the token of the music task goes.
+const TOKEN: &str = "{token}";
 
 /// Nobody is called here: `.invalid` never resolves.
 const INERT: &str = "https://no-callback.invalid/";
@@ -32,37 +36,59 @@ pub enum BadCallback {
     /// It is not http or https.
     #[error("its scheme is `{0}`; only http and https are called")]
     Scheme(String),
+    /// It holds `{token}` and there is nothing to make tokens with.
+    #[error("it holds `{TOKEN}`, and there is no callback secret to make tokens with")]
+    NoSecret,
 }
 
 /// A callback address for each music task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CallbackUrl {
     template: String,
+    /// There whenever the template holds [`TOKEN`].
+    secret: Option<CallbackSecret>,
 }
 
 impl CallbackUrl {
     /// The address `template`, in which `{task_id}` stands for the music task id.
     ///
     /// # Errors
-    /// [`BadCallback`] unless it is an absolute http or https URL.
+    /// [`BadCallback`] unless it is an absolute http or https URL without `{token}`.
     pub fn new(template: &str) -> Result<Self, BadCallback> {
-        let example = Url::parse(&template.replace(PLACEHOLDER, "x"))?;
-        match example.scheme() {
-            "http" | "https" => Ok(Self { template: template.to_owned() }),
-            other => Err(BadCallback::Scheme(other.to_owned())),
+        Self::with_secret(template, None)
+    }
+
+    /// The address `template`, in which `{task_id}` stands for the music task id and `{token}` for the token that
+    /// `secret` makes for it.
+    ///
+    /// # Errors
+    /// [`BadCallback`] unless it is an absolute http or https URL, and if it holds `{token}` without a secret.
+    pub fn with_secret(template: &str, secret: Option<CallbackSecret>) -> Result<Self, BadCallback> {
+        let example = Url::parse(&template.replace(TASK_ID, "x").replace(TOKEN, "x"))?;
+        if !matches!(example.scheme(), "http" | "https") {
+            return Err(BadCallback::Scheme(example.scheme().to_owned()));
         }
+        if secret.is_none() && template.contains(TOKEN) {
+            return Err(BadCallback::NoSecret);
+        }
+        Ok(Self { template: template.to_owned(), secret })
     }
 
     /// An address that reaches nobody.
     #[must_use]
     pub fn inert() -> Self {
-        Self { template: INERT.to_owned() }
+        Self { template: INERT.to_owned(), secret: None }
     }
 
     /// The address for one music task, its id percent-encoded.
     #[must_use]
     pub fn for_task(&self, task: &MusicTaskId) -> String {
-        self.template.replace(PLACEHOLDER, &percent_encoded(task.as_str()).to_string())
+        // An encoded id holds no brace, so what it brings cannot be taken for a placeholder.
+        let address = self.template.replace(TASK_ID, &percent_encoded(task.as_str()).to_string());
+        match &self.secret {
+            Some(secret) => address.replace(TOKEN, &secret.token_for(task)),
+            None => address,
+        }
     }
 }
 
@@ -83,7 +109,30 @@ mod tests {
         assert!(CallbackUrl::new("http://10.0.0.7:8080/x").is_ok());
         assert!(matches!(CallbackUrl::new("/hook"), Err(BadCallback::NotAUrl(_))));
         assert!(matches!(CallbackUrl::new("label.example/hook"), Err(BadCallback::NotAUrl(_))));
-        assert_eq!(CallbackUrl::new("ftp://x.example/"), Err(BadCallback::Scheme("ftp".to_owned())));
+        assert_eq!(CallbackUrl::new("ftp://x.example/").unwrap_err(), BadCallback::Scheme("ftp".to_owned()));
         assert!(CallbackUrl::new(INERT).is_ok());
+    }
+
+    #[test]
+    fn the_token_of_the_task_is_filled_in() {
+        let secret = CallbackSecret::new("canary-canary-42").unwrap();
+        let template = "https://label.example/callback/{task_id}/{token}";
+        let callback = CallbackUrl::with_secret(template, Some(secret.clone())).unwrap();
+        for id in ["m-1", "{token}"] {
+            let task = MusicTaskId::new(id).unwrap();
+            let encoded = id.replace('{', "%7B").replace('}', "%7D");
+            let expected = format!("https://label.example/callback/{encoded}/{}", secret.token_for(&task));
+            assert_eq!(callback.for_task(&task), expected);
+        }
+        assert!(!format!("{callback:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_token_without_a_secret_is_refused() {
+        let template = "https://label.example/{token}";
+        assert_eq!(CallbackUrl::new(template).unwrap_err(), BadCallback::NoSecret);
+        assert!(BadCallback::NoSecret.to_string().contains("`{token}`"));
+        let secret = CallbackSecret::new("canary-canary-42").unwrap();
+        assert!(CallbackUrl::with_secret("https://label.example/{task_id}", Some(secret)).is_ok());
     }
 }

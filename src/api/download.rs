@@ -78,6 +78,12 @@ impl Downloads {
         Ok(Self { client, reach, timeout: config.timeout, clock: config.clock })
     }
 
+    /// Longest time for one image, if `timeout` is the longest silence.
+    #[must_use]
+    pub fn longest(timeout: Duration) -> Duration {
+        timeout * TOTAL_TIMEOUTS
+    }
+
     /// Writes the image at `url` to `sink`: [`Found::Known`] with the number of its bytes, or [`Found::Troubled`].
     ///
     /// What was written is worth something only if it is known, and nothing is said of its being an image.
@@ -85,7 +91,7 @@ impl Downloads {
     /// # Errors
     /// If `sink` cannot be written to.
     pub async fn fetch(&self, url: &str, sink: &mut (dyn Write + Send)) -> io::Result<Reading<u64>> {
-        let total = self.timeout * TOTAL_TIMEOUTS;
+        let total = Self::longest(self.timeout);
         let fetched = tokio::time::timeout(total, self.follow(url, sink)).await;
         let late = || Trouble::new(Reason::Timeout, format!("{} took longer than {}", host_of(url), Brief(total)));
         match fetched.unwrap_or_else(|_| Err(late().into())) {

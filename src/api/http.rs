@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::api::download::Downloads;
 use crate::api::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
     read_is_empty, read_music_record, read_no_answer, read_retry_after, read_submission, resolved, without_echo,
@@ -53,6 +55,8 @@ pub struct HttpConfig {
     pub timeout: Duration,
     /// For dates in `Retry-After`.
     pub clock: Clock,
+    /// Who fetches images, without the key.
+    pub downloads: Downloads,
 }
 
 /// Why there is no client.
@@ -238,9 +242,8 @@ impl CoverApi for HttpApi {
         self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
     }
 
-    async fn fetch_image(&self, url: &str, sink: &mut (dyn std::io::Write + Send)) -> std::io::Result<Reading<u64>> {
-        let _ = (url, sink);
-        Err(std::io::Error::other("TEMP"))
+    async fn fetch_image(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+        self.config.downloads.fetch(url, sink).await
     }
 }
 

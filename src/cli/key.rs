@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::error::Error;
 use crate::secret::ApiKey;
+use crate::signing::{BadSecret, CallbackSecret, WebhookKey};
 
 /// The variable that may hold the key itself.
 const KEY_VARIABLE: &str = "SUNO_API_KEY";
@@ -36,15 +37,48 @@ pub(super) fn find(file: Option<&Path>) -> Result<ApiKey, Error> {
     }
 }
 
-/// The first line of a file.
+/// The key in a file.
 fn read(path: &Path) -> Result<ApiKey, Error> {
     let source = format!("the API key file `{}`", path.display());
-    let text = fs::read_to_string(path)
-        .map_err(|cause| Error::usage(format!("cannot read {source}: {cause}"), "check --api-key-file"))?;
+    checked(&first_line(path, &source, "check --api-key-file")?, &source)
+}
+
+/// The first line of a file that nobody else should be able to read.
+fn first_line(path: &Path, source: &str, hint: &str) -> Result<String, Error> {
+    let text =
+        fs::read_to_string(path).map_err(|cause| Error::usage(format!("cannot read {source}: {cause}"), hint))?;
     if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-        warn!(file = %path.display(), "others can read the API key file; chmod 600 it");
+        warn!(file = %path.display(), "others can read {source}; chmod 600 it");
     }
-    checked(text.lines().next().unwrap_or_default(), &source)
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The secret behind the tokens of callback addresses, from `file`, else from the environment.
+pub(super) fn callback_secret(file: Option<&Path>) -> Result<Option<CallbackSecret>, Error> {
+    secret(file, "COVERBATCH_CALLBACK_SECRET", "--callback-secret-file", CallbackSecret::new)
+}
+
+/// The key by which callbacks are signed, from `file`, else from the environment.
+pub(super) fn webhook_key(file: Option<&Path>) -> Result<Option<WebhookKey>, Error> {
+    secret(file, "COVERBATCH_WEBHOOK_KEY", "--webhook-key-file", WebhookKey::new)
+}
+
+fn secret<T>(
+    file: Option<&Path>,
+    variable: &str,
+    option: &str,
+    new: impl Fn(&str) -> Result<T, BadSecret>,
+) -> Result<Option<T>, Error> {
+    let (text, source) = match (file, env::var_os(variable).filter(|text| !text.is_empty())) {
+        (Some(path), _) => {
+            let source = format!("the file `{}` of {option}", path.display());
+            (first_line(path, &source, &format!("check {option}"))?, source)
+        }
+        (None, Some(text)) => (text.to_string_lossy().into_owned(), format!("the environment variable {variable}")),
+        (None, None) => return Ok(None),
+    };
+    let hint = "make one with `openssl rand -hex 32`";
+    new(text.trim()).map(Some).map_err(|bad| Error::usage(format!("{source} holds no usable secret: {bad}"), hint))
 }
 
 fn checked(text: &str, source: &str) -> Result<ApiKey, Error> {

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogOptions, CatalogSource, Delimiter};
+use crate::domain::parse_duration;
 use crate::error::Error;
 use crate::join::Trust;
 use crate::report::plural;
@@ -147,4 +149,13 @@ pub(super) fn bad_rows(catalog: &Catalog) -> String {
         let _ = writeln!(text, "and {} that cannot be sent", plural(more.into(), "more row", "more rows"));
     }
     text
+}
+
+/// A duration that is not zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(bad) => Err(bad.to_string()),
+    }
 }

@@ -3,10 +3,11 @@
 use clap::Args;
 
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::ledger::{Ledger as _, SqliteLedger};
 use crate::policy::InDoubt;
-use crate::results::{self, View};
+use crate::results::{self, Goal, View};
 
 /// Write the results CSV from the ledger; sends nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -43,5 +44,6 @@ pub(super) async fn view(
         Some(ledger) => ledger.last_end(&catalog.identity()).await?,
         None => None,
     };
-    Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust() })
+    let now = Clock::start().unix();
+    Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust(), goal: Goal::Accepted, now })
 }

@@ -2,79 +2,58 @@
 
 mod args;
 mod dry;
-mod next;
 mod service;
 
-use std::error::Error as _;
-use std::fs;
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ArgMatches;
-use tokio::time::Instant;
-use tracing::warn;
 
 use crate::api::ApiUrl;
 use crate::api::http::{HttpApi, HttpConfig};
-use crate::api::ping::Ping;
 use crate::catalog::Catalog;
+use crate::cli::cover_args::Shelf;
+use crate::cli::job::{Deeds, Done, Job, monitored};
+use crate::cli::next::next_commands;
 use crate::cli::options::bad_rows;
-use crate::cli::{complain, logging, print, signals};
+use crate::cli::{complain, print, signals};
 use crate::clock::Clock;
-use crate::domain::{Ended, Reason};
+use crate::covers;
+use crate::domain::Ended;
 use crate::error::{Error, Exit};
-use crate::files::{check_writable, replace_whole};
-use crate::gate::{Gate, GateConfig, Pause, slack};
-use crate::ledger::{Ledger as _, RunId, RunLock, SqliteLedger};
-use crate::metrics;
+use crate::files::check_writable;
+use crate::gate::{Gate, GateConfig, slack};
+use crate::ledger::{Follower, Ledger as _, RunId, RunLock, SqliteLedger};
+use crate::policy::Usual;
 use crate::progress::Screen;
-use crate::report::{Files, Paused, Summary};
-use crate::results::{self, Paths, View};
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Choice, Counts, Worklist};
 
 use dry::DryRun;
-use next::next_commands;
 use service::Service;
 
 pub(super) use args::RunArgs;
 
 /// A run whose options have been checked.
-struct Job<'a> {
+struct Run<'a> {
     args: &'a RunArgs,
-    clock: Clock,
-    stop: Stop,
     screen: &'a Screen,
-    catalog: Arc<Catalog>,
-    ledger_path: PathBuf,
-    paths: Paths,
+    job: Job<'a>,
     service: Service,
 }
 
-pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
-    logging::begin(args.talk.log_format, args.talk.verbose, args.talk.quiet, screen);
-    let monitor = args.monitor()?;
-    let started = monitor.as_ref().map(Ping::start);
-    let done = checked_run(&args, matches, screen).await;
-    if let (Some(monitor), Some(started)) = (monitor, started) {
-        // In this order, or the monitor would take the run for one that goes on.
-        let _ = started.await;
-        let (exit, digest) = match &done {
-            Ok(done) => (done.exit, done.digest.clone()),
-            Err(error) => (error.exit(), error.report()),
-        };
-        monitor.end(exit.code(), digest).await;
-    }
-    done.map(|done| done.exit)
+/// The gates that requests pass: those of submissions, and those of reads if there are any.
+struct Gates {
+    submissions: Arc<Gate>,
+    reads: Option<Arc<Gate>>,
 }
 
-/// How a run ended, and what is told of it.
-struct Done {
-    exit: Exit,
-    digest: String,
+pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
+    args.log.begin(screen);
+    let monitor = if args.dry.dry_run { None } else { args.tell.monitor()? };
+    monitored(monitor, checked_run(&args, matches, screen)).await
 }
 
 /// Checks everything that can be checked before anything is sent, and then runs.
@@ -85,26 +64,44 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
     let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
-    let job = Job { args, clock, stop, screen, catalog, ledger_path, paths, service };
-    if args.talk.dry_run { job.dry_run().await } else { job.run().await }
+    let job = Job {
+        clock,
+        stop,
+        catalog,
+        ledger_path,
+        paths,
+        images: args.wait.read.download.clone(),
+        trust: args.ledger.trust(),
+        in_doubt: args.rerun.in_doubt(),
+        goal: args.goal(),
+        tell: &args.tell,
+        is_quiet: args.log.quiet,
+    };
+    let run = Run { args, screen, job, service };
+    if args.dry.dry_run { run.dry_run().await } else { run.run().await }
 }
 
-impl Job<'_> {
+impl Run<'_> {
     fn choice(&self) -> Choice {
         let rerun = &self.args.rerun;
         Choice { retry: rerun.retry(), in_doubt: rerun.in_doubt(), trust: self.args.ledger.trust() }
     }
 
+    const fn catalog(&self) -> &Arc<Catalog> {
+        &self.job.catalog
+    }
+
     /// Tells what a run would do.
     async fn dry_run(self) -> Result<Done, Error> {
-        let ledger = SqliteLedger::open_to_read(&self.ledger_path, Some(self.service.identity()))?;
-        let (mut worklist, counts) = Worklist::plan(&self.catalog, ledger.as_ref(), self.choice()).await?;
+        let ledger_path = &self.job.ledger_path;
+        let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
+        let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.choice()).await?;
         let plan = DryRun {
             counts,
             rate: self.args.pace.rate,
-            clock: self.clock,
-            ledger: (&self.ledger_path, ledger.is_some()),
-            paths: &self.paths,
+            clock: self.job.clock,
+            ledger: (ledger_path, ledger.is_some()),
+            paths: &self.job.paths,
             address: self.service.address(),
             callback: &self.service.callback,
             first: worklist.next(true).await?,
@@ -113,86 +110,67 @@ impl Job<'_> {
         if let Some(ledger) = ledger {
             ledger.close().await;
         }
-        print(&if self.args.talk.json { plan.json() } else { plan.text() })?;
-        complain(&bad_rows(&self.catalog));
+        print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
+        complain(&bad_rows(self.catalog()));
         Ok(Done { exit: Exit::Success, digest: String::new() })
     }
 
     /// Sends what is to be sent, and writes down what came of it.
     async fn run(self) -> Result<Done, Error> {
-        check_writable(&self.paths.results)?;
-        self.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-        let started = self.clock.unix();
-        let _lock = RunLock::take(&self.ledger_path, started)?;
-        let ledger = Arc::new(SqliteLedger::open(&self.ledger_path, self.service.identity())?);
-        let bad = bad_rows(&self.catalog);
+        check_writable(&self.job.paths.results)?;
+        self.job.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
+        let shelf = self.args.wait.shelf()?;
+        let clock = self.job.clock;
+        let started = clock.unix();
+        let _lock = RunLock::take(&self.job.ledger_path, started)?;
+        let ledger = Arc::new(SqliteLedger::open(&self.job.ledger_path, self.service.identity())?);
+        let bad = bad_rows(self.catalog());
         complain(&bad);
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
-        let (worklist, counts) = Worklist::plan_and_adopt(&self.catalog, &*ledger, self.choice()).await?;
-        let gate = self.gate(&ledger).await?;
-        let sent = self.send(&ledger, &gate, (run, worklist), counts).await;
+        let (worklist, counts) = Worklist::plan_and_adopt(self.catalog(), &*ledger, self.choice()).await?;
+        if self.args.waits() {
+            let mark = self.args.wait.mark(run);
+            covers::take_up(self.catalog(), &*ledger, self.job.trust, mark, started).await.map_err(worklist_error)?;
+        }
+        let gates = self.gates(&ledger).await?;
+        let sent = self.send(&ledger, &gates, &shelf, (run, worklist), counts).await;
         if sent.is_err() {
-            self.salvage().await;
+            self.job.salvage().await;
         }
         let (ended, progress) = sent?;
-        ledger.end_run(run, ended, self.clock.unix()).await?;
-        let tally = results::write(&self.catalog, Some(&*ledger), self.view(ended.reason()), &self.paths).await?;
-        if let Some(ledger) = Arc::into_inner(ledger) {
-            ledger.close().await;
-        }
-        // A signal that came while the results were being written still decides the exit code.
-        let ended = self.stop.requested().unwrap_or(ended);
-        let summary = Summary {
+        let deeds = Deeds {
+            run,
             ended,
-            exit: Exit::of_run(ended, &tally),
-            tally,
-            sent: progress.sent,
-            rate: self.args.pace.rate,
-            gate: gate.view(),
-            pauses: self.pauses(&gate),
-            outcomes: progress.outcomes.counts(),
             started,
-            took: self.clock.elapsed(),
-            files: self.files(),
-            next: next_commands(),
+            progress,
+            submissions: Some((self.args.pace.rate, gates.submissions)),
+            reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
+            lines_used: bad.lines().count(),
+            next: next_commands::<RunArgs>("run"),
         };
-        self.tell(&summary, bad.lines().count())
+        self.job.finish(ledger, &shelf, deeds).await
     }
 
-    /// How the rows look at the end of this run.
-    fn view(&self, unreached: Option<Reason>) -> View {
-        View { unreached, in_doubt: self.args.rerun.in_doubt(), trust: self.args.ledger.trust() }
-    }
-
-    /// Writes the results of a run that could not go on, as far as its ledger can be read and they can be written.
-    async fn salvage(&self) {
-        if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
-            // The run has failed already, and says so; that this fails too changes nothing.
-            let _ =
-                results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;
-            ledger.close().await;
-        }
-    }
-
-    /// A gate that counts what earlier runs sent within one window.
-    async fn gate(&self, ledger: &SqliteLedger) -> Result<Arc<Gate>, Error> {
-        let rate = self.args.pace.rate;
-        let config = GateConfig { rate, max_outage: self.args.pace.max_outage };
-        let (now, here) = (self.clock.unix(), self.clock.now());
-        let window = rate.period + slack(rate);
-        let since = now.before(window);
-        let sends = ledger.sends_since(since).await?;
-        // A send from the future, by a clock that was set back since, counts as one from now.
-        let earlier: Vec<Instant> =
-            sends.into_iter().map(|at| here.checked_sub(at.until(now)).unwrap_or(here)).collect();
-        Ok(Gate::new(config, self.clock, &earlier))
+    /// Gates that count what earlier runs sent and read within one window.
+    async fn gates(&self, ledger: &SqliteLedger) -> Result<Gates, Error> {
+        let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.job.clock);
+        let since = clock.unix().before(rate.period + slack(rate));
+        let earlier = clock.instants(ledger.sends_since(since).await?);
+        let submissions = Gate::new(GateConfig { rate, max_outage }, clock, &earlier);
+        let reads = if self.args.waits() || self.args.checks_music() {
+            Some(self.args.wait.read.gate(ledger, max_outage, clock).await?)
+        } else {
+            None
+        };
+        Ok(Gates { submissions, reads })
     }
 
     /// Runs the one loop, with the stand-in service beside it if that is asked for.
     async fn send(
         &self,
         ledger: &Arc<SqliteLedger>,
-        gate: &Arc<Gate>,
+        gates: &Gates,
+        shelf: &Shelf,
         (run, worklist): (RunId, Worklist),
         counts: Counts,
     ) -> Result<(Ended, Progress), Error> {
@@ -201,13 +179,13 @@ impl Job<'_> {
             None => Some(self.start_sandbox().await?),
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
-        let config = self.args.config();
-        let parts = ((api, Arc::clone(ledger)), (Arc::clone(gate), self.clock), (run, worklist));
-        let runner = Runner::new(parts.0, parts.1, parts.2, config, self.stop.clone());
+        let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.job.clock), (run, worklist));
+        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.job.stop.clone());
+        let runner = self.with_reads(runner, gates, shelf, run).knowing(Usual::new(ledger.generation_times().await?));
         let progress = runner.progress();
-        let shown = (stderr().is_terminal() && !self.args.talk.quiet).then(|| {
-            let rate = self.args.pace.rate;
-            self.screen.follow(counts.to_send, rate, Arc::clone(gate), self.clock, progress.clone())
+        let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
+            let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
+            self.screen.follow(counts.to_send, rate, gate, self.job.clock, progress.clone())
         });
         let ended = runner.run().await;
         drop(shown);
@@ -218,9 +196,29 @@ impl Job<'_> {
         Ok((ended?, progress))
     }
 
+    /// The runner, with music checked first and covers followed as far as that is asked for.
+    fn with_reads(
+        &self,
+        mut runner: Runner<HttpApi, SqliteLedger>,
+        gates: &Gates,
+        shelf: &Shelf,
+        run: RunId,
+    ) -> Runner<HttpApi, SqliteLedger> {
+        let Some(gate) = &gates.reads else { return runner };
+        let (wait, request) = (&self.args.wait, &self.args.request);
+        if self.args.checks_music() {
+            runner = runner.checking_music(Arc::clone(gate));
+        }
+        if self.args.waits() {
+            let patience = (wait.patience(request.max_attempts), request.timeout);
+            runner = runner.following(wait.read.following(Follower::Run(run), gate, shelf.store.as_ref(), patience));
+        }
+        runner
+    }
+
     async fn start_sandbox(&self) -> Result<Sandbox, Error> {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Sandbox::start(anywhere, Scenario::default(), self.clock).await.map_err(Error::Sandbox)
+        Sandbox::start(anywhere, Scenario::default(), self.job.clock).await.map_err(Error::Sandbox)
     }
 
     fn api(&self, sandbox: Option<&Sandbox>) -> Result<HttpApi, Error> {
@@ -230,56 +228,23 @@ impl Job<'_> {
                 .map_err(|bad| Error::usage(bad.to_string(), ""))?,
         };
         let Service { key, callback, .. } = &self.service;
+        let (timeout, clock) = (self.args.request.timeout, self.job.clock);
+        // A service on this machine has its images on this machine.
+        let is_local = api_url.is_loopback();
         let config = HttpConfig {
             api_url,
             key: key.clone(),
             provider: self.args.service.provider.provider(),
             callback: callback.clone(),
-            timeout: self.args.pace.timeout,
-            clock: self.clock,
+            timeout,
+            clock,
+            downloads: self.args.wait.read.downloads(timeout, is_local, clock)?,
         };
         Ok(HttpApi::new(config)?)
     }
-
-    /// When nothing was sent, by the time of day.
-    fn pauses(&self, gate: &Gate) -> Vec<Paused> {
-        let (here, now) = (self.clock.now(), self.clock.unix());
-        let time = |at: Instant| now.before(here - at);
-        let told = |pause: Pause| Paused { reason: pause.reason, from: time(pause.from), until: time(pause.until) };
-        gate.pauses().into_iter().map(told).collect()
-    }
-
-    fn files(&self) -> Files {
-        // Whoever reads of them in a mail is in another folder.
-        let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Files {
-            results: absolute(&self.paths.results),
-            failures: self.paths.failures.as_deref().map(absolute),
-            ledger: absolute(&self.ledger_path),
-        }
-    }
-
-    /// The summary, to whoever wants it: nobody after a clean run that nobody watches.
-    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<Done, Error> {
-        let watched = stderr().is_terminal() && !self.args.talk.quiet;
-        let digest = summary.digest(lines_used);
-        if watched || summary.exit != Exit::Success {
-            complain(&digest);
-        }
-        if let Some(path) = &self.args.talk.metrics_file {
-            write_metrics(path, summary);
-        }
-        if self.args.talk.json {
-            print(&(summary.json() + "\n"))?;
-        }
-        Ok(Done { exit: summary.exit, digest })
-    }
 }
 
-/// Writes the metrics anew. They are a service to others: that they cannot be written is no reason to fail.
-fn write_metrics(path: &Path, summary: &Summary) {
-    let before = fs::read_to_string(path).unwrap_or_default();
-    if let Err(error) = replace_whole(path, metrics::text(summary, &before).as_bytes()) {
-        warn!(file = %path.display(), cause = error.source().map(ToString::to_string), "the metrics could not be written");
-    }
+/// Rows that cannot be read before anything was sent.
+fn worklist_error(error: crate::join::JoinError) -> Error {
+    Error::Worklist(error.into())
 }

@@ -78,6 +78,12 @@ impl SqliteLedger {
         Ok(Self::own(path, connection, TransactionBehavior::Immediate))
     }
 
+    /// Whether nothing has failed so far; after a failure nothing is written any more.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        !self.failure.initialized()
+    }
+
     /// Waits until all is done and the file is closed.
     pub async fn close(self) {
         drop(self.operations);

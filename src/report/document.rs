@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{NextStep, Paused, Summary};
+use super::{NextStep, Paused, Summary, Traffic};
 use crate::domain::{Reason, Status};
 use crate::results::{Cause, Tally};
 
@@ -19,18 +19,27 @@ impl Summary {
             finished_at: self.started.after(self.took).to_string(),
             seconds: self.took.as_secs_f64(),
             rows: RowCounts::new(&self.tally),
-            requests: Requests {
-                sent: self.sent,
-                limit: self.rate.to_string(),
-                most_in_any_window: self.gate.most_in_window,
+            requests: self.submissions.as_ref().map(|traffic| Requests {
                 by_outcome: self.outcomes.iter().map(|(reason, count)| (reason.word(), *count)).collect(),
-                paused_seconds: self.gate.closed_for.as_secs_f64(),
-            },
-            pauses: self.pauses.iter().map(PauseDocument::new).collect(),
+                ..Requests::new(traffic)
+            }),
+            reads: self.reads.as_ref().map(Requests::new),
+            covers: self.covers.as_ref().map(|covers| CoverCounts {
+                finished: covers.generated,
+                failed: covers.failed,
+                not_in_hand: self.tally.awaited,
+                without_id: self.tally.unknown,
+                forgotten: self.tally.forgotten,
+                images_saved: covers.saved,
+                default_covers: self.tally.fallbacks,
+                records_read: covers.looks,
+            }),
+            pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).map(PauseDocument::new).collect(),
             causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
+            images: self.files.images.as_ref().map(|path| path.display().to_string()),
             next: self.next_step(),
         };
         serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -45,12 +54,15 @@ struct Document<'a> {
     finished_at: String,
     seconds: f64,
     rows: RowCounts,
-    requests: Requests,
+    requests: Option<Requests>,
+    reads: Option<Requests>,
+    covers: Option<CoverCounts>,
     pauses: Vec<PauseDocument>,
     causes: Vec<CauseDocument>,
     results: String,
     failures: Option<String>,
     ledger: String,
+    images: Option<String>,
     next: Option<NextStep<'a>>,
 }
 
@@ -59,9 +71,11 @@ struct Document<'a> {
 #[expect(missing_docs, reason = "each field is a status or counts what its name says")]
 pub struct RowCounts {
     pub total: u64,
+    pub completed: u64,
     pub submitted: u64,
     pub exists: u64,
     pub failed: u64,
+    pub generation_failed: u64,
     pub gave_up: u64,
     pub in_doubt: u64,
     pub pending: u64,
@@ -76,9 +90,11 @@ impl RowCounts {
     pub fn new(tally: &Tally) -> Self {
         Self {
             total: tally.rows,
+            completed: tally.with(Status::Completed),
             submitted: tally.with(Status::Submitted),
             exists: tally.with(Status::Exists),
             failed: tally.with(Status::Failed),
+            generation_failed: tally.with(Status::GenerationFailed),
             gave_up: tally.with(Status::GaveUp),
             in_doubt: tally.with(Status::InDoubt),
             pending: tally.with(Status::Pending),
@@ -94,8 +110,33 @@ struct Requests {
     sent: u64,
     limit: String,
     most_in_any_window: usize,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     by_outcome: BTreeMap<&'static str, u64>,
     paused_seconds: f64,
+}
+
+impl Requests {
+    fn new(traffic: &Traffic) -> Self {
+        Self {
+            sent: traffic.requests,
+            limit: traffic.rate.to_string(),
+            most_in_any_window: traffic.gate.most_in_window,
+            by_outcome: BTreeMap::new(),
+            paused_seconds: traffic.gate.closed_for.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CoverCounts {
+    finished: u64,
+    failed: u64,
+    not_in_hand: u64,
+    without_id: u64,
+    forgotten: u64,
+    images_saved: u64,
+    default_covers: u64,
+    records_read: u64,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,48 @@ use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
 use crate::join::Joined;
 use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
-use crate::results::View;
+use crate::results::{Goal, View};
+
+/// How far the cover of an accepted row has come, measured by what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cover {
+    /// As far as is wanted, or there is none to speak of.
+    Done,
+    /// The next run that follows covers goes on with it.
+    Awaited,
+    /// Its id is not known, so that nobody can follow it.
+    Unknown,
+    /// The service has forgotten its images before they were on disk.
+    Forgotten,
+}
+
+impl Cover {
+    fn of(record: Option<&Record>, view: View) -> Self {
+        let Some(record) = record else { return Self::Done };
+        let art = &record.artwork;
+        let is_reached = match (record.state, view.goal) {
+            (_, Goal::Accepted) => true,
+            (RowState::Submitted | RowState::Exists, Goal::Images) => art.images.is_some(),
+            (RowState::Submitted | RowState::Exists, Goal::Files) => false,
+            (
+                RowState::Pending
+                | RowState::InFlight
+                | RowState::InDoubt
+                | RowState::Failed
+                | RowState::GaveUp
+                | RowState::Completed
+                | RowState::GenerationFailed,
+                _,
+            ) => true,
+        };
+        match (is_reached, &record.cover, art.expires_at()) {
+            (true, ..) => Self::Done,
+            (false, None, _) => Self::Unknown,
+            (false, Some(_), Some(expires)) if expires <= view.now => Self::Forgotten,
+            (false, Some(_), _) => Self::Awaited,
+        }
+    }
+}
 
 /// The verdict on one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +59,8 @@ pub struct ResultLine {
     pub retryable: bool,
     /// Why.
     pub reason: Option<Reason>,
+    /// How far its cover has come.
+    pub cover: Cover,
     /// The cells, in the order of [`RESULT_COLUMNS`].
     cells: [String; RESULT_COLUMNS.len()],
 }
@@ -50,7 +93,7 @@ impl ResultLine {
         cells[1] = yes_no(false);
         cells[2] = cell(reason);
         cells[5] = harmless(&bad.to_string());
-        Self { status, retryable: false, reason, cells }
+        Self { status, retryable: false, reason, cover: Cover::Done, cells }
     }
 
     fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
@@ -79,7 +122,7 @@ impl ResultLine {
             cell(art.and_then(Artwork::expires_at)),
             art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true)).unwrap_or_default(),
         ];
-        Self { status, retryable, reason, cells }
+        Self { status, retryable, reason, cover: Cover::of(record, view), cells }
     }
 
     /// What was said of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Reason, Status};
 use crate::join::Joined;
-use crate::results::ResultLine;
+use crate::results::{Cover, ResultLine};
 
 /// Line numbers kept of each cause.
 const FIRST_LINES: usize = 3;
@@ -40,6 +40,14 @@ pub struct Tally {
     pub retryable: u64,
     /// Music tasks that the next plain rerun sends: each once.
     pub to_send: u64,
+    /// Accepted rows whose cover is waited for and not there yet.
+    pub awaited: u64,
+    /// Accepted rows whose cover has no id to follow it by.
+    pub unknown: u64,
+    /// Accepted rows whose images were forgotten before they were on disk.
+    pub forgotten: u64,
+    /// Rows for which the default cover stands in.
+    pub fallbacks: u64,
     statuses: BTreeMap<Status, u64>,
     causes: BTreeMap<(Status, Option<Reason>, Option<i64>), Cause>,
 }
@@ -52,7 +60,15 @@ impl Tally {
         self.retryable += u64::from(line.retryable);
         self.to_send += u64::from(line.retryable && !line.is_duplicate());
         *self.statuses.entry(line.status).or_default() += 1;
-        if !line.status.is_settled() {
+        match line.cover {
+            Cover::Done => {}
+            Cover::Awaited => self.awaited += 1,
+            Cover::Unknown => self.unknown += 1,
+            Cover::Forgotten => self.forgotten += 1,
+        }
+        let art = joined.record.as_ref().map(|record| &record.artwork);
+        self.fallbacks += u64::from(art.is_some_and(|art| art.fallback.is_some()));
+        if !line.status.is_settled() || matches!(line.cover, Cover::Awaited | Cover::Forgotten) {
             self.add_cause(joined, line);
         }
     }
@@ -89,9 +105,16 @@ impl Tally {
         causes
     }
 
-    /// Whether every row has its cover.
+    /// Rows that have not come as far as is wanted.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let unsettled: u64 = Status::ALL.iter().filter(|s| !s.is_settled()).map(|s| self.with(*s)).sum();
+        unsettled + self.awaited + self.forgotten
+    }
+
+    /// Whether every row has its cover, or the promise of one where no more is wanted.
     #[must_use]
     pub fn is_all_settled(&self) -> bool {
-        Status::ALL.iter().all(|status| status.is_settled() || self.with(*status) == 0)
+        self.left() == 0
     }
 }

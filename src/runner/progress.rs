@@ -1,6 +1,7 @@
 //! How far a run has come, in numbers.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use crate::domain::Reason;
 
@@ -34,6 +35,16 @@ pub struct Covers {
     pub given_up: u64,
     /// Images on disk.
     pub saved: u64,
+}
+
+impl AddAssign for Covers {
+    fn add_assign(&mut self, more: Self) {
+        self.looks += more.looks;
+        self.generated += more.generated;
+        self.failed += more.failed;
+        self.given_up += more.given_up;
+        self.saved += more.saved;
+    }
 }
 
 /// How many answers meant what.

@@ -1,19 +1,20 @@
 //! The options of `coverbatch run`.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, ArgMatches, Args, ValueEnum, parser::ValueSource};
+use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 
-use crate::api::ping::Ping;
-use crate::api::{CallbackUrl, Provider};
-use crate::cli::logging::LogFormat;
+use crate::api::{BadCallback, CallbackUrl};
+use crate::cli::cover_args::{RequestArgs, WaitArgs};
+use crate::cli::key;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::cli::talk::{LogArgs, ServiceArgs, TellArgs};
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use crate::results::Goal;
 use crate::runner::RunConfig;
 
 /// Send what is not settled, and write the results CSV
@@ -34,17 +35,29 @@ pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
     pub(super) service: ServiceArgs,
     #[command(flatten)]
+    callback: CallbackArgs,
+    #[command(flatten)]
     pub(super) pace: PaceArgs,
+    #[command(flatten)]
+    pub(super) request: RequestArgs,
     #[command(flatten)]
     pub(super) rerun: RerunArgs,
     #[command(flatten)]
-    pub(super) talk: TalkArgs,
+    covers: CoverArgs,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
+    #[command(flatten)]
+    pub(super) dry: DryArgs,
+    #[command(flatten)]
+    pub(super) tell: TellArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
-pub(super) struct ServiceArgs {
-    /// Address to call when a cover is done; `{task_id}` is replaced
+pub(super) struct CallbackArgs {
+    /// Address to call when a cover is done; `{task_id}` and `{token}` are replaced
     #[arg(long, value_name = "URL", env = "COVERBATCH_CALLBACK_URL", hide_env = true)]
     callback_url: Option<String>,
 
@@ -52,35 +65,10 @@ pub(super) struct ServiceArgs {
     #[arg(long, env = "COVERBATCH_NO_CALLBACK", hide_env = true, value_parser = FalseyValueParser::new())]
     no_callback: bool,
 
-    /// Who offers the service
-    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
-    pub(super) provider: ProviderName,
-
-    /// Base address of the API [default: the provider's]
-    #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
-    pub(super) api_url: Option<String>,
-
-    /// File whose first line is the API key [default: `$SUNO_API_KEY`, else systemd's `suno_api_key`]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_API_KEY_FILE", hide_env = true)]
-    pub(super) api_key_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum ProviderName {
-    /// api.sunoapi.org
-    #[default]
-    Sunoapi,
-    /// api.kie.ai
-    Kie,
-}
-
-impl ProviderName {
-    pub(super) const fn provider(self) -> Provider {
-        match self {
-            Self::Sunoapi => Provider::Sunoapi,
-            Self::Kie => Provider::Kie,
-        }
-    }
+    /// File whose first line is the secret that makes the `{token}` of a callback URL [default:
+    /// `$COVERBATCH_CALLBACK_SECRET`]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_CALLBACK_SECRET_FILE", hide_env = true)]
+    callback_secret_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -89,22 +77,6 @@ pub(super) struct PaceArgs {
     /// At most N submissions in any window of PERIOD
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
     pub(super) rate: Rate,
-
-    /// Requests in flight at most
-    #[arg(long, value_name = "N", default_value = "32", env = "COVERBATCH_CONCURRENCY", hide_env = true)]
-    concurrency: NonZeroU32,
-
-    /// Longest time for one request
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = positive_duration, env = "COVERBATCH_TIMEOUT", hide_env = true)]
-    pub(super) timeout: Duration,
-
-    /// Answers about a row before it is given up for this run
-    #[arg(long, value_name = "N", default_value = "6", env = "COVERBATCH_MAX_ATTEMPTS", hide_env = true)]
-    max_attempts: NonZeroU32,
-
-    /// How long the service may refuse everyone before the run stops
-    #[arg(long, value_name = "DUR", default_value = "1h", value_parser = parse_duration, env = "COVERBATCH_MAX_OUTAGE", hide_env = true)]
-    pub(super) max_outage: Duration,
 
     /// Send nothing new after this long [default: none]
     #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "COVERBATCH_DEADLINE", hide_env = true)]
@@ -148,70 +120,72 @@ enum InDoubtName {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Covers")]
+struct CoverArgs {
+    /// Read the record of the music first, and submit only what is finished
+    #[arg(long, env = "COVERBATCH_CHECK_MUSIC", hide_env = true, value_parser = FalseyValueParser::new())]
+    check_music: bool,
+
+    /// Follow accepted covers until they are finished; implied by --download
+    #[arg(long, env = "COVERBATCH_WAIT", hide_env = true, value_parser = FalseyValueParser::new())]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub(super) struct TalkArgs {
+pub(super) struct DryArgs {
     /// Check everything and print the plan; sends and writes nothing
     #[arg(short = 'n', long, env = "COVERBATCH_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
-
-    /// The summary as one JSON document on standard output
-    #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
-    pub(super) json: bool,
-
-    /// Write the run as metrics for the node exporter's textfile collector
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
-    pub(super) metrics_file: Option<PathBuf>,
-
-    /// Tell a monitor: <URL>/start, and <URL>/<exit code> with the digest, as healthchecks.io takes it
-    #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
-    ping_url: Option<String>,
-
-    /// How log lines look
-    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_LOG_FORMAT", hide_env = true)]
-    pub(super) log_format: LogFormat,
-
-    /// More log lines; may be repeated
-    #[arg(short, long, action = ArgAction::Count, env = "COVERBATCH_VERBOSE", hide_env = true)]
-    pub(super) verbose: u8,
-
-    /// No progress line, and no summary of a clean run
-    #[arg(short, long, env = "COVERBATCH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
-    pub(super) quiet: bool,
 }
 
 impl RunArgs {
     /// What the run is set to, with dice of its own.
     pub(super) fn config(&self) -> RunConfig {
         RunConfig {
-            concurrency: self.pace.concurrency,
-            rows: RowPolicy { max_attempts: self.pace.max_attempts, in_doubt: self.rerun.in_doubt() },
+            concurrency: self.request.concurrency,
+            rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt: self.rerun.in_doubt() },
             max_failures: self.rerun.max_failures,
             deadline: self.pace.deadline,
             seed: fastrand::u64(..),
         }
     }
 
-    /// The monitor to tell, except of a dry run.
-    pub(super) fn monitor(&self) -> Result<Option<Ping>, Error> {
-        let Some(address) = self.talk.ping_url.as_deref().filter(|_| !self.talk.dry_run) else { return Ok(None) };
-        let unusable = || Error::usage(format!("--ping-url `{address}` cannot be called"), "give an http or https URL");
-        Ping::new(address).map(Some).ok_or_else(unusable)
+    /// Whether covers are followed once they are accepted.
+    pub(super) const fn waits(&self) -> bool {
+        self.covers.wait || self.wait.read.download.is_some()
+    }
+
+    /// Whether music is checked first.
+    pub(super) const fn checks_music(&self) -> bool {
+        self.covers.check_music
+    }
+
+    /// What is wanted of accepted rows.
+    pub(super) const fn goal(&self) -> Goal {
+        if self.waits() { self.wait.goal() } else { Goal::Accepted }
     }
 
     /// The address to call. A flag wins over the environment, also over the environment's opposite.
     pub(super) fn callback(&self, matches: Option<&ArgMatches>) -> Result<CallbackUrl, Error> {
         let is_flag = |id| matches.is_some_and(|m| m.value_source(id) == Some(ValueSource::CommandLine));
         let (url_flag, inert_flag) = (is_flag("callback_url"), is_flag("no_callback"));
-        match (&self.service.callback_url, self.service.no_callback) {
+        let secret = || key::callback_secret(self.callback.callback_secret_file.as_deref());
+        match (&self.callback.callback_url, self.callback.no_callback) {
             (Some(_), true) if url_flag == inert_flag => {
                 Err(Error::usage("--callback-url and --no-callback exclude each other", "give one of them"))
             }
-            (Some(url), inert) if !inert || url_flag => CallbackUrl::new(url).map_err(|bad| {
-                Error::usage(
-                    format!("--callback-url `{url}` cannot be called: {bad}"),
-                    "give an absolute http or https URL",
-                )
-            }),
+            (Some(url), inert) if !inert || url_flag => {
+                let secret = if url.contains("{token}") { secret()? } else { None };
+                CallbackUrl::with_secret(url, secret).map_err(|bad| {
+                    let hint = if bad == BadCallback::NoSecret {
+                        "put it into COVERBATCH_CALLBACK_SECRET, the same as for `coverbatch receive`"
+                    } else {
+                        "give an absolute http or https URL"
+                    };
+                    Error::usage(format!("--callback-url `{url}` cannot be called: {bad}"), hint)
+                })
+            }
             (_, true) => Ok(CallbackUrl::inert()),
             (_, false) if self.ledger.sandbox => Ok(CallbackUrl::inert()),
             (_, false) => Err(Error::usage(
@@ -251,17 +225,10 @@ fn max_failures(text: &str) -> Result<MaxFailures, String> {
     }
 }
 
-/// A duration that is not zero.
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(bad) => Err(bad.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]

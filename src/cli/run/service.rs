@@ -4,7 +4,6 @@ use clap::ArgMatches;
 
 use super::RunArgs;
 use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
-use crate::cli::key;
 use crate::error::Error;
 use crate::secret::ApiKey;
 
@@ -35,11 +34,7 @@ impl Service {
             let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
             return Ok(Self { api_url: None, key, callback });
         }
-        let text = args.service.api_url.as_deref().unwrap_or(args.service.provider.provider().base_url());
-        let api_url = ApiUrl::new(text).map_err(|bad| {
-            Error::usage(format!("--api-url `{text}` cannot be used: {bad}"), "such as https://api.kie.ai")
-        })?;
-        let key = key::find(args.service.api_key_file.as_deref())?;
+        let (api_url, key) = (args.service.url()?, args.service.key()?);
         Ok(Self { api_url: Some(api_url), key, callback })
     }
 

@@ -1,0 +1,123 @@
+//! `coverbatch receive`: the endpoint for callbacks, and whoever follows their hints, in one long-running process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::api::CallbackUrl;
+use crate::api::http::{HttpApi, HttpConfig};
+use crate::callback::{HintFailed, Hints, Receiver, ReceiverConfig};
+use crate::cli::cover_args::{ReadArgs, RequestArgs};
+use crate::cli::talk::{LogArgs, ServiceArgs};
+use crate::cli::{key, print, signals};
+use crate::clock::Clock;
+use crate::domain::{Ended, MusicTaskId};
+use crate::error::{Error, Exit};
+use crate::ledger::{Follower, Ledger as _, SqliteLedger};
+use crate::policy::{Patience, Usual};
+use crate::progress::Screen;
+use crate::runner::{FollowConfig, Runner, Stop};
+
+/// How long requests under way may take once the end is asked for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A service that refuses everyone is waited for as long as it takes: ten years.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Take callbacks and follow covers to their images until interrupted, also while runs are going on
+#[derive(Debug, Args)]
+#[command(before_help = "Example: COVERBATCH_CALLBACK_SECRET=… coverbatch receive --ledger catalog.coverbatch.db")]
+pub(super) struct ReceiveArgs {
+    /// The ledger that runs write to; made if it is not there
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
+    ledger: PathBuf,
+
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", env = "COVERBATCH_LISTEN", hide_env = true)]
+    listen: SocketAddr,
+
+    /// File whose first line is the secret that makes the `{token}` of callback URLs [default:
+    /// `$COVERBATCH_CALLBACK_SECRET`]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_CALLBACK_SECRET_FILE", hide_env = true)]
+    callback_secret_file: Option<PathBuf>,
+
+    /// File whose first line is the key that kie.ai signs callbacks with; unsigned ones are then refused [default:
+    /// `$COVERBATCH_WEBHOOK_KEY`]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_WEBHOOK_KEY_FILE", hide_env = true)]
+    webhook_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl ReceiveArgs {
+    fn receiver(&self, clock: Clock) -> Result<ReceiverConfig, Error> {
+        let secret = key::callback_secret(self.callback_secret_file.as_deref())?.ok_or_else(|| {
+            let hint = "make one with `openssl rand -hex 32`, and give it to `coverbatch run` too, whose callback URL \
+                        ends in /callback/{task_id}/{token}";
+            Error::usage("there is no secret in COVERBATCH_CALLBACK_SECRET or --callback-secret-file", hint)
+        })?;
+        Ok(ReceiverConfig { secret, webhook_key: key::webhook_key(self.webhook_key_file.as_deref())?, clock })
+    }
+
+    fn api(&self, clock: Clock) -> Result<HttpApi, Error> {
+        let (api_url, key) = (self.service.url()?, self.service.key()?);
+        let timeout = self.request.timeout;
+        let downloads = self.read.downloads(timeout, api_url.is_loopback(), clock)?;
+        let (provider, callback) = (self.service.provider.provider(), CallbackUrl::inert());
+        Ok(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?)
+    }
+}
+
+pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Error> {
+    args.log.begin(screen);
+    let (clock, stop) = (Clock::start(), Stop::default());
+    signals::watch(&stop)?;
+    let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
+    let store = args.read.store()?;
+    let ledger = Arc::new(SqliteLedger::open(&args.ledger, args.service.url()?.as_str())?);
+    let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock });
+    let listen = |cause| Error::Listen { address: args.listen, cause };
+    let receiver = Receiver::start(args.listen, config, hints).await.map_err(listen)?;
+    print(&format!("listening on http://{}\n", receiver.address()))?;
+    let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
+    let max_attempts = args.request.max_attempts;
+    let patience = (Patience { wait: None, max_attempts }, args.request.timeout);
+    let following = args.read.following(Follower::Everyone, &gate, store.as_ref(), patience);
+    let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
+    let usual = Usual::new(ledger.generation_times().await?);
+    let runner = Runner::follower((api, Arc::clone(&ledger)), (following, clock), config, stop.clone()).knowing(usual);
+    let ended = runner.run().await;
+    receiver.stop(GRACE).await;
+    Ok(match ended? {
+        Ended::Unauthorized | Ended::NoCredits => return Err(Error::KeyRefused),
+        Ended::Interrupted(_) | Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures => {
+            Exit::Success
+        }
+    })
+}
+
+/// Hints go into the ledger, where the follower of this process or of any other finds them.
+struct LedgerHints {
+    ledger: Arc<SqliteLedger>,
+    clock: Clock,
+}
+
+impl Hints for LedgerHints {
+    async fn hint(&self, task: MusicTaskId) -> Result<(), HintFailed> {
+        self.ledger.hint(&task, self.clock.unix()).await.map_err(HintFailed::new)
+    }
+
+    async fn is_well(&self) -> bool {
+        self.ledger.is_well()
+    }
+}
