@@ -218,7 +218,7 @@ async fn no_bytes_are_no_image() {
 #[tokio::test]
 async fn silence_ends_a_download_at_any_point() {
     let timeout = Duration::from_millis(300);
-    let beginnings = ["".to_owned(), "HTTP/1.1 200 OK\r\n".to_owned(), ok(1000), ok(1000) + "half"];
+    let beginnings = [String::new(), "HTTP/1.1 200 OK\r\n".to_owned(), ok(1000), ok(1000) + "half"];
     for beginning in beginnings {
         let said = beginning.clone();
         let server = Server::new(move |stream| {

@@ -14,24 +14,23 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 const fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = matches!(
-        address.octets(),
-        [0, ..]                         // this network
-        | [10, ..]                      // private
-        | [100, 64..=127, ..]           // shared by customers of a provider
-        | [127, ..]                     // loopback
-        | [169, 254, ..]                // link-local, and the metadata of clouds
-        | [172, 16..=31, ..]            // private
-        | [192, 0, 0, _]                // protocol assignments
-        | [192, 0, 2, _]                // documentation
-        | [192, 88, 99, _]              // relays of 6to4
-        | [192, 168, ..]                // private
-        | [198, 18..=19, ..]            // benchmarks
-        | [198, 51, 100, _]             // documentation
-        | [203, 0, 113, _]              // documentation
-        | [224..=255, ..] // multicast, reserved, broadcast
-    );
-    !special
+    match address.octets() {
+        // This network, private, loopback; multicast, reserved, broadcast.
+        [0 | 10 | 127 | 224..=255, ..] => false,
+        // Shared by the customers of a provider.
+        [100, 64..=127, ..] => false,
+        // Link-local, where clouds answer with their secrets.
+        [169, 254, ..] => false,
+        // Private.
+        [172, 16..=31, ..] | [192, 168, ..] => false,
+        // Protocol assignments and documentation, relays of 6to4.
+        [192, 0, 0 | 2, _] | [192, 88, 99, _] => false,
+        // Benchmarks.
+        [198, 18..=19, ..] => false,
+        // Documentation.
+        [198, 51, 100, _] | [203, 0, 113, _] => false,
+        _ => true,
+    }
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {

@@ -175,13 +175,11 @@ impl<R: Read + Seek> Walk<R> {
             if block.is_empty() {
                 return Err(Halt::Refused(NotAnImage::CutOff(ImageKind::Jpeg)));
             }
-            let mut used = 0;
-            for byte in block {
+            for (before, byte) in block.iter().enumerate() {
                 if after_ff && !matches!(byte, 0 | 0xd0..=0xd7 | 0xff) {
-                    return self.step_to(self.at + used - 1);
+                    return self.step_to(self.at + before as u64 - 1);
                 }
                 after_ff = *byte == 0xff;
-                used += 1;
             }
             let used = block.len();
             self.source.consume(used);
