@@ -1,7 +1,7 @@
 //! A folder of images, in which a file is there whole or not at all.
 
 use std::fs;
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::default_cover::DefaultCover;
@@ -93,7 +93,7 @@ impl Draft {
     /// [`FileError`] if the folder cannot be written to. [`NotAnImage`] inside: nothing has changed then.
     pub fn keep(self, task: &MusicTaskId, number: ImageNumber) -> Result<Result<String, NotAnImage>, FileError> {
         let Self { file, folder } = self;
-        let kind = match checked(&file).map_err(|cause| FileError::new(&folder, cause))? {
+        let kind = match check(file.file()).map_err(|cause| FileError::new(&folder, cause))? {
             Ok(kind) => kind,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -113,12 +113,6 @@ impl Write for Draft {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-fn checked(file: &Unfinished) -> io::Result<Result<ImageKind, NotAnImage>> {
-    let mut file = file.file();
-    file.rewind()?;
-    check(file)
 }
 
 /// Removes the images of the same name and another kind.

@@ -192,9 +192,6 @@ impl<R: Read + Seek> Walk<R> {
         let kind = ImageKind::WebP;
         self.skip(kind, 4)?;
         let end = 8 + u64::from(u32::from_le_bytes(self.take(kind)?));
-        if end > self.length {
-            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
-        }
         self.skip(kind, 4)?;
         let mut has_picture = false;
         while self.at < end {
@@ -331,7 +328,7 @@ mod tests {
     #[test]
     fn the_end_of_a_preview_inside_a_jpeg_is_not_its_end() {
         let preview: &[u8] = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9";
-        let scan: &[u8] = b"\xff\xda\x00\x02ab\xff\x00\xff\xd0\xff\xff";
+        let scan: &[u8] = b"\xff\xda\x00\x02ab\xff\x00\xff\xd0cd\xff\xff\x00e\xff\xff";
         assert_eq!(jpeg(&[preview, scan]), Ok(ImageKind::Jpeg));
         assert_eq!(jpeg(&[preview]), Err(NotAnImage::NoPicture(ImageKind::Jpeg)));
         assert_eq!(read(&[b"\xff\xd8", preview].concat()), Err(NotAnImage::CutOff(ImageKind::Jpeg)));
