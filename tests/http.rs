@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
+use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::clock::Clock;
@@ -28,6 +29,17 @@ fn api(address: &str, timeout: Duration) -> HttpApi {
     api_of(Provider::Kie, address, timeout)
 }
 
+/// A client for images, which nobody asks for any here.
+fn downloads() -> Downloads {
+    let config = DownloadConfig {
+        hosts: Vec::new(),
+        loopback_allowed: true,
+        timeout: Duration::from_secs(1),
+        clock: Clock::start(),
+    };
+    Downloads::new(&config).unwrap()
+}
+
 fn api_of(provider: Provider, address: &str, timeout: Duration) -> HttpApi {
     HttpApi::new(HttpConfig {
         api_url: ApiUrl::new(address).unwrap(),
@@ -36,6 +48,7 @@ fn api_of(provider: Provider, address: &str, timeout: Duration) -> HttpApi {
         callback: CallbackUrl::new("https://hooks.example/cover/{task_id}").unwrap(),
         timeout,
         clock: Clock::start(),
+        downloads: downloads(),
     })
     .unwrap()
 }

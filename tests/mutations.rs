@@ -11,6 +11,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::catalog::{Catalog, CatalogOptions, Row};
@@ -89,6 +90,17 @@ fn answering(bodies: Vec<Vec<u8>>) -> String {
     address
 }
 
+/// A client for images, which nobody asks for any here.
+fn downloads() -> Downloads {
+    let config = DownloadConfig {
+        hosts: Vec::new(),
+        loopback_allowed: true,
+        timeout: Duration::from_secs(1),
+        clock: Clock::start(),
+    };
+    Downloads::new(&config).unwrap()
+}
+
 #[tokio::test]
 async fn any_answer_is_one_outcome_with_harmless_words() {
     const AWKWARD: [&[u8]; 14] = [
@@ -117,6 +129,7 @@ async fn any_answer_is_one_outcome_with_harmless_words() {
         callback: CallbackUrl::inert(),
         timeout: Duration::from_secs(20),
         clock: Clock::start(),
+        downloads: downloads(),
     };
     let (api, task) = (HttpApi::new(config).unwrap(), MusicTaskId::new("a1").unwrap());
     let mut settled = 0;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::clock::{Clock, UnixMillis};
@@ -107,6 +108,17 @@ fn read_request(stream: &mut TcpStream, requests: &AtomicUsize) -> io::Result<()
     Ok(())
 }
 
+/// A client for images, which nobody asks for any here.
+fn downloads() -> Downloads {
+    let config = DownloadConfig {
+        hosts: Vec::new(),
+        loopback_allowed: true,
+        timeout: Duration::from_secs(1),
+        clock: Clock::start(),
+    };
+    Downloads::new(&config).unwrap()
+}
+
 /// What becomes of one submission to a server that plays this.
 async fn submitted(script: Script, timeout: Duration) -> (Outcome, [usize; 2]) {
     let server = Server::playing(script);
@@ -117,6 +129,7 @@ async fn submitted(script: Script, timeout: Duration) -> (Outcome, [usize; 2]) {
         callback: CallbackUrl::inert(),
         timeout,
         clock: Clock::start(),
+        downloads: downloads(),
     };
     let api = HttpApi::new(config).unwrap();
     let task = MusicTaskId::new(TASK).unwrap();

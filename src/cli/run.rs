@@ -181,7 +181,7 @@ impl Run<'_> {
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.job.clock), (run, worklist));
         let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.job.stop.clone());
-        let runner = self.with_reads(runner, gates, shelf, run).knowing(Usual::new(ledger.generation_times().await?));
+        let runner = self.with_reads(runner, gates, shelf, run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
@@ -214,6 +214,14 @@ impl Run<'_> {
             runner = runner.following(wait.read.following(Follower::Run(run), gate, shelf.store.as_ref(), patience));
         }
         runner
+    }
+
+    /// How long covers usually take; of the stand-in that is known.
+    async fn usual(&self, ledger: &SqliteLedger) -> Result<Usual, Error> {
+        Ok(match self.service.api_url {
+            Some(_) => Usual::new(ledger.generation_times().await?),
+            None => Usual::new([*Scenario::default().generation.end()]),
+        })
     }
 
     async fn start_sandbox(&self) -> Result<Sandbox, Error> {

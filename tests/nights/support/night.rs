@@ -13,7 +13,7 @@ use coverbatch::gate::{Gate, GateConfig, GateView, slack};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Ledger, SqliteLedger};
 use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
-use coverbatch::results::{self, Paths, Tally, View};
+use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{RunConfig, Runner, Stop};
 use coverbatch::worklist::{Choice, Counts, Worklist};
 use tempfile::TempDir;
@@ -173,7 +173,13 @@ impl Night {
         let ended = runner.run().await?;
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
-        let view = View { unreached: ended.reason(), in_doubt, trust: Trust::All };
+        let view = View {
+            unreached: ended.reason(),
+            in_doubt,
+            trust: Trust::All,
+            goal: Goal::Accepted,
+            now: self.clock.unix(),
+        };
         let paths = Paths { results: self.results_path(), failures: None };
         let tally = results::write(&catalog, Some(&**ledger), view, &paths).await?;
         let results = Table::read(&paths.results, self.settings.delimiter);
