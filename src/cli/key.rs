@@ -39,18 +39,19 @@ pub(super) fn find(file: Option<&Path>) -> Result<ApiKey, Error> {
 
 /// The key in a file.
 fn read(path: &Path) -> Result<ApiKey, Error> {
-    let source = format!("the API key file `{}`", path.display());
-    checked(&first_line(path, &source, "check --api-key-file")?, &source)
+    let (text, source) = first_line(path, "the API key file", "check --api-key-file")?;
+    checked(&text, &source)
 }
 
-/// The first line of a file that nobody else should be able to read.
-fn first_line(path: &Path, source: &str, hint: &str) -> Result<String, Error> {
+/// The first line of a file that nobody else should be able to read, and what the file is in words.
+fn first_line(path: &Path, what: &str, hint: &str) -> Result<(String, String), Error> {
+    let source = format!("{what} `{}`", path.display());
     let text =
         fs::read_to_string(path).map_err(|cause| Error::usage(format!("cannot read {source}: {cause}"), hint))?;
     if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-        warn!(file = %path.display(), "others can read {source}; chmod 600 it");
+        warn!(file = %path.display(), "others can read {what}; chmod 600 it");
     }
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    Ok((text.lines().next().unwrap_or_default().to_owned(), source))
 }
 
 /// The secret behind the tokens of callback addresses, from `file`, else from the environment.
@@ -70,10 +71,7 @@ fn secret<T>(
     new: impl Fn(&str) -> Result<T, BadSecret>,
 ) -> Result<Option<T>, Error> {
     let (text, source) = match (file, env::var_os(variable).filter(|text| !text.is_empty())) {
-        (Some(path), _) => {
-            let source = format!("the file `{}` of {option}", path.display());
-            (first_line(path, &source, &format!("check {option}"))?, source)
-        }
+        (Some(path), _) => first_line(path, &format!("the file of {option}"), &format!("check {option}"))?,
         (None, Some(text)) => (text.to_string_lossy().into_owned(), format!("the environment variable {variable}")),
         (None, None) => return Ok(None),
     };

@@ -48,20 +48,20 @@ pub(super) async fn run(args: StatusArgs) -> Result<Exit, Error> {
         let document = json!({ "rows": RowCounts::new(&tally), "rerun_sends": tally.to_send });
         print(&format!("{document:#}\n"))?;
     } else {
-        let ledger_line = format!("ledger      {}{missing}\n", ledger_path.display());
+        let ledger_line = format!("ledger              {}{missing}\n", ledger_path.display());
         print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog)))?;
     }
     Ok(Exit::of_rows(&tally))
 }
 
 fn described(tally: &Tally, rate: Rate) -> String {
-    let mut text = format!("rows        {}\n", tally.rows);
+    let mut text = format!("rows                {}\n", tally.rows);
     for status in Status::ALL {
-        let _ = writeln!(text, "  {status:<10}{}", tally.with(*status));
+        let _ = writeln!(text, "  {status:<18}{}", tally.with(*status));
     }
-    let _ = writeln!(text, "duplicates  {}", tally.duplicates);
+    let _ = writeln!(text, "duplicates          {}", tally.duplicates);
     let takes = expected_time(rate, u32::try_from(tally.to_send).unwrap_or(u32::MAX));
     let takes = Brief(Duration::from_secs(takes.as_secs()));
-    let _ = writeln!(text, "a rerun     sends {}, which takes about {takes} at {rate}", tally.to_send);
+    let _ = writeln!(text, "a rerun             sends {}, which takes about {takes} at {rate}", tally.to_send);
     text
 }

@@ -24,9 +24,9 @@ fn status_and_results_read_a_run_that_is_going_on() {
     });
     let status = batch.call("status", &[]).exit(4).complains("");
     status
-        .prints("rows        3\n  submitted 2\n")
-        .prints("  in_doubt  1\n")
-        .prints("a rerun     sends 1, which takes");
+        .prints("rows                3\n  completed         0\n  submitted         2\n")
+        .prints("  in_doubt          1\n")
+        .prints("a rerun             sends 1, which takes");
     let rows = ["a submitted accepted", "b submitted accepted", "last in_doubt interrupted"];
     batch.call("results", &[]).exit(4).silent().results(&rows);
     run.finish().exit(0).silent();
@@ -42,8 +42,8 @@ fn status_tells_text_and_json_before_and_after_a_run() {
     let batch = Batch::of("task_id\na\na\ncode-404-b\n\"\"\n").to(&service.address);
     let before = batch.call("status", &["--rate", "20/10s"]).exit(4).complains("");
     before
-        .prints("rows        4\n  submitted 0\n")
-        .prints("duplicates  1\na rerun     sends 2, which takes about")
+        .prints("rows                4\n  completed         0\n")
+        .prints("duplicates          1\na rerun             sends 2, which takes about")
         .prints("songs.coverbatch.db (not there yet)\nline 5: the id is empty; the row is not sent\n");
     assert_eq!(batch.listing(), ["songs.csv"]);
     batch.run(&["-q"]).exit(4);

@@ -33,9 +33,9 @@ pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
     pub(super) ledger: LedgerArgs,
     #[command(flatten)]
-    pub(super) service: ServiceArgs,
-    #[command(flatten)]
     callback: CallbackArgs,
+    #[command(flatten)]
+    pub(super) service: ServiceArgs,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
     #[command(flatten)]
