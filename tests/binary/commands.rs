@@ -48,7 +48,7 @@ fn status_tells_text_and_json_before_and_after_a_run() {
     assert_eq!(batch.listing(), ["songs.csv"]);
     batch.run(&["-q"]).exit(4);
     let after = batch.call("status", &["--json"]).exit(4).json();
-    let rows = json!({"total": 4, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
+    let rows = json!({"total": 4, "completed": 0, "generation_failed": 0, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
         "invalid": 1, "duplicates": 1, "retryable": 1});
     assert_eq!(after, json!({"rows": rows, "rerun_sends": 1}));
 }
@@ -139,5 +139,5 @@ fn a_catalog_may_come_from_standard_input() {
     assert!(results.contains("\ncovered-a;1;exists;no;") && results.contains("\nb;2;submitted;no;"), "{results}");
     let names = ["songs.csv", "stdin.coverbatch.db", "stdin.coverbatch.db.lock", "stdin.results.csv"];
     assert_eq!(batch.listing(), names);
-    batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted 1\n  exists    1\n");
+    batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted         1\n  exists            1\n");
 }
