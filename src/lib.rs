@@ -18,6 +18,7 @@
 //! | [`runner`] | the one loop | |
 //! | [`error`] | everything that can end the program, and its exit code | |
 //! | [`report`] | the digest and the JSON summary | |
+//! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` |
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum` |
@@ -37,6 +38,7 @@ pub mod gate;
 pub mod join;
 pub mod ledger;
 pub mod metrics;
+pub mod page;
 pub mod policy;
 pub mod progress;
 pub mod report;
