@@ -146,12 +146,12 @@ mod tests {
     #[test]
     fn a_night_is_cut_at_round_times() {
         let from = UnixMillis::from_rfc3339("2026-11-22T22:03:10Z").unwrap();
-        let mut night = Activity::new(from, from.after(Duration::from_hours(7)));
-        assert_eq!(night.bin_length(), Duration::from_mins(5));
+        let mut night = Activity::new(from, from.after(Duration::from_secs(3600 * 7)));
+        assert_eq!(night.bin_length(), Duration::from_secs(300));
         assert_eq!(night.bins().next().unwrap().0.to_string(), "2026-11-22T22:00:00.000Z");
         night.add(UnixMillis(0), Kind::Accepted);
         night.add(UnixMillis(i64::MAX), Kind::Rejected);
-        night.add(from.after(Duration::from_mins(3)), Kind::Throttled);
+        night.add(from.after(Duration::from_secs(180)), Kind::Throttled);
         assert_eq!(night.bins().next().unwrap().1, &[1, 0, 0, 0, 0, 0]);
         assert_eq!(night.bins().nth(1).unwrap().1, &[0, 0, 1, 0, 0, 0]);
         assert_eq!(night.bins().last().unwrap().1, &[0, 0, 0, 0, 0, 1]);

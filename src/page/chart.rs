@@ -186,14 +186,21 @@ fn legend(activity: &Activity) -> Vec<Legend> {
 fn summary(activity: &Activity) -> String {
     let total: u64 = Kind::ALL.iter().map(|kind| activity.total(*kind)).sum();
     let held_up = activity.total(Kind::Throttled) + activity.total(Kind::Unavailable);
-    let (begin, end) = span(activity);
     format!(
-        "{} submissions between {} and {} UTC, {} of them throttled or met by a service that was not there.",
+        "{} submissions {}, {} of them throttled or met by a service that was not there.",
         total.grouped(),
-        begin.day_and_time(),
-        end.day_and_time(),
+        when(activity),
         held_up.grouped()
     )
+}
+
+/// `between 02:10 and 05:40 UTC on 22 Nov 2026`.
+fn when(activity: &Activity) -> String {
+    let (begin, end) = span(activity);
+    if begin.date() == end.date() {
+        return format!("between {} and {} UTC on {}", begin.time_of_day(), end.time_of_day(), end.date());
+    }
+    format!("between {} and {} UTC", begin.day_and_time(), end.day_and_time())
 }
 
 /// From the first bin in which something was sent to the end of the last one.
@@ -211,7 +218,7 @@ mod tests {
     #[test]
     fn a_bar_says_in_words_what_it_shows() {
         let from = UnixMillis::from_rfc3339("2026-11-22T22:30:00Z").unwrap();
-        let mut night = Activity::new(from, from.after(Duration::from_hours(5)));
+        let mut night = Activity::new(from, from.after(Duration::from_secs(3600 * 5)));
         for _ in 0..1000 {
             night.add(from, Kind::Accepted);
         }
@@ -236,7 +243,7 @@ mod tests {
             assert!(parts.iter().all(|part| part.y + part.height <= Chart::FLOOR && part.y > 0), "{count}");
         }
         for hours in [0, 1, 5, 30, 24 * 365, 24 * 365 * 40] {
-            let mut activity = Activity::new(UnixMillis(0), UnixMillis(0).after(Duration::from_hours(hours)));
+            let mut activity = Activity::new(UnixMillis(0), UnixMillis(0).after(Duration::from_secs(3600 * hours)));
             activity.add(UnixMillis(i64::MAX), Kind::Rejected);
             let chart = Chart::of(&activity).unwrap();
             assert!((2..=10).contains(&chart.times.len()), "{hours} h: {}", chart.times.len());

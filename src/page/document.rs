@@ -105,6 +105,16 @@ impl PageRow {
         self.expires_at.map(|end| Expiry::at(page.generated_at, end))
     }
 
+    /// `sent 22 Nov, 02:10, done 02:11, 2 submissions`; `None` if it was never sent.
+    fn times(&self) -> Option<String> {
+        let first = self.first_sent_at?;
+        let done =
+            self.finished_at.map(|done| if done.date() == first.date() { done.time_of_day() } else { done.short() });
+        let done = done.map(|done| format!(", done {done}")).unwrap_or_default();
+        let again = if self.attempts > 1 { format!(", {} submissions", self.attempts) } else { String::new() };
+        Some(format!("sent {}{done}{again}", first.short()))
+    }
+
     /// Whether every picture is on disk, so that nobody need hurry.
     fn is_saved(&self) -> bool {
         !self.images.is_empty() && self.images.iter().all(|image| image.file.is_some())

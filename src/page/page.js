@@ -2,21 +2,38 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const form = $('filter'), status = $('status'), text = $('q'), found = $('found'), none = $('none');
-  const groups = [...document.querySelectorAll('.group')];
-  let rows = null;
+  let rows = [];
 
   // What a row is found by: the texts of the catalog and the service, which alone stand in <bdi>, and its line.
   const words = (row) =>
     Array.from(row.getElementsByTagName('bdi'), (part) => part.textContent).concat('line ' + row.dataset.line).join('\n');
 
+  // Rows stand in chunks that the browser lays out only when they come into view. A filtered view fills them anew:
+  // chunks of a few rows each would leave holes, and hiding rows one by one takes the browser a second.
+  const groups = Array.from(document.querySelectorAll('.group'), (element) => {
+    const chunks = Array.from(element.querySelectorAll('.chunk'), (chunk) => ({ chunk, held: [...chunk.children] }));
+    return { element, chunks, size: chunks[0].held.length, rows: chunks.flatMap(({ held }) => held) };
+  });
+
+  const fill = (group, shown) => {
+    group.element.hidden = shown.length === 0;
+    group.chunks.forEach((part, place) => {
+      const due = shown.slice(place * group.size, (place + 1) * group.size);
+      if (due.length === part.held.length && due.every((row, at) => row === part.held[at])) return;
+      part.chunk.replaceChildren(...due);
+      part.chunk.hidden = due.length === 0;
+      part.held = due;
+    });
+  };
+
   const read = () => {
-    rows = Array.from(document.querySelectorAll('[data-line]'), (element) => ({
+    rows = groups.flatMap((group) => group.rows.map((element) => ({
       element,
-      group: element.closest('.group'),
+      group,
       counts: element.id !== '',
       status: element.dataset.status,
       words: words(element).normalize('NFKC').toLowerCase(),
-    }));
+    })));
   };
 
   const say = (shown, all) => {
@@ -26,19 +43,11 @@
   };
 
   const show = () => {
-    if (!rows) read();
     const wanted = status.value, part = text.value.trim().normalize('NFKC').toLowerCase();
-    const full = new Set();
-    let shown = 0, all = 0;
-    for (const row of rows) {
-      const fits = (!wanted || row.status === wanted) && (!part || row.words.includes(part));
-      if (row.element.hidden === fits) row.element.hidden = !fits;
-      if (fits) full.add(row.group);
-      all += row.counts;
-      shown += fits && row.counts;
-    }
-    for (const group of groups) group.hidden = !full.has(group);
-    say(shown, all);
+    const shown = rows.filter((row) => (!wanted || row.status === wanted) && (!part || row.words.includes(part)));
+    for (const group of groups) fill(group, shown.filter((row) => row.group === group).map((row) => row.element));
+    const counted = (some) => some.filter((row) => row.counts).length;
+    say(counted(shown), counted(rows));
   };
 
   const keep = () => {
@@ -56,8 +65,8 @@
   const restore = () => {
     const hash = location.hash.slice(1);
     const view = new URLSearchParams(hash.includes('=') ? hash.replace(/\+/g, '%2B') : '');
-    const place = hash && !hash.includes('=') ? $(hash) : null;
-    if (place && !place.dataset.line) return show();
+    const place = rows.find((row) => row.counts && row.element.id === hash)?.element;
+    if (hash && !hash.includes('=') && !place) return show();
     status.value = view.get('status') ?? '';
     if (status.selectedIndex < 0) status.value = '';
     text.value = view.get('q') ?? '';
@@ -67,7 +76,9 @@
   };
 
   const go = () => {
-    if (restore()) $('rows').focus();
+    if (!restore()) return;
+    $('rows').focus({ preventScroll: true });
+    $('rows').scrollIntoView();
   };
 
   // The page may be read days after it was written.
@@ -81,10 +92,17 @@
     }
   };
 
+  read();
   form.hidden = false;
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('input', () => { show(); keep(); });
-  form.addEventListener('reset', () => setTimeout(() => { show(); keep(); text.focus(); }));
+  form.addEventListener('reset', (event) => {
+    event.preventDefault();
+    status.value = text.value = '';
+    show();
+    keep();
+    text.focus();
+  });
   addEventListener('hashchange', go);
   age();
   go();

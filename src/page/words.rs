@@ -1,7 +1,6 @@
 //! Statuses, reasons and the headline as a label's people would say them.
 
 use crate::domain::{Reason, Status};
-use crate::report::plural;
 
 use super::{Kind, Page};
 
@@ -9,12 +8,13 @@ impl Page {
     /// What happened, in the words of the digest: `2 of 12 rows have no cover yet`.
     pub(super) fn headline(&self) -> String {
         let left: u64 = self.counts.iter().filter(|(status, _)| !status.is_settled()).map(|(_, rows)| rows).sum();
-        let rows = plural(self.rows_total, "row has", "rows have");
+        let rows =
+            format!("{} {}", self.rows_total.grouped(), if self.rows_total == 1 { "row has" } else { "rows have" });
         match (left, self.rows_total) {
             (_, 0) => "The catalog has no rows".to_owned(),
             (0, 1) => "The one row has its cover".to_owned(),
             (0, _) => format!("All {rows} their cover"),
-            _ => format!("{left} of {rows} no cover yet"),
+            _ => format!("{} of {rows} no cover yet", left.grouped()),
         }
     }
 }

@@ -46,7 +46,7 @@ fn row(line: u64, text: &str, status: Status) -> PageRow {
 /// A page with this text wherever a text can be.
 fn page(text: &str) -> Page {
     let night = time("2026-11-22T02:10:00Z");
-    let mut activity = Activity::new(night, night.after(Duration::from_hours(1)));
+    let mut activity = Activity::new(night, night.after(Duration::from_secs(3600)));
     activity.add(night, Kind::Accepted);
     let image = PageImage { url: text.to_owned(), file: Some(text.to_owned()), thumbnail: Some(text.to_owned()) };
     let covered = PageRow { images: vec![image; 2], expires_at: Some(night), ..row(3, text, Status::Completed) };
@@ -158,8 +158,8 @@ fn what_is_short_of_days_says_so_and_what_stands_in_is_marked() {
         page.rows[1].fallback = fallback;
         html(&page)
     };
-    assert!(shown(Duration::from_hours(24 * 12), false).contains("<p class=\"expiry later saved\">"));
-    let soon = shown(Duration::from_hours(30), true);
+    assert!(shown(Duration::from_secs(3600 * (24 * 12)), false).contains("<p class=\"expiry later saved\">"));
+    let soon = shown(Duration::from_secs(3600 * 30), true);
     assert!(soon.contains("class=\"expiry soon saved\"") && soon.contains("<b>2 days left</b>"));
     assert!(soon.contains("stand-in cover</span>"));
     assert!(shown(Duration::ZERO, false).contains("<b>gone</b>"));
