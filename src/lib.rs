@@ -22,6 +22,7 @@
 //! | [`runner`] | the one loop | |
 //! | [`error`] | everything that can end the program, and its exit code | |
 //! | [`report`] | the digest and the JSON summary | |
+//! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` (with `sandbox`) |
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum` |
@@ -46,6 +47,7 @@ pub mod images;
 pub mod join;
 pub mod ledger;
 pub mod metrics;
+pub mod page;
 pub mod policy;
 pub mod progress;
 pub mod report;

@@ -1,0 +1,253 @@
+//! The plot of submissions over time: where bars, lines and labels stand, in whole units of the drawing.
+
+use crate::clock::UnixMillis;
+
+use super::activity::{DAY, round_length};
+use super::moment::Moment as _;
+use super::words::{Grouped as _, Said as _};
+use super::{Activity, Kind};
+
+/// The drawing.
+const WIDTH: u64 = 960;
+const HEIGHT: u64 = 300;
+/// Room for the numbers on the left, and above and below the bars.
+const LEFT: u64 = 52;
+const TOP: u64 = 12;
+const BOTTOM: u64 = 44;
+const PLOT_WIDTH: u64 = WIDTH - LEFT - 8;
+const PLOT_HEIGHT: u64 = HEIGHT - TOP - BOTTOM;
+/// Lowest part of a bar, so that one throttled submission among hundreds is seen.
+const LEAST: u64 = 2;
+/// Most labels along the time axis and up the side.
+const TIME_LABELS: i64 = 8;
+const COUNT_LABELS: u64 = 4;
+
+/// A plot, ready to be drawn.
+pub(super) struct Chart {
+    pub(super) bars: Vec<Bar>,
+    pub(super) counts: Vec<CountLabel>,
+    pub(super) times: Vec<TimeLabel>,
+    pub(super) legend: Vec<Legend>,
+    /// What is to be seen, in a sentence.
+    pub(super) summary: String,
+}
+
+/// A bin in which something was sent.
+pub(super) struct Bar {
+    pub(super) x: u64,
+    pub(super) width: u64,
+    pub(super) from: String,
+    pub(super) until: String,
+    pub(super) counts: [u64; Kind::ALL.len()],
+    pub(super) parts: Vec<Part>,
+}
+
+/// The submissions of one kind in a bar.
+pub(super) struct Part {
+    pub(super) kind: Kind,
+    pub(super) y: u64,
+    pub(super) height: u64,
+}
+
+/// A line across, with its number.
+pub(super) struct CountLabel {
+    pub(super) y: u64,
+    pub(super) count: String,
+}
+
+/// A time of day on the axis, and the day where it changes.
+pub(super) struct TimeLabel {
+    pub(super) x: u64,
+    pub(super) time: String,
+    pub(super) day: Option<String>,
+}
+
+/// A kind that occurs.
+pub(super) struct Legend {
+    pub(super) kind: Kind,
+    pub(super) total: String,
+}
+
+impl Chart {
+    pub(super) const WIDTH: u64 = WIDTH;
+    pub(super) const HEIGHT: u64 = HEIGHT;
+    pub(super) const LEFT: u64 = LEFT;
+    pub(super) const RIGHT: u64 = LEFT + PLOT_WIDTH;
+    pub(super) const FLOOR: u64 = TOP + PLOT_HEIGHT;
+
+    /// The plot of what was sent; `None` if nothing was.
+    pub(super) fn of(activity: &Activity) -> Option<Self> {
+        if activity.is_empty() {
+            return None;
+        }
+        let highest = activity.bins().map(|(_, counts)| counts.iter().sum()).max().unwrap_or(0);
+        let step = round_count(highest);
+        let top = highest.div_ceil(step) * step;
+        Some(Self {
+            bars: bars(activity, top),
+            counts: (0..=top / step).map(|line| CountLabel::at(line * step, top)).collect(),
+            times: times(activity),
+            legend: legend(activity),
+            summary: summary(activity),
+        })
+    }
+}
+
+impl Bar {
+    /// `02:10 to 02:15: 40 accepted, 2 throttled`.
+    pub(super) fn text(&self) -> String {
+        let parts: Vec<String> = (Kind::ALL.iter().zip(self.counts))
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, count)| format!("{} {}", count.grouped(), kind.said()))
+            .collect();
+        format!("{} to {}: {}", self.from, self.until, parts.join(", "))
+    }
+}
+
+impl CountLabel {
+    fn at(count: u64, top: u64) -> Self {
+        Self { y: Chart::FLOOR - height(count, top), count: count.grouped() }
+    }
+}
+
+fn height(count: u64, top: u64) -> u64 {
+    let scaled = u128::from(count) * u128::from(PLOT_HEIGHT) / u128::from(top.max(1));
+    u64::try_from(scaled).unwrap_or(PLOT_HEIGHT)
+}
+
+fn bars(activity: &Activity, top: u64) -> Vec<Bar> {
+    let bins = u64::try_from(activity.bins().len()).unwrap_or(1).max(1);
+    let left_of = |place: u64| LEFT + place * PLOT_WIDTH / bins;
+    let clock = if activity.bin_length().as_secs() < 60 { UnixMillis::second_of_day } else { UnixMillis::time_of_day };
+    (0..)
+        .zip(activity.bins())
+        .filter(|(_, (_, counts))| counts.iter().any(|count| *count > 0))
+        .map(|(place, (begin, counts))| Bar {
+            x: left_of(place) + 1,
+            width: left_of(place + 1) - left_of(place) - 2,
+            from: clock(begin),
+            until: clock(begin.after(activity.bin_length())),
+            counts: *counts,
+            parts: parts(counts, top),
+        })
+        .collect()
+}
+
+/// The parts of a bar, from its foot to its head.
+fn parts(counts: &[u64; Kind::ALL.len()], top: u64) -> Vec<Part> {
+    let mut foot = Chart::FLOOR;
+    let mut parts = Vec::new();
+    for (kind, count) in Kind::ALL.into_iter().zip(counts).filter(|(_, count)| **count > 0) {
+        let height = height(*count, top).max(LEAST);
+        foot = foot.saturating_sub(height);
+        parts.push(Part { kind, y: foot, height });
+    }
+    parts
+}
+
+/// The shortest of 1, 2, 5, 10, 20, 50 … that goes into `highest` at most [`COUNT_LABELS`] times.
+fn round_count(highest: u64) -> u64 {
+    let powers = (0..19).map(|power| 10_u64.pow(power));
+    let mut steps = powers.flat_map(|power| [1, 2, 5].map(|step| power.saturating_mul(step)));
+    steps.find(|step| highest.div_ceil(*step) <= COUNT_LABELS).unwrap_or(u64::MAX / 2)
+}
+
+fn times(activity: &Activity) -> Vec<TimeLabel> {
+    let Some((begin, _)) = activity.bins().next() else { return Vec::new() };
+    let length = i64::try_from(activity.bin_length().as_millis()).unwrap_or(i64::MAX).max(1);
+    let span = length.saturating_mul(i64::try_from(activity.bins().len()).unwrap_or(i64::MAX));
+    let step = round_length(span, TIME_LABELS).max(length);
+    let first = begin.0.saturating_add(step - 1).div_euclid(step).saturating_mul(step);
+    let mut labels: Vec<TimeLabel> = Vec::new();
+    let mut at = first;
+    while at <= begin.0.saturating_add(span) && labels.len() < 20 {
+        labels.push(time_label(at, begin.0, span, step, labels.is_empty()));
+        at = at.saturating_add(step);
+    }
+    labels
+}
+
+fn time_label(at: i64, begin: i64, span: i64, step: i64, is_first: bool) -> TimeLabel {
+    let part = i128::from(at.saturating_sub(begin)) * i128::from(PLOT_WIDTH) / i128::from(span.max(1));
+    let time = UnixMillis(at);
+    let is_new_day = is_first || at.rem_euclid(DAY) == 0;
+    TimeLabel {
+        x: LEFT + u64::try_from(part).unwrap_or(0),
+        time: if step < 60_000 { time.second_of_day() } else { time.time_of_day() },
+        day: is_new_day.then(|| time.day()),
+    }
+}
+
+fn legend(activity: &Activity) -> Vec<Legend> {
+    let occurs = Kind::ALL.into_iter().filter(|kind| activity.total(*kind) > 0);
+    occurs.map(|kind| Legend { kind, total: activity.total(kind).grouped() }).collect()
+}
+
+fn summary(activity: &Activity) -> String {
+    let total: u64 = Kind::ALL.iter().map(|kind| activity.total(*kind)).sum();
+    let held_up = activity.total(Kind::Throttled) + activity.total(Kind::Unavailable);
+    format!(
+        "{} submissions {}, {} of them throttled or met by a service that was not there.",
+        total.grouped(),
+        when(activity),
+        held_up.grouped()
+    )
+}
+
+/// `between 02:10 and 05:40 UTC on 22 Nov 2026`.
+fn when(activity: &Activity) -> String {
+    let (begin, end) = span(activity);
+    if begin.date() == end.date() {
+        return format!("between {} and {} UTC on {}", begin.time_of_day(), end.time_of_day(), end.date());
+    }
+    format!("between {} and {} UTC", begin.day_and_time(), end.day_and_time())
+}
+
+/// From the first bin in which something was sent to the end of the last one.
+fn span(activity: &Activity) -> (UnixMillis, UnixMillis) {
+    let used = || activity.bins().filter(|(_, counts)| counts.iter().any(|count| *count > 0)).map(|(begin, _)| begin);
+    let begin = used().next().unwrap_or(UnixMillis(0));
+    (begin, used().last().unwrap_or(begin).after(activity.bin_length()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_bar_says_in_words_what_it_shows() {
+        let from = UnixMillis::from_rfc3339("2026-11-22T22:30:00Z").unwrap();
+        let mut night = Activity::new(from, from.after(Duration::from_secs(3600 * 5)));
+        for _ in 0..1000 {
+            night.add(from, Kind::Accepted);
+        }
+        night.add(from, Kind::Throttled);
+        let chart = Chart::of(&night).unwrap();
+        assert_eq!(chart.bars.len(), 1);
+        assert_eq!(chart.bars[0].text(), "22:30 to 22:35: 1,000 accepted, 1 throttled");
+        assert_eq!(chart.bars[0].parts[1].height, LEAST, "one of a thousand is seen");
+        let days: Vec<_> = chart.times.iter().filter_map(|label| label.day.as_deref()).collect();
+        assert_eq!(days, ["22 Nov", "23 Nov"]);
+        assert!(Chart::of(&Activity::default()).is_none());
+    }
+
+    #[test]
+    fn whatever_is_counted_stays_within_the_drawing() {
+        for count in [1, 3, 4, 5, 7, 99, 100, 101, 12_345, 1 << 40, u64::MAX / 8] {
+            let counts = [count, 0, 1, 1, 1, 1];
+            let highest: u64 = counts.iter().sum();
+            let step = round_count(highest);
+            assert!(highest.div_ceil(step) <= COUNT_LABELS, "{count}");
+            let parts = parts(&counts, highest.div_ceil(step) * step);
+            assert!(parts.iter().all(|part| part.y + part.height <= Chart::FLOOR && part.y > 0), "{count}");
+        }
+        for hours in [0, 1, 5, 30, 24 * 365, 24 * 365 * 40] {
+            let mut activity = Activity::new(UnixMillis(0), UnixMillis(0).after(Duration::from_secs(3600 * hours)));
+            activity.add(UnixMillis(i64::MAX), Kind::Rejected);
+            let chart = Chart::of(&activity).unwrap();
+            assert!((2..=10).contains(&chart.times.len()), "{hours} h: {}", chart.times.len());
+            assert!(chart.times.iter().all(|label| (LEFT..=Chart::RIGHT).contains(&label.x)));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The page written out: the template and the few questions it asks of what it is given.
+
+use std::io::{self, BufWriter, Write};
+
+use askama::Template;
+
+use crate::domain::{Brief, Status, one_line};
+
+use super::chart::Chart;
+use super::expiry::Expiry;
+use super::links::View as _;
+use super::moment::Moment as _;
+use super::words::{Grouped as _, Looks as _, Said as _};
+use super::{Cause, Kind, Page, PageImage, PageRow, RunLine, links, shield};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Document<'a> {
+    page: &'a Page,
+    policy: String,
+    headline: String,
+    chart: Option<Chart>,
+    style: &'static str,
+    script: &'static str,
+}
+
+impl Page {
+    /// Writes the page as HTML, piece by piece.
+    ///
+    /// # Errors
+    /// What writing fails with.
+    pub fn write_html(&self, to: &mut impl Write) -> io::Result<()> {
+        let mut to = BufWriter::new(to);
+        let document = Document {
+            page: self,
+            policy: shield::policy(STYLE, SCRIPT),
+            headline: self.headline(),
+            chart: Chart::of(&self.activity),
+            style: STYLE,
+            script: SCRIPT,
+        };
+        document.write_into(&mut to)?;
+        to.flush()
+    }
+
+    fn bare_title(&self) -> String {
+        one_line(&self.title)
+    }
+
+    fn uncovered(&self) -> Vec<&PageRow> {
+        self.rows.iter().filter(|row| !row.status.is_settled()).collect()
+    }
+
+    fn awaited(&self) -> Vec<&PageRow> {
+        self.rows.iter().filter(|row| row.status.is_settled() && row.images.is_empty()).collect()
+    }
+
+    fn covered(&self) -> Vec<&PageRow> {
+        self.rows.iter().filter(|row| !row.images.is_empty()).collect()
+    }
+
+    fn shown_rows(&self) -> u64 {
+        u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
+    }
+
+    fn occurring(&self) -> impl Iterator<Item = &(Status, u64)> {
+        self.counts.iter().filter(|(_, rows)| *rows > 0)
+    }
+}
+
+impl Cause {
+    /// `3, 9, 17 …`.
+    fn line_list(&self) -> String {
+        let numbers: Vec<String> = self.lines.iter().map(u64::to_string).collect();
+        let more = self.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+        numbers.join(", ") + if more { " …" } else { "" }
+    }
+}
+
+impl RunLine {
+    fn took(&self) -> String {
+        self.ended.map_or_else(|| "–".to_owned(), |ended| Brief(self.started.until(ended)).to_string())
+    }
+}
+
+impl PageRow {
+    /// Whether its place in the page is the wall of covers; its anchor is where it stands first.
+    fn is_only_covered(&self) -> bool {
+        self.status.is_settled()
+    }
+
+    /// What people call it, or else its id.
+    fn name(&self) -> &str {
+        self.label.as_deref().map(str::trim).filter(|label| !label.is_empty()).unwrap_or(&self.id)
+    }
+
+    fn has_name(&self) -> bool {
+        self.name() != self.id
+    }
+
+    fn expiry(&self, page: &Page) -> Option<Expiry> {
+        self.expires_at.map(|end| Expiry::at(page.generated_at, end))
+    }
+
+    /// `sent 22 Nov, 02:10, done 02:11, 2 submissions`; `None` if it was never sent.
+    fn times(&self) -> Option<String> {
+        let first = self.first_sent_at?;
+        let done =
+            self.finished_at.map(|done| if done.date() == first.date() { done.time_of_day() } else { done.short() });
+        let done = done.map(|done| format!(", done {done}")).unwrap_or_default();
+        let again = if self.attempts > 1 { format!(", {} submissions", self.attempts) } else { String::new() };
+        Some(format!("sent {}{done}{again}", first.short()))
+    }
+
+    /// Whether every picture is on disk, so that nobody need hurry.
+    fn is_saved(&self) -> bool {
+        !self.images.is_empty() && self.images.iter().all(|image| image.file.is_some())
+    }
+}
+
+impl PageImage {
+    fn address(&self) -> Option<&str> {
+        links::web(&self.url)
+    }
+
+    fn path(&self) -> Option<String> {
+        self.file.as_deref().and_then(links::beside)
+    }
+
+    fn picture(&self) -> Option<&str> {
+        self.thumbnail.as_deref().and_then(links::embedded)
+    }
+
+    /// Where its thumbnail leads: the full picture, here if it is here.
+    fn target(&self) -> Option<String> {
+        self.path().or_else(|| self.address().map(str::to_owned))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The report page in a real browser: it filters, it is worked with keys, nothing of the catalog runs in it, and a page
+//! of 10,000 rows is still quick.
+//!
+//! `cargo test --test page -- --ignored --nocapture` writes sample pages and pictures of them to look at, and measures.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+#![expect(clippy::print_stdout, reason = "says what was not tested, and what was measured")]
+
+mod browser;
+mod sample;
+
+use std::path::Path;
+
+use browser::{Browser, ENTER, TAB};
+use coverbatch::domain::Status;
+use coverbatch::page::{MAX_ROWS, PageImage};
+
+const FOUND: &str = "return document.getElementById('found').textContent";
+
+/// Rows and covers to be seen.
+const SEEN: &str = "return [...document.querySelectorAll('[data-line]')].filter(e => e.checkVisibility()).length";
+
+/// Filters by text as typing does, and returns the milliseconds until the page is laid out again.
+const FILTER: &str = "const q = document.getElementById('q'), start = performance.now(); q.value = 'harbour (radio'; \
+     q.dispatchEvent(new Event('input', { bubbles: true })); document.body.offsetHeight; return performance.now() - start";
+
+/// The milliseconds from the start of the navigation to the end of loading.
+const LOADED: &str = "return performance.getEntriesByType('navigation')[0].loadEventEnd";
+
+fn rows(count: u64) -> Vec<coverbatch::page::PageRow> {
+    let now = sample::morning();
+    (2..count + 2).map(|line| sample::row(line, now)).collect()
+}
+
+#[test]
+fn a_view_in_the_address_is_restored_and_typing_changes_it() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = sample::write(&sample::page("night.csv", rows(300), sample::morning()), folder.path(), "report.html");
+
+    browser.open(&page, "");
+    assert_eq!(browser.text(FOUND), "300 rows");
+    browser.open(&page, "#status=failed&q=not%20FOUND");
+    assert_eq!(browser.text(FOUND), "3 of 300 rows");
+    assert_eq!(browser.count(SEEN), 3);
+    browser.open(&page, "#status=nonsense&q=no+such");
+    assert_eq!(browser.text(FOUND), "0 of 300 rows");
+    assert!(browser.run("return document.getElementById('none').checkVisibility()").as_bool().unwrap());
+    browser.open(&page, "#line-14");
+    assert_eq!(browser.text(FOUND), "300 rows", "a place is no view");
+
+    browser.run("document.getElementById('q').focus()");
+    browser.press(&["l", "i", "n", "e", " ", "1", "4"]);
+    assert_eq!(browser.text(FOUND), "11 of 300 rows");
+    assert_eq!(browser.text("return location.hash"), "#q=line%2014");
+    assert_eq!(browser.console(), [""; 0]);
+}
+
+#[test]
+fn the_page_is_worked_with_keys_alone() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = sample::write(&sample::page("night.csv", rows(300), sample::morning()), folder.path(), "report.html");
+    browser.open(&page, "");
+    let focus = "const e = document.activeElement; return e.id || e.textContent.trim()";
+
+    browser.press(&[TAB]);
+    assert_eq!(browser.text(focus), "Skip to the report");
+    browser.press(&[ENTER]);
+    assert_eq!(browser.text(focus), "main");
+    browser.press(&[TAB, TAB, TAB, ENTER]);
+    assert_eq!(browser.text("return location.hash"), "#status=failed", "the third count");
+    assert_eq!(browser.text(focus), "rows", "the focus goes where the rows are");
+    assert_eq!(browser.text(FOUND), "3 of 300 rows");
+    browser.press(&[TAB]);
+    assert_eq!(browser.text(focus), "status");
+    browser.press(&[TAB, TAB]);
+    assert_eq!(browser.text(focus), "Show all");
+    browser.press(&[ENTER]);
+    assert_eq!(browser.text(FOUND), "300 rows");
+}
+
+#[test]
+fn nothing_of_the_catalog_runs() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = rows(20);
+    for row in &mut rows {
+        let hostile = || sample::HOSTILE.to_owned();
+        (row.id, row.message, row.label, row.cover_task_id) = (hostile(), hostile(), Some(hostile()), Some(hostile()));
+        let urls = ["javascript:document.title='ran'", "https://cdn.example/\"onerror=\"document.title='ran'"];
+        row.images =
+            urls.map(|url| PageImage { url: url.into(), file: Some(url.into()), thumbnail: Some(hostile()) }).into();
+    }
+    let page = sample::page(sample::HOSTILE, rows, sample::morning());
+    let page = sample::write(&page, folder.path(), "report.html");
+    browser.open(&page, "#q=%3Cscript%3E");
+    assert_eq!(browser.text(FOUND), "20 rows");
+    assert_eq!(browser.count("return document.scripts.length"), 1);
+    assert_eq!(browser.count("return document.images.length"), 0);
+    let links = "return [...document.links].filter(a => !/^(https?|file):/.test(a.href)).length";
+    assert_eq!(browser.count(links), 0);
+    assert!(browser.text("return document.title").contains("</bdi></title></script>"), "and it did not change itself");
+    assert_eq!(browser.console(), [""; 0], "not even tried");
+}
+
+#[test]
+fn the_policy_refuses_what_is_slipped_in() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = sample::write(&sample::page("night.csv", rows(3), sample::morning()), folder.path(), "report.html");
+    let html = std::fs::read_to_string(&path).unwrap();
+    let broken =
+        "<script>document.title='ran'</script><p style='color:red' onclick='1'>x</p><img src=https://cdn.example/x>";
+    std::fs::write(&path, html.replace("</main>", &format!("{broken}</main>"))).unwrap();
+    browser.open(&path, "");
+    assert_ne!(browser.text("return document.title"), "ran");
+    assert!(browser.console().len() >= 3, "{:?}", browser.console());
+}
+
+#[test]
+fn ten_thousand_rows_load_and_are_filtered_quickly() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = sample::page("year.csv", rows(u64::try_from(MAX_ROWS).unwrap()), sample::morning());
+    let path = sample::write(&page, folder.path(), "report.html");
+    browser.open(&path, "#status=failed");
+    let failed = page.rows.iter().filter(|row| row.status == Status::Failed).count();
+    assert_eq!(browser.text(FOUND), format!("{failed} of 10,000 rows"));
+    browser.open(&path, "");
+    let took = browser.number(FILTER);
+    assert!(took < 2000.0, "{took} ms, where 100 are meant on a machine without load");
+    assert_eq!(browser.console(), [""; 0]);
+}
+
+#[test]
+#[ignore = "writes pages and pictures to look at, and measures"]
+fn pages_to_look_at() {
+    let browser = Browser::start().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+    std::fs::create_dir_all(&folder).unwrap();
+    for count in [12_u64, 150, 1000, 5000, 10_000] {
+        let mut rows = rows(count);
+        if let Some(row) = rows.get_mut(4) {
+            row.label = Some("اسم الأغنية \u{202e} reversed <b>bold</b>".into());
+        }
+        sample::illustrate(&mut rows, &folder);
+        let title = if count == 12 { "release-2026-11.csv" } else { "back-catalogue.csv" };
+        let path = sample::write(&sample::page(title, rows, sample::morning()), &folder, &format!("{count}.html"));
+        browser.look(1280, 900, "light");
+        browser.open(&path, "");
+        let kilobytes = std::fs::metadata(&path).unwrap().len() / 1024;
+        let (loaded, filtered) = (browser.number(LOADED), browser.number(FILTER));
+        println!("{count} rows: {kilobytes} KB, loaded in {loaded:.0} ms, filtered in {filtered:.0} ms");
+        for (name, width, scheme) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "light")] {
+            browser.look(width, 900, scheme);
+            browser.open(&path, "");
+            let height = browser.count("return document.documentElement.scrollHeight").min(3600);
+            browser.look(width, u32::try_from(height).unwrap(), scheme);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            browser.take_picture(&folder.join(format!("{count}-{name}.png")));
+        }
+        println!("sideways: {}", browser.run("return document.documentElement.scrollWidth > innerWidth"));
+    }
+    println!("{}", folder.display());
+}
