@@ -11,6 +11,7 @@ mod logging;
 mod next;
 mod options;
 mod receive;
+mod report;
 mod results;
 mod run;
 mod sandbox;
@@ -55,6 +56,7 @@ enum Command {
     Why(why::WhyArgs),
     Follow(Box<follow::FollowArgs>),
     Receive(Box<receive::ReceiveArgs>),
+    Report(report::ReportArgs),
     Sandbox(sandbox::SandboxArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -101,6 +103,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Why(args) => why::run(args).await,
             Command::Follow(args) => follow::run(*args, screen).await,
             Command::Receive(args) => receive::run(*args, screen).await,
+            Command::Report(args) => report::run(args).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         }

@@ -88,10 +88,17 @@ impl CatalogArgs {
     }
 
     /// `<stem><suffix>` beside the catalog.
-    fn beside(&self, suffix: &str) -> PathBuf {
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
         let mut name = self.path().and_then(Path::file_stem).unwrap_or(STDIN_STEM.as_ref()).to_os_string();
         name.push(suffix);
         self.path().map_or_else(|| PathBuf::from(&name), |path| path.with_file_name(&name))
+    }
+}
+
+impl CatalogArgs {
+    /// Refuses to replace the catalog or its ledger by the file of `option`.
+    pub(super) fn is_not(&self, option: &str, path: &Path, ledger: &Path) -> Result<(), Error> {
+        distinct(option, path, &[("the ledger", Some(ledger)), ("the catalog", self.path())])
     }
 }
 

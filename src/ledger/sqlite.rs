@@ -7,6 +7,7 @@
 
 mod follow;
 mod migrate;
+mod night;
 mod open;
 mod rows;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::ledger::{
     Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Submission,
 };
 
+pub use night::{PastRun, Sends};
 pub use open::OpenError;
 
 /// Most operations in one commit.
@@ -82,6 +84,27 @@ impl SqliteLedger {
     #[must_use]
     pub fn is_well(&self) -> bool {
         !self.failure.initialized()
+    }
+
+    /// The last runs over a catalog, those that only followed covers included, latest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn last_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| night::last_runs(connection, &catalog, most)).await
+    }
+
+    /// The submissions between two times, counted by stretches of time and by what they came to.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> Result<Vec<Sends>, LedgerError> {
+        self.call(move |connection| night::sends_between(connection, between, stretch)).await
     }
 
     /// Waits until all is done and the file is closed.

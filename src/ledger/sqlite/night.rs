@@ -1,0 +1,71 @@
+//! What the ledger tells of a night: its runs, and its submissions over time.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use crate::clock::UnixMillis;
+use crate::domain::Reason;
+
+/// A run over a catalog, as the ledger remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Whether it submitted anything, or only followed covers.
+    pub submits: bool,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When it ended; `None` if it goes on or was killed.
+    pub ended: Option<UnixMillis>,
+    /// Why it did not reach all of its rows; `None` if it did, or has not ended.
+    pub cut_short: Option<Reason>,
+}
+
+/// Submissions of one stretch of time that came to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sends {
+    /// When the stretch begins.
+    pub at: UnixMillis,
+    /// What their answers meant; `None` if there were none.
+    pub reason: Option<Reason>,
+    /// How many.
+    pub count: u64,
+}
+
+pub(super) fn last_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
+    let mut query = connection.prepare_cached(
+        "SELECT kind = 'run', started_at, ended_at, ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
+    )?;
+    let runs = query.query_map(params![catalog, most], |row| {
+        Ok(PastRun {
+            submits: row.get(0)?,
+            started: UnixMillis(row.get(1)?),
+            ended: row.get::<_, Option<i64>>(2)?.map(UnixMillis),
+            cut_short: row.get_ref(3)?.as_str_or_null()?.and_then(Reason::from_word),
+        })
+    })?;
+    runs.collect()
+}
+
+pub(super) fn sends_between(
+    connection: &Connection,
+    (from, until): (UnixMillis, UnixMillis),
+    stretch: Duration,
+) -> rusqlite::Result<Vec<Sends>> {
+    // The answer of a row that was sent again and is still on its way belongs to the submission before.
+    let mut query = connection.prepare_cached(
+        "SELECT sent_at / ?3 * ?3, reason, count(*) FROM (
+             SELECT sent_at, iif(state = 'in_flight', NULL, reason) AS reason FROM task WHERE sent_at BETWEEN ?1 AND ?2
+             UNION ALL
+             SELECT sent_at, reason FROM attempt WHERE sent_at BETWEEN ?1 AND ?2
+         ) GROUP BY 1, 2 ORDER BY 1",
+    )?;
+    let stretch = i64::try_from(stretch.as_millis()).unwrap_or(i64::MAX).max(1);
+    let sends = query.query_map(params![from.0, until.0, stretch], |row| {
+        Ok(Sends {
+            at: UnixMillis(row.get(0)?),
+            reason: row.get_ref(1)?.as_str_or_null()?.and_then(Reason::from_word),
+            count: row.get::<_, i64>(2)?.unsigned_abs(),
+        })
+    })?;
+    sends.collect()
+}
