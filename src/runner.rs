@@ -31,7 +31,7 @@ use crate::ledger::{Follower, Lane, Ledger, LedgerError, Pursuit, RunId, Step};
 use crate::policy::{InDoubt, Jitter, MaxFailures, RowPolicy, Usual};
 use crate::worklist::{Worklist, WorklistError};
 
-use flight::{Fate, Landed, Pilot, Sequel};
+use flight::{Checked, Fate, Landed, Pilot, Sequel};
 use following::{FETCHES, Horizon};
 use pursuit::Followed;
 use submissions::Submissions;
@@ -375,9 +375,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 }
                 self.land_row(fate, &mut progress);
             }
-            Landed::Checked(row) => self.submissions.checked(row),
+            Landed::Checked(checked) => {
+                progress.reads += 1;
+                match checked {
+                    Checked::MayBeSent(row) => self.submissions.checked(row),
+                    Checked::Held(fate) => self.land_row(fate, &mut progress),
+                }
+            }
             Landed::Looked(followed) => {
                 self.looks -= 1;
+                progress.reads += 1;
                 progress.covers.looks += 1;
                 self.land_cover(followed, &mut progress.covers);
             }

@@ -145,6 +145,7 @@ impl Following<'_> {
             let runner = Runner::follower(parts, (following, job.clock), config, job.stop.clone());
             let seen = runner.progress();
             ended = runner.run().await?;
+            progress.reads += seen.borrow().reads;
             progress.covers += seen.borrow().covers;
         }
         Ok((job.stop.requested().unwrap_or(ended), progress))

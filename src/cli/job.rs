@@ -120,7 +120,7 @@ impl Job<'_> {
             exit: Exit::of_run(ended, &tally),
             tally,
             submissions: deeds.submissions.map(|traffic| self.traffic(deeds.progress.sent, traffic)),
-            reads: deeds.reads.map(|traffic| self.traffic(deeds.progress.covers.looks, traffic)),
+            reads: deeds.reads.map(|traffic| self.traffic(deeds.progress.reads, traffic)),
             covers: follows.then_some(deeds.progress.covers),
             outcomes: deeds.progress.outcomes.counts(),
             started: deeds.started,

@@ -81,7 +81,7 @@ impl Tally {
             status: key.0,
             reason: key.1,
             code: key.2,
-            message: line.message().to_owned(),
+            message: message(line),
             rows: 0,
             lines: Vec::new(),
         });
@@ -116,5 +116,16 @@ impl Tally {
     #[must_use]
     pub fn is_all_settled(&self) -> bool {
         self.left() == 0
+    }
+}
+
+/// What is said of a row. The words of an acceptance do not tell why its cover is not in hand.
+fn message(line: &ResultLine) -> String {
+    match (line.cover, line.reason) {
+        (Cover::Awaited, Some(Reason::Accepted | Reason::AlreadyExists | Reason::Conflict)) => {
+            "its cover is not finished yet".to_owned()
+        }
+        (Cover::Forgotten, _) => "the service has forgotten its images".to_owned(),
+        (Cover::Awaited | Cover::Done | Cover::Unknown, _) => line.message().to_owned(),
     }
 }

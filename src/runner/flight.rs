@@ -25,12 +25,21 @@ pub(super) enum Landed {
         /// When its cover is to be looked at, if it has one.
         look_at: Option<UnixMillis>,
     },
-    /// A row whose music is finished: it may be submitted.
-    Checked(Row),
+    /// A row whose music was to be finished.
+    Checked(Checked),
     /// A cover whose record was read.
     Looked(Followed),
     /// A cover of which an image was to be fetched.
     Fetched(Followed),
+}
+
+/// What the record of a row's music came to.
+#[derive(Debug)]
+pub(super) enum Checked {
+    /// It is finished.
+    MayBeSent(Row),
+    /// It keeps the row from being submitted.
+    Held(Fate),
 }
 
 /// Where a row goes.

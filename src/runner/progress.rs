@@ -18,6 +18,8 @@ pub struct Progress {
     pub waiting: u64,
     /// Answers by what they meant.
     pub outcomes: Outcomes,
+    /// Records that were read, of music and of covers.
+    pub reads: u64,
     /// What came of covers that were followed.
     pub covers: Covers,
 }

@@ -12,7 +12,7 @@ use crate::gate::{Departure, Permit, Refused};
 use crate::images::{Draft, ImageNumber, Store};
 use crate::ledger::{Ledger, LedgerError, Pursued, Pursuit};
 use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
-use crate::runner::flight::{Fate, Landed, Pilot};
+use crate::runner::flight::{Checked, Fate, Landed, Pilot};
 use crate::runner::{Following, Row, RunError};
 
 /// What became of a cover that was followed.
@@ -133,7 +133,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let (reason, answer) = (reading.reason, reading.answer.clone());
         let now = self.clock.now();
         let fate = match found(reading, row.failures, self.policy.max_attempts, jitter) {
-            Ok(MusicProgress::Finished) => return Ok(Landed::Checked(row)),
+            Ok(MusicProgress::Finished) => return Ok(Landed::Checked(Checked::MayBeSent(row))),
             Ok(MusicProgress::Unfinished) => {
                 self.note(&row.task, RowState::Pending, (Reason::MusicNotReady, answer)).await?
             }
@@ -148,7 +148,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
                 Fate::Stopped
             }
         };
-        Ok(Landed::Submitted { reason: None, fate, look_at: None })
+        Ok(Landed::Checked(Checked::Held(fate)))
     }
 
     /// Writes down what keeps a row from being sent in this run.

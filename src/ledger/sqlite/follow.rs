@@ -239,7 +239,8 @@ fn saved(
         .prepare_cached(&format!("UPDATE task SET {column} = ?2, troubles = 0, due_at = ?3 WHERE seq = ?1"))?
         .execute(params![row.0, file, at.0])?;
     let mut update = connection.prepare_cached(
-        "UPDATE task SET state = 'completed', reason = ?2, message = NULL, answered_at = ?3, due_at = NULL,
+        "UPDATE task SET state = 'completed', reason = ?2, http_status = 200, code = NULL, message = NULL,
+                         answered_at = ?3, due_at = NULL,
                          follow_run = NULL, fallback = NULL
          WHERE seq = ?1 AND file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)",
     )?;
