@@ -21,6 +21,8 @@ pub struct Page {
     pub rows_total: u64,
     /// Rows that repeat an earlier one.
     pub duplicates: u64,
+    /// Accepted rows whose cover is waited for and not in hand.
+    pub awaited: u64,
     /// Why rows have no cover, the most frequent first.
     pub causes: Vec<Cause>,
     /// Submissions over time.

@@ -7,7 +7,8 @@ use super::{Kind, Page};
 impl Page {
     /// What happened, in the words of the digest: `2 of 12 rows have no cover yet`.
     pub(super) fn headline(&self) -> String {
-        let left: u64 = self.counts.iter().filter(|(status, _)| !status.is_settled()).map(|(_, rows)| rows).sum();
+        let left = self.counts.iter().filter(|(status, _)| !status.is_settled()).map(|(_, rows)| rows).sum::<u64>()
+            + self.awaited;
         let rows =
             format!("{} {}", self.rows_total.grouped(), if self.rows_total == 1 { "row has" } else { "rows have" });
         match (left, self.rows_total) {

@@ -129,6 +129,7 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
         counts: Status::ALL.iter().map(|status| (*status, count(*status))).collect(),
         rows_total: u64::try_from(rows.len()).unwrap(),
         duplicates: 3,
+        awaited: 0,
         causes: lacking.map(cause).collect(),
         activity: activity(now),
         runs: vec![RunLine {

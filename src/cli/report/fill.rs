@@ -52,6 +52,7 @@ impl Filler<'_> {
             counts: Status::ALL.iter().map(|status| (*status, tally.with(*status))).collect(),
             rows_total: tally.rows,
             duplicates: tally.duplicates,
+            awaited: tally.awaited + tally.forgotten,
             causes: tally.causes().into_iter().map(cause).collect(),
             activity: self.activity(&runs).await?,
             runs: runs.iter().map(run_line).collect(),
