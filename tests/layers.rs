@@ -183,8 +183,20 @@ fn an_outside_crate_stays_in_its_homes() {
         }
     }
     let crates: Vec<&str> = homes.keys().copied().collect();
-    let expected =
-        ["axum", "backoff", "clap", "csv", "governor", "hmac", "hyper", "indicatif", "reqwest", "rusqlite", "secrecy"];
+    let expected = [
+        "axum",
+        "backoff",
+        "clap",
+        "csv",
+        "governor",
+        "hmac",
+        "hyper",
+        "image",
+        "indicatif",
+        "reqwest",
+        "rusqlite",
+        "secrecy",
+    ];
     assert_eq!(crates, expected);
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for source in sources() {
