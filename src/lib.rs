@@ -9,7 +9,7 @@
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
-//! | [`signing`] | what proves that a callback is meant for us | `hmac` |
+//! | [`signing`] | what proves that a callback is meant for us | `hmac` (with `sandbox`) |
 //! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
 //! | [`images`] | the bytes of images, judged and put into files | |
@@ -25,7 +25,7 @@
 //! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` (with `sandbox`) |
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
-//! | [`sandbox`] | the stand-in service | `axum` |
+//! | [`sandbox`] | the stand-in service | `axum`, `image` |
 //! | [`callback`] | where the service calls when a cover is done | `hyper` |
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!

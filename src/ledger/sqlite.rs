@@ -9,6 +9,7 @@ mod follow;
 mod migrate;
 mod night;
 mod open;
+mod pursued;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -284,7 +285,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(move |connection| follow::settle_pursuit(connection, row, &pursued, at)).await
+        self.call(move |connection| pursued::settle_pursuit(connection, row, &pursued, at)).await
     }
 
     async fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {

@@ -1,0 +1,82 @@
+//! What a call that is over changes in the run: what is counted, what is due again, and whether the run goes on.
+
+use super::Runner;
+use super::flight::{Checked, Fate, Landed};
+use super::progress::{Covers, Progress};
+use super::pursuit::Followed;
+use crate::api::CoverApi;
+use crate::domain::{Ended, RowState};
+use crate::ledger::Ledger;
+
+impl<A: CoverApi, L: Ledger> Runner<A, L> {
+    /// Counts what became of a flight; everything about it is durable already.
+    pub(super) fn land(&mut self, landed: Landed) {
+        let mut progress = *self.progress.borrow();
+        match landed {
+            Landed::Submitted { reason, fate, look_at } => {
+                if let Some(reason) = reason {
+                    progress.sent += 1;
+                    progress.outcomes.add(reason);
+                }
+                if let Some(look_at) = look_at {
+                    self.horizon.includes(look_at);
+                }
+                self.land_row(fate, &mut progress);
+            }
+            Landed::Checked(checked) => {
+                progress.reads += 1;
+                match checked {
+                    Checked::MayBeSent(row) => self.submissions.checked(row),
+                    Checked::Held(fate) => self.land_row(fate, &mut progress),
+                }
+            }
+            Landed::Looked(followed) => {
+                self.looks -= 1;
+                progress.reads += 1;
+                progress.covers.looks += 1;
+                self.land_cover(followed, &mut progress.covers);
+            }
+            Landed::Fetched(followed) => {
+                self.fetches -= 1;
+                self.land_cover(followed, &mut progress.covers);
+            }
+        }
+        progress.waiting = self.submissions.waiting();
+        self.progress.send_replace(progress);
+        if self.max_failures.reached(progress.failed, progress.done) {
+            self.pilot.stop.request(Ended::TooManyFailures);
+        }
+    }
+
+    fn land_row(&mut self, fate: Fate, progress: &mut Progress) {
+        match fate {
+            Fate::Done(state) => {
+                progress.done += 1;
+                progress.failed += u64::from(matches!(state, RowState::Failed | RowState::GaveUp));
+                self.submissions.returned(None);
+            }
+            Fate::Again(row, due) => self.submissions.returned(Some((row, due))),
+            Fate::Stopped => self.submissions.returned(None),
+            Fate::Refused => {
+                progress.done += 1;
+                self.submissions.returned(None);
+            }
+        }
+    }
+
+    fn land_cover(&mut self, followed: Followed, covers: &mut Covers) {
+        self.horizon.forget();
+        match followed {
+            Followed::Later => {}
+            Followed::GivenUp => covers.given_up += 1,
+            Followed::Failed => covers.failed += 1,
+            Followed::Saved => covers.saved += 1,
+            Followed::Generated(took) => {
+                covers.generated += 1;
+                if let Some(took) = took {
+                    self.usual.learn(took);
+                }
+            }
+        }
+    }
+}

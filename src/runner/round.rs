@@ -1,0 +1,200 @@
+//! One round of the loop: takes what is due, waits for what comes first, and begins the call that it allows.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::flight::{Landed, Sequel};
+use super::following::{FETCHES, Following};
+use super::{RunError, Runner};
+use crate::api::CoverApi;
+use crate::domain::Ended;
+use crate::gate::{Gate, OutageOver, Permit};
+use crate::ledger::{Lane, Ledger, Pursuit, Step};
+use crate::policy::Jitter;
+
+/// What may be begun as soon as its gate lets it pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Music,
+    Cover,
+}
+
+/// Something that happened.
+enum News {
+    Landed(Landed),
+    MaySubmit(Permit),
+    MayRead(Read, Permit),
+    Outage,
+    Time,
+}
+
+impl<A: CoverApi, L: Ledger> Runner<A, L> {
+    /// The one loop.
+    pub(super) async fn go_round(&mut self) -> Result<Ended, RunError> {
+        loop {
+            while let Some(landed) = self.flights.try_join_next() {
+                self.land(landed??);
+            }
+            self.take_rows().await?;
+            self.look_ahead().await?;
+            let read = self.read_at_hand();
+            if self.is_over(read) {
+                return Ok(self.pilot.stop.requested().unwrap_or(Ended::Finished));
+            }
+            match self.news(read).await? {
+                News::Landed(landed) => self.land(landed),
+                News::MaySubmit(permit) => self.submit(permit),
+                News::MayRead(read, permit) => self.read(read, permit).await?,
+                News::Outage => self.pilot.stop.request(Ended::Outage),
+                News::Time => {}
+            }
+        }
+    }
+
+    /// Takes the next rows to submit, unless nothing more is to be submitted.
+    async fn take_rows(&mut self) -> Result<(), RunError> {
+        if self.pilot.stop.requested().is_some() {
+            self.submissions.end();
+            return Ok(());
+        }
+        let now = self.pilot.clock.now();
+        self.submissions.take(now, self.concurrency, self.music.is_some()).await?;
+        Ok(())
+    }
+
+    /// Finds out which covers are due, and begins to fetch images, which waits for no gate.
+    async fn look_ahead(&mut self) -> Result<(), RunError> {
+        let Some(following) = self.following.clone().filter(|_| !self.pilot.stop.ends_everything()) else {
+            return Ok(());
+        };
+        let clock = self.pilot.clock;
+        self.horizon.refresh(&*self.pilot.ledger, &following, clock).await?;
+        let Some(store) = &following.images else { return Ok(()) };
+        while self.fetches < FETCHES && self.horizon.is_due(Lane::Fetch, clock.unix()) {
+            let Some(pursuit) = self.claim(&following, Lane::Fetch).await? else { continue };
+            let Step::Fetch { number, url } = pursuit.step.clone() else { continue };
+            let (jitter, to) = (self.jitter(), (Arc::clone(&following), store.clone()));
+            self.fetches += 1;
+            self.flights.spawn(Arc::clone(&self.pilot).fetch(pursuit, (number, url), to, jitter));
+        }
+        Ok(())
+    }
+
+    /// Claims the cover that has been due for longest.
+    async fn claim(&mut self, following: &Following, lane: Lane) -> Result<Option<Pursuit>, RunError> {
+        let (at, lease) = (self.pilot.clock.unix(), following.lease(lane));
+        let due = self.pilot.ledger.claim_due(following.who, lane, at, lease, following.pace).await?;
+        self.horizon.set(lane, due.next);
+        Ok(due.pursuit)
+    }
+
+    /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
+    fn read_at_hand(&self) -> Option<Read> {
+        if self.pilot.stop.ends_everything() {
+            return None;
+        }
+        if self.submissions.to_check.is_some() {
+            return Some(Read::Music);
+        }
+        let is_due = self.horizon.is_due(Lane::Look, self.pilot.clock.unix()) && self.looks < self.concurrency;
+        (self.following.is_some() && is_due).then_some(Read::Cover)
+    }
+
+    /// Whether nothing is on its way and nothing is left to begin.
+    fn is_over(&self, read: Option<Read>) -> bool {
+        let is_left = match &self.following {
+            Some(following) if !self.pilot.stop.ends_everything() => {
+                following.is_endless() || read.is_some() || !self.horizon.is_empty()
+            }
+            Some(_) | None => read.is_some(),
+        };
+        self.flights.is_empty() && self.submissions.is_over() && !is_left
+    }
+
+    /// Waits until something can be done.
+    async fn news(&mut self, read: Option<Read>) -> Result<News, RunError> {
+        let pilot = Arc::clone(&self.pilot);
+        let submit_gate = self.submissions.to_submit.as_ref().map(|_| Arc::clone(&pilot.gate));
+        let read_gate = read.and_then(|read| Some((read, self.gate_of(read)?)));
+        let (stop, is_stopped) = (&pilot.stop, pilot.stop.requested().is_some());
+        let wake = self.wake();
+        Ok(tokio::select! {
+            biased;
+            () = stop.wait(), if !is_stopped => News::Time,
+            () = stop.wait_for_everything(), if !stop.ends_everything() => News::Time,
+            permit = ready(submit_gate.as_ref()) => permit.map_or(News::Outage, News::MaySubmit),
+            permit = ready(read_gate.as_ref().map(|(_, gate)| gate)) => match (permit, read) {
+                (Ok(permit), Some(read)) => News::MayRead(read, permit),
+                (Ok(_), None) => News::Time,
+                (Err(OutageOver), _) => News::Outage,
+            },
+            Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed??),
+            () = wait_until(wake) => News::Time,
+        })
+    }
+
+    fn gate_of(&self, read: Read) -> Option<Arc<Gate>> {
+        match read {
+            Read::Music => self.music.clone(),
+            Read::Cover => self.following.as_ref().map(|following| Arc::clone(&following.gate)),
+        }
+    }
+
+    /// When to look again without other news: a row is due, or a cover may be.
+    fn wake(&self) -> Option<Instant> {
+        let row = self.submissions.next_due(self.concurrency);
+        let follows = self.following.is_some() && !self.pilot.stop.ends_everything();
+        let now = self.pilot.clock.now();
+        let cover = follows.then(|| now + self.horizon.wait(self.pilot.clock.unix()));
+        [row, cover].into_iter().flatten().min()
+    }
+
+    fn submit(&mut self, permit: Permit) {
+        let Some(row) = self.submissions.depart() else { return };
+        let followed = self.following.as_ref().and_then(|following| following.mark());
+        let sequel = Sequel { usual: self.usual.time(), followed };
+        let jitter = self.jitter();
+        self.flights.spawn(Arc::clone(&self.pilot).fly(row, permit, sequel, jitter));
+    }
+
+    async fn read(&mut self, read: Read, permit: Permit) -> Result<(), RunError> {
+        let jitter = self.jitter();
+        match (read, self.following.clone()) {
+            (Read::Music, _) => {
+                if let Some(row) = self.submissions.depart_to_check() {
+                    self.flights.spawn(Arc::clone(&self.pilot).check(row, permit, jitter));
+                }
+            }
+            (Read::Cover, Some(following)) => {
+                if let Some(pursuit) = self.claim(&following, Lane::Look).await? {
+                    self.looks += 1;
+                    self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, permit, following, jitter));
+                }
+            }
+            (Read::Cover, None) => {}
+        }
+        Ok(())
+    }
+
+    fn jitter(&mut self) -> Jitter {
+        Jitter::new(self.dice.f64())
+    }
+}
+
+/// Leave of a gate; never, if nothing waits for it.
+async fn ready(gate: Option<&Arc<Gate>>) -> Result<Permit, OutageOver> {
+    match gate {
+        Some(gate) => gate.ready().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until a time; for ever if there is none.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
