@@ -8,6 +8,7 @@
 mod backoff;
 mod crashes;
 mod earlier;
+mod following;
 mod pace;
 mod pauses;
 mod properties;
