@@ -9,6 +9,7 @@ mod backoff;
 mod crashes;
 mod earlier;
 mod following;
+mod music;
 mod pace;
 mod pauses;
 mod properties;
