@@ -260,6 +260,10 @@ impl Ledger for SqliteLedger {
         self.call(move |connection| follow::claim_due(connection, (who, lane), at, lease, pace)).await
     }
 
+    async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
+        self.call(move |connection| follow::claim_read(connection, at, pace)).await
+    }
+
     async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(move |connection| follow::settle_pursuit(connection, row, &pursued, at)).await
     }

@@ -3,7 +3,7 @@
 use coverbatch::domain::Ended;
 use tokio::time::sleep;
 
-use crate::support::{Night, Reply, Seen, numbered, seconds};
+use crate::support::{Night, Reply, Seen, millis, numbered, seconds};
 
 fn checking(ids: &[String]) -> Night {
     Night::of(ids).with(|with| with.checks_music = true)
@@ -61,6 +61,30 @@ async fn checks_and_looks_together_keep_the_read_pace() {
     assert!(night.is_read_in_pace());
     let first = morning.sent[0].at;
     assert!(morning.sent.iter().all(|sent| sent.at - first < seconds(150)), "covers may wait, music may not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_keep_the_read_pace_across_a_kill() {
+    for moment in [150, 5_030, 9_870].map(millis) {
+        let night = checking(&numbered("song", 60));
+        night.killed_after(moment).await;
+        let morning = night.run().await;
+        assert_eq!(morning.tally.to_send, 0);
+        assert!(night.is_read_in_pace(), "killed after {moment:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_and_another_process_that_looks_share_the_read_pace() {
+    let night = Night::of(&numbered("old", 100));
+    night.run().await;
+    night.service.shows(|look| if look.nth <= 2 { Seen::Running } else { Seen::Done });
+    night.now_of(&numbered("new", 100));
+    let night = night.with(|with| with.checks_music = true);
+    sleep(seconds(40)).await;
+    let (morning, _) = tokio::join!(night.run(), night.receive_for(seconds(1200)));
+    assert!(morning.results.is_all("submitted"));
+    assert!(night.is_read_in_pace());
 }
 
 #[tokio::test(start_paused = true)]
