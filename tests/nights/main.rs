@@ -7,6 +7,7 @@
 
 mod backoff;
 mod crashes;
+mod downloads;
 mod earlier;
 mod following;
 mod music;
@@ -16,3 +17,4 @@ mod properties;
 mod reruns;
 mod stops;
 mod support;
+mod together;
