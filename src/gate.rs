@@ -162,6 +162,12 @@ impl Gate {
         }
     }
 
+    /// The pace that it keeps.
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        self.config.rate
+    }
+
     /// What the gate has seen so far.
     #[must_use]
     pub fn view(&self) -> GateView {

@@ -248,6 +248,14 @@ pub trait Ledger: Send + Sync + 'static {
         pace: Rate,
     ) -> impl Future<Output = Result<Due, LedgerError>> + Send;
 
+    /// Counts a read that is about to be made and is not of a cover. Durable when this returns `None`; else it would be
+    /// one too many for `pace` in a window, counted over all processes, until the time that is returned.
+    fn claim_read(
+        &self,
+        at: UnixMillis,
+        pace: Rate,
+    ) -> impl Future<Output = Result<Option<UnixMillis>, LedgerError>> + Send;
+
     /// Records what came of a claimed cover. Durable when this returns.
     fn settle_pursuit(
         &self,
@@ -262,7 +270,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// How long the last covers took, latest first.
     fn generation_times(&self) -> impl Future<Output = Result<Vec<Duration>, LedgerError>> + Send;
 
-    /// When looks were made at or after `since`, by whichever process, oldest first.
+    /// When records were read at or after `since`, by whichever process, oldest first.
     fn looks_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records which copy of the default cover stands in for each of these. Durable when this returns.

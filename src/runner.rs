@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, MusicTaskId};
 use crate::files::FileError;
 use crate::gate::Gate;
@@ -98,6 +98,8 @@ pub struct Runner<A, L> {
     submissions: Submissions,
     /// Where rows wait whose music is checked first; `None` if that is not wanted.
     music: Option<Arc<Gate>>,
+    /// Until when other processes have used up the pace of reads, if a check found that.
+    music_held: Option<UnixMillis>,
     following: Option<Arc<Following>>,
     horizon: Horizon,
     usual: Usual,
@@ -127,6 +129,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, began }),
             submissions: Submissions::of(worklist),
             music: None,
+            music_held: None,
             following: None,
             horizon: Horizon::default(),
             usual: Usual::default(),

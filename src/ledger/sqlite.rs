@@ -87,27 +87,6 @@ impl SqliteLedger {
         !self.failure.initialized()
     }
 
-    /// The last runs over a catalog, those that only followed covers included, latest first.
-    ///
-    /// # Errors
-    /// [`LedgerError`]
-    pub async fn last_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
-        let catalog = catalog.to_owned();
-        self.call(move |connection| night::last_runs(connection, &catalog, most)).await
-    }
-
-    /// The submissions between two times, counted by stretches of time and by what they came to.
-    ///
-    /// # Errors
-    /// [`LedgerError`]
-    pub async fn sends_between(
-        &self,
-        between: (UnixMillis, UnixMillis),
-        stretch: Duration,
-    ) -> Result<Vec<Sends>, LedgerError> {
-        self.call(move |connection| night::sends_between(connection, between, stretch)).await
-    }
-
     /// Waits until all is done and the file is closed.
     pub async fn close(self) {
         drop(self.operations);
@@ -282,6 +261,10 @@ impl Ledger for SqliteLedger {
         pace: Rate,
     ) -> Result<Due, LedgerError> {
         self.call(move |connection| follow::claim_due(connection, (who, lane), at, lease, pace)).await
+    }
+
+    async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
+        self.call(move |connection| follow::claim_read(connection, at, pace)).await
     }
 
     async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {

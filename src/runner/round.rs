@@ -95,10 +95,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if self.pilot.stop.ends_everything() {
             return None;
         }
-        if self.submissions.to_check.is_some() {
+        let now = self.pilot.clock.unix();
+        if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        let is_due = self.horizon.is_due(Lane::Look, self.pilot.clock.unix()) && self.looks < self.concurrency;
+        let is_due = self.horizon.is_due(Lane::Look, now) && self.looks < self.concurrency;
         (self.following.is_some() && is_due).then_some(Read::Cover)
     }
 
@@ -142,13 +143,15 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
     }
 
-    /// When to look again without other news: a row is due, or a cover may be.
+    /// When to look again without other news: a row is due, its music may be checked, or a cover may be due.
     fn wake(&self) -> Option<Instant> {
         let row = self.submissions.next_due(self.concurrency);
         let follows = self.following.is_some() && !self.pilot.stop.ends_everything();
-        let now = self.pilot.clock.now();
-        let cover = follows.then(|| now + self.horizon.wait(self.pilot.clock.unix()));
-        [row, cover].into_iter().flatten().min()
+        let (here, now) = (self.pilot.clock.now(), self.pilot.clock.unix());
+        let cover = follows.then(|| here + self.horizon.wait(now));
+        let held = self.music_held.filter(|until| *until > now && self.submissions.to_check.is_some());
+        let music = held.map(|until| here + now.until(until));
+        [row, cover, music].into_iter().flatten().min()
     }
 
     fn submit(&mut self, permit: Permit) {
@@ -163,7 +166,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let jitter = self.jitter();
         match (read, self.following.clone()) {
             (Read::Music, _) => {
-                if let Some(row) = self.submissions.depart_to_check() {
+                let pace = self.music.as_ref().map(|gate| gate.rate());
+                let Some(pace) = pace else { return Ok(()) };
+                self.music_held = self.pilot.ledger.claim_read(self.pilot.clock.unix(), pace).await?;
+                if self.music_held.is_none()
+                    && let Some(row) = self.submissions.depart_to_check()
+                {
                     self.flights.spawn(Arc::clone(&self.pilot).check(row, permit, jitter));
                 }
             }

@@ -50,9 +50,7 @@ impl Submissions {
         concurrency: usize,
         checks_music: bool,
     ) -> Result<(), WorklistError> {
-        if self.to_submit.is_none() {
-            self.to_submit = self.checked.pop_front();
-        }
+        self.line_up();
         let has_place = if checks_music { self.to_check.is_none() } else { self.to_submit.is_none() };
         if !has_place || !self.has_room(concurrency) {
             return Ok(());
@@ -62,10 +60,18 @@ impl Submissions {
             self.to_submit = Some(row);
         } else if row.is_checked {
             self.checked.push_back(row);
+            self.line_up();
         } else {
             self.to_check = Some(row);
         }
         Ok(())
+    }
+
+    /// Has a row with finished music at hand, if there is one.
+    fn line_up(&mut self) {
+        if self.to_submit.is_none() {
+            self.to_submit = self.checked.pop_front();
+        }
     }
 
     fn has_room(&self, concurrency: usize) -> bool {

@@ -7,10 +7,14 @@
 
 mod backoff;
 mod crashes;
+mod downloads;
 mod earlier;
+mod following;
+mod music;
 mod pace;
 mod pauses;
 mod properties;
 mod reruns;
 mod stops;
 mod support;
+mod together;

@@ -1,5 +1,6 @@
 //! What the nights are told with: a batch, its service, its ledger, and its results.
 
+mod follow;
 mod ledger;
 mod night;
 mod service;
@@ -8,7 +9,7 @@ mod window;
 
 pub(crate) use ledger::{Fault, Faulty};
 pub(crate) use night::{Morning, Night, nonzero};
-pub(crate) use service::{Call, Reply, Sent};
+pub(crate) use service::{Call, IMAGE, Look, Reply, Seen, Sent};
 pub(crate) use table::Table;
 pub(crate) use window::{gaps, most_in_window};
 

@@ -83,7 +83,9 @@ pub(super) fn claim_due(
     if next(connection, who, lane, at)?.is_none_or(|due| due > at) {
         return Ok(Due { pursuit: None, next: next(connection, who, lane, at)? });
     }
-    if let Some(free) = full_until(connection, lane, at, pace)? {
+    if lane == Lane::Look
+        && let Some(free) = claim_read(connection, at, pace)?
+    {
         return Ok(Due { pursuit: None, next: Some(free) });
     }
     let sql = format!(
@@ -97,9 +99,6 @@ pub(super) fn claim_due(
     let mut claim =
         connection.prepare_cached("UPDATE task SET due_at = ?2, looked_at = ?3, looks = looks + ?4 WHERE seq = ?1")?;
     claim.execute(params![pursuit.key.0, at.after(lease).0, at.0, lane == Lane::Look])?;
-    if lane == Lane::Look {
-        note_look(connection, at, pace)?;
-    }
     Ok(Due { pursuit: Some(pursuit), next: next(connection, who, lane, at)? })
 }
 
@@ -124,11 +123,17 @@ fn pursuit(row: &Row<'_>) -> rusqlite::Result<Pursuit> {
     })
 }
 
-/// Until when the window of the pace is full, if it is.
-fn full_until(connection: &Connection, lane: Lane, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
-    if lane == Lane::Fetch {
-        return Ok(None);
+/// Counts a read, unless the window of the pace is full until a time.
+pub(super) fn claim_read(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
+    let full = full_until(connection, at, pace)?;
+    if full.is_none() {
+        note_look(connection, at, pace)?;
     }
+    Ok(full)
+}
+
+/// Until when the window of the pace is full, if it is.
+fn full_until(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
     let mut query = connection.prepare_cached("SELECT at FROM look ORDER BY seq DESC LIMIT 1 OFFSET ?1")?;
     let nth: Option<i64> = query.query_row([pace.count.get() - 1], |row| row.get(0)).optional()?;
     // One from the future, by a clock that was set back since, must not hold everyone up.

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::SqliteLedger;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
+use crate::ledger::LedgerError;
 
 /// A run over a catalog, as the ledger remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,30 @@ pub struct Sends {
     pub count: u64,
 }
 
-pub(super) fn last_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
+impl SqliteLedger {
+    /// The last runs over a catalog, those that only followed covers included, latest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn last_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| last_runs(connection, &catalog, most)).await
+    }
+
+    /// The submissions between two times, counted by stretches of time and by what they came to.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> Result<Vec<Sends>, LedgerError> {
+        self.call(move |connection| sends_between(connection, between, stretch)).await
+    }
+}
+
+fn last_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
         "SELECT kind = 'run', started_at, ended_at, ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
@@ -46,7 +71,7 @@ pub(super) fn last_runs(connection: &Connection, catalog: &str, most: u32) -> ru
     runs.collect()
 }
 
-pub(super) fn sends_between(
+fn sends_between(
     connection: &Connection,
     (from, until): (UnixMillis, UnixMillis),
     stretch: Duration,

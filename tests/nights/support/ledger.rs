@@ -147,6 +147,10 @@ impl Ledger for Faulty {
         self.call(self.inner.claim_due(who, lane, at, lease, pace)).await
     }
 
+    async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
+        self.call(self.inner.claim_read(at, pace)).await
+    }
+
     async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.settle_pursuit(row, pursued, at)).await
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coverbatch::catalog::{Catalog, CatalogOptions};
-use coverbatch::clock::{Clock, UnixMillis};
+use coverbatch::clock::Clock;
 use coverbatch::domain::{Ended, Rate};
 use coverbatch::gate::{Gate, GateConfig, GateView, slack};
 use coverbatch::join::Trust;
-use coverbatch::ledger::{Ledger, SqliteLedger};
-use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use coverbatch::ledger::{Follower, Ledger, RunId, SqliteLedger};
+use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
-use coverbatch::runner::{RunConfig, Runner, Stop};
+use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Choice, Counts, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::service::{Call, Reply, Sent, Service};
 use super::{Table, seconds};
 
-type Broken = Box<dyn Error + Send + Sync>;
+pub(super) type Broken = Box<dyn Error + Send + Sync>;
 
 /// What a run is set to.
 #[derive(Debug, Clone)]
@@ -34,6 +34,14 @@ pub(crate) struct Settings {
     pub(crate) delimiter: u8,
     /// Asks the run to end after so long, as a signal would.
     pub(crate) stop: Option<(Duration, Ended)>,
+    /// Covers are waited for, each so long.
+    pub(crate) wait: Option<Duration>,
+    /// Records are read at this pace.
+    pub(crate) poll: Rate,
+    /// Images are saved.
+    pub(crate) downloads: bool,
+    /// Music is checked first.
+    pub(crate) checks_music: bool,
     /// Virtual time after which a run counts as hanging.
     pub(crate) longest: Duration,
 }
@@ -41,7 +49,7 @@ pub(crate) struct Settings {
 /// A batch, its service and its ledger; it may be run again and again.
 #[derive(Debug)]
 pub(crate) struct Night {
-    folder: TempDir,
+    pub(super) folder: TempDir,
     pub(crate) clock: Clock,
     pub(crate) ledger: Arc<SqliteLedger>,
     pub(crate) service: Arc<Service>,
@@ -58,6 +66,8 @@ pub(crate) struct Morning {
     pub(crate) gate: GateView,
     /// The submissions of this run.
     pub(crate) sent: Vec<Sent>,
+    /// What came of covers.
+    pub(crate) covers: Covers,
     pub(crate) began: Instant,
     /// From the first submission that was possible to the last answer.
     pub(crate) took: Duration,
@@ -85,8 +95,19 @@ impl Settings {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
         let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
-        let (rate, max_outage, longest) = ("20/10s".parse().unwrap(), seconds(3600), seconds(4 * 3600));
-        Self { rate, max_outage, run, retry: Retry::Retryable, delimiter: b',', stop: None, longest }
+        Self {
+            rate: "20/10s".parse().unwrap(),
+            max_outage: seconds(3600),
+            run,
+            retry: Retry::Retryable,
+            delimiter: b',',
+            stop: None,
+            wait: None,
+            poll: "10/10s".parse().unwrap(),
+            downloads: false,
+            checks_music: false,
+            longest: seconds(4 * 3600),
+        }
     }
 }
 
@@ -160,44 +181,81 @@ impl Night {
         timeout(time, self.live_through(&self.ledger)).await.is_err()
     }
 
+    pub(super) fn catalog(&self) -> Result<Arc<Catalog>, Broken> {
+        Ok(Arc::new(Catalog::open(&self.catalog_path().into(), &CatalogOptions::default())?))
+    }
+
     async fn live_through<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Morning, Broken> {
-        let catalog = Arc::new(Catalog::open(&self.catalog_path().into(), &CatalogOptions::default())?);
-        let run = ledger.begin_run("songs", self.clock.unix()).await?;
+        let catalog = self.catalog()?;
+        let started = self.clock.unix();
+        let run = ledger.begin_run("songs", started).await?;
         let in_doubt = self.settings.run.rows.in_doubt;
         let choice = Choice { retry: self.settings.retry, in_doubt, trust: Trust::All };
         let (worklist, counts) = Worklist::plan_and_adopt(&catalog, &**ledger, choice).await?;
+        if self.settings.wait.is_some() {
+            self.take_up(&catalog, &**ledger, run, started).await?;
+        }
         let gate = self.gate(&**ledger).await?;
         let (began, before) = (self.clock.now(), self.service.sent().len());
         let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
         let runner = Runner::new(parts.0, parts.1, (run, worklist), self.settings.run, self.stop());
+        let runner = self.with_reads(runner, &**ledger, run).await?;
+        let progress = runner.progress();
         let ended = runner.run().await?;
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
-        let view = View {
-            unreached: ended.reason(),
-            in_doubt,
-            trust: Trust::All,
-            goal: Goal::Accepted,
-            now: self.clock.unix(),
+        let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
+        let (sent, covers) = (self.service.sent().split_off(before), progress.borrow().covers);
+        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, covers, began, took })
+    }
+
+    /// The runner, with music checked first and covers waited for as far as that is asked for.
+    async fn with_reads<L: Ledger>(
+        &self,
+        mut runner: Runner<Service, L>,
+        ledger: &L,
+        run: RunId,
+    ) -> Result<Runner<Service, L>, Broken> {
+        if self.settings.wait.is_none() && !self.settings.checks_music {
+            return Ok(runner);
+        }
+        let gate = self.gate_of_reads(ledger).await?;
+        if self.settings.checks_music {
+            runner = runner.checking_music(Arc::clone(&gate));
+        }
+        if self.settings.wait.is_some() {
+            runner = runner.following(self.following(Follower::Run(run), gate));
+        }
+        Ok(runner.knowing(Usual::new(ledger.generation_times().await?)))
+    }
+
+    /// Writes the results, and reads them back.
+    pub(super) async fn write_results(
+        &self,
+        catalog: &Arc<Catalog>,
+        ledger: &impl Ledger,
+        ended: Ended,
+    ) -> Result<(Table, Tally), Broken> {
+        let goal = match (self.settings.wait, self.settings.downloads) {
+            (None, _) => Goal::Accepted,
+            (Some(_), false) => Goal::Images,
+            (Some(_), true) => Goal::Files,
         };
+        let in_doubt = self.settings.run.rows.in_doubt;
+        let view = View { unreached: ended.reason(), in_doubt, trust: Trust::All, goal, now: self.clock.unix() };
         let paths = Paths { results: self.results_path(), failures: None };
-        let tally = results::write(&catalog, Some(&**ledger), view, &paths).await?;
-        let results = Table::read(&paths.results, self.settings.delimiter);
-        let sent = self.service.sent().split_off(before);
-        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, began, took })
+        let tally = results::write(catalog, Some(ledger), view, &paths).await?;
+        Ok((Table::read(&paths.results, self.settings.delimiter), tally))
     }
 
     async fn gate(&self, ledger: &impl Ledger) -> Result<Arc<Gate>, Broken> {
         let Settings { rate, max_outage, .. } = self.settings;
-        let (now, here) = (self.clock.unix(), self.clock.now());
-        let window = rate.period + slack(rate);
-        let since = UnixMillis(now.0 - UnixMillis(0).after(window).0);
-        let sends = ledger.sends_since(since).await?;
-        let earlier: Vec<Instant> = sends.into_iter().map(|at| here - at.until(now)).collect();
+        let since = self.clock.unix().before(rate.period + slack(rate));
+        let earlier = self.clock.instants(ledger.sends_since(since).await?);
         Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
     }
 
-    fn stop(&self) -> Stop {
+    pub(super) fn stop(&self) -> Stop {
         let stop = Stop::default();
         if let Some((time, why)) = self.settings.stop {
             drop(stop.after(time, why));

@@ -35,6 +35,8 @@ pub(crate) struct Call<'a> {
 enum Deed {
     /// Makes a cover, or says that there is one.
     Cover,
+    /// Says that there is one, and which.
+    Existing,
     /// Makes a cover, and the answer is lost.
     Lost,
     /// Never hears of it.
@@ -60,6 +62,10 @@ impl Reply {
 
     pub(crate) const fn cover() -> Self {
         Self::new(Deed::Cover)
+    }
+
+    pub(crate) const fn existing() -> Self {
+        Self::new(Deed::Existing)
     }
 
     pub(crate) const fn lost() -> Self {
@@ -126,6 +132,8 @@ pub(crate) struct Look<'a> {
 pub(crate) enum Seen {
     Running,
     Done,
+    /// It was finished so long after it was made, which its record says.
+    DoneAfter(Duration),
     Failed,
     /// The record of another music task.
     Foreign,
@@ -154,6 +162,8 @@ struct State {
     records: Records,
     made: HashMap<String, Instant>,
     looks: Vec<Read>,
+    /// How often each cover was looked at.
+    looked: HashMap<String, usize>,
     listens: Vec<Read>,
     fetches: Vec<Read>,
     /// Music tasks that are not finished before a time.
@@ -188,6 +198,7 @@ impl Service {
             records,
             made: HashMap::new(),
             looks: Vec::new(),
+            looked: HashMap::new(),
             listens: Vec::new(),
             fetches: Vec::new(),
             unfinished: HashMap::new(),
@@ -237,13 +248,28 @@ impl Service {
         let mut state = self.state();
         let (id, now) = (task.as_str(), self.clock.now());
         state.looks.push(Read { id: id.to_owned(), at: now });
-        let nth = state.looks.iter().filter(|look| look.id == id).count();
+        let times = state.looked.entry(id.to_owned()).or_default();
+        *times += 1;
+        let nth = *times;
         let made = state.made.get(id).copied().unwrap_or(now);
-        let seen = (state.records)(Look { id, nth, age: now - made });
+        let mut seen = (state.records)(Look { id, nth, age: now - made });
+        let mut done = self.clock.unix();
+        if let Seen::DoneAfter(time) = seen {
+            (seen, done) = if now - made < time {
+                (Seen::Running, done)
+            } else {
+                (Seen::Done, self.clock.unix().before(now - made).after(time))
+            };
+        }
+        if matches!(seen, Seen::Failed) {
+            // It can be asked for again.
+            state.made.remove(id);
+            state.covers.remove(id);
+        }
         drop(state);
         let record = |flag: u8, parent: &str| {
             let urls = [1, 2].map(|number| format!("https://images.example/{id}-{number}.png"));
-            let (created, done) = (self.clock.unix().before(now - made), self.clock.unix());
+            let created = self.clock.unix().before(now - made);
             json!({"code": 200, "msg": "success", "data": {
                 "taskId": cover.as_str(), "parentTaskId": parent, "successFlag": flag,
                 "createTime": created.to_string(), "completeTime": (flag == 1).then(|| done.to_string()),
@@ -252,7 +278,7 @@ impl Service {
         };
         let body = match seen {
             Seen::Running => record(2, id),
-            Seen::Done => record(1, id),
+            Seen::Done | Seen::DoneAfter(_) => record(1, id),
             Seen::Failed => record(3, id),
             Seen::Foreign => record(1, "another"),
             Seen::Code(code) => json!({"code": code, "msg": "words", "data": null}),
@@ -347,6 +373,9 @@ impl State {
             Deed::Unreachable => read_fault(&Fault::NotSent("connection refused".to_owned())),
             Deed::Code(code) => said(200, format!(r#"{{"code":{code},"msg":"code {code}","data":null}}"#)),
             Deed::Page(status) => said(status, "<html>sorry</html>".to_owned()),
+            Deed::Existing => {
+                said(200, format!(r#"{{"code":409,"msg":"there is one","data":{{"taskId":"cover-of-{id}"}}}}"#))
+            }
             Deed::Lost => {
                 self.covers.entry(id.to_owned()).or_insert(1);
                 read_fault(&Fault::TimedOut(reply.after))
@@ -377,8 +406,9 @@ impl CoverApi for Service {
     }
 
     async fn read_music(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
+        let reading = self.listened_to(task);
         tokio::time::sleep(Duration::from_millis(130)).await;
-        self.listened_to(task)
+        reading
     }
 
     async fn fetch_image(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {

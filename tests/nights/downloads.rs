@@ -1,0 +1,111 @@
+//! Images from the moment they are known to their files.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::support::{IMAGE, Night, Reply, Seen, is_jittered, millis, numbered, seconds};
+
+fn fetches_of(night: &Night, id: &str) -> Vec<Instant> {
+    let is_its = |url: &str| url.ends_with(&format!("/{id}-1.png"));
+    night.service.fetches().iter().filter(|fetch| is_its(&fetch.id)).map(|fetch| fetch.at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_are_fetched_as_soon_as_they_are_known() {
+    let night = Night::of(&["a"]).downloading();
+    let morning = night.run().await;
+    assert_eq!(morning.results.verdict("a"), "completed generated no");
+    assert_eq!(morning.results.cell("a", "cover_file_1"), "a-1.png");
+    assert_eq!(morning.results.cell("a", "cover_file_2"), "a-2.png");
+    assert!(night.images().values().all(|bytes| bytes == IMAGE));
+    let looked = night.looks_at("a")[0];
+    assert!(fetches_of(&night, "a")[0] - looked < seconds(1));
+    assert!(morning.took < seconds(62));
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_file_is_fetched_again_after_longer_and_longer_waits() {
+    let night = Night::of(&["a", "b"]).downloading();
+    night.service.breaks_images("a", 4);
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    let fetches = fetches_of(&night, "a");
+    let waits: Vec<Duration> = fetches.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits.len(), 4);
+    for (wait, whole) in waits.iter().zip([1, 2, 4, 8].map(seconds)) {
+        assert!(is_jittered(*wait - millis(130), whole), "{waits:?}");
+    }
+    assert_eq!(night.images().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_stays_broken_is_given_up_with_a_message_and_the_next_night_goes_on() {
+    let night = Night::of(&["a", "b"]).downloading();
+    night.service.breaks_images("a", 6);
+    let morning = night.run().await;
+    assert_eq!(fetches_of(&night, "a").len(), 6);
+    assert_eq!((morning.tally.awaited, morning.covers.given_up), (1, 1));
+    assert_eq!(morning.results.cell("a", "cover_status"), "submitted");
+    let message = morning.results.cell("a", "cover_message");
+    assert!(message.contains("image 1") && message.contains("cut off"), "{message}");
+    assert_eq!(night.images().keys().collect::<Vec<_>>(), ["b-1.png", "b-2.png"]);
+    let next = night.run().await;
+    assert!(next.results.is_all("completed"));
+    assert_eq!((next.sent.len(), next.covers.looks, next.tally.awaited), (0, 0, 0));
+    assert_eq!(night.images().len(), 4);
+    assert_eq!(fetches_of(&night, "b").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_that_are_forgotten_by_the_service_are_not_fetched() {
+    let night = Night::of(&["a"]).waiting();
+    night.run().await;
+    sleep(seconds(14 * 86_400 + 1)).await;
+    let night = night.downloading();
+    let morning = night.run().await;
+    assert_eq!((night.service.fetches().len(), morning.covers.looks), (0, 0));
+    night.receive_for(seconds(60)).await;
+    assert_eq!(night.service.fetches().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_that_were_known_before_they_were_wanted_are_fetched_while_they_last() {
+    let night = Night::of(&["a"]).waiting();
+    night.run().await;
+    sleep(seconds(13 * 86_400)).await;
+    let night = night.downloading();
+    let morning = night.run().await;
+    assert_eq!((night.service.fetches().len(), morning.covers.looks), (2, 0));
+    assert_eq!(morning.results.cell("a", "cover_file_2"), "a-2.png");
+    night.run().await;
+    assert_eq!(night.service.fetches().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cover_that_failed_three_times_is_not_fetched_and_others_are() {
+    let night = Night::of(&["a", "b"]).downloading();
+    night.service.shows(|look| if look.id == "a" { Seen::Failed } else { Seen::Done });
+    for _ in 0..4 {
+        night.run().await;
+    }
+    assert_eq!(night.images().keys().collect::<Vec<_>>(), ["b-1.png", "b-2.png"]);
+    assert_eq!(night.service.fetches().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn downloads_wait_for_no_pace_and_no_more_than_four_are_under_way() {
+    let ids = numbered("song", 40);
+    let night = Night::of(&ids).downloading().answers(|_| Reply::existing()).with(|with| {
+        with.poll = "1000/1s".parse().unwrap();
+        with.rate = "1000/1s".parse().unwrap();
+    });
+    night.service.shows(|_| Seen::Done);
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    let times: Vec<Instant> = night.service.fetches().iter().map(|fetch| fetch.at).collect();
+    assert_eq!(times.len(), 80);
+    let under_way = |at: Instant| times.iter().filter(|from| **from <= at && at - **from < millis(130)).count();
+    assert_eq!(times.iter().map(|at| under_way(*at)).max(), Some(4));
+    assert!(morning.took < seconds(5), "{:?}", morning.took);
+}

@@ -1,0 +1,160 @@
+//! Covers followed to their images, put together as the program does it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coverbatch::catalog::Catalog;
+use coverbatch::clock::UnixMillis;
+use coverbatch::covers;
+use coverbatch::domain::{Ended, MusicTaskId, Signal};
+use coverbatch::gate::{Gate, GateConfig, slack};
+use coverbatch::images::Store;
+use coverbatch::join::Trust;
+use coverbatch::ledger::{FollowedBy, Follower, Ledger, RunId};
+use coverbatch::policy::{Patience, Usual};
+use coverbatch::results::Tally;
+use coverbatch::runner::{Covers, FollowConfig, Following, Runner, Stop};
+use tokio::time::{Instant, timeout};
+
+use super::night::Broken;
+use super::service::Read;
+use super::{Night, Table, seconds};
+
+/// What following the covers of a catalog left behind.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) ended: Ended,
+    pub(crate) covers: Covers,
+    pub(crate) results: Table,
+    pub(crate) tally: Tally,
+    pub(crate) took: Duration,
+}
+
+impl Night {
+    /// Covers are waited for, for half an hour each.
+    pub(crate) fn waiting(self) -> Self {
+        self.with(|with| with.wait = Some(seconds(1800)))
+    }
+
+    /// Covers are waited for, and their images saved.
+    pub(crate) fn downloading(self) -> Self {
+        self.waiting().with(|with| with.downloads = true)
+    }
+
+    /// Follows the covers of the catalog; submits nothing.
+    pub(crate) async fn follow(&self) -> Followed {
+        timeout(self.settings.longest, self.rounds(&self.ledger)).await.expect("following hangs").unwrap()
+    }
+
+    /// Follows all covers for some time, until a signal.
+    pub(crate) async fn receive_for(&self, time: Duration) -> Covers {
+        let stop = Stop::default();
+        drop(stop.after(time, Ended::Interrupted(Signal::Terminate)));
+        let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
+        let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
+        let following = (self.following(Follower::Everyone, gate), self.clock);
+        let usual = Usual::new(self.ledger.generation_times().await.unwrap());
+        let runner = Runner::follower(parts, following, self.follow_config(), stop).knowing(usual);
+        let progress = runner.progress();
+        let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
+        assert_eq!(ended, Ended::Interrupted(Signal::Terminate));
+        progress.borrow().covers
+    }
+
+    /// Takes a callback in.
+    pub(crate) async fn hint(&self, id: &str) {
+        self.ledger.hint(&MusicTaskId::new(id).unwrap(), self.clock.unix()).await.unwrap();
+    }
+
+    /// The rounds of a command that follows and submits nothing.
+    async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
+        let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
+        let run = ledger.begin_follow("songs", started).await?;
+        let gate = self.gate_of_reads(&**ledger).await?;
+        let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
+        while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {
+            let parts = (Arc::clone(&self.service), Arc::clone(ledger));
+            let following = (self.following(Follower::Run(run), Arc::clone(&gate)), self.clock);
+            let runner = Runner::follower(parts, following, self.follow_config(), stop.clone());
+            let progress = runner.progress();
+            ended = runner.run().await?;
+            covers += progress.borrow().covers;
+        }
+        ledger.end_run(run, ended, self.clock.unix()).await?;
+        let took = self.clock.now() - began;
+        let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
+        Ok(Followed { ended, covers, results, tally, took })
+    }
+
+    pub(super) async fn take_up(
+        &self,
+        catalog: &Arc<Catalog>,
+        ledger: &impl Ledger,
+        run: RunId,
+        started: UnixMillis,
+    ) -> Result<u64, Broken> {
+        let mark = FollowedBy { run, files: self.settings.downloads };
+        Ok(covers::take_up(catalog, ledger, Trust::All, mark, started).await?)
+    }
+
+    /// A gate of reads that counts what was read before, by whichever process.
+    pub(super) async fn gate_of_reads(&self, ledger: &impl Ledger) -> Result<Arc<Gate>, Broken> {
+        let (rate, max_outage) = (self.settings.poll, self.settings.max_outage);
+        let since = self.clock.unix().before(rate.period + slack(rate));
+        let earlier = self.clock.instants(ledger.looks_since(since).await?);
+        Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
+    }
+
+    pub(super) fn following(&self, who: Follower, gate: Arc<Gate>) -> Following {
+        let wait = match who {
+            Follower::Run(_) => self.settings.wait,
+            Follower::Everyone => None,
+        };
+        Following {
+            who,
+            gate,
+            pace: self.settings.poll,
+            patience: Patience { wait, max_attempts: self.settings.run.rows.max_attempts },
+            images: self.settings.downloads.then(|| Store::open(&self.images_path()).unwrap()),
+            timeout: seconds(30),
+            longest_fetch: seconds(60),
+        }
+    }
+
+    fn follow_config(&self) -> FollowConfig {
+        let run = self.settings.run;
+        FollowConfig { concurrency: run.concurrency, max_attempts: run.rows.max_attempts, seed: run.seed }
+    }
+
+    fn images_path(&self) -> PathBuf {
+        self.folder.path().join("covers")
+    }
+
+    /// Every file in the folder of images, hidden ones too.
+    pub(crate) fn images(&self) -> BTreeMap<String, Vec<u8>> {
+        let files = std::fs::read_dir(self.images_path()).into_iter().flatten().map(Result::unwrap);
+        files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
+    }
+
+    /// When the record of this cover was read.
+    pub(crate) fn looks_at(&self, id: &str) -> Vec<Instant> {
+        self.service.looks().iter().filter(|look| look.id == id).map(|look| look.at).collect()
+    }
+
+    /// Every read of a record, of covers and of music, in order.
+    pub(crate) fn reads(&self) -> Vec<Instant> {
+        let reads = [self.service.looks(), self.service.listens()].concat();
+        let mut times: Vec<Instant> = reads.iter().map(|Read { at, .. }| *at).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// Whether no window of the read pace holds more reads than it may.
+    pub(crate) fn is_read_in_pace(&self) -> bool {
+        let (times, poll) = (self.reads(), self.settings.poll);
+        let count = usize::try_from(poll.count.get()).unwrap();
+        times.iter().zip(times.iter().skip(count)).all(|(first, next)| *next - *first >= poll.period)
+    }
+}

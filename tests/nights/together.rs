@@ -1,0 +1,119 @@
+//! Several processes on one ledger, and processes that are killed: together they keep one read pace.
+
+use std::collections::HashMap;
+
+use tokio::time::sleep;
+
+use crate::support::{IMAGE, Night, Seen, millis, numbered, seconds};
+
+/// Every image of these music tasks is on disk, byte for byte, and nothing else.
+fn assert_in_hand(night: &Night, ids: &[String]) {
+    let images = night.images();
+    let expected: Vec<String> = ids.iter().flat_map(|id| [1, 2].map(|number| format!("{id}-{number}.png"))).collect();
+    assert!(images.keys().eq(expected.iter()), "{:?}", images.keys());
+    assert!(images.values().all(|bytes| bytes == IMAGE));
+}
+
+/// How often each image was fetched.
+fn fetched(night: &Night) -> HashMap<String, usize> {
+    let mut times = HashMap::new();
+    for fetch in night.service.fetches() {
+        *times.entry(fetch.id).or_default() += 1;
+    }
+    times
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_and_an_endless_follower_share_the_pace_and_fetch_each_image_once() {
+    let ids = numbered("song", 150);
+    let night = Night::of(&ids).downloading();
+    night.service.shows(|look| if look.nth == 1 { Seen::Running } else { Seen::Done });
+    let (morning, received) = tokio::join!(night.run(), night.receive_for(seconds(1500)));
+    assert!(morning.results.is_all("completed"));
+    assert_eq!(morning.tally.awaited, 0);
+    assert!(night.is_read_in_pace());
+    assert_eq!(night.reads().len(), 300);
+    assert!(received.looks > 0 && morning.covers.looks > 0);
+    assert_eq!((fetched(&night).len(), night.service.fetches().len()), (300, 300));
+    assert_in_hand(&night, &ids);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_endless_followers_and_one_that_ends_share_the_pace() {
+    let ids = numbered("song", 100);
+    let night = Night::of(&ids);
+    night.run().await;
+    let night = night.downloading();
+    night.service.shows(|look| if look.nth == 1 { Seen::Running } else { Seen::Done });
+    let others = (night.receive_for(seconds(600)), night.receive_for(seconds(700)));
+    let (followed, ..) = tokio::join!(night.follow(), others.0, others.1);
+    assert!(followed.results.is_all("completed"));
+    assert!(night.is_read_in_pace());
+    assert_eq!(night.service.fetches().len(), 200);
+    assert_in_hand(&night, &ids);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_follower_alone_brings_everything_in_and_the_next_night_knows() {
+    let ids = numbered("song", 30);
+    let night = Night::of(&ids);
+    night.run().await;
+    let night = night.downloading();
+    let received = night.receive_for(seconds(300)).await;
+    assert_eq!((received.generated, received.saved), (30, 60));
+    let followed = night.follow().await;
+    assert_eq!((followed.covers.looks, followed.tally.awaited), (0, 0));
+    assert!(followed.results.is_all("completed"));
+    assert_in_hand(&night, &ids);
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_moment_the_reads_of_the_next_run_keep_the_pace_and_everything_comes_in() {
+    let ids = numbered("song", 25);
+    let mut dice = fastrand::Rng::with_seed(23);
+    for _ in 0..25 {
+        let night = Night::of(&ids).downloading();
+        night.service.shows(|look| if look.nth == 1 { Seen::Running } else { Seen::Done });
+        let moment = millis(dice.u64(1..150_000));
+        let was_killed = night.is_killed_after(moment).await;
+        let killed_at = night.clock.now();
+        let morning = night.run().await;
+        assert!(
+            morning.results.column("cover_status").iter().all(|status| status == "completed" || status == "exists")
+        );
+        assert!(night.is_read_in_pace(), "killed after {moment:?}");
+        assert!(!was_killed || night.clock.now() - killed_at < seconds(200), "killed after {moment:?}");
+        let twice = fetched(&night).values().filter(|times| **times > 1).count();
+        assert!(twice <= 4, "killed after {moment:?}: {twice} images were fetched again");
+        let known: Vec<String> =
+            ids.iter().filter(|id| morning.results.cell(id, "cover_status") == "completed").cloned().collect();
+        assert_in_hand(&night, &known);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_of_a_killed_run_blocks_its_cover_no_longer_than_its_lease() {
+    let night = Night::of(&["a"]).waiting();
+    night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
+    night.killed_after(seconds(70)).await;
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    let looks = night.looks_at("a");
+    let wait = looks[1] - looks[0];
+    assert!(looks.len() == 2 && wait >= seconds(35) && wait < seconds(37), "{wait:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_follower_leaves_its_covers_to_the_other() {
+    let ids = numbered("song", 20);
+    let night = Night::of(&ids).downloading();
+    let killed = async {
+        sleep(seconds(2)).await;
+        let _ = tokio::time::timeout(seconds(61), night.receive_for(seconds(900))).await;
+    };
+    let (morning, ()) = tokio::join!(night.run(), killed);
+    assert!(morning.results.is_all("completed"));
+    assert!(night.is_read_in_pace());
+    assert_in_hand(&night, &ids);
+    assert!(morning.took < seconds(200), "{:?}", morning.took);
+}
