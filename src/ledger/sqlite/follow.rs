@@ -124,11 +124,7 @@ fn pursuit(row: &Row<'_>) -> rusqlite::Result<Pursuit> {
 }
 
 /// Counts a read, unless the window of the pace is full until a time.
-pub(super) fn claim_read(
-    connection: &Connection,
-    at: UnixMillis,
-    pace: Rate,
-) -> rusqlite::Result<Option<UnixMillis>> {
+pub(super) fn claim_read(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
     let full = full_until(connection, at, pace)?;
     if full.is_none() {
         note_look(connection, at, pace)?;
