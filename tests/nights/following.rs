@@ -87,25 +87,24 @@ async fn submissions_keep_their_own_pace_while_covers_are_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn of_10_000_covers_each_is_looked_at_before_any_is_looked_at_again() {
-    const COVERS: usize = 10_000;
-    let night = Night::of(&numbered("song", COVERS)).with(|with| {
-        with.rate = "1000/1s".parse().unwrap();
+    let ids = (0..10_000).map(|number| format!("song-{number:04}"));
+    let rows = ids.fold(String::new(), |rows, id| rows + &id + ",submitted,cover-of-" + &id + "\n");
+    let night = Night::over("task_id,cover_status,cover_task_id\n".to_owned() + &rows).with(|with| {
+        with.wait = Some(seconds(24 * 3600));
         with.longest = seconds(24 * 3600);
     });
-    night.run().await;
-    sleep(seconds(60)).await;
-    night.service.shows(|look| if look.nth == 1 { Seen::Running } else { Seen::Done });
-    let night = night.with(|with| with.wait = Some(seconds(24 * 3600)));
+    night.service.shows(|look| if look.nth == 1 && look.id.ends_with('7') { Seen::Running } else { Seen::Done });
     let followed = night.follow().await;
+    assert_eq!(followed.ended, Ended::Finished);
     assert!(followed.results.is_all("completed"));
     let looks = night.service.looks();
-    assert_eq!(looks.len(), 2 * COVERS);
-    let (first, second) = looks.split_at(COVERS);
-    for round in [first, second] {
-        assert_eq!(round.iter().map(|look| &look.id).collect::<HashSet<_>>().len(), COVERS);
+    let (first, second) = looks.split_at(10_000);
+    for (round, covers) in [(first, 10_000), (second, 1_000)] {
+        assert_eq!(round.len(), covers);
+        assert_eq!(round.iter().map(|look| &look.id).collect::<HashSet<_>>().len(), covers);
     }
     assert!(night.is_read_in_pace());
-    let fastest = expected_time(night.settings.poll, 20_000);
+    let fastest = expected_time(night.settings.poll, 11_000);
     assert!((fastest..fastest + seconds(15)).contains(&followed.took), "{:?}, not {fastest:?}", followed.took);
 }
 
@@ -119,7 +118,7 @@ async fn a_stuck_cover_is_given_up_in_time_and_followed_on_by_the_next_night() {
     assert!(morning.results.verdict("stuck").starts_with("submitted accepted no"));
     let looks = since_acceptance(&night, "stuck");
     let last = *looks.last().unwrap();
-    assert!(last <= seconds(300) && last > seconds(300) - seconds(31), "{last:?}");
+    assert!(last <= seconds(300) && last > seconds(269), "{last:?}");
     assert!(looks.len() == 8 && morning.took < seconds(305), "{looks:?}");
     night.service.shows(|_| Seen::Done);
     let next = night.run().await;
@@ -161,7 +160,7 @@ async fn a_record_in_trouble_is_read_again_after_longer_and_longer_waits() {
     night.service.shows(|look| if look.nth <= 4 { Seen::Code(500) } else { Seen::Done });
     let morning = night.run().await;
     assert_eq!(morning.results.verdict("a"), "completed generated no");
-    let waits: Vec<Duration> = steps(&night.looks_at("a")).into_iter().map(|step| step - LOOK).collect();
+    let waits: Vec<Duration> = steps(&night.looks_at("a")).into_iter().map(|step| step.saturating_sub(LOOK)).collect();
     assert_eq!(waits.len(), 4);
     for (wait, whole) in waits.iter().zip([1, 2, 4, 8].map(seconds)) {
         assert!(is_jittered(*wait, whole), "{waits:?}");
@@ -250,9 +249,12 @@ async fn too_many_failures_end_submissions_and_the_accepted_are_followed_to_the_
 #[tokio::test(start_paused = true)]
 async fn a_deadline_or_a_signal_ends_looks_too_and_the_next_night_goes_on() {
     for ended in [Ended::Deadline, Ended::Interrupted(Signal::Interrupt)] {
-        let night = Night::of(&numbered("song", 40)).waiting().with(|with| match ended {
-            Ended::Deadline => with.run.deadline = Some(seconds(75)),
-            _ => with.stop = Some((seconds(75), ended)),
+        let night = Night::of(&numbered("song", 40)).waiting().with(|with| {
+            if ended == Ended::Deadline {
+                with.run.deadline = Some(seconds(75));
+            } else {
+                with.stop = Some((seconds(75), ended));
+            }
         });
         let morning = night.run().await;
         assert_eq!(morning.ended, ended);
@@ -329,17 +331,20 @@ async fn a_hint_during_a_look_is_not_lost() {
     assert!(steps.len() == 1 && steps[0] >= seconds(10) && steps[0] <= seconds(11) + GRAIN, "{steps:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn covers_that_take_20_to_90_s_are_read_less_than_twice_each() {
-    let ids = numbered("song", 500);
-    let night = Night::of(&ids).waiting();
+/// Reads of 500 covers that take from 20 to 90 s, submitted at a rate.
+async fn reads_at(rate: &str) -> usize {
+    let night = Night::of(&numbered("song", 500)).waiting().with(|with| with.rate = rate.parse().unwrap());
     night.service.shows(|look| {
         let number: u64 = look.id[5..].parse().unwrap();
         Seen::DoneAfter(seconds(20 + number * 37 % 71))
     });
     let morning = night.run().await;
     assert!(morning.results.is_all("completed") && night.is_read_in_pace());
-    let reads = night.reads().len();
-    println!("{reads} reads of 500 covers in {:?}", morning.took);
-    assert!((500..1000).contains(&reads), "{reads}");
+    night.reads().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn covers_that_take_20_to_90_s_are_read_little_more_than_once_each() {
+    let reads = [reads_at("20/10s").await, reads_at("5/10s").await];
+    assert!(reads.iter().all(|reads| (500..650).contains(reads)), "{reads:?}");
 }

@@ -9,6 +9,7 @@ mod backoff;
 mod crashes;
 mod downloads;
 mod earlier;
+mod followed_crashes;
 mod following;
 mod music;
 mod pace;

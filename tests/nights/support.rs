@@ -7,9 +7,10 @@ mod service;
 mod table;
 mod window;
 
+pub(crate) use follow::Followed;
 pub(crate) use ledger::{Fault, Faulty};
 pub(crate) use night::{Morning, Night, nonzero};
-pub(crate) use service::{Call, IMAGE, Look, Reply, Seen, Sent};
+pub(crate) use service::{Call, IMAGE, Reply, Seen, Sent};
 pub(crate) use table::Table;
 pub(crate) use window::{gaps, most_in_window};
 

@@ -162,8 +162,9 @@ struct State {
     records: Records,
     made: HashMap<String, Instant>,
     looks: Vec<Read>,
-    /// How often each cover was looked at.
+    /// How often each cover was looked at, and found to have failed.
     looked: HashMap<String, usize>,
+    failures: HashMap<String, usize>,
     listens: Vec<Read>,
     fetches: Vec<Read>,
     /// Music tasks that are not finished before a time.
@@ -199,6 +200,7 @@ impl Service {
             made: HashMap::new(),
             looks: Vec::new(),
             looked: HashMap::new(),
+            failures: HashMap::new(),
             listens: Vec::new(),
             fetches: Vec::new(),
             unfinished: HashMap::new(),
@@ -244,6 +246,11 @@ impl Service {
         state.made.insert(id.to_owned(), at);
     }
 
+    /// How often the record of its cover said that it had failed.
+    pub(crate) fn failures_of(&self, id: &str) -> usize {
+        self.state().failures.get(id).copied().unwrap_or(0)
+    }
+
     fn looked_at(&self, cover: &CoverTaskId, task: &MusicTaskId) -> (Reading<CoverProgress>, Duration) {
         let mut state = self.state();
         let (id, now) = (task.as_str(), self.clock.now());
@@ -263,6 +270,7 @@ impl Service {
         }
         if matches!(seen, Seen::Failed) {
             // It can be asked for again.
+            *state.failures.entry(id.to_owned()).or_default() += 1;
             state.made.remove(id);
             state.covers.remove(id);
         }
