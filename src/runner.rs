@@ -333,7 +333,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     fn submit(&mut self, permit: Permit) {
         let Some(row) = self.submissions.depart() else { return };
         let followed = self.following.as_ref().and_then(|following| following.mark());
-        let sequel = Sequel { usual: self.usual.time(), followed };
+        let longest = followed.map_or(Duration::MAX, |followed| followed.wait);
+        let sequel = Sequel { usual: self.usual.time().min(longest), followed };
         let jitter = self.jitter();
         self.flights.spawn(Arc::clone(&self.pilot).fly(row, permit, sequel, jitter));
     }
