@@ -15,4 +15,8 @@ mod story;
 
 mod stage;
 
+mod fallback;
+mod faults;
+mod receiving;
+mod rows;
 mod waiting;
