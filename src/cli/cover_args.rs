@@ -154,6 +154,6 @@ impl WaitArgs {
 
     /// How a run marks the covers it waits for.
     pub(super) const fn mark(&self, run: RunId) -> FollowedBy {
-        FollowedBy { run, files: self.read.download.is_some() }
+        FollowedBy { run, files: self.read.download.is_some(), wait: self.wait_timeout }
     }
 }

@@ -33,6 +33,8 @@ pub struct FollowedBy {
     pub run: RunId,
     /// Whether it is completed only once its images are on disk.
     pub files: bool,
+    /// How long it waits, at most: nothing that it waits for is due any later.
+    pub wait: Duration,
 }
 
 /// What is done for a cover that is due.

@@ -56,7 +56,10 @@ impl Following {
     /// What rows that are submitted by the same run are marked with; nothing if nobody waits for them.
     pub(super) fn mark(&self) -> Option<FollowedBy> {
         match self.who {
-            Follower::Run(run) => Some(FollowedBy { run, files: self.images.is_some() }),
+            Follower::Run(run) => {
+                let wait = self.patience.wait.unwrap_or(Duration::MAX);
+                Some(FollowedBy { run, files: self.images.is_some(), wait })
+            }
             Follower::Everyone => None,
         }
     }

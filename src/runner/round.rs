@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -157,7 +158,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     fn submit(&mut self, permit: Permit) {
         let Some(row) = self.submissions.depart() else { return };
         let followed = self.following.as_ref().and_then(|following| following.mark());
-        let sequel = Sequel { usual: self.usual.time(), followed };
+        let longest = followed.map_or(Duration::MAX, |followed| followed.wait);
+        let sequel = Sequel { usual: self.usual.time().min(longest), followed };
         let jitter = self.jitter();
         self.flights.spawn(Arc::clone(&self.pilot).fly(row, permit, sequel, jitter));
     }

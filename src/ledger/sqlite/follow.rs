@@ -23,17 +23,18 @@ pub(super) fn follow(
     // Images that are known are only followed for their files, and a finished cover only while its images last.
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = iif(state = 'completed', 'submitted', state),
-                         follow_run = ?2, wants_files = wants_files OR ?3, due_at = coalesce(due_at, ?4),
+                         follow_run = ?2, wants_files = wants_files OR ?3, due_at = min(coalesce(due_at, ?4), ?6),
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
          WHERE id = ?1 AND cover_id IS NOT NULL AND coalesce(looked_at, 0) < ?4
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
                     ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND completed_at > ?5
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
     )?;
-    let forgotten = at.before(IMAGES_LAST);
+    let (forgotten, latest) = (at.before(IMAGES_LAST), at.after(followed.wait));
     let mut count = 0;
     for task in tasks {
-        let changed = update.execute(params![task.as_str(), followed.run.0, followed.files, at.0, forgotten.0])?;
+        let values = params![task.as_str(), followed.run.0, followed.files, at.0, forgotten.0, latest.0];
+        let changed = update.execute(values)?;
         count += u64::try_from(changed).unwrap_or(0);
     }
     Ok(count)

@@ -95,7 +95,8 @@ impl Night {
         run: RunId,
         started: UnixMillis,
     ) -> Result<u64, Broken> {
-        let mark = FollowedBy { run, files: self.settings.downloads };
+        let mark =
+            FollowedBy { run, files: self.settings.downloads, wait: self.settings.wait.unwrap_or(Duration::MAX) };
         Ok(covers::take_up(catalog, ledger, Trust::All, mark, started).await?)
     }
 
