@@ -205,3 +205,6 @@ pub(super) fn fall_back(connection: &Connection, rows: &[(MusicTaskId, String)])
     )?;
     rows.iter().try_for_each(|(task, file)| insert.execute(params![task.as_str(), file]).map(drop))
 }
+
+#[cfg(test)]
+mod tests;
