@@ -348,6 +348,37 @@ const STATES: [RowState; 9] = [
 ];
 
 #[tokio::test]
+async fn news_of_the_music_change_only_what_may_be_sent_and_never_its_submissions() {
+    for news in [RowState::Pending, RowState::Failed, RowState::GaveUp] {
+        let ledger = SqliteLedger::in_memory(API).unwrap();
+        every_state(&ledger).await;
+        for state in STATES {
+            let id = task(state.word());
+            let (before, told) = (one(&ledger, state.word()).await, ledger.history(&id).await.unwrap());
+            let said = (Reason::MusicNotReady, words());
+            ledger.note_music(&id, news, said, UnixMillis(9)).await.unwrap();
+            let after = one(&ledger, state.word()).await;
+            let is_changed = match state {
+                RowState::Pending | RowState::Failed | RowState::GaveUp | RowState::GenerationFailed => true,
+                RowState::InFlight
+                | RowState::InDoubt
+                | RowState::Submitted
+                | RowState::Exists
+                | RowState::Completed => false,
+            };
+            assert_eq!(after.as_ref() != before.as_ref(), is_changed, "{state:?}");
+            assert_eq!(ledger.history(&id).await.unwrap(), told, "{state:?}");
+            assert!(!is_changed || after.unwrap().state == news, "{state:?}");
+        }
+        assert_eq!(ledger.sends_since(UnixMillis(0)).await.unwrap().len(), STATES.len());
+        ledger.note_music(&task("new"), news, (Reason::MusicFailed, words()), UnixMillis(9)).await.unwrap();
+        let new = one(&ledger, "new").await.unwrap();
+        assert_eq!((new.state, new.submissions, new.failed_runs), (news, 0, u32::from(news == RowState::Failed)));
+        assert_eq!(ledger.history(&task("new")).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
 async fn a_run_takes_up_what_is_accepted_and_not_looked_at_since_it_began() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     every_state(&ledger).await;
