@@ -13,10 +13,13 @@ use std::time::Duration;
 
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
+use coverbatch::api::wire::{RawAnswer, read_cover_record, read_music_record};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::catalog::{Catalog, CatalogOptions, Row};
 use coverbatch::clock::Clock;
-use coverbatch::domain::{MAX_MESSAGE_CHARS, MusicTaskId, Verdict};
+use coverbatch::domain::{
+    CoverProgress, CoverTaskId, Found, MAX_IMAGES, MAX_MESSAGE_CHARS, MusicProgress, MusicTaskId, Verdict,
+};
 use coverbatch::ledger::{Ledger as _, SqliteLedger};
 use coverbatch::secret::ApiKey;
 use fastrand::Rng;
@@ -141,6 +144,49 @@ async fn any_answer_is_one_outcome_with_harmless_words() {
         settled += u32::from(matches!(outcome.verdict, Verdict::Accepted(_)));
     }
     assert!((20..500).contains(&settled), "{settled}");
+}
+
+#[test]
+fn any_record_is_one_reading_with_harmless_words() {
+    const AWKWARD: [&[u8]; 12] = [
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b",",
+        b"null",
+        b"3",
+        b"\\u0000",
+        b"\xff",
+        b"\"https://x.example/\",",
+        b"\"status\":\"SUCCESS\",",
+    ];
+    let cover_record = br#"{"code":200,"msg":"success","data":{"taskId":"c1","parentTaskId":"m1","successFlag":1,"createTime":"2026-11-22T02:10:00.000Z","completeTime":1795313546500,"response":{"images":["https://x.example/1","https://x.example/2"]},"errorCode":200,"errorMessage":""}}"#;
+    let music_record =
+        br#"{"code":200,"msg":"success","data":{"status":"SUCCESS","errorCode":200,"errorMessage":"w"}}"#;
+    let key = ApiKey::new("canary-of-the-mutations").unwrap();
+    let (cover, task) = (CoverTaskId::new("c1").unwrap(), MusicTaskId::new("m1").unwrap());
+    let (mut dice, mut generated, mut finished) = (Rng::with_seed(7), 0, 0);
+    for _ in 0..5000 {
+        let body = mutated(cover_record, &mut dice, &AWKWARD);
+        let reading = read_cover_record(RawAnswer { status: 200, body: &body, retry_after: None }, &key, &cover, &task);
+        let mut messages = vec![reading.answer.message];
+        if let Found::Known(CoverProgress::Generated(cover)) = &reading.found {
+            generated += 1;
+            let urls = cover.images.urls();
+            assert!((1..=MAX_IMAGES).contains(&urls.len()), "{urls:?}");
+            assert!(urls.iter().all(|url| url.starts_with("http") && url.bytes().all(|b| b.is_ascii_graphic())));
+        }
+        let body = mutated(music_record, &mut dice, &AWKWARD);
+        let reading = read_music_record(RawAnswer { status: 200, body: &body, retry_after: None }, &key);
+        finished += u32::from(reading.found == Found::Known(MusicProgress::Finished));
+        messages.push(reading.answer.message);
+        for message in messages {
+            assert!(message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains(char::is_control), "{message}");
+        }
+    }
+    assert!((200..4800).contains(&generated) && (200..4800).contains(&finished), "{generated} {finished}");
 }
 
 const API: &str = "https://api.kie.ai";

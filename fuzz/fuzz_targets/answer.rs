@@ -1,20 +1,30 @@
-//! Any bytes as an answer of the service: one outcome, and harmless words.
+//! Any bytes as an answer of the service: one outcome or reading, and harmless words.
 
 #![no_main]
 
 use coverbatch::api::Provider;
-use coverbatch::api::wire::{RawAnswer, is_unclear, read_is_empty, read_retry_after, read_submission};
+use coverbatch::api::wire::{
+    RawAnswer, is_unclear, read_cover_record, read_is_empty, read_music_record, read_retry_after, read_submission,
+};
 use coverbatch::clock::UnixMillis;
-use coverbatch::domain::{MAX_MESSAGE_CHARS, Verdict};
+use coverbatch::domain::{CoverProgress, CoverTaskId, Found, MAX_MESSAGE_CHARS, MusicTaskId, Verdict};
 use coverbatch::secret::ApiKey;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (status, body) = input;
     let Ok(key) = ApiKey::new("key-of-the-fuzzer") else { return };
-    let outcome = read_submission(RawAnswer { status, body, retry_after: None }, &key);
-    let message = &outcome.answer.message;
-    assert!(message.chars().count() <= MAX_MESSAGE_CHARS && !message.chars().any(char::is_control));
+    let (Ok(cover), Ok(task)) = (CoverTaskId::new("c1"), MusicTaskId::new("m1")) else { return };
+    let raw = RawAnswer { status, body, retry_after: None };
+    let outcome = read_submission(raw, &key);
+    let (record, music) = (read_cover_record(raw, &key, &cover, &task), read_music_record(raw, &key));
+    for answer in [&outcome.answer, &record.answer, &music.answer] {
+        let message = &answer.message;
+        assert!(message.chars().count() <= MAX_MESSAGE_CHARS && !message.chars().any(char::is_control));
+    }
+    if let Found::Known(CoverProgress::Generated(cover)) = &record.found {
+        assert!(cover.images.urls().iter().all(|url| url.bytes().all(|byte| byte.is_ascii_graphic())));
+    }
     if let Verdict::Accepted(cover) = &outcome.verdict {
         assert!((200..300).contains(&status) && cover.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
     }

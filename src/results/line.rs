@@ -29,14 +29,15 @@ impl Cover {
         let is_reached = match (record.state, view.goal) {
             (_, Goal::Accepted) => true,
             (RowState::Submitted | RowState::Exists, Goal::Images) => art.images.is_some(),
-            (RowState::Submitted | RowState::Exists, Goal::Files) => false,
+            // One that was completed for the addresses alone has no files yet.
+            (RowState::Submitted | RowState::Exists | RowState::Completed, Goal::Files) => art.is_on_disk(),
+            (RowState::Completed, Goal::Images) => true,
             (
                 RowState::Pending
                 | RowState::InFlight
                 | RowState::InDoubt
                 | RowState::Failed
                 | RowState::GaveUp
-                | RowState::Completed
                 | RowState::GenerationFailed,
                 _,
             ) => true,
@@ -45,6 +46,8 @@ impl Cover {
             (true, ..) => Self::Done,
             (false, None, _) => Self::Unknown,
             (false, Some(_), Some(expires)) if expires <= view.now => Self::Forgotten,
+            // Addresses without a time, as in a file that somebody changed: nobody fetches them.
+            (false, Some(_), None) if art.images.is_some() => Self::Forgotten,
             (false, Some(_), _) => Self::Awaited,
         }
     }
@@ -179,7 +182,140 @@ fn harmless(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::catalog::CatalogOptions;
+    use crate::clock::UnixMillis;
+    use crate::domain::{Answer, Images};
+    use crate::error::Exit;
+    use crate::join::{Join, Trust};
+    use crate::ledger::{IMAGES_LAST, SqliteLedger};
+    use crate::results::Tally;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn view(goal: Goal) -> View {
+        View { unreached: None, in_doubt: InDoubt::Resend, trust: Trust::All, goal, now: NOW }
+    }
+
+    fn record(state: RowState, cover: Option<&str>, artwork: Artwork) -> Record {
+        Record {
+            state,
+            reason: Some(Reason::Generated),
+            answer: Answer { http_status: Some(200), code: Some(200), message: "+1 said".to_owned() },
+            cover: cover.and_then(|id| CoverTaskId::new(id).ok()),
+            submissions: 2,
+            failed_runs: 0,
+            first_sent_at: Some(UnixMillis(1_799_000_000_000)),
+            finished_at: Some(UnixMillis(1_799_000_000_007)),
+            artwork,
+        }
+    }
+
+    fn finished(completed_at: UnixMillis, files: [Option<&str>; 2]) -> Artwork {
+        Artwork {
+            images: Images::new(["https://x.example/1.png", "https://x.example/2.png"]),
+            completed_at: Some(completed_at),
+            files: files.map(|file| file.map(str::to_owned)),
+            fallback: None,
+        }
+    }
+
+    const STATES: [RowState; 9] = [
+        RowState::Pending,
+        RowState::InFlight,
+        RowState::InDoubt,
+        RowState::Submitted,
+        RowState::Exists,
+        RowState::Failed,
+        RowState::GaveUp,
+        RowState::Completed,
+        RowState::GenerationFailed,
+    ];
+
+    #[test]
+    fn how_far_a_cover_has_come_in_every_state_by_every_goal() {
+        let gone = NOW.before(IMAGES_LAST);
+        let artworks = [
+            ("no id", None, Artwork::default()),
+            ("no images", Some("c"), Artwork::default()),
+            ("images", Some("c"), finished(gone.after(std::time::Duration::from_millis(1)), [None, None])),
+            ("one file", Some("c"), finished(NOW, [Some("1"), None])),
+            ("both files", Some("c"), finished(NOW, [Some("1"), Some("2")])),
+            ("forgotten", Some("c"), finished(gone, [Some("1"), None])),
+            ("forgotten, both files", Some("c"), finished(gone, [Some("1"), Some("2")])),
+            ("no time", Some("c"), Artwork { completed_at: None, ..finished(NOW, [None, None]) }),
+        ];
+        let mut table = String::new();
+        for (name, cover, artwork) in artworks {
+            for state in STATES {
+                let record = record(state, cover, artwork.clone());
+                let of = |goal| format!("{:?}", Cover::of(Some(&record), view(goal)));
+                let all = [Goal::Accepted, Goal::Images, Goal::Files].map(of);
+                writeln!(table, "{name:<22}{:<18}{:<10}{:<10}{}", state.word(), all[0], all[1], all[2]).unwrap();
+            }
+        }
+        assert_eq!(Cover::of(None, view(Goal::Files)), Cover::Done);
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn a_cover_that_is_awaited_is_left_and_one_that_is_forgotten_failed() {
+        let gone = NOW.before(IMAGES_LAST);
+        let exit = |rows: &[(RowState, Option<&str>, Artwork)], goal| {
+            let mut tally = Tally::default();
+            for (number, (state, cover, artwork)) in rows.iter().enumerate() {
+                let record = record(*state, *cover, artwork.clone());
+                let line = ResultLine::valid(Some(&record), None, view(goal));
+                let row = Row { number: u32::try_from(number).unwrap(), ..Row::default() };
+                tally.add(&Joined { row, record: Some(record), from_row: false }, &line);
+            }
+            Exit::of_rows(&tally)
+        };
+        let done = (RowState::Completed, Some("c"), finished(NOW, [Some("1"), Some("2")]));
+        let open = (RowState::Submitted, Some("c"), Artwork::default());
+        let lost = (RowState::Submitted, Some("c"), finished(gone, [None, None]));
+        let late = (RowState::Completed, Some("c"), finished(gone, [None, None]));
+        let blind = (RowState::Exists, None, Artwork::default());
+        for (rows, goal, expected) in [
+            (vec![done.clone(), open.clone(), lost.clone(), blind.clone()], Goal::Accepted, Exit::Success),
+            (vec![done.clone(), open.clone()], Goal::Images, Exit::Left),
+            (vec![done.clone(), open.clone(), lost.clone()], Goal::Files, Exit::Left),
+            (vec![done.clone(), lost.clone()], Goal::Files, Exit::Failed),
+            (vec![done.clone(), lost], Goal::Images, Exit::Success),
+            (vec![done.clone(), late], Goal::Files, Exit::Failed),
+            (vec![done, blind], Goal::Files, Exit::Success),
+        ] {
+            assert_eq!(exit(&rows, goal), expected, "{rows:?} {goal:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_of_the_results_is_read_back_without_its_ledger() {
+        let both = finished(NOW, [Some("a-1.png"), Some("a-2.png")]);
+        let stand_in = Artwork { fallback: Some("a-default.png".to_owned()), ..finished(NOW, [None, None]) };
+        let records = [
+            record(RowState::Completed, Some("c1"), both),
+            record(RowState::Completed, Some("c1"), finished(NOW, [Some("a-1.png"), None])),
+            record(RowState::Submitted, Some("c1"), stand_in),
+            record(RowState::Exists, None, Artwork::default()),
+            record(RowState::Submitted, Some("c1"), finished(NOW, [None, None])),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.csv");
+        let mut text = format!("task_id,{}\n", RESULT_COLUMNS.join(","));
+        for (number, record) in records.iter().enumerate() {
+            let line = ResultLine::valid(Some(record), None, view(Goal::Accepted));
+            writeln!(text, "t{number},{}", line.cells.join(",")).unwrap();
+        }
+        std::fs::write(&path, text).unwrap();
+        let catalog = Arc::new(Catalog::open(&path.into(), &CatalogOptions::default()).unwrap());
+        let mut join = Join::new(&catalog, None::<&SqliteLedger>, Trust::All).unwrap();
+        let read: Vec<Record> = join.next().await.unwrap().into_iter().filter_map(|joined| joined.record).collect();
+        assert_eq!(read, records);
+    }
 
     #[test]
     fn a_message_that_begins_like_a_formula_is_made_harmless() {

@@ -229,3 +229,6 @@ fn music_progress(record: &RawMusic<'_>) -> Said<MusicProgress> {
 fn or(words: String, status: &str) -> String {
     if words.is_empty() { format!("the music is {status}") } else { words }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,20 +185,20 @@ pub(super) fn note_music(
     (reason, answer): (Reason, &Answer),
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
-    let known: Option<i64> =
-        connection.query_row("SELECT seq FROM task WHERE id = ?1", [task.as_str()], |row| row.get(0)).optional()?;
-    if let Some(seq) = known {
+    // A row in doubt stays so: that its music has news says nothing of the submission that was lost.
+    let may_be_sent = "state IN ('pending', 'failed', 'gave_up', 'generation_failed')";
+    let mut find = connection.prepare_cached(&format!("SELECT seq FROM task WHERE id = ?1 AND {may_be_sent}"))?;
+    if let Some(seq) = find.query_row([task.as_str()], |row| row.get(0)).optional()? {
         remember_submission(connection, seq)?;
     }
-    // A row in doubt stays so: that its music has news says nothing of the submission that was lost.
-    let mut insert = connection.prepare_cached(
+    let mut insert = connection.prepare_cached(&format!(
         "INSERT INTO task (id, state, submissions, failed_runs, reason, http_status, code, message, answered_at)
          VALUES (?1, ?2, 0, ?2 = 'failed', ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, failed_runs = failed_runs + excluded.failed_runs,
              sent_at = NULL, reason = excluded.reason, http_status = excluded.http_status, code = excluded.code,
              message = excluded.message, answered_at = excluded.answered_at
-         WHERE state IN ('pending', 'failed', 'gave_up', 'generation_failed')",
-    )?;
+         WHERE {may_be_sent}"
+    ))?;
     let cells =
         params![task.as_str(), state.word(), reason.word(), answer.http_status, answer.code, answer.message, at.0];
     insert.execute(cells).map(drop)
@@ -211,3 +211,6 @@ pub(super) fn fall_back(connection: &Connection, rows: &[(MusicTaskId, String)])
     )?;
     rows.iter().try_for_each(|(task, file)| insert.execute(params![task.as_str(), file]).map(drop))
 }
+
+#[cfg(test)]
+mod tests;

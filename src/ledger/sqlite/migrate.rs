@@ -1,12 +1,17 @@
 //! Ledgers of earlier versions brought to the schema of this one, in one transaction.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 /// Brings a ledger of schema 1, which knew nothing of what comes after acceptance, to schema 2.
 pub(super) fn from_1_to_2(connection: &mut Connection, schema: &str) -> rusqlite::Result<()> {
     // Tables that refer to each other are rebuilt one after the other.
     connection.pragma_update(None, "foreign_keys", false)?;
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have done it while this one waited.
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != 1 {
+        return Ok(());
+    }
     for table in ["account", "run", "task", "attempt"] {
         transaction.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
     }
@@ -37,3 +42,6 @@ const COPY: &str = "
     INSERT INTO attempt (seq, task, run, sent_at, answered_at, reason, http_status, code, message)
         SELECT seq, task, run, sent_at, answered_at, reason, http_status, code, message FROM old_attempt;
 ";
+
+#[cfg(test)]
+mod tests;

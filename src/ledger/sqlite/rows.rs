@@ -162,12 +162,14 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
     if forgotten == 1 {
         return Ok(());
     }
-    // The submission that the claim made history, if it made one: its answer is still that of the row.
+    // The submission that the claim made history, if it made one: its answer is still that of the row. A look may have
+    // been answered at the same time, but never for the same reason.
     let last = "(SELECT max(seq) FROM attempt WHERE task = ?1
-                 AND answered_at IS (SELECT answered_at FROM task WHERE seq = ?1))";
+                 AND (answered_at, reason) IS (SELECT answered_at, reason FROM task WHERE seq = ?1))";
     connection.execute(
         &format!(
             "UPDATE task SET state = state_before, state_before = NULL, submissions = submissions - 1,
+                             first_sent_at = iif(submissions = 1, NULL, first_sent_at),
                              (run, sent_at) = (SELECT run, sent_at FROM attempt WHERE seq = {last})
              WHERE seq = ?1 AND state = 'in_flight'"
         ),

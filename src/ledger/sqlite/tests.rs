@@ -4,30 +4,30 @@ use super::*;
 use crate::domain::{Answer, CoverTaskId, RowState};
 use crate::ledger::Artwork;
 
-const API: &str = "https://api.example";
+pub(super) const API: &str = "https://api.example";
 
-fn task(id: &str) -> MusicTaskId {
+pub(super) fn task(id: &str) -> MusicTaskId {
     MusicTaskId::new(id).unwrap()
 }
 
-fn settlement(state: RowState, reason: Reason, at: i64) -> Settlement {
+pub(super) fn settlement(state: RowState, reason: Reason, at: i64) -> Settlement {
     let answer = Answer { http_status: Some(200), code: Some(500), message: "words".to_owned() };
     let (sent_at, at) = (UnixMillis(at - 1), UnixMillis(at));
     Settlement { state, reason, answer, cover: None, sent_at, at, look_at: at, followed: None }
 }
 
-async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {
+pub(super) async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {
     ledger.look_up(vec![task(id)]).await.unwrap().remove(0)
 }
 
-async fn granted(ledger: &SqliteLedger, run: RunId, id: &str, at: i64) -> RowKey {
+pub(super) async fn granted(ledger: &SqliteLedger, run: RunId, id: &str, at: i64) -> RowKey {
     match ledger.claim(run, &task(id), UnixMillis(at)).await.unwrap() {
         Claim::Granted(row) => row,
         Claim::Refused => panic!("{id} was refused"),
     }
 }
 
-async fn run_in(ledger: &SqliteLedger) -> RunId {
+pub(super) async fn run_in(ledger: &SqliteLedger) -> RunId {
     ledger.begin_run("/c.csv", UnixMillis(1)).await.unwrap()
 }
 
