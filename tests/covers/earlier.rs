@@ -140,11 +140,13 @@ fn version(batch: &Batch) -> i32 {
     ledger(batch).query_row("PRAGMA user_version", (), |row| row.get(0)).unwrap()
 }
 
+/// A command that opens a ledger.
+type Opens = fn(&Batch) -> Ran;
+
 #[test]
 fn whichever_command_opens_it_first_nothing_is_lost() {
     let service = Seeing::quick();
     let address = service.address();
-    type Opens = fn(&Batch) -> Ran;
     let commands: [(&str, Opens); 4] = [
         ("status", |batch| batch.call("status", &["--json"])),
         ("results", |batch| batch.call("results", &[])),
