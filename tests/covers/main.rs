@@ -15,8 +15,11 @@ mod story;
 
 mod stage;
 
+mod earlier;
 mod fallback;
 mod faults;
+mod kill;
 mod receiving;
 mod rows;
+mod space;
 mod waiting;

@@ -1,7 +1,9 @@
 //! `receive`, called back by the stand-in and by strangers, alone and beside a run.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
+
+use coverbatch::clock::Clock;
 
 use crate::stage::{
     DOWNLOAD, FOLDER, LEDGER, Seeing, assert_images, exchange, images, learned_tracks, ledger, quick, receive,
@@ -141,9 +143,10 @@ fn asked_to_end_in_the_middle_of_its_work_a_receiver_ends_well_and_the_next_one_
     let listen = ["receive", "--ledger", LEDGER, "--listen", port];
     let words: Vec<&str> = listen.iter().chain(&DOWNLOAD).copied().collect();
     let receiver = batch.start_words(&words);
+    let clock = Clock::start();
     // What was not called back while nobody listened is looked at when its time has come.
     wait_for("all images", || {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
+        let at = clock.unix().0;
         ledger(&batch)
             .execute("UPDATE task SET due_at = min(due_at, ?1) WHERE due_at IS NOT NULL AND image_1 IS NULL", [at])
             .unwrap();

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use coverbatch::clock::Clock;
+
 use crate::stage::{
     DOWNLOAD, FOLDER, LEDGER, Seeing, assert_images, download, hasten, images, learned, learned_tracks, ledger, quick,
 };
 use crate::story::{Batch, Ran, Signal, wait_for};
-use coverbatch::clock::Clock;
 
 /// Statuses and reasons of the rows, one after the other.
 fn ends(ran: &Ran) -> Vec<String> {
