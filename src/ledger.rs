@@ -203,7 +203,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// When submissions were made at or after `since`, oldest first; where that is not known, when they were announced.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
-    /// Records how a run ended. Durable when this returns.
+    /// Lets others go on at once with the covers that a run waited for, which cannot go on itself.
+    fn leave(&self, run: RunId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Records how a run ended, which leaves its covers. Durable when this returns.
     fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
     -> impl Future<Output = Result<(), LedgerError>> + Send;
 

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::domain::{Brief, Rate};
 use crate::gate::Gate;
 use crate::policy::Refusal;
-use crate::runner::Progress;
+use crate::runner::{Covers, Progress};
 
 /// How often the line is drawn anew.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Shows how far a run has come until the handle is dropped.
+    /// Shows how far a run with `total` rows to send has come until the handle is dropped.
     #[must_use]
     pub fn follow(
         &self,
@@ -38,6 +38,32 @@ impl Screen {
         gate: Arc<Gate>,
         clock: Clock,
         progress: watch::Receiver<Progress>,
+    ) -> Shown {
+        self.show(total, progress, move |now| (now.done, message(now, total, rate, &gate, clock)))
+    }
+
+    /// Shows how far a command has come that follows `total` covers, until the handle is dropped.
+    #[must_use]
+    pub fn follow_covers(
+        &self,
+        total: u64,
+        gate: Arc<Gate>,
+        clock: Clock,
+        progress: watch::Receiver<Progress>,
+    ) -> Shown {
+        self.show(total, progress, move |now| {
+            let Covers { generated, failed, given_up, saved, .. } = now.covers;
+            let pause = paused(&gate, clock).map(|pause| format!(", {pause}")).unwrap_or_default();
+            let message = format!("covers, {} read, {saved} images saved{pause}", now.reads);
+            (generated + failed + given_up, message)
+        })
+    }
+
+    fn show(
+        &self,
+        total: u64,
+        progress: watch::Receiver<Progress>,
+        draw: impl Fn(&Progress) -> (u64, String) + Send + 'static,
     ) -> Shown {
         let style =
             ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -48,9 +74,9 @@ impl Screen {
                 let mut ticks = interval(TICK);
                 loop {
                     ticks.tick().await;
-                    let now = *progress.borrow();
-                    bar.set_position(now.done);
-                    bar.set_message(message(now, total, rate, &gate, clock));
+                    let (position, message) = draw(&progress.borrow());
+                    bar.set_position(position);
+                    bar.set_message(message);
                 }
             }
         });
@@ -73,7 +99,7 @@ impl Drop for Shown {
 }
 
 /// Rate against limit, retrying, failed, and when it will be done; or why nothing is being sent.
-fn message(progress: Progress, total: u64, rate: Rate, gate: &Gate, clock: Clock) -> String {
+fn message(progress: &Progress, total: u64, rate: Rate, gate: &Gate, clock: Clock) -> String {
     let view = gate.view();
     let mut parts = vec![format!("{} sent, limit {rate}", progress.sent)];
     if progress.waiting > 0 {
@@ -82,23 +108,28 @@ fn message(progress: Progress, total: u64, rate: Rate, gate: &Gate, clock: Clock
     if progress.failed > 0 {
         parts.push(format!("{} failed", progress.failed));
     }
-    parts.push(match view.closed {
-        Some((refusal, until)) => {
-            let why = match refusal {
-                Refusal::Throttled => "the service asks for a slower pace",
-                Refusal::Unavailable => "the service is unavailable",
-            };
-            format!("paused: {why}, next try in {}", Brief(Duration::from_secs((until - clock.now()).as_secs())))
-        }
-        None => {
-            format!("about {} left", Brief(Duration::from_secs(remaining(progress, total, rate, view.share).as_secs())))
-        }
-    });
+    if progress.covers.generated > 0 {
+        parts.push(format!("{} covers finished", progress.covers.generated));
+    }
+    parts.push(paused(gate, clock).unwrap_or_else(|| {
+        format!("about {} left", Brief(Duration::from_secs(remaining(progress, total, rate, view.share).as_secs())))
+    }));
     parts.join(", ")
 }
 
+/// Why the gate is closed and until when, if it is.
+fn paused(gate: &Gate, clock: Clock) -> Option<String> {
+    let (refusal, until) = gate.view().closed?;
+    let why = match refusal {
+        Refusal::Throttled => "the service asks for a slower pace",
+        Refusal::Unavailable => "the service is unavailable",
+    };
+    let wait = Brief(Duration::from_secs((until - clock.now()).as_secs()));
+    Some(format!("paused: {why}, next try in {wait}"))
+}
+
 /// How long the rest takes at the present pace.
-fn remaining(progress: Progress, total: u64, rate: Rate, share: f64) -> Duration {
+fn remaining(progress: &Progress, total: u64, rate: Rate, share: f64) -> Duration {
     let rows = u32::try_from(total.saturating_sub(progress.done)).unwrap_or(u32::MAX);
     crate::gate::expected_time(rate, rows).div_f64(share.max(0.01))
 }

@@ -74,7 +74,7 @@ pub(super) struct RequestArgs {
 
 /// Where images go, and what stands in for missing ones; both were found to be usable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shelf {
+pub(super) struct Stock {
     pub(super) store: Option<Store>,
     pub(super) default_cover: Option<Arc<DefaultCover>>,
 }
@@ -127,9 +127,9 @@ impl ReadArgs {
 
 impl WaitArgs {
     /// Checks that images can be saved, and that the default cover is one.
-    pub(super) fn shelf(&self) -> Result<Shelf, Error> {
+    pub(super) fn stock(&self) -> Result<Stock, Error> {
         let default_cover = self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
-        Ok(Shelf { store: self.read.store()?, default_cover })
+        Ok(Stock { store: self.read.store()?, default_cover })
     }
 
     fn open_default(&self, path: &Path) -> Result<Arc<DefaultCover>, Error> {

@@ -1,12 +1,13 @@
 //! `coverbatch follow`: accepted covers to their images; submits nothing, also while a run is going on.
 
+use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
-use crate::cli::cover_args::{RequestArgs, Shelf, WaitArgs};
+use crate::cli::cover_args::{RequestArgs, Stock, WaitArgs};
 use crate::cli::job::{Deeds, Done, Job, monitored};
 use crate::cli::next::next_commands;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
@@ -50,10 +51,10 @@ pub(super) struct FollowArgs {
 
 pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
-    monitored(args.tell.monitor()?, follow(&args)).await
+    monitored(args.tell.monitor()?, follow(&args, screen)).await
 }
 
-async fn follow(args: &FollowArgs) -> Result<Done, Error> {
+async fn follow(args: &FollowArgs, screen: &Screen) -> Result<Done, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
     if args.ledger.sandbox {
@@ -70,7 +71,7 @@ async fn follow(args: &FollowArgs) -> Result<Done, Error> {
     let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
     check_writable(&paths.results)?;
     paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-    let shelf = args.wait.shelf()?;
+    let stock = args.wait.stock()?;
     let job = Job {
         clock,
         stop,
@@ -89,14 +90,15 @@ async fn follow(args: &FollowArgs) -> Result<Done, Error> {
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
     let (provider, callback) = (args.service.provider.provider(), CallbackUrl::inert());
     let api = Arc::new(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?);
-    Following { args, job, shelf, ledger, api }.go().await
+    Following { args, screen, job, stock, ledger, api }.go().await
 }
 
 /// A command whose options have been checked.
 struct Following<'a> {
     args: &'a FollowArgs,
+    screen: &'a Screen,
     job: Job<'a>,
-    shelf: Shelf,
+    stock: Stock,
     ledger: Arc<SqliteLedger>,
     api: Arc<HttpApi>,
 }
@@ -109,7 +111,7 @@ impl Following<'_> {
         let gate = args.wait.read.gate(&self.ledger, args.request.max_outage, clock).await?;
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {
-            self.job.salvage().await;
+            self.job.salvage(&self.ledger, run).await;
         }
         let (ended, progress) = followed?;
         let deeds = Deeds {
@@ -122,7 +124,7 @@ impl Following<'_> {
             lines_used: 0,
             next: next_commands::<FollowArgs>("follow"),
         };
-        self.job.finish(self.ledger, &self.shelf, deeds).await
+        self.job.finish(self.ledger, &self.stock, deeds).await
     }
 
     /// Takes up what a run beside this command had accepted meanwhile, until there is nothing more.
@@ -131,11 +133,12 @@ impl Following<'_> {
         let (mut ended, mut progress) = (Ended::Finished, Progress::default());
         while job.stop.requested().is_none() {
             let taken = covers::take_up(&job.catalog, &*self.ledger, job.trust, wait.mark(run), started).await;
-            if taken.map_err(|error| Error::Worklist(error.into()))? == 0 {
+            let taken = taken.map_err(|error| Error::Worklist(error.into()))?;
+            if taken == 0 {
                 break;
             }
             let patience = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
-            let following = wait.read.following(Follower::Run(run), gate, self.shelf.store.as_ref(), patience);
+            let following = wait.read.following(Follower::Run(run), gate, self.stock.store.as_ref(), patience);
             let config = FollowConfig {
                 concurrency: self.args.request.concurrency,
                 max_attempts: self.args.request.max_attempts,
@@ -144,7 +147,10 @@ impl Following<'_> {
             let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
             let runner = Runner::follower(parts, (following, job.clock), config, job.stop.clone());
             let seen = runner.progress();
+            let shown = (stderr().is_terminal() && !job.is_quiet)
+                .then(|| self.screen.follow_covers(taken, Arc::clone(gate), job.clock, seen.clone()));
             ended = runner.run().await?;
+            drop(shown);
             progress.reads += seen.borrow().reads;
             progress.covers += seen.borrow().covers;
         }

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::api::ping::Ping;
 use crate::catalog::Catalog;
-use crate::cli::cover_args::Shelf;
+use crate::cli::cover_args::Stock;
 use crate::cli::talk::TellArgs;
 use crate::cli::{complain, print};
 use crate::clock::{Clock, UnixMillis};
@@ -92,9 +92,10 @@ impl Job<'_> {
     }
 
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
-    pub(super) async fn salvage(&self) {
+    pub(super) async fn salvage(&self, ledger: &SqliteLedger, run: RunId) {
+        // The command has failed already, and says so; that this fails too changes nothing.
+        let _ = ledger.leave(run, self.clock.unix()).await;
         if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
-            // The command has failed already, and says so; that this fails too changes nothing.
             let _ =
                 results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;
             ledger.close().await;
@@ -102,9 +103,9 @@ impl Job<'_> {
     }
 
     /// Puts default covers where covers are missing, writes the results, and tells what came of it all.
-    pub(super) async fn finish(&self, ledger: Arc<SqliteLedger>, shelf: &Shelf, deeds: Deeds) -> Result<Done, Error> {
+    pub(super) async fn finish(&self, ledger: Arc<SqliteLedger>, stock: &Stock, deeds: Deeds) -> Result<Done, Error> {
         ledger.end_run(deeds.run, deeds.ended, self.clock.unix()).await?;
-        if let (Some(store), Some(cover)) = (&shelf.store, &shelf.default_cover) {
+        if let (Some(store), Some(cover)) = (&stock.store, &stock.default_cover) {
             covers::stand_in(&self.catalog, &*ledger, self.trust, (store, cover)).await?;
         }
         let view = self.view(deeds.ended.reason());

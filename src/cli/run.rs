@@ -13,7 +13,7 @@ use clap::ArgMatches;
 use crate::api::ApiUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::Catalog;
-use crate::cli::cover_args::Shelf;
+use crate::cli::cover_args::Stock;
 use crate::cli::job::{Deeds, Done, Job, monitored};
 use crate::cli::next::next_commands;
 use crate::cli::options::bad_rows;
@@ -119,7 +119,7 @@ impl Run<'_> {
     async fn run(self) -> Result<Done, Error> {
         check_writable(&self.job.paths.results)?;
         self.job.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-        let shelf = self.args.wait.shelf()?;
+        let stock = self.args.wait.stock()?;
         let clock = self.job.clock;
         let started = clock.unix();
         let _lock = RunLock::take(&self.job.ledger_path, started)?;
@@ -133,9 +133,9 @@ impl Run<'_> {
             covers::take_up(self.catalog(), &*ledger, self.job.trust, mark, started).await.map_err(worklist_error)?;
         }
         let gates = self.gates(&ledger).await?;
-        let sent = self.send(&ledger, &gates, &shelf, (run, worklist), counts).await;
+        let sent = self.send(&ledger, &gates, &stock, (run, worklist), counts).await;
         if sent.is_err() {
-            self.job.salvage().await;
+            self.job.salvage(&ledger, run).await;
         }
         let (ended, progress) = sent?;
         let deeds = Deeds {
@@ -148,7 +148,7 @@ impl Run<'_> {
             lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>("run"),
         };
-        self.job.finish(ledger, &shelf, deeds).await
+        self.job.finish(ledger, &stock, deeds).await
     }
 
     /// Gates that count what earlier runs sent and read within one window.
@@ -170,7 +170,7 @@ impl Run<'_> {
         &self,
         ledger: &Arc<SqliteLedger>,
         gates: &Gates,
-        shelf: &Shelf,
+        stock: &Stock,
         (run, worklist): (RunId, Worklist),
         counts: Counts,
     ) -> Result<(Ended, Progress), Error> {
@@ -181,7 +181,7 @@ impl Run<'_> {
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.job.clock), (run, worklist));
         let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.job.stop.clone());
-        let runner = self.with_reads(runner, gates, shelf, run).knowing(self.usual(ledger).await?);
+        let runner = self.with_reads(runner, gates, stock, run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
@@ -201,7 +201,7 @@ impl Run<'_> {
         &self,
         mut runner: Runner<HttpApi, SqliteLedger>,
         gates: &Gates,
-        shelf: &Shelf,
+        stock: &Stock,
         run: RunId,
     ) -> Runner<HttpApi, SqliteLedger> {
         let Some(gate) = &gates.reads else { return runner };
@@ -211,7 +211,7 @@ impl Run<'_> {
         }
         if self.args.waits() {
             let patience = (wait.patience(request.max_attempts), request.timeout);
-            runner = runner.following(wait.read.following(Follower::Run(run), gate, shelf.store.as_ref(), patience));
+            runner = runner.following(wait.read.following(Follower::Run(run), gate, stock.store.as_ref(), patience));
         }
         runner
     }

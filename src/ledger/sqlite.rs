@@ -224,6 +224,10 @@ impl Ledger for SqliteLedger {
         self.call(move |connection| rows::history(connection, &task)).await
     }
 
+    async fn leave(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(move |connection| rows::leave(connection, run, at)).await
+    }
+
     async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         let catalog = catalog.to_owned();
         self.call(move |connection| rows::open_run(connection, &catalog, "follow", at)).await

@@ -102,6 +102,12 @@ pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) 
          WHERE state = 'in_flight'",
         [KILLED.word()],
     )?;
+    // Whoever holds the lock knows that no other run is alive. Commands that only follow may be.
+    connection.execute(
+        "UPDATE task SET follow_run = NULL, due_at = min(due_at, ?1)
+         WHERE follow_run IN (SELECT run FROM run WHERE kind = 'run' AND ended_at IS NULL)",
+        [at.0],
+    )?;
     open_run(connection, catalog, "run", at)
 }
 
@@ -221,8 +227,17 @@ pub(super) fn sends_since(connection: &Connection, since: UnixMillis) -> rusqlit
 pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: UnixMillis) -> rusqlite::Result<()> {
     let word = ended.reason().map_or("finished", Reason::word);
     connection.execute("UPDATE run SET ended_at = ?2, ended = ?3 WHERE run = ?1", params![run.0, at.0, word])?;
-    connection.execute("UPDATE task SET follow_run = NULL WHERE follow_run = ?1", [run.0])?;
-    Ok(())
+    leave(connection, run, at)
+}
+
+pub(super) fn leave(connection: &Connection, run: RunId, at: UnixMillis) -> rusqlite::Result<()> {
+    // Whatever it had claimed, nothing of it is under way any more.
+    connection
+        .execute(
+            "UPDATE task SET follow_run = NULL, due_at = min(due_at, ?2) WHERE follow_run = ?1",
+            params![run.0, at.0],
+        )
+        .map(drop)
 }
 
 pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Vec<Submission>> {

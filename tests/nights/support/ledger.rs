@@ -110,6 +110,10 @@ impl Ledger for Faulty {
         self.call(self.inner.last_end(catalog)).await
     }
 
+    async fn leave(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.leave(run, at)).await
+    }
+
     async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         self.call(self.inner.begin_follow(catalog, at)).await
     }

@@ -107,8 +107,8 @@ async fn what_has_been_due_for_longest_is_claimed_first() {
 async fn a_run_claims_only_what_it_waits_for_and_everyone_claims_all_of_14_days() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let (run, other) = (run_in(&ledger).await, run_in(&ledger).await);
-    accepted(&ledger, run, "mine", 10, Some(FollowedBy { run, files: false })).await;
-    accepted(&ledger, other, "theirs", 0, Some(FollowedBy { run: other, files: false })).await;
+    accepted(&ledger, run, "mine", 10, Some(FollowedBy { run, files: false, wait: Duration::MAX })).await;
+    accepted(&ledger, other, "theirs", 0, Some(FollowedBy { run: other, files: false, wait: Duration::MAX })).await;
     accepted(&ledger, run, "nobodys", 5, None).await;
     let forgotten = i64::try_from(IMAGES_LAST.as_millis()).unwrap();
     accepted(&ledger, run, "old", 50 - forgotten - 1, None).await;
@@ -165,7 +165,7 @@ async fn a_download_keeps_no_pace_and_a_look_from_the_future_holds_nobody() {
 async fn a_look_and_a_download_are_lanes_of_their_own() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let run = run_in(&ledger).await;
-    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: true })).await;
+    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: true, wait: Duration::MAX })).await;
     let who = Follower::Run(run);
     assert_eq!(fetch(&ledger, who, 10).await, None);
     assert_eq!(look(&ledger, who, 10).await.as_deref(), Some("a"));
@@ -264,7 +264,7 @@ async fn what_another_has_finished_meanwhile_stays_as_it_is() {
 async fn a_cover_put_off_is_due_then_and_one_given_up_is_nobodys() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let run = run_in(&ledger).await;
-    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: false })).await;
+    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: false, wait: Duration::MAX })).await;
     look(&ledger, Follower::Run(run), 10).await;
     ledger.settle_pursuit(row, later(500), at(20)).await.unwrap();
     assert_eq!(ledger.next_due(Follower::Run(run), at(20)).await.unwrap().0, Some(at(500)));
@@ -385,7 +385,7 @@ async fn a_run_takes_up_what_is_accepted_and_not_looked_at_since_it_began() {
     let run = run_in(&ledger).await;
     let count = |files, ms| {
         let tasks = STATES.iter().map(|state| task(state.word())).chain([task("unknown")]).collect();
-        ledger.follow(FollowedBy { run, files }, tasks, at(ms))
+        ledger.follow(FollowedBy { run, files, wait: Duration::MAX }, tasks, at(ms))
     };
     assert_eq!(count(false, 0).await.unwrap(), 2, "submitted and exists");
     let key =
@@ -404,8 +404,8 @@ async fn a_run_takes_up_what_is_accepted_and_not_looked_at_since_it_began() {
 async fn the_end_of_a_run_sets_its_covers_free() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let (run, other) = (run_in(&ledger).await, run_in(&ledger).await);
-    accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: false })).await;
-    accepted(&ledger, other, "b", 0, Some(FollowedBy { run: other, files: false })).await;
+    accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: false, wait: Duration::MAX })).await;
+    accepted(&ledger, other, "b", 0, Some(FollowedBy { run: other, files: false, wait: Duration::MAX })).await;
     ledger.end_run(run, Ended::Finished, at(5)).await.unwrap();
     assert_eq!(cell(&ledger, "a", "follow_run").await, None);
     assert_eq!(cell(&ledger, "b", "follow_run").await, Some(other.0));
@@ -430,7 +430,7 @@ async fn a_command_that_follows_disturbs_neither_submissions_nor_the_last_run() 
 async fn a_default_cover_stands_in_until_every_image_is_on_disk() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let run = run_in(&ledger).await;
-    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: true })).await;
+    let row = accepted(&ledger, run, "a", 0, Some(FollowedBy { run, files: true, wait: Duration::MAX })).await;
     let rows = [("a", "a-default.png"), ("new", "new-default.png")];
     ledger.fall_back(rows.map(|(id, file)| (task(id), file.to_owned())).to_vec()).await.unwrap();
     let fallback = |record: Option<Record>| record.unwrap().artwork.fallback;
@@ -483,7 +483,10 @@ async fn what_a_results_file_says_of_images_is_adopted_whole() {
     ledger.adopt(vec![(task("a"), earlier.clone())]).await.unwrap();
     assert_eq!(one(&ledger, "a").await, Some(earlier));
     let run = run_in(&ledger).await;
-    assert_eq!(ledger.follow(FollowedBy { run, files: true }, vec![task("a")], at(9)).await.unwrap(), 1);
+    assert_eq!(
+        ledger.follow(FollowedBy { run, files: true, wait: Duration::MAX }, vec![task("a")], at(9)).await.unwrap(),
+        1
+    );
     let url = images(2).images.urls()[1].clone();
     assert_eq!(fetch(&ledger, Follower::Run(run), 9).await, Some(Step::Fetch { number: ImageNumber::Two, url }));
 }
