@@ -164,7 +164,7 @@ fn a_ledger_that_may_only_be_read_is_refused_and_can_be_asked() {
     fs::write(batch.catalog(), "task_id\ntrack1\nnew\n").unwrap();
     let ran = batch.shell(&inside("run songs.csv"));
     refused(ran, 8, &path, &before);
-    batch.shell(&inside("status songs.csv")).exit(4).prints("  submitted 1\n");
+    batch.shell(&inside("status songs.csv")).exit(4).prints("  submitted         1\n");
     assert_eq!(service.total(), ROWS);
 }
 
