@@ -75,7 +75,7 @@ impl Submissions {
     }
 
     fn has_room(&self, concurrency: usize) -> bool {
-        self.in_flight + self.checked.len() < concurrency
+        self.in_flight + self.checked.len() + usize::from(self.to_submit.is_some()) < concurrency
     }
 
     /// A row that waited long enough, else one that has not been sent in this run.

@@ -3,7 +3,7 @@
 use coverbatch::domain::Ended;
 use tokio::time::sleep;
 
-use crate::support::{Night, Reply, Seen, millis, numbered, seconds};
+use crate::support::{Night, Reply, Seen, Sent, millis, nonzero, numbered, seconds};
 
 fn checking(ids: &[String]) -> Night {
     Night::of(ids).with(|with| with.checks_music = true)
@@ -96,4 +96,16 @@ async fn a_signal_ends_checks_too() {
     assert!(night.service.listens().len() <= 21 && morning.took < seconds(21));
     let night = night.with(|with| with.stop = None);
     assert!(night.run().await.results.is_all("submitted"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_and_submissions_together_keep_to_the_requests_in_flight() {
+    let night = checking(&numbered("song", 20)).with(|with| with.run.concurrency = nonzero(1));
+    let night = night.answers(|_| Reply::cover().after(seconds(5)));
+    let morning = night.run().await;
+    assert!(morning.results.is_all("submitted"));
+    for listen in night.service.listens() {
+        let is_beside = |sent: &&Sent| (sent.at..sent.answered()).contains(&listen.at);
+        assert_eq!(morning.sent.iter().find(is_beside).map(|sent| &sent.id), None, "beside {}", listen.id);
+    }
 }
