@@ -129,6 +129,11 @@ impl Summary {
             }
             (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
             (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", send),
+            (Exit::Failed, _) if self.tally.with(Status::GenerationFailed) > 0 => {
+                ("the service could not make these covers in 3 runs; to ask once more", retry_all)
+            }
+            // Nothing in the catalog is wrong, and nothing brings the images back.
+            (Exit::Failed, _) if self.tally.forgotten == self.tally.left() => return None,
             (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
                 ("correct these rows in the catalog; to send all failed rows once more", retry_all)
             }

@@ -219,7 +219,7 @@ fn music_progress(record: &RawMusic<'_>) -> Said<MusicProgress> {
     match status.as_ref() {
         "SUCCESS" => (Ok(MusicProgress::Finished), words),
         failed if MUSIC_FAILED.contains(&failed) => (Ok(MusicProgress::Failed), or(words, failed)),
-        "PENDING" if has_error => (Ok(MusicProgress::Failed), words),
+        "PENDING" if has_error => (Ok(MusicProgress::Failed), or(words, "reported as failed")),
         unfinished if MUSIC_UNFINISHED.contains(&unfinished) => (Ok(MusicProgress::Unfinished), or(words, unfinished)),
         _ => (Err("the record does not say how far the music has come"), words),
     }
