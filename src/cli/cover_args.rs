@@ -121,6 +121,7 @@ impl ReadArgs {
             images: store.cloned(),
             timeout,
             longest_fetch: Downloads::longest(timeout),
+            hinted: Arc::default(),
         }
     }
 }

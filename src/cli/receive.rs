@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::sync::Notify;
 
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
@@ -19,7 +20,7 @@ use crate::error::{Error, Exit};
 use crate::ledger::{Follower, Ledger as _, SqliteLedger};
 use crate::policy::{Patience, Usual};
 use crate::progress::Screen;
-use crate::runner::{FollowConfig, Runner, Stop};
+use crate::runner::{FollowConfig, Following, Runner, Stop};
 
 /// How long requests under way may take once the end is asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -85,7 +86,8 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let store = args.read.store()?;
     let ledger = Arc::new(SqliteLedger::open(&args.ledger, args.service.url()?.as_str())?);
-    let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock });
+    let hinted = Arc::new(Notify::new());
+    let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, hinted: Arc::clone(&hinted) });
     let listen = |cause| Error::Listen { address: args.listen, cause };
     let receiver = Receiver::start(args.listen, config, hints).await.map_err(listen)?;
     print(&format!("listening on http://{}\n", receiver.address()))?;
@@ -93,6 +95,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let max_attempts = args.request.max_attempts;
     let patience = (Patience { wait: None, max_attempts }, args.request.timeout);
     let following = args.read.following(Follower::Everyone, &gate, store.as_ref(), patience);
+    let following = Following { hinted, ..following };
     let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
     let usual = Usual::new(ledger.generation_times().await?);
     let runner = Runner::follower((api, Arc::clone(&ledger)), (following, clock), config, stop.clone()).knowing(usual);
@@ -110,11 +113,15 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
 struct LedgerHints {
     ledger: Arc<SqliteLedger>,
     clock: Clock,
+    /// Wakes the follower of this process.
+    hinted: Arc<Notify>,
 }
 
 impl Hints for LedgerHints {
     async fn hint(&self, task: MusicTaskId) -> Result<(), HintFailed> {
-        self.ledger.hint(&task, self.clock.unix()).await.map_err(HintFailed::new)
+        self.ledger.hint(&task, self.clock.unix()).await.map_err(HintFailed::new)?;
+        self.hinted.notify_one();
+        Ok(())
     }
 
     async fn is_well(&self) -> bool {

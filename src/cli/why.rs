@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::print;
-use crate::domain::{Brief, MusicTaskId};
+use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
-use crate::ledger::{Ledger as _, Record, SqliteLedger, Submission};
+use crate::ledger::sqlite::Attention;
+use crate::ledger::{Artwork, Ledger as _, Record, SqliteLedger, Submission};
 
 /// How a ledger is named if nobody says otherwise.
 const LEDGER_SUFFIX: &str = ".coverbatch.db";
@@ -38,7 +39,8 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
         return Err(Error::usage(problem, "it was never sent with this ledger"));
     };
     let history = ledger.history(&task).await?;
-    print(&told(&task, &record, &history))?;
+    let attention = ledger.attention(&task).await?;
+    print(&told(&task, &record, attention, &history))?;
     Ok(Exit::Success)
 }
 
@@ -54,7 +56,28 @@ fn only_ledger() -> Result<PathBuf, Error> {
     }
 }
 
-fn told(task: &MusicTaskId, record: &Record, history: &[Submission]) -> String {
+/// What is known of the images, a line each.
+fn write_artwork(text: &mut String, art: &Artwork) {
+    for url in art.images.iter().flat_map(Images::urls) {
+        let _ = writeln!(text, "image        {url}");
+    }
+    for file in art.files.iter().flatten() {
+        let _ = writeln!(text, "file         {file}");
+    }
+    if let Some(fallback) = &art.fallback {
+        let _ = writeln!(text, "stand-in     {fallback}");
+    }
+    if let Some(expires) = art.expires_at() {
+        let _ = writeln!(text, "expires      {expires}");
+    }
+}
+
+/// `, the next is due 2026-11-22T02:10:00.000Z`.
+fn due(attention: Attention) -> String {
+    attention.due_at.map(|at| format!(", the next is due {at}")).unwrap_or_default()
+}
+
+fn told(task: &MusicTaskId, record: &Record, attention: Option<Attention>, history: &[Submission]) -> String {
     let mut text = format!("music task   {task}\nstatus       {}", record.state.status());
     match record.reason {
         Some(reason) => drop(writeln!(text, " ({reason})")),
@@ -66,6 +89,10 @@ fn told(task: &MusicTaskId, record: &Record, history: &[Submission]) -> String {
     let _ = writeln!(text, "submissions  {}", record.submissions);
     if record.failed_runs > 0 {
         let _ = writeln!(text, "rejected in  {} of at most {} runs", record.failed_runs, crate::policy::REJECTED_RUNS);
+    }
+    write_artwork(&mut text, &record.artwork);
+    if let Some(attention) = attention {
+        let _ = writeln!(text, "looks        {}{}", attention.looks, due(attention));
     }
     text.push('\n');
     for submission in history {

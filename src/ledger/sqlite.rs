@@ -28,7 +28,7 @@ use crate::ledger::{
     Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Submission,
 };
 
-pub use night::{PastRun, Sends};
+pub use night::{Attention, PastRun, Sends};
 pub use open::OpenError;
 
 /// Most operations in one commit.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, UnixMillis};
@@ -38,6 +39,8 @@ pub struct Following {
     pub timeout: Duration,
     /// Longest time for one download.
     pub longest_fetch: Duration,
+    /// Told when this process has written a hint, which is then seen at once.
+    pub hinted: Arc<Notify>,
 }
 
 /// What a lease is longer than its call.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tracing::info;
 
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState, one_line};
@@ -50,6 +51,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
             Ok(CoverProgress::Generated(cover)) => {
                 let took = cover.took;
+                info!(task = %pursuit.task, images = cover.images.urls().len(), "its cover is finished");
                 (Pursued::Generated { cover, answer, files: following.images.is_some() }, Followed::Generated(took))
             }
             Ok(CoverProgress::Failed) => (Pursued::Failed(answer), Followed::Failed),
@@ -85,6 +87,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
                 later(now, pursuit.troubles, None)
             }
             Setback::GiveUp => {
+                info!(task = %pursuit.task, reason = %said.0, message = said.1.message, "given up for now");
                 let due = now.after(Patience::after_giving_up());
                 (Pursued::Later { due, troubles: 0, said: Some(said), given_up: true }, Followed::GivenUp)
             }
@@ -118,7 +121,10 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
         let said = (reading.reason, image_answer(number, &reading.answer));
         let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
-            Ok(_) => (Pursued::Saved { number, file }, Followed::Saved),
+            Ok(_) => {
+                info!(task = %pursuit.task, file, "an image is on disk");
+                (Pursued::Saved { number, file }, Followed::Saved)
+            }
             Err(setback) => self.put_off(setback, &pursuit, said),
         };
         self.write_down(&pursuit, pursued).await?;

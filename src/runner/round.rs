@@ -27,6 +27,7 @@ enum News {
     Landed(Landed),
     MaySubmit(Permit),
     MayRead(Read, Permit),
+    Hint,
     Outage,
     Time,
 }
@@ -48,6 +49,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 News::Landed(landed) => self.land(landed),
                 News::MaySubmit(permit) => self.submit(permit),
                 News::MayRead(read, permit) => self.read(read, permit).await?,
+                News::Hint => self.horizon.forget(),
                 News::Outage => self.pilot.stop.request(Ended::Outage),
                 News::Time => {}
             }
@@ -132,6 +134,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 (Ok(_), None) => News::Time,
                 (Err(OutageOver), _) => News::Outage,
             },
+            () = hinted(self.following.as_deref()) => News::Hint,
             Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed??),
             () = wait_until(wake) => News::Time,
         })
@@ -205,6 +208,14 @@ async fn ready(gate: Option<&Arc<Gate>>) -> Result<Permit, OutageOver> {
 async fn wait_until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for a hint that this process has written; for ever if it follows nothing.
+async fn hinted(following: Option<&Following>) {
+    match following {
+        Some(following) => following.hinted.notified().await,
         None => pending().await,
     }
 }

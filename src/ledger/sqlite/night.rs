@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteLedger;
 use crate::clock::UnixMillis;
-use crate::domain::Reason;
+use crate::domain::{MusicTaskId, Reason};
 use crate::ledger::LedgerError;
 
 /// A run over a catalog, as the ledger remembers it.
@@ -33,7 +33,35 @@ pub struct Sends {
     pub count: u64,
 }
 
+/// How often a cover was looked at, and when it will be next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attention {
+    /// Records read of it.
+    pub looks: u32,
+    /// When it is due, if it is followed.
+    pub due_at: Option<UnixMillis>,
+}
+
+fn attention(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Option<Attention>> {
+    let mut query = connection
+        .prepare_cached("SELECT looks, due_at FROM task WHERE id = ?1 AND (looks > 0 OR due_at IS NOT NULL)")?;
+    query
+        .query_row([task.as_str()], |row| {
+            Ok(Attention { looks: row.get(0)?, due_at: row.get::<_, Option<i64>>(1)?.map(UnixMillis) })
+        })
+        .optional()
+}
+
 impl SqliteLedger {
+    /// How often the cover of a music task was looked at; `None` if there is none to look at.
+    ///
+    /// # Errors
+    /// [`LedgerError`]
+    pub async fn attention(&self, task: &MusicTaskId) -> Result<Option<Attention>, LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| attention(connection, &task)).await
+    }
+
     /// The last runs over a catalog, those that only followed covers included, latest first.
     ///
     /// # Errors

@@ -121,6 +121,7 @@ impl Night {
             images: self.settings.downloads.then(|| Store::open(&self.images_path()).unwrap()),
             timeout: seconds(30),
             longest_fetch: seconds(60),
+            hinted: Arc::default(),
         }
     }
 
