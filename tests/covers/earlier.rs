@@ -13,53 +13,7 @@ use crate::story::{Batch, Ran};
 const APPLICATION_ID: i32 = 0;
 
 /// The schema as it was.
-const SCHEMA: &str = "
-CREATE TABLE account (
-    api_url TEXT NOT NULL
-) STRICT;
-CREATE TABLE run (
-    run        INTEGER PRIMARY KEY,
-    catalog    TEXT NOT NULL,
-    pid        INTEGER NOT NULL,
-    started_at INTEGER NOT NULL,
-    ended_at   INTEGER,
-    ended      TEXT
-) STRICT;
-CREATE TABLE task (
-    seq           INTEGER PRIMARY KEY,
-    id            TEXT NOT NULL,
-    state         TEXT NOT NULL
-                  CHECK (state IN ('pending', 'in_flight', 'in_doubt', 'submitted', 'exists', 'failed', 'gave_up')),
-    state_before  TEXT,
-    reason        TEXT,
-    http_status   INTEGER,
-    code          INTEGER,
-    message       TEXT,
-    cover_id      TEXT,
-    submissions   INTEGER NOT NULL,
-    failed_runs   INTEGER NOT NULL DEFAULT 0,
-    run           INTEGER,
-    first_sent_at INTEGER,
-    sent_at       INTEGER,
-    answered_at   INTEGER
-) STRICT;
-CREATE UNIQUE INDEX task_id ON task (id);
-CREATE INDEX task_sent_at ON task (sent_at);
-CREATE INDEX task_in_flight ON task (seq) WHERE state = 'in_flight';
-CREATE TABLE attempt (
-    seq         INTEGER PRIMARY KEY,
-    task        INTEGER NOT NULL REFERENCES task (seq),
-    run         INTEGER,
-    sent_at     INTEGER NOT NULL,
-    answered_at INTEGER,
-    reason      TEXT,
-    http_status INTEGER,
-    code        INTEGER,
-    message     TEXT
-) STRICT;
-CREATE INDEX attempt_task ON attempt (task);
-CREATE INDEX attempt_sent_at ON attempt (sent_at);
-";
+const SCHEMA: &str = include_str!("../../src/ledger/sqlite/migrate/schema_1.sql");
 
 /// What the ledger holds of every music task and of every submission before the last, as both schemas have it.
 const HELD: &str = "
