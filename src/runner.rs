@@ -101,6 +101,10 @@ pub struct Runner<A, L> {
     /// Until when other processes have used up the pace of reads, if a check found that.
     music_held: Option<UnixMillis>,
     following: Option<Arc<Following>>,
+    /// Whether covers are not followed any more although rows are submitted: nobody reads their records to us.
+    has_left_covers: bool,
+    /// Why images cannot be saved any more; what is on its way is awaited before that is told.
+    failure: Option<FileError>,
     horizon: Horizon,
     usual: Usual,
     concurrency: usize,
@@ -131,6 +135,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             music: None,
             music_held: None,
             following: None,
+            has_left_covers: false,
+            failure: None,
             horizon: Horizon::default(),
             usual: Usual::default(),
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),

@@ -81,7 +81,7 @@ impl Downloads {
     /// Longest time for one image, if `timeout` is the longest silence.
     #[must_use]
     pub fn longest(timeout: Duration) -> Duration {
-        timeout * TOTAL_TIMEOUTS
+        timeout.saturating_mul(TOTAL_TIMEOUTS)
     }
 
     /// Writes the image at `url` to `sink`: [`Found::Known`] with the number of its bytes, or [`Found::Troubled`].

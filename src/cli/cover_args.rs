@@ -133,6 +133,18 @@ impl WaitArgs {
         Ok(Stock { store: self.read.store()?, default_cover })
     }
 
+    /// The same as far as that can be told without writing anything.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
+        match self.read.download.as_deref() {
+            Some(folder) if !folder.is_dir() && (folder.exists() || !crate::files::folder_of(folder).is_dir()) => {
+                let problem = format!("--download `{}` is no folder and cannot be made one", folder.display());
+                Err(Error::usage(problem, "name a folder, or make the one it is to be in"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn open_default(&self, path: &Path) -> Result<Arc<DefaultCover>, Error> {
         if self.read.download.is_none() {
             return Err(Error::usage("--default-cover has no folder to copy it to", "give --download DIR too"));

@@ -105,14 +105,19 @@ impl Job<'_> {
     /// Puts default covers where covers are missing, writes the results, and tells what came of it all.
     pub(super) async fn finish(&self, ledger: Arc<SqliteLedger>, stock: &Stock, deeds: Deeds) -> Result<Done, Error> {
         ledger.end_run(deeds.run, deeds.ended, self.clock.unix()).await?;
-        if let (Some(store), Some(cover)) = (&stock.store, &stock.default_cover) {
-            covers::stand_in(&self.catalog, &*ledger, self.trust, (store, cover)).await?;
-        }
+        let stood_in = match (&stock.store, &stock.default_cover) {
+            (Some(store), Some(cover)) => {
+                covers::stand_in(&self.catalog, &*ledger, self.trust, (store, cover)).await.map(drop)
+            }
+            (_, _) => Ok(()),
+        };
         let view = self.view(deeds.ended.reason());
         let tally = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await?;
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
         }
+        // Told only now: the results are written whatever else fails.
+        stood_in?;
         // A signal that came while the results were being written still decides the exit code.
         let ended = self.stop.requested().unwrap_or(deeds.ended);
         let follows = self.goal != Goal::Accepted;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 
 use crate::api::ApiUrl;
+use crate::api::download::Downloads;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::Catalog;
 use crate::cli::cover_args::Stock;
@@ -42,6 +43,7 @@ struct Run<'a> {
     screen: &'a Screen,
     job: Job<'a>,
     service: Service,
+    downloads: Downloads,
 }
 
 /// The gates that requests pass: those of submissions, and those of reads if there are any.
@@ -77,7 +79,10 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
         tell: &args.tell,
         is_quiet: args.log.quiet,
     };
-    let run = Run { args, screen, job, service };
+    // A service on this machine has its images on this machine.
+    let is_local = service.api_url.as_ref().is_none_or(ApiUrl::is_loopback);
+    let downloads = args.wait.read.downloads(args.request.timeout, is_local, clock)?;
+    let run = Run { args, screen, job, service, downloads };
     if args.dry.dry_run { run.dry_run().await } else { run.run().await }
 }
 
@@ -93,6 +98,7 @@ impl Run<'_> {
 
     /// Tells what a run would do.
     async fn dry_run(self) -> Result<Done, Error> {
+        self.args.wait.check()?;
         let ledger_path = &self.job.ledger_path;
         let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
         let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.choice()).await?;
@@ -237,8 +243,6 @@ impl Run<'_> {
         };
         let Service { key, callback, .. } = &self.service;
         let (timeout, clock) = (self.args.request.timeout, self.job.clock);
-        // A service on this machine has its images on this machine.
-        let is_local = api_url.is_loopback();
         let config = HttpConfig {
             api_url,
             key: key.clone(),
@@ -246,7 +250,7 @@ impl Run<'_> {
             callback: callback.clone(),
             timeout,
             clock,
-            downloads: self.args.wait.read.downloads(timeout, is_local, clock)?,
+            downloads: self.downloads.clone(),
         };
         Ok(HttpApi::new(config)?)
     }

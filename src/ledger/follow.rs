@@ -100,6 +100,11 @@ pub enum Pursued {
         /// Whether the run that waits for it gives it up.
         given_up: bool,
     },
+    /// Nothing for so long that the service has forgotten its images, if there ever were any: nobody follows it any more.
+    Forgotten(
+        /// What was said, if it is worth keeping.
+        Option<(Reason, Answer)>,
+    ),
     /// Its images are known.
     Generated {
         /// The cover.

@@ -55,8 +55,11 @@ CREATE TABLE task (
 CREATE UNIQUE INDEX task_id ON task (id);
 CREATE INDEX task_sent_at ON task (sent_at);
 CREATE INDEX task_in_flight ON task (seq) WHERE state = 'in_flight';
-CREATE INDEX task_due ON task (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX task_followed ON task (follow_run, due_at) WHERE follow_run IS NOT NULL;
+-- Looks and downloads apart: however many of one kind are due, the others are found at once.
+CREATE INDEX task_due_look ON task (due_at) WHERE due_at IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_due_fetch ON task (due_at) WHERE due_at IS NOT NULL AND image_1 IS NOT NULL;
+CREATE INDEX task_followed_look ON task (follow_run, due_at) WHERE follow_run IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_followed_fetch ON task (follow_run, due_at) WHERE follow_run IS NOT NULL AND image_1 IS NOT NULL;
 CREATE INDEX task_generated ON task (completed_at) WHERE generated_in IS NOT NULL;
 
 -- The submissions before the last one of each music task.

@@ -69,14 +69,14 @@ impl Patience {
     pub fn until_next_look(self, age: Duration, waited: Duration) -> Option<Duration> {
         match self.wait {
             Some(longest) => (waited + INTERVAL <= longest).then_some(INTERVAL),
-            None => Some(INTERVAL.max(age / 10)),
+            None => Some(Self::rest(age)),
         }
     }
 
-    /// After how long a cover that the run gives up is due for whoever follows it next.
+    /// After how long a cover that was given up is due for whoever follows it next.
     #[must_use]
-    pub const fn after_giving_up() -> Duration {
-        INTERVAL
+    pub fn rest(age: Duration) -> Duration {
+        INTERVAL.max(age / 10)
     }
 }
 
@@ -150,6 +150,11 @@ mod tests {
         let patience = Patience { wait: None, max_attempts: NonZeroU32::MIN };
         let waits = [0, 300, 3000, 86_400].map(|age| patience.until_next_look(seconds(age), seconds(age)));
         assert_eq!(waits, [30, 30, 300, 8640].map(|wait| Some(seconds(wait))));
+    }
+
+    #[test]
+    fn a_cover_that_was_given_up_rests_the_longer_the_older_it_is() {
+        assert_eq!([0, 300, 86_400].map(|age| Patience::rest(seconds(age)).as_secs()), [30, 30, 8640]);
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl ResultLine {
             cell(first_row),
             image(art, 0),
             image(art, 1),
-            cell(art.and_then(|art| art.fallback.as_ref().or(art.files[0].as_ref()))),
+            cell(art.and_then(|art| art.files[0].as_ref().or(art.fallback.as_ref()))),
             cell(art.and_then(|art| art.files[1].as_ref())),
             cell(art.and_then(Artwork::expires_at)),
             art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true)).unwrap_or_default(),

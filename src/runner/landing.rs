@@ -1,14 +1,29 @@
 //! What a call that is over changes in the run: what is counted, what is due again, and whether the run goes on.
 
-use super::Runner;
 use super::flight::{Checked, Fate, Landed};
 use super::progress::{Covers, Progress};
 use super::pursuit::Followed;
+use super::{RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::{Ended, RowState};
 use crate::ledger::Ledger;
 
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
+    /// Takes a flight in. That images cannot be saved ends everything, but only after what is on its way: answers to
+    /// submissions are worth more than an early end.
+    pub(super) fn touch_down(&mut self, landed: Result<Landed, RunError>) -> Result<(), RunError> {
+        match landed {
+            Ok(landed) => self.land(landed),
+            Err(RunError::Image(cause)) => {
+                self.fetches -= 1;
+                self.failure.get_or_insert(cause);
+                self.pilot.stop.request(Ended::Deadline);
+            }
+            Err(fatal @ (RunError::Ledger(_) | RunError::Worklist(_) | RunError::Defect(_))) => return Err(fatal),
+        }
+        Ok(())
+    }
+
     /// Counts what became of a flight; everything about it is durable already.
     pub(super) fn land(&mut self, landed: Landed) {
         let mut progress = *self.progress.borrow();

@@ -7,11 +7,12 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 
 use crate::api::CoverApi;
+use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState, one_line};
 use crate::files::FileError;
 use crate::gate::{Departure, Permit, Refused};
 use crate::images::{Draft, ImageNumber, Store};
-use crate::ledger::{Ledger, LedgerError, Pursued, Pursuit};
+use crate::ledger::{IMAGES_LAST, Ledger, LedgerError, Pursued, Pursuit};
 use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
 use crate::runner::flight::{Checked, Fate, Landed, Pilot};
 use crate::runner::{Following, Row, RunError};
@@ -56,7 +57,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             }
             Ok(CoverProgress::Failed) => (Pursued::Failed(answer), Followed::Failed),
             Ok(CoverProgress::Unfinished) => self.unfinished(&pursuit, following.patience, said),
-            Err(setback) => self.put_off(setback, &pursuit, said),
+            Err(setback) => self.put_off(setback, &pursuit, following.patience, said),
         };
         self.write_down(&pursuit, pursued).await?;
         Ok(Landed::Looked(followed))
@@ -65,17 +66,31 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// A cover that is not finished is looked at again, or given up by the run that waits for it.
     fn unfinished(&self, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
         let now = self.clock.unix();
+        let age = pursuit.since.until(now);
         let waited = pursuit.since.max(self.began).until(now);
-        let next = patience.until_next_look(pursuit.since.until(now), waited);
         // After trouble it is worth knowing that the record can be read again.
         let said = (pursuit.troubles > 0).then_some((Reason::Accepted, said.1));
-        let due = now.after(next.unwrap_or(Patience::after_giving_up()));
-        let followed = if next.is_some() { Followed::Later } else { Followed::GivenUp };
-        (Pursued::Later { due, troubles: 0, said, given_up: next.is_none() }, followed)
+        match patience.until_next_look(age, waited) {
+            Some(next) if patience.wait.is_some() || age < IMAGES_LAST => {
+                let due = now.after(next);
+                (Pursued::Later { due, troubles: 0, said, given_up: false }, Followed::Later)
+            }
+            Some(_) | None => Self::given_up(age, patience, now, said),
+        }
+    }
+
+    /// A run gives a cover up for others to follow; whoever follows all gives it a rest, until its images are forgotten.
+    fn given_up(age: Duration, patience: Patience, now: UnixMillis, said: Option<(Reason, Answer)>) -> Verdict {
+        let given_up = patience.wait.is_some();
+        if !given_up && age >= IMAGES_LAST {
+            return (Pursued::Forgotten(said), Followed::GivenUp);
+        }
+        let due = now.after(Patience::rest(age));
+        (Pursued::Later { due, troubles: 0, said, given_up }, Followed::GivenUp)
     }
 
     /// A call that found nothing is made again later.
-    fn put_off(&self, setback: Setback, pursuit: &Pursuit, said: (Reason, Answer)) -> Verdict {
+    fn put_off(&self, setback: Setback, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
         let now = self.clock.unix();
         let later = |due, troubles, said| (Pursued::Later { due, troubles, said, given_up: false }, Followed::Later);
         match setback {
@@ -88,8 +103,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             }
             Setback::GiveUp => {
                 info!(task = %pursuit.task, reason = %said.0, message = said.1.message, "given up for now");
-                let due = now.after(Patience::after_giving_up());
-                (Pursued::Later { due, troubles: 0, said: Some(said), given_up: true }, Followed::GivenUp)
+                Self::given_up(pursuit.since.until(now), patience, now, Some(said))
             }
         }
     }
@@ -107,7 +121,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         jitter: Jitter,
     ) -> Result<Landed, RunError> {
         let mut draft = new_draft(&store).await?;
-        let mut reading = self.api.fetch_image(&url, &mut draft).await.map_err(|cause| store.error(cause))?;
+        let fetched = tokio::select! {
+            fetched = self.api.fetch_image(&url, &mut draft) => fetched,
+            // An image can be fetched again: the end need not wait for it.
+            () = self.stop.wait_for_everything() => return self.dropped(&pursuit).await,
+        };
+        let mut reading = fetched.map_err(|cause| store.error(cause))?;
         let mut file = String::new();
         if let Found::Known(_) = reading.found {
             match kept(draft, pursuit.task.clone(), number).await? {
@@ -125,10 +144,17 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
                 info!(task = %pursuit.task, file, "an image is on disk");
                 (Pursued::Saved { number, file }, Followed::Saved)
             }
-            Err(setback) => self.put_off(setback, &pursuit, said),
+            Err(setback) => self.put_off(setback, &pursuit, following.patience, said),
         };
         self.write_down(&pursuit, pursued).await?;
         Ok(Landed::Fetched(followed))
+    }
+
+    /// A download that is not waited for is due again at once.
+    async fn dropped(&self, pursuit: &Pursuit) -> Result<Landed, RunError> {
+        let (due, troubles) = (self.clock.unix(), pursuit.troubles);
+        self.write_down(pursuit, Pursued::Later { due, troubles, said: None, given_up: false }).await?;
+        Ok(Landed::Fetched(Followed::Later))
     }
 
     /// Reads the record of the music before its cover is asked for.

@@ -24,11 +24,12 @@ enum Read {
 
 /// Something that happened.
 enum News {
-    Landed(Landed),
+    Landed(Result<Landed, RunError>),
     MaySubmit(Permit),
     MayRead(Read, Permit),
     Hint,
-    Outage,
+    /// Of the gate of reads, if it is that one.
+    Outage(Option<Read>),
     Time,
 }
 
@@ -37,23 +38,38 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     pub(super) async fn go_round(&mut self) -> Result<Ended, RunError> {
         loop {
             while let Some(landed) = self.flights.try_join_next() {
-                self.land(landed??);
+                self.touch_down(landed?)?;
             }
             self.take_rows().await?;
             self.look_ahead().await?;
             let read = self.read_at_hand();
             if self.is_over(read) {
+                if let Some(failure) = self.failure.take() {
+                    return Err(failure.into());
+                }
                 return Ok(self.pilot.stop.requested().unwrap_or(Ended::Finished));
             }
             match self.news(read).await? {
-                News::Landed(landed) => self.land(landed),
+                News::Landed(landed) => self.touch_down(landed)?,
                 News::MaySubmit(permit) => self.submit(permit),
                 News::MayRead(read, permit) => self.read(read, permit).await?,
                 News::Hint => self.horizon.forget(),
-                News::Outage => self.pilot.stop.request(Ended::Outage),
+                // Rows can be submitted although nobody tells what became of earlier ones.
+                News::Outage(Some(Read::Cover)) if !self.submissions.is_over() => self.has_left_covers = true,
+                News::Outage(_) => self.pilot.stop.request(Ended::Outage),
                 News::Time => {}
             }
         }
+    }
+
+    /// Whether covers are followed, and still are.
+    fn follows(&self) -> bool {
+        self.following.is_some() && !self.has_left_covers && !self.pilot.stop.ends_everything()
+    }
+
+    /// Requests that may be in flight beside looks.
+    fn room(&self) -> usize {
+        self.concurrency.saturating_sub(self.looks)
     }
 
     /// Takes the next rows to submit, unless nothing more is to be submitted.
@@ -63,13 +79,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             return Ok(());
         }
         let now = self.pilot.clock.now();
-        self.submissions.take(now, self.concurrency, self.music.is_some()).await?;
+        self.submissions.take(now, self.room(), self.music.is_some()).await?;
         Ok(())
     }
 
     /// Finds out which covers are due, and begins to fetch images, which waits for no gate.
     async fn look_ahead(&mut self) -> Result<(), RunError> {
-        let Some(following) = self.following.clone().filter(|_| !self.pilot.stop.ends_everything()) else {
+        let Some(following) = self.following.clone().filter(|_| self.follows()) else {
             return Ok(());
         };
         let clock = self.pilot.clock;
@@ -102,16 +118,15 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        let is_due = self.horizon.is_due(Lane::Look, now) && self.looks < self.concurrency;
-        (self.following.is_some() && is_due).then_some(Read::Cover)
+        let is_due =
+            self.horizon.is_due(Lane::Look, now) && self.looks + self.submissions.in_flight() < self.concurrency;
+        (self.follows() && is_due).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
     fn is_over(&self, read: Option<Read>) -> bool {
         let is_left = match &self.following {
-            Some(following) if !self.pilot.stop.ends_everything() => {
-                following.is_endless() || read.is_some() || !self.horizon.is_empty()
-            }
+            Some(following) if self.follows() => following.is_endless() || read.is_some() || !self.horizon.is_empty(),
             Some(_) | None => read.is_some(),
         };
         self.flights.is_empty() && self.submissions.is_over() && !is_left
@@ -128,14 +143,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             biased;
             () = stop.wait(), if !is_stopped => News::Time,
             () = stop.wait_for_everything(), if !stop.ends_everything() => News::Time,
-            permit = ready(submit_gate.as_ref()) => permit.map_or(News::Outage, News::MaySubmit),
+            permit = ready(submit_gate.as_ref()) => permit.map_or(News::Outage(None), News::MaySubmit),
             permit = ready(read_gate.as_ref().map(|(_, gate)| gate)) => match (permit, read) {
                 (Ok(permit), Some(read)) => News::MayRead(read, permit),
                 (Ok(_), None) => News::Time,
-                (Err(OutageOver), _) => News::Outage,
+                (Err(OutageOver), read) => News::Outage(read),
             },
             () = hinted(self.following.as_deref()) => News::Hint,
-            Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed??),
+            Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed?),
             () = wait_until(wake) => News::Time,
         })
     }
@@ -149,8 +164,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// When to look again without other news: a row is due, its music may be checked, or a cover may be due.
     fn wake(&self) -> Option<Instant> {
-        let row = self.submissions.next_due(self.concurrency);
-        let follows = self.following.is_some() && !self.pilot.stop.ends_everything();
+        let row = self.submissions.next_due(self.room());
+        let follows = self.follows();
         let (here, now) = (self.pilot.clock.now(), self.pilot.clock.unix());
         let cover = follows.then(|| here + self.horizon.wait(now));
         let held = self.music_held.filter(|until| *until > now && self.submissions.to_check.is_some());

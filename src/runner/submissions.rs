@@ -98,6 +98,11 @@ impl Submissions {
         self.in_flight == 0 && self.waiting.len() == 0 && !is_at_hand
     }
 
+    /// Rows on their way.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// The row to submit, on its way now.
     pub(super) fn depart(&mut self) -> Option<Row> {
         let row = self.to_submit.take()?;

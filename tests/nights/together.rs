@@ -92,7 +92,7 @@ async fn killed_at_any_moment_the_reads_of_the_next_run_keep_the_pace_and_everyt
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_of_a_killed_run_blocks_its_cover_no_longer_than_its_lease() {
+async fn a_run_takes_over_at_once_what_a_killed_run_had_claimed() {
     let night = Night::of(&["a"]).waiting();
     night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
     night.killed_after(seconds(70)).await;
@@ -100,7 +100,32 @@ async fn a_look_of_a_killed_run_blocks_its_cover_no_longer_than_its_lease() {
     assert!(morning.results.is_all("completed"));
     let looks = night.looks_at("a");
     let wait = looks[1] - looks[0];
+    assert!(looks.len() == 2 && wait < seconds(12), "{wait:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_of_a_killed_follower_blocks_its_cover_no_longer_than_its_lease() {
+    let night = Night::of(&["a"]);
+    night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
+    night.run().await;
+    assert!(tokio::time::timeout(seconds(70), night.receive_for(seconds(900))).await.is_err());
+    let night = night.waiting();
+    let followed = night.follow().await;
+    assert!(followed.results.is_all("completed"));
+    let looks = night.looks_at("a");
+    let wait = looks[1] - looks[0];
     assert!(looks.len() == 2 && wait >= seconds(35) && wait < seconds(37), "{wait:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_follows_all_covers_reads_a_bad_record_less_and_less_often() {
+    let night = Night::of(&["a"]);
+    night.service.shows(|_| Seen::Foreign);
+    night.run().await;
+    night.receive_for(seconds(24 * 3600)).await;
+    let looks = night.looks_at("a");
+    let last_hour = looks.iter().filter(|look| **look > looks[looks.len() - 1] - seconds(3600)).count();
+    assert!(looks.len() < 500 && last_hour <= 12, "{} looks, {last_hour} in the last hour", looks.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,14 +89,14 @@ impl Filler<'_> {
     async fn rows(&self, tally: &Tally) -> Result<Vec<PageRow>, Error> {
         let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
         let mut room_for_others = most.saturating_sub(tally.left());
-        let label = self.label_position();
+        let label = self.label_position()?;
         let (mut rows, mut files) = (Vec::new(), Vec::new());
         let mut join = Join::new(self.catalog, self.ledger, self.view.trust)?;
         while let Some(chunk) = Some(join.next().await.map_err(results::ResultsError::from)?).filter(|c| !c.is_empty())
         {
             for joined in &chunk {
                 let line = ResultLine::new(self.catalog, joined, self.view);
-                let is_left = !line.status.is_settled() || line.cover != Cover::Done;
+                let is_left = !line.status.is_settled() || matches!(line.cover, Cover::Awaited | Cover::Forgotten);
                 if rows.len() >= MAX_ROWS || (!is_left && room_for_others == 0) {
                     continue;
                 }
@@ -160,13 +160,16 @@ impl Filler<'_> {
     }
 
     /// Where the column of labels is, if there is one.
-    fn label_position(&self) -> Option<usize> {
+    fn label_position(&self) -> Result<Option<usize>, Error> {
         let header: Vec<String> =
             self.catalog.own_header().map(|cell| String::from_utf8_lossy(cell.trim_ascii()).to_lowercase()).collect();
         let position = |name: &str| header.iter().position(|cell| *cell == name.to_lowercase());
+        let numbered = |name: &str| name.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < header.len());
         match self.label_column {
-            Some(name) => position(name).or_else(|| name.parse::<usize>().ok()?.checked_sub(1)),
-            None => LABEL_COLUMNS.iter().find_map(|name| position(name)),
+            Some(name) => position(name).or_else(|| numbered(name)).map(Some).ok_or_else(|| {
+                Error::usage(format!("the catalog has no column `{name}`"), "name one of its columns by --label-column")
+            }),
+            None => Ok(LABEL_COLUMNS.iter().find_map(|name| position(name))),
         }
     }
 

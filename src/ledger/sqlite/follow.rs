@@ -23,7 +23,7 @@ pub(super) fn follow(
     // Images that are known are only followed for their files, and a finished cover only while its images last.
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = iif(state = 'completed', 'submitted', state),
-                         follow_run = ?2, wants_files = wants_files OR ?3, due_at = min(coalesce(due_at, ?4), ?6),
+                         follow_run = ?2, wants_files = wants_files OR ?3, troubles = 0, due_at = min(coalesce(due_at, ?4), ?6),
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
          WHERE id = ?1 AND cover_id IS NOT NULL AND coalesce(looked_at, 0) < ?4
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
@@ -159,8 +159,9 @@ pub(super) fn looks_since(connection: &Connection, since: UnixMillis) -> rusqlit
 
 pub(super) fn hint(connection: &Connection, task: &MusicTaskId, at: UnixMillis) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
-        "UPDATE task SET due_at = min(due_at, max(?2, coalesce(looked_at, 0) + ?3)), hinted_at = ?2
-         WHERE id = ?1 AND due_at IS NOT NULL AND image_1 IS NULL",
+        "UPDATE task SET due_at = min(due_at, max(?2, coalesce(looked_at, 0) + ?3)),
+                         hinted_at = ?2
+         WHERE id = ?1 AND (state = 'in_flight' OR (due_at IS NOT NULL AND image_1 IS NULL))",
     )?;
     update.execute(params![task.as_str(), at.0, rest()]).map(drop)
 }

@@ -80,7 +80,8 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Cause> {
     Ok(connection)
 }
 
-/// Opens the ledger at `path` without changing it, if it is there.
+/// Opens the ledger at `path` to read it, if it is there. Nothing in it is changed, but that one of an earlier version is
+/// brought up to date.
 pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Connection>, Cause> {
     // A file that does not exist, or that a killed run has made and not filled, says nothing of any row.
     if fs::metadata(path).is_ok_and(|file| file.len() == 0) || !path.exists() {

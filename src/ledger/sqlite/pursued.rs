@@ -26,6 +26,14 @@ pub(super) fn settle_pursuit(
             put_off(connection, row, (*due, *troubles, *given_up), at)?;
             said.as_ref().map_or(Ok(()), |(reason, answer)| say(connection, row, *reason, answer, at))
         }
+        Pursued::Forgotten(said) => {
+            if let Some((reason, answer)) = said {
+                say(connection, row, *reason, answer, at)?;
+            }
+            let mut update =
+                connection.prepare_cached("UPDATE task SET due_at = NULL, follow_run = NULL WHERE seq = ?1")?;
+            update.execute([row.0]).map(drop)
+        }
         Pursued::Generated { cover, answer, files } => {
             say(connection, row, Reason::Generated, answer, at)?;
             let [first, second] = [0, 1].map(|number| cover.images.urls().get(number));
@@ -90,7 +98,8 @@ fn saved(
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
     let column = match number {
-        ImageNumber::One => "file_1",
+        // The cover itself is there now, where the default cover stood in.
+        ImageNumber::One => "fallback = NULL, file_1",
         ImageNumber::Two => "file_2",
     };
     connection
@@ -99,7 +108,7 @@ fn saved(
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = 'completed', reason = ?2, http_status = 200, code = NULL, message = NULL,
                          answered_at = ?3, due_at = NULL,
-                         follow_run = NULL, fallback = NULL
+                         follow_run = NULL
          WHERE seq = ?1 AND file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)",
     )?;
     update.execute(params![row.0, Reason::Generated.word(), at.0]).map(drop)

@@ -103,11 +103,9 @@ pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) 
         [KILLED.word()],
     )?;
     // Whoever holds the lock knows that no other run is alive. Commands that only follow may be.
-    connection.execute(
-        "UPDATE task SET follow_run = NULL, due_at = min(due_at, ?1)
-         WHERE follow_run IN (SELECT run FROM run WHERE kind = 'run' AND ended_at IS NULL)",
-        [at.0],
-    )?;
+    let mut dead = connection.prepare("SELECT run FROM run WHERE kind = 'run' AND ended_at IS NULL")?;
+    let dead: Vec<i64> = dead.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    dead.into_iter().try_for_each(|run| leave(connection, RunId(run), at))?;
     open_run(connection, catalog, "run", at)
 }
 
@@ -191,7 +189,7 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
                          state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
                          cover_id = coalesce(?7, cover_id), answered_at = ?8, sent_at = ?9,
                          failed_runs = failed_runs + (?2 = 'failed'),
-                         accepted_at = iif(?7 IS NULL, accepted_at, ?8), due_at = iif(?7 IS NULL, NULL, ?10),
+                         accepted_at = iif(?7 IS NULL, accepted_at, ?8), due_at = iif(?7 IS NULL, NULL, iif(hinted_at >= ?9, ?8, ?10)),
                          follow_run = iif(?7 IS NULL, NULL, ?11), wants_files = wants_files OR ?12
          WHERE seq = ?1 AND state = 'in_flight'",
     )?;
@@ -231,13 +229,14 @@ pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: Uni
 }
 
 pub(super) fn leave(connection: &Connection, run: RunId, at: UnixMillis) -> rusqlite::Result<()> {
-    // Whatever it had claimed, nothing of it is under way any more.
-    connection
-        .execute(
-            "UPDATE task SET follow_run = NULL, due_at = min(due_at, ?2) WHERE follow_run = ?1",
-            params![run.0, at.0],
-        )
-        .map(drop)
+    // Whatever it had claimed, nothing of it is under way any more. One statement for each of the indexes.
+    for images in ["IS NULL", "IS NOT NULL"] {
+        let sql = format!(
+            "UPDATE task SET follow_run = NULL, due_at = min(due_at, ?2) WHERE follow_run = ?1 AND image_1 {images}"
+        );
+        connection.prepare_cached(&sql)?.execute(params![run.0, at.0])?;
+    }
+    Ok(())
 }
 
 pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Vec<Submission>> {

@@ -4,7 +4,7 @@ use super::super::SqliteLedger;
 use super::super::tests::{API, granted, one, run_in, settlement, task};
 use super::*;
 use crate::domain::{Ended, Generated, Images};
-use crate::ledger::{Artwork, Claim, Ledger as _, Pursued, Record, RunId};
+use crate::ledger::{Artwork, Claim, Ledger as _, Pursued, Record, RunId, Settlement};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -311,16 +311,34 @@ async fn a_hint_changes_nothing_that_is_not_followed() {
     let run = run_in(&ledger).await;
     ledger.hint(&task("unknown"), at(1)).await.unwrap();
     assert_eq!(one(&ledger, "unknown").await, None);
-    granted(&ledger, run, "flying", T).await;
     let settled = granted(&ledger, run, "settled", T).await;
     ledger.settle(settled, settlement(RowState::Failed, Reason::NotFound, T + 1)).await.unwrap();
     let done = accepted(&ledger, run, "done", 0, None).await;
     ledger.settle_pursuit(done, finished(1, true), at(2)).await.unwrap();
-    for id in ["flying", "settled", "done"] {
+    for id in ["settled", "done"] {
         let before = (one(&ledger, id).await, cell(&ledger, id, "due_at").await);
         ledger.hint(&task(id), at(90_000)).await.unwrap();
         assert_eq!((one(&ledger, id).await, cell(&ledger, id, "due_at").await), before, "{id}");
         assert_eq!(cell(&ledger, id, "hinted_at").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_hint_that_is_faster_than_the_answer_makes_the_cover_due_at_once() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    let run = run_in(&ledger).await;
+    for (id, hint, due) in [("early", Some(T + 20), T + 30), ("none", None, T + 60_030)] {
+        let row = granted(&ledger, run, id, T).await;
+        if let Some(hint) = hint {
+            ledger.hint(&task(id), UnixMillis(hint)).await.unwrap();
+        }
+        let accepted = Settlement {
+            cover: CoverTaskId::new("c").ok(),
+            look_at: UnixMillis(T + 60_030),
+            ..settlement(RowState::Submitted, Reason::Accepted, T + 30)
+        };
+        ledger.settle(row, Settlement { sent_at: UnixMillis(T + 10), ..accepted }).await.unwrap();
+        assert_eq!(cell(&ledger, id, "due_at").await, Some(due), "{id}");
     }
 }
 
@@ -516,9 +534,13 @@ async fn what_is_due_is_found_by_index_among_100_000_old_rows() {
         Ok(plans)
     };
     for (who, lane, analysed, plan) in ledger.call(plans).await.unwrap() {
-        let index = match who {
-            Follower::Run(_) => "SEARCH task USING INDEX task_followed (follow_run=? AND due_at>?)",
-            Follower::Everyone => "SEARCH task USING INDEX task_due (due_at>?)",
+        let index = match (who, lane) {
+            (Follower::Run(_), Lane::Look) => "SEARCH task USING INDEX task_followed_look (follow_run=? AND due_at>?)",
+            (Follower::Run(_), Lane::Fetch) => {
+                "SEARCH task USING INDEX task_followed_fetch (follow_run=? AND due_at>?)"
+            }
+            (Follower::Everyone, Lane::Look) => "SEARCH task USING INDEX task_due_look (due_at>?)",
+            (Follower::Everyone, Lane::Fetch) => "SEARCH task USING INDEX task_due_fetch (due_at>?)",
         };
         assert_eq!(plan, index, "{who:?} {lane:?} analysed: {analysed}");
     }
