@@ -171,6 +171,8 @@ struct State {
     unfinished: HashMap<String, Option<Instant>>,
     /// Images that fail so often before they are handed out.
     broken: HashMap<String, usize>,
+    /// Whether nothing can be written any more where images go.
+    is_disk_full: bool,
 }
 
 /// A scripted service.
@@ -205,6 +207,7 @@ impl Service {
             fetches: Vec::new(),
             unfinished: HashMap::new(),
             broken: HashMap::new(),
+            is_disk_full: false,
         };
         Self { clock, state: Mutex::new(state) }
     }
@@ -311,8 +314,16 @@ impl Service {
         read_music_record(raw, &ApiKey::new("key-of-the-nights").unwrap())
     }
 
+    /// From now on the disk is full, or is not.
+    pub(crate) fn disk_is_full(&self, is_full: bool) {
+        self.state().is_disk_full = is_full;
+    }
+
     fn handed_out(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
         let mut state = self.state();
+        if state.is_disk_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         state.fetches.push(Read { id: url.to_owned(), at: self.clock.now() });
         let name = url.rsplit('/').next().unwrap();
         let id = name.rsplit_once('-').unwrap().0;
