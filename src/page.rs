@@ -1,6 +1,6 @@
 //! The report page: one HTML file that tells a label's people what a night came to and shows the covers.
 //!
-//! A pure renderer: a [`Page`] in, bytes out. It knows neither ledger nor catalog, reads no clock and no file but the
+//! A pure renderer: a [`Page`] in, bytes out. It asks neither ledger nor catalog, reads no clock and no file but the
 //! pictures that [`thumbnail`] is asked for. The file needs no network and trusts nothing it is given: every text of the
 //! catalog or the service is escaped and isolated, only http(s) addresses become links, and a content security policy
 //! of hashes lets nothing run but the page's own script.
@@ -17,5 +17,5 @@ mod thumbnail;
 mod words;
 
 pub use activity::{Activity, Kind};
-pub use input::{Cause, MAX_ROWS, Page, PageImage, PageRow, RunLine};
+pub use input::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
 pub use thumbnail::{thumbnail, thumbnail_size, thumbnails};

@@ -11,7 +11,8 @@ use super::expiry::Expiry;
 use super::links::View as _;
 use super::moment::Moment as _;
 use super::words::{Grouped as _, Looks as _, Said as _};
-use super::{Cause, Kind, Page, PageImage, PageRow, RunLine, links, shield};
+use super::{Kind, Page, PageImage, PageRow, RunLine, links, shield};
+use crate::results::Cause;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

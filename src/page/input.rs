@@ -2,6 +2,7 @@
 
 use crate::clock::UnixMillis;
 use crate::domain::{Reason, Status};
+use crate::results::Cause;
 
 use super::Activity;
 
@@ -33,23 +34,6 @@ pub struct Page {
     pub next: Option<String>,
     /// The rows to show, in the order of the catalog, each line once.
     pub rows: Vec<PageRow>,
-}
-
-/// Rows that have no cover for the same reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// What became of them.
-    pub status: Status,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// The service's code.
-    pub code: Option<i64>,
-    /// The service's words.
-    pub message: String,
-    /// How many.
-    pub rows: u64,
-    /// Lines of the first few.
-    pub lines: Vec<u64>,
 }
 
 /// One run.

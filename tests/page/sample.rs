@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Reason, Status};
-use coverbatch::page::{Activity, Cause, Kind, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
+use coverbatch::page::{Activity, Kind, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
+use coverbatch::results::Cause;
 use image::{Rgb, RgbImage};
 
 const FIRST: [&str; 10] =

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::join::{Join, Joined};
 use crate::ledger::sqlite::PastRun;
 use crate::ledger::{Artwork, SqliteLedger};
-use crate::page::{Activity, Cause, Kind, MAX_ROWS, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
+use crate::page::{Activity, Kind, MAX_ROWS, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
 use crate::results::{self, Cover, ResultLine, Tally, View};
 
 /// Columns that may hold what people call a track, in lower case.
@@ -53,7 +53,7 @@ impl Filler<'_> {
             rows_total: tally.rows,
             duplicates: tally.duplicates,
             awaited: tally.awaited + tally.forgotten,
-            causes: tally.causes().into_iter().map(cause).collect(),
+            causes: tally.causes().into_iter().cloned().collect(),
             activity: self.activity(&runs).await?,
             runs: runs.iter().map(run_line).collect(),
             next: (tally.left() > 0).then(|| self.next()),
@@ -209,17 +209,6 @@ fn way(page: &Path, file: &Path) -> PathBuf {
     let common = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
     let up = folder.components().skip(common).map(|_| Component::ParentDir);
     up.chain(file.components().skip(common)).collect()
-}
-
-fn cause(cause: &results::Cause) -> Cause {
-    Cause {
-        status: cause.status,
-        reason: cause.reason,
-        code: cause.code,
-        message: cause.message.clone(),
-        rows: cause.rows,
-        lines: cause.lines.clone(),
-    }
 }
 
 fn run_line(run: &PastRun) -> RunLine {
