@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::Bench;
-use crate::batch::Batch;
+use crate::batch::{Batch, let_window_pass};
 use crate::call::{Usage, micros_per_row};
 use crate::catalog::{mostly_settled, new_rows};
 use crate::figures::{Bound, Verdict, figure, median, print_table};
@@ -189,6 +189,7 @@ impl<'a> Size<'a> {
         let ratios = (1..=SMALL_RUNS).map(|number| {
             self.batch.write("small.csv", new_rows(number, NEW))?;
             self.batch.forget("new.db");
+            let_window_pass();
             let on_new = self.batch.timed_run("small.csv", address, None, &["--ledger", "new.db"])?;
             let on_large = self.batch.timed_run("small.csv", address, None, &["--ledger", LEDGER])?;
             Ok(on_large.div_duration_f64(on_new))

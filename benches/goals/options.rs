@@ -24,7 +24,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
 
-    /// Rows of the catalogs [default: 200000 for throughput, 1000000 for resume and, as the largest, for growth]
+    /// Rows of the catalogs [default: 200000 for throughput, 1000000 for resume and, as the largest, for growth, 100
+    /// and never more for pace]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
     pub(crate) rows: Option<u32>,
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Bench;
-use crate::batch::Batch;
+use crate::batch::{Batch, let_window_pass};
 use crate::call::{Usage, copy_durably};
 use crate::catalog::{id, mostly_settled, new_rows, shuffled};
 use crate::figures::{Bound, Verdict, figure, median, print_table};
@@ -178,6 +178,7 @@ impl Rerun {
         address: SocketAddr,
         (rows, new): (u32, u32),
     ) -> Result<Self, Trouble> {
+        let_window_pass();
         let server = Server::start(address, Manner::default())?;
         let usage = batch.run(catalog, address, &["--ledger", ledger])?;
         let submissions = server.submissions();
