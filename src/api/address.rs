@@ -60,8 +60,10 @@ impl ApiUrl {
 
     /// The address of the submission endpoint.
     #[must_use]
-    pub fn generate(&self) -> String {
-        self.at(GENERATE_PATH)
+    pub fn generate(&self) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{GENERATE_PATH}", self.0.path().trim_end_matches('/')));
+        url
     }
 
     /// The address of an endpoint.
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn the_endpoint_is_found_below_the_base_whatever_its_end() {
         let expected = "https://gate.example/suno/api/v1/suno/cover/generate";
-        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().generate(), expected);
-        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().generate(), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().generate().as_str(), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().generate().as_str(), expected);
     }
 }

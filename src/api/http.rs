@@ -16,6 +16,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
+use url::Url;
 
 use crate::api::download::Downloads;
 use crate::api::wire::{
@@ -68,7 +69,7 @@ pub struct ClientError(#[source] pub(super) reqwest::Error);
 #[derive(Debug)]
 pub struct HttpApi {
     client: Client,
-    address: String,
+    address: Url,
     authorization: HeaderValue,
     config: HttpConfig,
     odd_codes: Mutex<HashSet<i64>>,
@@ -133,7 +134,7 @@ impl HttpApi {
     /// The request of a submission.
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
         self.client
-            .post(&self.address)
+            .post(self.address.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(submission_body(task, &self.config.callback))
