@@ -91,7 +91,7 @@ fn run() -> ExitCode {
 }
 
 fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<Exit, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|cause| Error::System { what: "start the runtime", cause })?;
