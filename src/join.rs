@@ -20,6 +20,9 @@ use ahead::Ahead;
 
 pub use standings::{Named, Standings};
 
+/// Rows that are read and looked up together: few, since all of each is kept, in the memory of several threads.
+const CHUNK: usize = 250;
+
 /// The word that the stand-in service puts into everything it says of a cover.
 const STAND_IN: &str = "(sandbox)";
 
@@ -71,7 +74,7 @@ impl<'a, L: Ledger> Join<'a, L> {
     /// # Errors
     /// If the catalog cannot be read any more.
     pub fn new(catalog: &Arc<Catalog>, ledger: Option<&'a L>, trust: Trust) -> Result<Self, CatalogError> {
-        Ok(Self { rows: Ahead::new(catalog.rows()?, Row::take), ledger, trust })
+        Ok(Self { rows: Ahead::new(catalog.rows()?, Row::take, CHUNK), ledger, trust })
     }
 
     /// The next rows, some at a time; none after the last.

@@ -4,24 +4,23 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::catalog::{CatalogError, Row, Rows};
 
-/// Rows that are read and looked up together.
-const CHUNK: usize = 1000;
-
 /// A pass over the rows, as far as something is taken of each.
 #[derive(Debug)]
 pub(super) struct Ahead<T> {
     /// The next rows on their way; `None` after the last.
     coming: Option<JoinHandle<Read<T>>>,
     take: fn(&mut Row) -> T,
+    /// How many are read together.
+    chunk: usize,
 }
 
 /// The rest of the rows, and what was taken of those that were read.
 type Read<T> = Result<(Rows, Vec<T>), CatalogError>;
 
 impl<T: Send + 'static> Ahead<T> {
-    /// A pass that takes something of each of these rows.
-    pub(super) fn new(rows: Rows, take: fn(&mut Row) -> T) -> Self {
-        Self { coming: Some(spawn_blocking(move || read(rows, take))), take }
+    /// A pass that takes something of each of these rows, `chunk` at a time.
+    pub(super) fn new(rows: Rows, take: fn(&mut Row) -> T, chunk: usize) -> Self {
+        Self { coming: Some(spawn_blocking(move || read(rows, take, chunk))), take, chunk }
     }
 
     /// What was taken of the next rows; nothing after the last.
@@ -31,21 +30,21 @@ impl<T: Send + 'static> Ahead<T> {
     pub(super) async fn next(&mut self) -> Result<Vec<T>, CatalogError> {
         let Some(coming) = self.coming.take() else { return Ok(Vec::new()) };
         let read_ahead = coming.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()));
-        let ((rows, chunk), take) = (read_ahead?, self.take);
-        if !chunk.is_empty() {
-            self.coming = Some(spawn_blocking(move || read(rows, take)));
+        let (rows, taken) = read_ahead?;
+        if !taken.is_empty() {
+            *self = Self::new(rows, self.take, self.chunk);
         }
-        Ok(chunk)
+        Ok(taken)
     }
 }
 
-fn read<T>(mut rows: Rows, take: fn(&mut Row) -> T) -> Read<T> {
-    let mut chunk = Vec::with_capacity(CHUNK);
+fn read<T>(mut rows: Rows, take: fn(&mut Row) -> T, chunk: usize) -> Read<T> {
+    let mut taken = Vec::with_capacity(chunk);
     let mut row = Row::default();
-    while chunk.len() < CHUNK && rows.next_row(&mut row)? {
-        chunk.push(take(&mut row));
+    while taken.len() < chunk && rows.next_row(&mut row)? {
+        taken.push(take(&mut row));
     }
-    Ok((rows, chunk))
+    Ok((rows, taken))
 }
 
 #[cfg(test)]
@@ -57,6 +56,8 @@ mod tests {
 
     use super::*;
     use crate::catalog::{Catalog, CatalogOptions};
+
+    const CHUNK: usize = 100;
 
     /// An open catalog of so many rows.
     fn catalog(rows: usize) -> (NamedTempFile, Catalog) {
@@ -71,7 +72,7 @@ mod tests {
     async fn every_row_comes_once_and_in_its_order() {
         for rows in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             let (_file, catalog) = catalog(rows);
-            let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take);
+            let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take, CHUNK);
             let mut read = Vec::new();
             while let Some(chunk) = Some(ahead.next().await.unwrap()).filter(|chunk| !chunk.is_empty()) {
                 read.extend(chunk);
@@ -93,7 +94,7 @@ mod tests {
         let text = fs::read_to_string(file.path()).unwrap();
         let middle = text.len() / 2 / 15 * 15;
         fs::write(file.path(), format!("{}\n\"{}", &text[..middle], &text[middle + 2..])).unwrap();
-        let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take_id);
+        let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take_id, CHUNK);
         let mut read = 0;
         let error = loop {
             match ahead.next().await {

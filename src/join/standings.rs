@@ -7,6 +7,9 @@ use crate::catalog::{BadRow, Catalog, CatalogError};
 use crate::domain::MusicTaskId;
 use crate::ledger::{Ledger, Standing};
 
+/// Rows that are read and looked up together.
+const CHUNK: usize = 1000;
+
 /// What a row names.
 #[derive(Debug)]
 pub struct Named {
@@ -29,7 +32,7 @@ impl<'a, L: Ledger> Standings<'a, L> {
     /// # Errors
     /// If the catalog cannot be read any more.
     pub fn new(catalog: &Arc<Catalog>, ledger: Option<&'a L>) -> Result<Self, CatalogError> {
-        let rows = Ahead::new(catalog.rows()?, |row| Named { number: row.number, id: row.take_id() });
+        let rows = Ahead::new(catalog.rows()?, |row| Named { number: row.number, id: row.take_id() }, CHUNK);
         Ok(Self { rows, ledger })
     }
 
