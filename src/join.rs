@@ -4,18 +4,24 @@
 //! a file continues where it stood even without its ledger. The stand-in service's word is worth nothing to a real
 //! account, so rows that it wrote are not believed there.
 
+mod ahead;
+mod standings;
+
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 
-use crate::catalog::{Catalog, CatalogError, Earlier, Row, Rows};
+use crate::catalog::{BadRow, Catalog, CatalogError, Earlier, Row};
 use crate::domain::{Answer, Images, MusicTaskId, RowState, Status};
 use crate::ledger::{Artwork, IMAGES_LAST, Ledger, LedgerError, Record};
 use crate::policy::REJECTED_RUNS;
 
-/// Rows that are read and looked up together.
-const CHUNK: usize = 1000;
+use ahead::Ahead;
+
+pub use standings::{Named, Standings};
+
+/// Rows that are read and looked up together: few, since all of each is kept, in the memory of several threads.
+const CHUNK: usize = 250;
 
 /// The word that the stand-in service puts into everything it says of a cover.
 const STAND_IN: &str = "(sandbox)";
@@ -57,7 +63,7 @@ pub struct Joined {
 /// One pass over catalog and ledger.
 #[derive(Debug)]
 pub struct Join<'a, L> {
-    rows: Option<Rows>,
+    rows: Ahead<Row>,
     ledger: Option<&'a L>,
     trust: Trust,
 }
@@ -68,7 +74,7 @@ impl<'a, L: Ledger> Join<'a, L> {
     /// # Errors
     /// If the catalog cannot be read any more.
     pub fn new(catalog: &Arc<Catalog>, ledger: Option<&'a L>, trust: Trust) -> Result<Self, CatalogError> {
-        Ok(Self { rows: Some(catalog.rows()?), ledger, trust })
+        Ok(Self { rows: Ahead::new(catalog.rows()?, Row::take, CHUNK), ledger, trust })
     }
 
     /// The next rows, some at a time; none after the last.
@@ -76,11 +82,7 @@ impl<'a, L: Ledger> Join<'a, L> {
     /// # Errors
     /// [`JoinError`]
     pub async fn next(&mut self) -> Result<Vec<Joined>, JoinError> {
-        let Some(rows) = self.rows.take() else { return Ok(Vec::new()) };
-        let (rows, chunk) = read(rows).await?;
-        if !chunk.is_empty() {
-            self.rows = Some(rows);
-        }
+        let chunk = self.rows.next().await?;
         let mut known = self.look_up(&chunk).await?.into_iter();
         let trust = self.trust;
         let join = |row: Row| {
@@ -95,7 +97,7 @@ impl<'a, L: Ledger> Join<'a, L> {
 
     /// What the ledger knows of each valid row.
     async fn look_up(&self, chunk: &[Row]) -> Result<Vec<Option<Record>>, LedgerError> {
-        let tasks: Vec<MusicTaskId> = chunk.iter().filter_map(|row| row.id.as_ref().ok().cloned()).collect();
+        let tasks = valid(chunk.iter().map(|row| &row.id));
         match self.ledger {
             Some(ledger) if !tasks.is_empty() => ledger.look_up(tasks).await,
             Some(_) | None => Ok(vec![None; tasks.len()]),
@@ -103,17 +105,9 @@ impl<'a, L: Ledger> Join<'a, L> {
     }
 }
 
-/// Reads the next rows without holding up anything else.
-async fn read(mut rows: Rows) -> Result<(Rows, Vec<Row>), CatalogError> {
-    let work = spawn_blocking(move || {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let mut row = Row::default();
-        while chunk.len() < CHUNK && rows.next_row(&mut row)? {
-            chunk.push(std::mem::take(&mut row));
-        }
-        Ok((rows, chunk))
-    });
-    work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+/// The music tasks of the rows that name one.
+fn valid<'r>(ids: impl Iterator<Item = &'r Result<MusicTaskId, BadRow>>) -> Vec<MusicTaskId> {
+    ids.filter_map(|id| id.as_ref().ok().cloned()).collect()
 }
 
 /// What a row of an earlier results CSV says of its music task, if that is worth keeping.

@@ -5,6 +5,7 @@
 
 mod follow;
 pub mod lock;
+mod record;
 pub mod sqlite;
 
 use std::fmt;
@@ -16,12 +17,11 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
-use crate::domain::{
-    Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MusicTaskId, Outcome, Rate, Reason, RowState, Verdict,
-};
+use crate::domain::{Answer, CoverTaskId, Ended, MusicTaskId, Outcome, Rate, Reason, RowState, Verdict};
 
 pub use follow::{Due, FollowedBy, Follower, IMAGES_LAST, Lane, Pursued, Pursuit, Step};
 pub use lock::{LockError, RunLock};
+pub use record::{Artwork, Record, Standing};
 pub use sqlite::SqliteLedger;
 
 /// A durable read or write failed, or the file is not one to write to.
@@ -44,57 +44,6 @@ pub struct RunId(pub i64);
 /// A claimed row, as the ledger numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowKey(pub i64);
-
-/// What the ledger holds of a music task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Where it stands.
-    pub state: RowState,
-    /// Why, if anything happened yet.
-    pub reason: Option<Reason>,
-    /// The last answer.
-    pub answer: Answer,
-    /// Its cover, if the service gave an id.
-    pub cover: Option<CoverTaskId>,
-    /// Submissions made for it, all runs together.
-    pub submissions: u32,
-    /// Runs in which the service rejected it.
-    pub failed_runs: u32,
-    /// When it was sent for the first time.
-    pub first_sent_at: Option<UnixMillis>,
-    /// When it came to the state it is in; `None` while it is still to be sent.
-    pub finished_at: Option<UnixMillis>,
-    /// Its cover in hand, as far as that has come.
-    pub artwork: Artwork,
-}
-
-/// A cover from its images to its files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Artwork {
-    /// Where its images are; `None` until it is finished.
-    pub images: Option<Images>,
-    /// When it was finished; the service forgets the images some time after that.
-    pub completed_at: Option<UnixMillis>,
-    /// The file of each image, relative to the folder of downloads; `None` if it has none.
-    pub files: [Option<String>; MAX_IMAGES],
-    /// The copy of the default cover that stands in for it.
-    pub fallback: Option<String>,
-}
-
-impl Artwork {
-    /// When the service forgets the images.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<UnixMillis> {
-        self.completed_at.map(|at| at.after(IMAGES_LAST))
-    }
-
-    /// Whether every image that is known has its file.
-    #[must_use]
-    pub fn is_on_disk(&self) -> bool {
-        let known = self.images.as_ref().map_or(0, |images| images.urls().len());
-        known > 0 && self.files.iter().take(known).all(Option::is_some)
-    }
-}
 
 /// One submission of a music task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +122,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// What is known of each of these music tasks, in their order.
     fn look_up(&self, tasks: Vec<MusicTaskId>)
     -> impl Future<Output = Result<Vec<Option<Record>>, LedgerError>> + Send;
+
+    /// How far each of these music tasks has come, in their order; none that the ledger does not know.
+    fn standings(
+        &self,
+        tasks: Vec<MusicTaskId>,
+    ) -> impl Future<Output = Result<Vec<Option<Standing>>, LedgerError>> + Send;
 
     /// Takes over what an earlier results CSV says of music tasks that the ledger does not know. Durable when this
     /// returns.

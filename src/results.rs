@@ -7,16 +7,18 @@ mod file;
 mod line;
 mod tally;
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
+use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError, RESULT_COLUMNS};
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::files::FileError;
-use crate::join::{Join, JoinError, Trust};
+use crate::join::{Join, JoinError, Joined, Trust};
 use crate::ledger::Ledger;
 use crate::policy::InDoubt;
 
@@ -110,29 +112,62 @@ pub async fn write<L: Ledger>(
     view: View,
     paths: &Paths,
 ) -> Result<Tally, ResultsError> {
-    let mut results = begin(catalog, &paths.results)?;
-    let mut failures = paths.failures.as_deref().map(|path| begin(catalog, path)).transpose()?;
-    let mut tally = Tally::default();
+    let mut files = Files::begin(catalog, view, paths)?;
     let mut join = Join::new(catalog, ledger, view.trust)?;
-    while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        for joined in &chunk {
-            let line = ResultLine::new(catalog, joined, view);
-            let fields = || line.fields(catalog, &joined.row);
-            results.write(fields())?;
-            if let Some(failures) = failures.as_mut().filter(|_| !line.status.is_settled()) {
-                failures.write(fields())?;
-            }
-            tally.add(joined, &line);
-        }
+    let mut chunk = join.next().await?;
+    while !chunk.is_empty() {
+        // The next rows are looked up while these are written.
+        let (added, next) = tokio::join!(files.with(chunk), join.next());
+        (files, chunk) = (added?, next?);
     }
     catalog.unchanged()?;
-    let (expected, found) = (u64::from(catalog.check().rows), tally.rows);
+    let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows);
     if expected != found {
         return Err(ResultsError::RowCount { expected, found });
     }
-    results.replace()?;
-    failures.map_or(Ok(()), Table::replace)?;
-    Ok(tally)
+    spawn_blocking(move || files.replace()).await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
+}
+
+/// The files in the making, and the count of their rows.
+struct Files {
+    catalog: Arc<Catalog>,
+    view: View,
+    results: Table,
+    failures: Option<Table>,
+    tally: Tally,
+}
+
+impl Files {
+    /// No rows yet.
+    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Result<Self, FileError> {
+        let results = begin(catalog, &paths.results)?;
+        let failures = paths.failures.as_deref().map(|path| begin(catalog, path)).transpose()?;
+        Ok(Self { catalog: Arc::clone(catalog), view, results, failures, tally: Tally::default() })
+    }
+
+    /// The same with more rows, which are written without holding up anything else.
+    async fn with(mut self, chunk: Vec<Joined>) -> Result<Self, FileError> {
+        let work = spawn_blocking(move || chunk.iter().try_for_each(|joined| self.add(joined)).map(|()| self));
+        work.await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
+    }
+
+    fn add(&mut self, joined: &Joined) -> Result<(), FileError> {
+        let line = ResultLine::new(&self.catalog, joined, self.view);
+        let fields = || line.fields(&self.catalog, &joined.row);
+        self.results.write(fields())?;
+        if let Some(failures) = self.failures.as_mut().filter(|_| !line.status.is_settled()) {
+            failures.write(fields())?;
+        }
+        self.tally.add(joined, &line);
+        Ok(())
+    }
+
+    /// Puts the files into their places.
+    fn replace(self) -> Result<Tally, ResultsError> {
+        self.results.replace()?;
+        self.failures.map_or(Ok(()), Table::replace)?;
+        Ok(self.tally)
+    }
 }
 
 /// A new table with the header in place.

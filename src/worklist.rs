@@ -13,8 +13,8 @@ use tokio::task::spawn_blocking;
 use crate::catalog::{Catalog, CatalogError};
 use crate::covers::adopt;
 use crate::domain::{BadId, MusicTaskId, RowState};
-use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{Ledger, LedgerError};
+use crate::join::{Join, JoinError, Joined, Standings, Trust};
+use crate::ledger::{Ledger, LedgerError, Standing};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
 /// Bytes of ids that are kept in memory before they go to a file.
@@ -126,13 +126,20 @@ impl Worklist {
         choice: Choice,
     ) -> Result<(Self, Counts), WorklistError> {
         let mut planner = Planner::new(Arc::clone(catalog), choice);
+        if !catalog.is_results() {
+            let mut standings = Standings::new(catalog, ledger)?;
+            while let Some(chunk) = Some(standings.next().await?).filter(|chunk| !chunk.is_empty()) {
+                chunk.iter().try_for_each(|(row, known)| planner.add(row.number, row.id.as_ref().ok(), *known))?;
+            }
+            return planner.finish();
+        }
         let mut join = Join::new(catalog, ledger, choice.trust)?;
         while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
             if let Some(adopter) = adopter {
                 adopt(adopter, &chunk).await?;
             }
-            for joined in &chunk {
-                planner.add(joined)?;
+            for Joined { row, record, .. } in &chunk {
+                planner.add(row.number, row.id.as_ref().ok(), record.as_ref().map(Standing::from))?;
             }
         }
         planner.finish()
@@ -176,17 +183,17 @@ impl Planner {
     }
 
     /// Counts a row, and lists its music task if it is to be sent.
-    fn add(&mut self, joined: &Joined) -> Result<(), WorklistError> {
+    fn add(&mut self, row: u32, task: Option<&MusicTaskId>, known: Option<Standing>) -> Result<(), WorklistError> {
         self.counts.rows += 1;
-        let Ok(task) = &joined.row.id else {
+        let Some(task) = task else {
             self.counts.invalid += 1;
             return Ok(());
         };
-        if self.catalog.first_row_of(joined.row.number).is_some() {
+        if self.catalog.first_row_of(row).is_some() {
             self.counts.duplicates += 1;
             return Ok(());
         }
-        let (state, failed_runs) = joined.record.as_ref().map_or((RowState::Pending, 0), |r| (r.state, r.failed_runs));
+        let Standing { state, failed_runs } = known.unwrap_or(Standing { state: RowState::Pending, failed_runs: 0 });
         match plan(state, failed_runs, self.choice.retry, self.choice.in_doubt) {
             Plan::Leave if state.is_settled() => self.counts.settled += 1,
             Plan::Leave => self.counts.left += 1,

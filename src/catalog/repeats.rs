@@ -2,8 +2,8 @@
 //!
 //! Each id becomes 128 bits: two hashes under one secret key, so that nobody can craft two ids with the same bits, and
 //! chance needs about 2^64 rows. The bits and the row number go into one of 32 temporary files by the first bits,
-//! so that all rows of an id are in the same file, in order. Each file alone is small enough for a table of first
-//! rows; only the repeated rows, usually few, are kept.
+//! so that all rows of an id are in the same file, in order. Each file has its table of first rows, or one after the
+//! other if it is large, so that no table grows with the catalog; only the repeated rows, usually few, are kept.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -18,6 +18,9 @@ const PARTITIONS: usize = 32;
 
 /// Up to how many bytes each of them stays in memory.
 const IN_MEMORY_BYTES: usize = 64 * 1024;
+
+/// About how many ids have their first rows in memory together: those of a larger file are gone through in rounds.
+const IDS_PER_ROUND: usize = 50_000;
 
 /// How many bytes are gathered for one write to a file.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -65,12 +68,16 @@ impl Seen {
 
     /// The rows that repeat one.
     pub(super) fn into_repeats(self) -> io::Result<Repeats> {
+        self.repeats_in_rounds(IDS_PER_ROUND)
+    }
+
+    fn repeats_in_rounds(self, ids_per_round: usize) -> io::Result<Repeats> {
         let mut pairs = Spool::new();
         for partition in self.partitions {
-            find_repeats(partition, &mut pairs)?;
+            find_repeats(partition, ids_per_round, &mut pairs)?;
         }
         let mut repeats = Vec::with_capacity(pairs.length);
-        pairs.drain(|[a, b, c, d, e, f, g, h]| {
+        pairs.written()?.each(|[a, b, c, d, e, f, g, h]| {
             repeats.push((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
             Ok(())
         })?;
@@ -81,21 +88,31 @@ impl Seen {
 
 /// Appends the repeated rows of one partition, each with its first row.
 ///
-/// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows.
-fn find_repeats(partition: Spool<20>, pairs: &mut Spool<8>) -> io::Result<()> {
+/// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows. The table
+/// holds about as many ids however large the partition is: each round looks at the ids of one remainder only.
+fn find_repeats(partition: Spool<20>, ids_per_round: usize, pairs: &mut Spool<8>) -> io::Result<()> {
+    let rounds = partition.length.div_ceil(ids_per_round) as u128;
     let mut first_rows: HashMap<[u8; 16], [u8; 4]> = HashMap::new();
-    partition.drain(|entry| {
-        let (mut id, mut row, mut pair) = ([0; 16], [0; 4], [0; 8]);
-        id.copy_from_slice(&entry[..16]);
-        row.copy_from_slice(&entry[16..]);
-        let first = *first_rows.entry(id).or_insert(row);
-        if first == row {
-            return Ok(());
-        }
-        pair[..4].copy_from_slice(&row);
-        pair[4..].copy_from_slice(&first);
-        pairs.push(pair)
-    })
+    let mut partition = partition.written()?;
+    for round in 0..rounds {
+        first_rows.clear();
+        partition.each(|entry| {
+            let (mut id, mut row, mut pair) = ([0; 16], [0; 4], [0; 8]);
+            id.copy_from_slice(&entry[..16]);
+            row.copy_from_slice(&entry[16..]);
+            if u128::from_be_bytes(id) % rounds != round {
+                return Ok(());
+            }
+            let first = *first_rows.entry(id).or_insert(row);
+            if first == row {
+                return Ok(());
+            }
+            pair[..4].copy_from_slice(&row);
+            pair[4..].copy_from_slice(&first);
+            pairs.push(pair)
+        })?;
+    }
+    Ok(())
 }
 
 /// Entries of `N` bytes, in memory while they are few.
@@ -115,14 +132,26 @@ impl<const N: usize> Spool<N> {
         self.file.write_all(&entry)
     }
 
+    /// All entries, to be read.
+    fn written(self) -> io::Result<Written<N>> {
+        let file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
+        Ok(Written { file: BufReader::new(file), length: self.length })
+    }
+}
+
+/// Entries that can be read as often as is wanted.
+struct Written<const N: usize> {
+    file: BufReader<SpooledTempFile>,
+    length: usize,
+}
+
+impl<const N: usize> Written<N> {
     /// Gives every entry to `take`, in the order in which they came.
-    fn drain(self, mut take: impl FnMut([u8; N]) -> io::Result<()>) -> io::Result<()> {
-        let mut file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
-        file.rewind()?;
-        let mut reader = BufReader::new(file);
+    fn each(&mut self, mut take: impl FnMut([u8; N]) -> io::Result<()>) -> io::Result<()> {
+        self.file.rewind()?;
         for _ in 0..self.length {
             let mut entry = [0; N];
-            reader.read_exact(&mut entry)?;
+            self.file.read_exact(&mut entry)?;
             take(entry)?;
         }
         Ok(())
@@ -165,6 +194,16 @@ mod tests {
             assert_eq!(repeats.first_row_of(row), (first != row).then_some(first), "row {row}");
         }
         assert_eq!(repeats.count(), ids.len() - model.len());
+    }
+
+    #[test]
+    fn a_file_that_is_gone_through_in_rounds_gives_every_repeated_row_once() {
+        let ids: Vec<String> = (0u64..30_000).map(|row| format!("id-{}", row * row % 9973)).collect();
+        let whole = repeats(ids.iter().cloned());
+        assert!(whole.count() > 20_000);
+        for ids_per_round in [1000, 100, 7] {
+            assert_eq!(seen(ids.iter().cloned()).repeats_in_rounds(ids_per_round).unwrap().0, whole.0);
+        }
     }
 
     #[test]

@@ -50,6 +50,20 @@ impl Default for Row {
     }
 }
 
+impl Row {
+    /// This row, whose memory stays here to be used again.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let (number, line, cells) = (self.number, self.line, self.cells.clone());
+        Self { number, line, cells, id: self.take_id(), earlier: self.earlier.take() }
+    }
+
+    /// The music task it names, which it names no more.
+    pub fn take_id(&mut self) -> Result<MusicTaskId, BadRow> {
+        std::mem::replace(&mut self.id, Err(BadRow::Id(BadId::Empty)))
+    }
+}
+
 /// One pass over the data rows, with a reading position of its own.
 pub struct Rows {
     records: Records,

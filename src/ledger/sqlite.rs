@@ -5,7 +5,9 @@
 //! lose the last commits when the power fails, and a lost announcement is a cover paid twice. The work happens in
 //! `spawn_blocking`, which also stops a paused clock from running ahead of it.
 
+mod damage;
 mod follow;
+mod look_up;
 mod migrate;
 mod night;
 mod open;
@@ -18,14 +20,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{SetOnce, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::{
-    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Submission,
+    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Standing,
+    Submission,
 };
 
 pub use night::{Attention, PastRun, Sends};
@@ -127,18 +130,6 @@ impl SqliteLedger {
     }
 }
 
-impl LedgerError {
-    /// Whether the contents of the file are broken, as far as can be told, and not only out of reach.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        let code = self.cause.downcast_ref::<rusqlite::Error>().map(rusqlite::Error::sqlite_error_code);
-        // Unknown is what a statement meets in a wrong schema; none at all, a value that cannot be.
-        let is_damage =
-            |code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown);
-        code.is_some_and(|code| code.is_none_or(is_damage))
-    }
-}
-
 /// An error about the ledger at `path`.
 fn cannot(what: &'static str, path: &Path, cause: Box<dyn std::error::Error + Send + Sync>) -> LedgerError {
     LedgerError { path: path.to_owned(), what, cause: Arc::from(cause) }
@@ -186,7 +177,11 @@ fn commit(
 
 impl Ledger for SqliteLedger {
     async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
-        self.call(move |connection| rows::look_up(connection, &tasks)).await
+        self.call(move |connection| look_up::look_up(connection, &tasks)).await
+    }
+
+    async fn standings(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.call(move |connection| look_up::look_up(connection, &tasks)).await
     }
 
     async fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {

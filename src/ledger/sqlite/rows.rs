@@ -3,58 +3,14 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Ended, Images, MAX_IMAGES, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
-use crate::ledger::{Artwork, Claim, Record, RowKey, RunId, Settlement, Submission};
+use crate::domain::{Answer, CoverTaskId, Ended, Images, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
+use crate::ledger::{Claim, Record, RowKey, RunId, Settlement, Submission};
 
 /// Why a run that was killed did not reach its rows.
 const KILLED: Reason = Reason::Interrupted;
 
-pub(super) fn look_up(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<Record>>> {
-    let mut query = connection.prepare_cached(
-        "SELECT state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at,
-                image_1, image_2, completed_at, file_1, file_2, fallback
-         FROM task WHERE id = ?1",
-    )?;
-    tasks.iter().map(|task| query.query_row([task.as_str()], record).optional()).collect()
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let state = state_of(row, 0)?;
-    let finished = match state {
-        RowState::Submitted
-        | RowState::Exists
-        | RowState::Failed
-        | RowState::GaveUp
-        | RowState::Completed
-        | RowState::GenerationFailed => row.get::<_, Option<i64>>(9)?,
-        RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
-    };
-    Ok(Record {
-        state,
-        reason: row.get_ref(1)?.as_str_or_null()?.and_then(Reason::from_word),
-        answer: answer(row, 2)?,
-        cover: row.get_ref(5)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
-        submissions: row.get(6)?,
-        failed_runs: row.get(7)?,
-        first_sent_at: row.get::<_, Option<i64>>(8)?.map(UnixMillis),
-        finished_at: finished.map(UnixMillis),
-        artwork: artwork(row, 10)?,
-    })
-}
-
-/// What is known of the images in the columns from `first`.
-fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
-    let urls: [Option<String>; MAX_IMAGES] = [row.get(first)?, row.get(first + 1)?];
-    Ok(Artwork {
-        images: Images::new(urls.into_iter().flatten()),
-        completed_at: row.get::<_, Option<i64>>(first + 2)?.map(UnixMillis),
-        files: [row.get(first + 3)?, row.get(first + 4)?],
-        fallback: row.get(first + 5)?,
-    })
-}
-
 /// The state in a column; the table itself admits no other word.
-fn state_of(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
+pub(super) fn state_of(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
     let word = row.get_ref(column)?.as_str()?;
     RowState::from_word(word).ok_or_else(|| {
         let unknown = format!("unknown state `{word}`").into();
@@ -264,7 +220,7 @@ pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::
 }
 
 /// The answer in three columns from `first`.
-fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
+pub(super) fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
     Ok(Answer {
         http_status: row.get(first)?,
         code: row.get(first + 1)?,

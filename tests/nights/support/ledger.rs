@@ -10,7 +10,7 @@ use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::ledger::{
     Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement,
-    SqliteLedger, Submission,
+    SqliteLedger, Standing, Submission,
 };
 use tokio::time::Instant;
 
@@ -69,6 +69,10 @@ impl Faulty {
 impl Ledger for Faulty {
     async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
         self.call(self.inner.look_up(tasks)).await
+    }
+
+    async fn standings(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.call(self.inner.standings(tasks)).await
     }
 
     async fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {

@@ -1,0 +1,71 @@
+//! What the ledger holds of one music task, and the part of it that decides whether it is sent.
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, CoverTaskId, Images, MAX_IMAGES, Reason, RowState};
+use crate::ledger::IMAGES_LAST;
+
+/// What the ledger holds of a music task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub state: RowState,
+    /// Why, if anything happened yet.
+    pub reason: Option<Reason>,
+    /// The last answer.
+    pub answer: Answer,
+    /// Its cover, if the service gave an id.
+    pub cover: Option<CoverTaskId>,
+    /// Submissions made for it, all runs together.
+    pub submissions: u32,
+    /// Runs in which the service rejected it.
+    pub failed_runs: u32,
+    /// When it was sent for the first time.
+    pub first_sent_at: Option<UnixMillis>,
+    /// When it came to the state it is in; `None` while it is still to be sent.
+    pub finished_at: Option<UnixMillis>,
+    /// Its cover in hand, as far as that has come.
+    pub artwork: Artwork,
+}
+
+/// How far a music task has come, as far as that decides whether it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it stands.
+    pub state: RowState,
+    /// Runs in which the service rejected it.
+    pub failed_runs: u32,
+}
+
+impl From<&Record> for Standing {
+    fn from(record: &Record) -> Self {
+        Self { state: record.state, failed_runs: record.failed_runs }
+    }
+}
+
+/// A cover from its images to its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Artwork {
+    /// Where its images are; `None` until it is finished.
+    pub images: Option<Images>,
+    /// When it was finished; the service forgets the images some time after that.
+    pub completed_at: Option<UnixMillis>,
+    /// The file of each image, relative to the folder of downloads; `None` if it has none.
+    pub files: [Option<String>; MAX_IMAGES],
+    /// The copy of the default cover that stands in for it.
+    pub fallback: Option<String>,
+}
+
+impl Artwork {
+    /// When the service forgets the images.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.completed_at.map(|at| at.after(IMAGES_LAST))
+    }
+
+    /// Whether every image that is known has its file.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        let known = self.images.as_ref().map_or(0, |images| images.urls().len());
+        known > 0 && self.files.iter().take(known).all(Option::is_some)
+    }
+}

@@ -1,0 +1,228 @@
+//! What is known of many music tasks at once.
+//!
+//! Rows of a catalog mostly came into the ledger in about the order in which they stand there. So the table is walked
+//! along from where one of them is, for as long as it holds what is asked for, which reads each page once; only what
+//! such walks do not meet is searched in the index, in the order of the ids, so that neighbours there share their pages.
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
+
+use super::rows::{answer, state_of};
+use crate::clock::UnixMillis;
+use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, Reason, RowState};
+use crate::ledger::{Artwork, Record, Standing};
+
+/// Rows of the table in a row that may be in vain on a walk: submissions under way at the same time are in no order.
+const PATIENCE: u16 = 64;
+
+/// What is looked up of each music task.
+pub(super) trait Known: Clone {
+    /// The columns that it is read from.
+    const COLUMNS: &'static str;
+
+    /// Reads it from the columns from the second on.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
+}
+
+/// What is known of each of these music tasks, in their order.
+pub(super) fn look_up<K: Known>(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<K>>> {
+    let mut look_up = LookUp::new(connection, tasks)?;
+    for task in tasks {
+        // One that repeats an earlier one is searched for itself, since the walk gives each row to one only.
+        if !look_up.wanted.contains_key(task.as_str()) {
+            continue;
+        }
+        let met = look_up.place_of(task)?.map(|seq| look_up.walk(seq)).transpose()?;
+        if met.is_some_and(|met| met < usize::from(PATIENCE)) {
+            break;
+        }
+    }
+    look_up.search()
+}
+
+/// A look-up under way.
+struct LookUp<'a, K> {
+    place: CachedStatement<'a>,
+    along: CachedStatement<'a>,
+    one: CachedStatement<'a>,
+    tasks: &'a [MusicTaskId],
+    /// Where in `tasks` those are that a walk may still meet.
+    wanted: HashMap<&'a str, usize>,
+    found: Vec<Option<K>>,
+}
+
+impl<'a, K: Known> LookUp<'a, K> {
+    /// Nothing looked up yet.
+    fn new(connection: &'a Connection, tasks: &'a [MusicTaskId]) -> rusqlite::Result<Self> {
+        let columns = K::COLUMNS;
+        Ok(Self {
+            place: connection.prepare_cached("SELECT seq FROM task WHERE id = ?1")?,
+            along: connection
+                .prepare_cached(&format!("SELECT id, {columns} FROM task WHERE seq >= ?1 ORDER BY seq"))?,
+            one: connection.prepare_cached(&format!("SELECT id, {columns} FROM task WHERE id = ?1"))?,
+            tasks,
+            wanted: tasks.iter().map(MusicTaskId::as_str).zip(0..).collect(),
+            found: vec![None; tasks.len()],
+        })
+    }
+
+    /// Where in the table a music task is; if nowhere, it is not wanted any more.
+    fn place_of(&mut self, task: &MusicTaskId) -> rusqlite::Result<Option<i64>> {
+        let place = self.place.query_row([task.as_str()], |row| row.get(0)).optional()?;
+        if place.is_none() {
+            self.wanted.remove(task.as_str());
+        }
+        Ok(place)
+    }
+
+    /// Walks along the table from shortly before a row; how many are met that are wanted.
+    fn walk(&mut self, seq: i64) -> rusqlite::Result<usize> {
+        let mut rows = self.along.query([seq - i64::from(PATIENCE)])?;
+        let (mut met, mut in_vain) = (0, 0);
+        while in_vain <= PATIENCE && !self.wanted.is_empty() {
+            let Some(row) = rows.next()? else { break };
+            if let Some(at) = self.wanted.remove(row.get_ref(0)?.as_str()?) {
+                self.found[at] = Some(K::read(row)?);
+                (met, in_vain) = (met + 1, 0);
+            } else {
+                in_vain += 1;
+            }
+        }
+        Ok(met)
+    }
+
+    /// Searches what no walk has met.
+    fn search(mut self) -> rusqlite::Result<Vec<Option<K>>> {
+        let tasks = self.tasks;
+        let mut left: Vec<usize> = (0..tasks.len()).filter(|at| self.found[*at].is_none()).collect();
+        left.sort_unstable_by_key(|at| tasks[*at].as_str());
+        for at in left {
+            self.found[at] = self.one.query_row([tasks[at].as_str()], K::read).optional()?;
+        }
+        Ok(self.found)
+    }
+}
+
+impl Known for Standing {
+    const COLUMNS: &'static str = "state, failed_runs";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { state: state_of(row, 1)?, failed_runs: row.get(2)? })
+    }
+}
+
+impl Known for Record {
+    const COLUMNS: &'static str = "state, reason, http_status, code, message, cover_id, submissions, failed_runs,
+                                   first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        record(row)
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let state = state_of(row, 1)?;
+    let finished = match state {
+        RowState::Submitted
+        | RowState::Exists
+        | RowState::Failed
+        | RowState::GaveUp
+        | RowState::Completed
+        | RowState::GenerationFailed => row.get::<_, Option<i64>>(10)?,
+        RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
+    };
+    Ok(Record {
+        state,
+        reason: row.get_ref(2)?.as_str_or_null()?.and_then(Reason::from_word),
+        answer: answer(row, 3)?,
+        cover: row.get_ref(6)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
+        submissions: row.get(7)?,
+        failed_runs: row.get(8)?,
+        first_sent_at: row.get::<_, Option<i64>>(9)?.map(UnixMillis),
+        finished_at: finished.map(UnixMillis),
+        artwork: artwork(row, 11)?,
+    })
+}
+
+/// What is known of the images in the columns from `first`.
+fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
+    let urls: [Option<String>; MAX_IMAGES] = [row.get(first)?, row.get(first + 1)?];
+    Ok(Artwork {
+        images: Images::new(urls.into_iter().flatten()),
+        completed_at: row.get::<_, Option<i64>>(first + 2)?.map(UnixMillis),
+        files: [row.get(first + 3)?, row.get(first + 4)?],
+        fallback: row.get(first + 5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::sqlite::open;
+
+    const KNOWN: usize = 700;
+
+    /// A ledger of some rows, the first of which was sent at 0 and so on, `order` saying which row is where.
+    fn ledger(order: impl Fn(usize) -> usize) -> Connection {
+        let connection = open::in_memory("https://api.example").unwrap();
+        let mut insert = connection
+            .prepare("INSERT INTO task (id, state, submissions, failed_runs, first_sent_at) VALUES (?1, 'failed', 1, ?2, ?2)")
+            .unwrap();
+        for row in (0..KNOWN).map(order) {
+            insert.execute((id(row).as_str(), i64::try_from(row).unwrap())).unwrap();
+        }
+        drop(insert);
+        connection
+    }
+
+    /// Ids whose order is not that of the rows.
+    fn id(row: usize) -> MusicTaskId {
+        MusicTaskId::new(format!("{:03}-{row}", row * 389 % 1009)).unwrap()
+    }
+
+    #[test]
+    fn every_order_of_the_ledger_and_the_catalog_gives_the_same() {
+        let shuffled = |row: usize| row * 297 % KNOWN;
+        let scrambled = |row: usize| row ^ 5;
+        let orders: [fn(usize) -> usize; 4] = [|row| row, |row| KNOWN - 1 - row, shuffled, |row| (row + 350) % KNOWN];
+        let catalogs: [Vec<usize>; 7] = [
+            (0..KNOWN).collect(),
+            (0..KNOWN).rev().collect(),
+            (0..KNOWN).map(shuffled).collect(),
+            (0..KNOWN).map(scrambled).collect(),
+            (0..KNOWN + 200).collect(),
+            (0..KNOWN).flat_map(|row| [row, KNOWN + row, row / 2]).collect(),
+            (0..KNOWN).step_by(70).collect(),
+        ];
+        for order in orders {
+            let connection = ledger(order);
+            for catalog in &catalogs {
+                let tasks: Vec<MusicTaskId> = catalog.iter().map(|row| id(*row)).collect();
+                let expected: Vec<Option<usize>> =
+                    catalog.iter().map(|row| Some(*row).filter(|row| *row < KNOWN)).collect();
+                let records = look_up::<Record>(&connection, &tasks).unwrap();
+                let sent = |record: Record| usize::try_from(record.first_sent_at.unwrap().0).unwrap();
+                assert_eq!(records.into_iter().map(|record| record.map(sent)).collect::<Vec<_>>(), expected);
+                let standings = look_up::<Standing>(&connection, &tasks).unwrap();
+                let failed = |standing: Standing| usize::try_from(standing.failed_runs).unwrap();
+                assert_eq!(standings.into_iter().map(|known| known.map(failed)).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_on_past_rows_that_are_not_asked_for_and_gives_up_after_too_many() {
+        let connection = ledger(|row| row);
+        let walked = |rows: Vec<usize>| {
+            let tasks: Vec<MusicTaskId> = rows.into_iter().map(id).collect();
+            let mut look_up = LookUp::<Standing>::new(&connection, &tasks).unwrap();
+            let place = look_up.place_of(&tasks[0]).unwrap().unwrap();
+            look_up.walk(place).unwrap()
+        };
+        let gap = usize::from(PATIENCE) + 1;
+        assert_eq!(walked(vec![100, 101, 103, 102, 101 + gap]), 5);
+        assert_eq!(walked(vec![100, 100 + gap, 101 + 2 * gap]), 2);
+        assert_eq!(walked(vec![100, 100 - gap + 1, 99]), 3, "those shortly before it are met too");
+    }
+}
