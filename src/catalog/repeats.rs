@@ -19,8 +19,9 @@ const PARTITIONS: usize = 32;
 /// Up to how many bytes each of them stays in memory.
 const IN_MEMORY_BYTES: usize = 64 * 1024;
 
-/// About how many ids have their first rows in memory together: those of a larger file are gone through in rounds.
-const IDS_PER_ROUND: usize = 50_000;
+/// About how many ids have their first rows in memory together: those of a larger file are gone through in rounds. A
+/// little less than a table of half a megabyte holds.
+const IDS_PER_ROUND: usize = 12_000;
 
 /// How many bytes are gathered for one write to a file.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -73,8 +74,10 @@ impl Seen {
 
     fn repeats_in_rounds(self, ids_per_round: usize) -> io::Result<Repeats> {
         let mut pairs = Spool::new();
+        // One table for all, and as large for few rows as for many.
+        let mut first_rows = HashMap::with_capacity(ids_per_round);
         for partition in self.partitions {
-            find_repeats(partition, ids_per_round, &mut pairs)?;
+            find_repeats(partition, ids_per_round, &mut first_rows, &mut pairs)?;
         }
         let mut repeats = Vec::with_capacity(pairs.length);
         pairs.written()?.each(|[a, b, c, d, e, f, g, h]| {
@@ -90,19 +93,24 @@ impl Seen {
 ///
 /// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows. The table
 /// holds about as many ids however large the partition is: each round looks at the ids of one remainder only.
-fn find_repeats(partition: Spool<20>, ids_per_round: usize, pairs: &mut Spool<8>) -> io::Result<()> {
-    let rounds = partition.length.div_ceil(ids_per_round) as u128;
-    let mut first_rows: HashMap<[u8; 16], [u8; 4]> = HashMap::new();
+fn find_repeats(
+    partition: Spool<20>,
+    ids_per_round: usize,
+    first_rows: &mut HashMap<[u8; 16], [u8; 4]>,
+    pairs: &mut Spool<8>,
+) -> io::Result<()> {
+    let rounds = partition.length.div_ceil(ids_per_round) as u64;
     let mut partition = partition.written()?;
     for round in 0..rounds {
         first_rows.clear();
         partition.each(|entry| {
-            let (mut id, mut row, mut pair) = ([0; 16], [0; 4], [0; 8]);
-            id.copy_from_slice(&entry[..16]);
-            row.copy_from_slice(&entry[16..]);
-            if u128::from_be_bytes(id) % rounds != round {
+            let (mut id, mut low, mut row, mut pair) = ([0; 16], [0; 8], [0; 4], [0; 8]);
+            low.copy_from_slice(&entry[8..16]);
+            if u64::from_be_bytes(low) % rounds != round {
                 return Ok(());
             }
+            id.copy_from_slice(&entry[..16]);
+            row.copy_from_slice(&entry[16..]);
             let first = *first_rows.entry(id).or_insert(row);
             if first == row {
                 return Ok(());
@@ -135,7 +143,7 @@ impl<const N: usize> Spool<N> {
     /// All entries, to be read.
     fn written(self) -> io::Result<Written<N>> {
         let file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
-        Ok(Written { file: BufReader::new(file), length: self.length })
+        Ok(Written { file: BufReader::with_capacity(IN_MEMORY_BYTES, file), length: self.length })
     }
 }
 

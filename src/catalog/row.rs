@@ -40,7 +40,7 @@ pub struct Row {
     /// The music task it names.
     pub id: Result<MusicTaskId, BadRow>,
     /// What an earlier run said of it, if the catalog is a results CSV.
-    pub earlier: Option<Earlier>,
+    pub earlier: Option<Box<Earlier>>,
 }
 
 /// A row before the first, to be given to [`Rows::next_row`].
@@ -94,7 +94,7 @@ impl Rows {
         row.number = self.number;
         row.line = line;
         row.id = self.columns.id_of(&row.cells);
-        row.earlier = self.columns.earlier_of(&row.cells);
+        row.earlier = self.columns.earlier_of(&row.cells).map(Box::new);
         Ok(true)
     }
 
