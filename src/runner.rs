@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
@@ -112,8 +112,7 @@ pub struct Runner<A, L> {
     deadline: Option<Duration>,
     dice: fastrand::Rng,
     flights: JoinSet<Result<Landed, RunError>>,
-    /// Looks and downloads that are on their way.
-    looks: usize,
+    /// Downloads that are on their way.
     fetches: usize,
     progress: watch::Sender<Progress>,
 }
@@ -129,8 +128,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         stop: Stop,
     ) -> Self {
         let began = clock.unix();
+        let concurrency = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let slots = Arc::new(Semaphore::new(concurrency));
         Self {
-            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, began }),
+            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, slots, began }),
             submissions: Submissions::of(worklist),
             music: None,
             music_held: None,
@@ -139,12 +140,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             failure: None,
             horizon: Horizon::default(),
             usual: Usual::default(),
-            concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
+            concurrency,
             max_failures: config.max_failures,
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
             flights: JoinSet::new(),
-            looks: 0,
             fetches: 0,
             progress: watch::Sender::new(Progress::default()),
         }

@@ -1,15 +1,16 @@
-//! One submission: claimed, sent once, decided, written down.
+//! One submission: claimed, sent once, decided; and its answer, written down.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit, Refused};
-use crate::ledger::{Claim, FollowedBy, Ledger, RunId, Settlement};
+use crate::ledger::{Claim, FollowedBy, Ledger, RowKey, RunId, Settlement};
 use crate::policy::{Decision, Jitter, RowPolicy, Who, decide};
 use crate::runner::pursuit::Followed;
 use crate::runner::{Row, RunError, Stop};
@@ -17,10 +18,14 @@ use crate::runner::{Row, RunError, Stop};
 /// What became of a row, or of a cover, that was given leave.
 #[derive(Debug)]
 pub(super) enum Landed {
-    /// A row that was to be submitted.
+    /// A row that was submitted and has its answer, which is not written down yet.
+    Answered(Answered),
+    /// A row that was to be submitted and was not.
+    Unsent(Fate),
+    /// A row whose answer is written down.
     Submitted {
-        /// What its answer meant; `None` if it was not sent.
-        reason: Option<Reason>,
+        /// What its answer meant.
+        reason: Reason,
         fate: Fate,
         /// When its cover is to be looked at, if it has one.
         look_at: Option<UnixMillis>,
@@ -31,6 +36,15 @@ pub(super) enum Landed {
     Looked(Followed),
     /// A cover of which an image was to be fetched.
     Fetched(Followed),
+}
+
+/// An answer to be written down, and what becomes of its row after that.
+#[derive(Debug)]
+pub(super) struct Answered {
+    key: RowKey,
+    settlement: Settlement,
+    reason: Reason,
+    fate: Fate,
 }
 
 /// What the record of a row's music came to.
@@ -64,6 +78,8 @@ pub(super) struct Pilot<A, L> {
     pub(super) run: RunId,
     pub(super) policy: RowPolicy,
     pub(super) stop: Stop,
+    /// One for each request that may be in flight.
+    pub(super) slots: Arc<Semaphore>,
     /// When the run began to follow covers.
     pub(super) began: UnixMillis,
 }
@@ -78,7 +94,7 @@ pub(super) struct Sequel {
 }
 
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
-    /// Claims, sends and settles one row. The claim is durable before the first byte leaves.
+    /// Claims and sends one row. The claim is durable before the first byte leaves.
     pub(super) async fn fly(
         self: Arc<Self>,
         row: Row,
@@ -86,17 +102,18 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         sequel: Sequel,
         jitter: Jitter,
     ) -> Result<Landed, RunError> {
-        let unsent = |fate| Landed::Submitted { reason: None, fate, look_at: None };
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
-            return Ok(unsent(Fate::Refused));
+            return Ok(Landed::Unsent(Fate::Refused));
         };
+        let slot = tokio::select! { slot = self.slots.acquire() => slot.ok(), () = self.stop.wait() => None };
         let Some(permit) = self.fresh(permit).await else {
             self.ledger.release(key).await?;
-            return Ok(unsent(Fate::Again(row, self.clock.now())));
+            return Ok(Landed::Unsent(Fate::Again(row, self.clock.now())));
         };
         let departure = permit.depart();
         let sent_at = self.clock.unix();
         let outcome = self.api.submit(&row.task).await;
+        drop(slot);
         let reason = outcome.reason;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
@@ -104,9 +121,15 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             self.stop.request(why);
         }
         let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
+        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision) }))
+    }
+
+    /// Writes an answer down. That is no part of the request any more, so that others can be made meanwhile.
+    pub(super) async fn settle(self: Arc<Self>, answered: Answered) -> Result<Landed, RunError> {
+        let Answered { key, settlement, reason, fate } = answered;
         let look_at = settlement.cover.is_some().then_some(settlement.look_at);
         self.ledger.settle(key, settlement).await?;
-        Ok(Landed::Submitted { reason: Some(reason), fate: self.fate(row, decision), look_at })
+        Ok(Landed::Submitted { reason, fate, look_at })
     }
 
     /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends.

@@ -1,5 +1,7 @@
 //! What a call that is over changes in the run: what is counted, what is due again, and whether the run goes on.
 
+use std::sync::Arc;
+
 use super::flight::{Checked, Fate, Landed};
 use super::progress::{Covers, Progress};
 use super::pursuit::Followed;
@@ -24,15 +26,20 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         Ok(())
     }
 
-    /// Counts what became of a flight; everything about it is durable already.
+    /// Counts what became of a flight, once everything about it is durable.
     pub(super) fn land(&mut self, landed: Landed) {
         let mut progress = *self.progress.borrow();
         match landed {
+            Landed::Answered(answered) => {
+                self.submissions.answered();
+                self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
+                return;
+            }
+            Landed::Unsent(fate) => self.land_row(fate, &mut progress),
             Landed::Submitted { reason, fate, look_at } => {
-                if let Some(reason) = reason {
-                    progress.sent += 1;
-                    progress.outcomes.add(reason);
-                }
+                self.submissions.written();
+                progress.sent += 1;
+                progress.outcomes.add(reason);
                 if let Some(look_at) = look_at {
                     self.horizon.includes(look_at);
                 }
@@ -46,7 +53,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 }
             }
             Landed::Looked(followed) => {
-                self.looks -= 1;
                 progress.reads += 1;
                 progress.covers.looks += 1;
                 self.land_cover(followed, &mut progress.covers);

@@ -67,9 +67,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.following.is_some() && !self.has_left_covers && !self.pilot.stop.ends_everything()
     }
 
-    /// Requests that may be in flight beside looks.
+    /// Rows that may be without an answer. As many as are on the wire are claimed meanwhile, so that each commit serves
+    /// many and the wire need not wait for the disk; but not where they would take the place of reads.
     fn room(&self) -> usize {
-        self.concurrency.saturating_sub(self.looks)
+        let has_reads = self.following.is_some() || self.music.is_some();
+        if has_reads { self.concurrency } else { self.concurrency.saturating_mul(2) }
     }
 
     /// Takes the next rows to submit, unless nothing more is to be submitted.
@@ -111,16 +113,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
     fn read_at_hand(&self) -> Option<Read> {
-        if self.pilot.stop.ends_everything() {
+        if self.pilot.stop.ends_everything() || self.pilot.slots.available_permits() == 0 {
             return None;
         }
         let now = self.pilot.clock.unix();
         if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        let is_due =
-            self.horizon.is_due(Lane::Look, now) && self.looks + self.submissions.in_flight() < self.concurrency;
-        (self.follows() && is_due).then_some(Read::Cover)
+        (self.follows() && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
@@ -183,7 +183,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     }
 
     async fn read(&mut self, read: Read, permit: Permit) -> Result<(), RunError> {
-        let jitter = self.jitter();
+        // If a submission took it meanwhile, there will be another.
+        let Ok(slot) = Arc::clone(&self.pilot.slots).try_acquire_owned() else { return Ok(()) };
+        let (leave, jitter) = ((permit, slot), self.jitter());
         match (read, self.following.clone()) {
             (Read::Music, _) => {
                 let pace = self.music.as_ref().map(|gate| gate.rate());
@@ -192,13 +194,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 if self.music_held.is_none()
                     && let Some(row) = self.submissions.depart_to_check()
                 {
-                    self.flights.spawn(Arc::clone(&self.pilot).check(row, permit, jitter));
+                    self.flights.spawn(Arc::clone(&self.pilot).check(row, leave, jitter));
                 }
             }
             (Read::Cover, Some(following)) => {
                 if let Some(pursuit) = self.claim(&following, Lane::Look).await? {
-                    self.looks += 1;
-                    self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, permit, following, jitter));
+                    self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, leave, following, jitter));
                 }
             }
             (Read::Cover, None) => {}

@@ -23,6 +23,8 @@ pub(super) struct Submissions {
     /// The next row whose music is to be checked, once the gate of reads lets that pass.
     pub(super) to_check: Option<Row>,
     in_flight: usize,
+    /// Those of them that have their answer, which is being written down.
+    answered: usize,
     /// Whether the worklist has no more rows.
     is_exhausted: bool,
     /// Whether nothing new is submitted any more.
@@ -38,21 +40,17 @@ impl Submissions {
             to_submit: None,
             to_check: None,
             in_flight: 0,
+            answered: 0,
             is_exhausted: false,
             has_ended: false,
         }
     }
 
     /// Has the next rows at hand, if there is room for them.
-    pub(super) async fn take(
-        &mut self,
-        now: Instant,
-        concurrency: usize,
-        checks_music: bool,
-    ) -> Result<(), WorklistError> {
+    pub(super) async fn take(&mut self, now: Instant, room: usize, checks_music: bool) -> Result<(), WorklistError> {
         self.line_up();
         let has_place = if checks_music { self.to_check.is_none() } else { self.to_submit.is_none() };
-        if !has_place || !self.has_room(concurrency) {
+        if !has_place || !self.has_room(room) {
             return Ok(());
         }
         let Some(row) = self.due_row(now).await? else { return Ok(()) };
@@ -74,8 +72,10 @@ impl Submissions {
         }
     }
 
-    fn has_room(&self, concurrency: usize) -> bool {
-        self.in_flight + self.checked.len() + usize::from(self.to_submit.is_some()) < concurrency
+    /// Whether another row may set out. While the answers of some are on their way to the disk, others are on theirs.
+    fn has_room(&self, room: usize) -> bool {
+        let at_hand = self.checked.len() + usize::from(self.to_submit.is_some());
+        self.in_flight - self.answered + at_hand < room && self.answered < room
     }
 
     /// A row that waited long enough, else one that has not been sent in this run.
@@ -98,11 +98,6 @@ impl Submissions {
         self.in_flight == 0 && self.waiting.len() == 0 && !is_at_hand
     }
 
-    /// Rows on their way.
-    pub(super) const fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
     /// The row to submit, on its way now.
     pub(super) fn depart(&mut self) -> Option<Row> {
         let row = self.to_submit.take()?;
@@ -121,6 +116,16 @@ impl Submissions {
     pub(super) fn checked(&mut self, row: Row) {
         self.in_flight -= 1;
         self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+    }
+
+    /// A row has its answer, which is being written down.
+    pub(super) const fn answered(&mut self) {
+        self.answered += 1;
+    }
+
+    /// An answer is written down.
+    pub(super) const fn written(&mut self) {
+        self.answered -= 1;
     }
 
     /// A row has come back, to wait for another attempt or for good.
@@ -145,8 +150,8 @@ impl Submissions {
     }
 
     /// When the next waiting row is due, if there is room for it.
-    pub(super) fn next_due(&self, concurrency: usize) -> Option<Instant> {
-        let has_place = self.to_submit.is_none() && self.to_check.is_none() && self.has_room(concurrency);
+    pub(super) fn next_due(&self, room: usize) -> Option<Instant> {
+        let has_place = self.to_submit.is_none() && self.to_check.is_none() && self.has_room(room);
         self.waiting.next_due().filter(|_| has_place && !self.has_ended)
     }
 
