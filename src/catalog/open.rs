@@ -453,7 +453,10 @@ mod tests {
         assert_eq!(catalog.own_header().collect::<Vec<_>>(), [&b"id"[..], b"cover_art", b"note"]);
         assert_eq!(own_cells, [vec!["a", "x", "n"], vec!["b", "x", "n"], vec!["c"], vec!["d", "x", "n", "more"]]);
         let first = all[0].earlier.as_deref().unwrap();
-        assert_eq!((first.status, first.code, first.cover.unwrap().as_str()), (Status::Exists, Some(409), "c1"));
+        assert_eq!(
+            (first.status, first.code, first.cover.as_ref().unwrap().as_str()),
+            (Status::Exists, Some(409), "c1")
+        );
         assert!(all[1..].iter().all(|row| row.earlier.is_none()));
         assert_eq!(all[2].id, Err(BadRow::FieldCount { found: 3, expected: 6 }));
     }
