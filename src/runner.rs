@@ -109,6 +109,8 @@ pub struct Runner<A, L> {
     usual: Usual,
     concurrency: usize,
     max_failures: MaxFailures,
+    /// Failures that are not written down yet.
+    unwritten: u64,
     deadline: Option<Duration>,
     dice: fastrand::Rng,
     flights: JoinSet<Result<Landed, RunError>>,
@@ -142,6 +144,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             usual: Usual::default(),
             concurrency,
             max_failures: config.max_failures,
+            unwritten: 0,
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
             flights: JoinSet::new(),

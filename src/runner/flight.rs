@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::api::CoverApi;
@@ -44,7 +44,9 @@ pub(super) struct Answered {
     key: RowKey,
     settlement: Settlement,
     reason: Reason,
-    fate: Fate,
+    pub(super) fate: Fate,
+    /// Given back once it is known whether the run goes on.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What the record of a row's music came to.
@@ -67,6 +69,16 @@ pub(super) enum Fate {
     Stopped,
     /// The ledger does not let it be sent: it is settled, or on its way as another row.
     Refused,
+}
+
+impl Fate {
+    /// Whether it failed in this run.
+    pub(super) fn is_failed(&self) -> bool {
+        match self {
+            Self::Done(state) => matches!(state, RowState::Failed | RowState::GaveUp),
+            Self::Again(..) | Self::Stopped | Self::Refused => false,
+        }
+    }
 }
 
 /// What every submission of a run has in common.
@@ -105,7 +117,8 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
             return Ok(Landed::Unsent(Fate::Refused));
         };
-        let slot = tokio::select! { slot = self.slots.acquire() => slot.ok(), () = self.stop.wait() => None };
+        let slots = Arc::clone(&self.slots);
+        let slot = tokio::select! { slot = slots.acquire_owned() => slot.ok(), () = self.stop.wait() => None };
         let Some(permit) = self.fresh(permit).await else {
             self.ledger.release(key).await?;
             return Ok(Landed::Unsent(Fate::Again(row, self.clock.now())));
@@ -113,7 +126,6 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let departure = permit.depart();
         let sent_at = self.clock.unix();
         let outcome = self.api.submit(&row.task).await;
-        drop(slot);
         let reason = outcome.reason;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
@@ -121,12 +133,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             self.stop.request(why);
         }
         let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
-        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision) }))
+        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision), slot }))
     }
 
     /// Writes an answer down. That is no part of the request any more, so that others can be made meanwhile.
     pub(super) async fn settle(self: Arc<Self>, answered: Answered) -> Result<Landed, RunError> {
-        let Answered { key, settlement, reason, fate } = answered;
+        let Answered { key, settlement, reason, fate, .. } = answered;
         let look_at = settlement.cover.is_some().then_some(settlement.look_at);
         self.ledger.settle(key, settlement).await?;
         Ok(Landed::Submitted { reason, fate, look_at })

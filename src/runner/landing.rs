@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::flight::{Checked, Fate, Landed};
+use super::flight::{Answered, Checked, Fate, Landed};
 use super::progress::{Covers, Progress};
 use super::pursuit::Followed;
 use super::{RunError, Runner};
 use crate::api::CoverApi;
-use crate::domain::{Ended, RowState};
+use crate::domain::Ended;
 use crate::ledger::Ledger;
 
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
@@ -31,13 +31,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let mut progress = *self.progress.borrow();
         match landed {
             Landed::Answered(answered) => {
-                self.submissions.answered();
-                self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
+                self.settle(answered);
                 return;
             }
             Landed::Unsent(fate) => self.land_row(fate, &mut progress),
             Landed::Submitted { reason, fate, look_at } => {
                 self.submissions.written();
+                self.unwritten -= u64::from(fate.is_failed());
                 progress.sent += 1;
                 progress.outcomes.add(reason);
                 if let Some(look_at) = look_at {
@@ -64,16 +64,30 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
         progress.waiting = self.submissions.waiting();
         self.progress.send_replace(progress);
-        if self.max_failures.reached(progress.failed, progress.done) {
+        self.stop_after_failures(progress);
+    }
+
+    /// Lets an answer be written down. Whether the run goes on is decided before its slot goes to another row.
+    fn settle(&mut self, mut answered: Answered) {
+        self.submissions.answered();
+        self.unwritten += u64::from(answered.fate.is_failed());
+        self.stop_after_failures(*self.progress.borrow());
+        answered.slot = None;
+        self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
+    }
+
+    /// Stops when too many rows have failed, those included whose failure is not written down yet.
+    fn stop_after_failures(&self, progress: Progress) {
+        if self.max_failures.reached(progress.failed + self.unwritten, progress.done + self.unwritten) {
             self.pilot.stop.request(Ended::TooManyFailures);
         }
     }
 
     fn land_row(&mut self, fate: Fate, progress: &mut Progress) {
+        progress.failed += u64::from(fate.is_failed());
         match fate {
-            Fate::Done(state) => {
+            Fate::Done(_) => {
                 progress.done += 1;
-                progress.failed += u64::from(matches!(state, RowState::Failed | RowState::GaveUp));
                 self.submissions.returned(None);
             }
             Fate::Again(row, due) => self.submissions.returned(Some((row, due))),

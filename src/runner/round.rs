@@ -67,11 +67,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.following.is_some() && !self.has_left_covers && !self.pilot.stop.ends_everything()
     }
 
-    /// Rows that may be without an answer. As many as are on the wire are claimed meanwhile, so that each commit serves
-    /// many and the wire need not wait for the disk; but not where they would take the place of reads.
+    /// Rows that may be without an answer. While all slots are taken, as many rows are claimed as the gate lets pass at
+    /// once, so that each commit serves many and the wire need not wait for the disk: at the usual limits one, at none as
+    /// many as there are slots; and none where they would take the place of reads.
     fn room(&self) -> usize {
         let has_reads = self.following.is_some() || self.music.is_some();
-        if has_reads { self.concurrency } else { self.concurrency.saturating_mul(2) }
+        let ahead = if has_reads { 0 } else { self.concurrency.min(self.pilot.gate.at_once()) };
+        self.concurrency + ahead
     }
 
     /// Takes the next rows to submit, unless nothing more is to be submitted.

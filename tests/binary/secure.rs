@@ -207,55 +207,15 @@ fn a_server_that_never_answers_the_handshake_is_unavailable() {
     }
 }
 
-/// Frames of HTTP/2: type, flags, stream, payload.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
 #[test]
-fn over_http_2_a_submission_is_one_stream_whatever_the_server_does() {
-    let settings = [frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat();
-    // Header block: `:status: 200` from the static table.
-    let accepted = [frame(1, 4, 1, &[0x88]), frame(0, 1, 1, ACCEPTED.as_bytes())].concat();
-    let no_error = frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0]);
-    let after_this = frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
-    let calm = frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 11]);
-    let refused = frame(3, 0, 1, &[0, 0, 0, 7]);
-    let cancelled = frame(3, 0, 1, &[0, 0, 0, 8]);
-    let table = [
-        ("accepted", accepted.clone(), "submitted accepted success 1"),
-        ("GOAWAY before this one", no_error, "gave_up connection "),
-        ("GOAWAY after this one, and its answer", [after_this, accepted].concat(), "submitted accepted success 1"),
-        ("ENHANCE_YOUR_CALM", calm, "gave_up connection "),
-        ("REFUSED_STREAM", refused, "gave_up connection "),
-        ("CANCEL", cancelled, "gave_up connection "),
-        ("a frame on a stream that is not open", frame(0, 1, 9, b"x"), "gave_up connection "),
-        ("a frame of no known type", frame(99, 0, 1, b"x"), "gave_up connection "),
-        ("headers that cannot be decoded", frame(1, 5, 1, &[0xff; 9]), "gave_up connection "),
-        ("HTTP/1.1 in the place of frames", b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), "gave_up connection "),
-    ];
-    let certificates = Certificates::of(Shown::Good, &[b"h2"]);
-    for (what, script, expected) in table {
-        let (config, script) = (Arc::clone(&certificates.config), [&settings[..], &script].concat());
-        let server = Server::new(move |stream| {
-            let mut stream = secured(stream, &config);
-            let request = read_until(&mut stream, "}")?;
-            stream.write_all(&script)?;
-            stream.flush()?;
-            // Until the client has read it; closing with unread bytes would be a reset.
-            let _ = stream.sock.set_read_timeout(Some(std::time::Duration::from_millis(200)));
-            let _ = stream.read_to_end(&mut Vec::new());
-            Ok(request.matches("\"taskId\"").count().to_string())
-        });
-        let batch = batch(&format!("https://localhost:{}", server.port), &certificates.authority);
-        let ran = run(&batch);
-        let message = message(&ran);
-        assert!(message.starts_with(expected) && message.ends_with(" 1"), "{what}: {message}");
-        drop(ran);
-        crate::story::wait_for("the connection to end", || !server.heard().is_empty());
-        assert_eq!(server.heard(), ["1"], "{what}");
-    }
+fn a_server_that_prefers_http_2_is_spoken_to_in_http_1() {
+    let certificates = Certificates::of(Shown::Good, &[b"h2", b"http/1.1"]);
+    let config = Arc::clone(&certificates.config);
+    let server = Server::new(move |stream| accept(stream, &config));
+    let batch = batch(&format!("https://localhost:{}", server.port), &certificates.authority);
+    assert_eq!(message(&run(&batch).exit(0)), "submitted accepted success 1");
+    let heard = server.heard();
+    assert!(heard.len() == 1 && heard[0].starts_with("POST /api/v1/suno/cover/generate HTTP/1.1\r\n"), "{heard:?}");
 }
 
 /// A proxy that answers CONNECT so, and then is the service itself.

@@ -16,6 +16,9 @@ const LONG_ROWS: usize = 2000;
 
 const IN_FLIGHT: usize = 16;
 
+/// At no limit as many rows again are claimed meanwhile, and as many answers are on their way to the disk.
+const MOST_IN_DOUBT: usize = 3 * IN_FLIGHT;
+
 const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
 
 /// What came of the kills.
@@ -61,7 +64,7 @@ fn survives(rows: usize, kills: usize, figures: &mut Figures) {
     finishes(&batch, &OPTIONS, rows);
     judged(&batch, &service, seen, &before, figures);
     let repeats = service.total() - rows;
-    assert!(repeats <= IN_FLIGHT * (figures.kills - begun_with), "{repeats} repeats");
+    assert!(repeats <= 2 * IN_FLIGHT * (figures.kills - begun_with), "{repeats} repeats");
     assert_eq!(service.asked().len(), rows);
     assert_eq!(strays(batch.folder()), Vec::<std::path::PathBuf>::new());
     figures.submissions += service.total();
@@ -100,7 +103,7 @@ fn judged(batch: &Batch, service: &Counting, seen: usize, before: &Known, figure
     known.holds_against(&service.asked(), &service.answered());
     assert!(before.settled.is_subset(&known.settled), "{:?} was settled", before.settled.difference(&known.settled));
     let new_doubts = known.in_doubt.difference(&before.in_doubt).count();
-    assert!(new_doubts <= IN_FLIGHT, "{new_doubts} rows came into doubt by one kill");
+    assert!(new_doubts <= MOST_IN_DOUBT, "{new_doubts} rows came into doubt by one kill");
     figures.most_new_doubts = figures.most_new_doubts.max(new_doubts);
     known
 }

@@ -96,7 +96,7 @@ fn real(folder: &Path) -> String {
 #[test]
 fn a_log_that_cannot_be_synchronised_stops_the_run_and_the_next_one_finishes() {
     let service = Counting::answering_within(1..=10);
-    let Some((batch, ran)) = watched(&service, "-e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=10+")
+    let Some((batch, ran)) = watched(&service, "-e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=8+")
     else {
         return;
     };

@@ -27,6 +27,9 @@ const ROWS: usize = 240;
 
 const IN_FLIGHT: usize = 16;
 
+/// At no limit as many rows again are claimed meanwhile, and as many answers are on their way to the disk.
+const MOST_IN_DOUBT: usize = 3 * IN_FLIGHT;
+
 const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
 
 /// The files at one moment, and what was certain before it.
@@ -78,9 +81,9 @@ fn in_the_files_of_any_moment_every_submission_is_known_and_every_counted_answer
     for Moment { folder, asked, answered, shown } in &moments {
         let known = Known::at(&batch, folder.path());
         known.holds_against(asked, answered);
-        assert!(known.settled.len() + IN_FLIGHT >= asked.len(), "{} of {}", known.settled.len(), asked.len());
+        assert!(known.settled.len() + 2 * IN_FLIGHT >= asked.len(), "{} of {}", known.settled.len(), asked.len());
         assert!(shown.is_subset(&known.settled), "lost: {:?}", shown.difference(&known.settled));
-        assert!(known.in_doubt.len() <= IN_FLIGHT, "{:?}", known.in_doubt);
+        assert!(known.in_doubt.len() <= MOST_IN_DOUBT, "{:?}", known.in_doubt);
     }
 }
 
