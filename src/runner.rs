@@ -114,7 +114,8 @@ pub struct Runner<A, L> {
     deadline: Option<Duration>,
     dice: fastrand::Rng,
     flights: JoinSet<Result<Landed, RunError>>,
-    /// Downloads that are on their way.
+    /// Looks and downloads that are on their way.
+    looks: usize,
     fetches: usize,
     progress: watch::Sender<Progress>,
 }
@@ -148,6 +149,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
             flights: JoinSet::new(),
+            looks: 0,
             fetches: 0,
             progress: watch::Sender::new(Progress::default()),
         }

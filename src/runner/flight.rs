@@ -117,9 +117,11 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
             return Ok(Landed::Unsent(Fate::Refused));
         };
-        let slots = Arc::clone(&self.slots);
-        let slot = tokio::select! { slot = slots.acquire_owned() => slot.ok(), () = self.stop.wait() => None };
-        let Some(permit) = self.fresh(permit).await else {
+        let leave = match self.slot(&permit).await {
+            Some(slot) => self.fresh(permit).await.map(|permit| (permit, slot)),
+            None => None,
+        };
+        let Some((permit, slot)) = leave else {
             self.ledger.release(key).await?;
             return Ok(Landed::Unsent(Fate::Again(row, self.clock.now())));
         };
@@ -133,7 +135,18 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             self.stop.request(why);
         }
         let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
-        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision), slot }))
+        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision), slot: Some(slot) }))
+    }
+
+    /// A slot; none if the run ends, or if it took so long that the row is to be announced anew: should this run be
+    /// killed, the next one counts the submission from its announcement.
+    async fn slot(&self, permit: &Permit) -> Option<OwnedSemaphorePermit> {
+        let slots = || Arc::clone(&self.slots);
+        if let Ok(slot) = slots().try_acquire_owned() {
+            return Some(slot);
+        }
+        let slot = tokio::select! { slot = slots().acquire_owned() => slot.ok(), () = self.stop.wait() => None };
+        slot.filter(|_| permit.is_fresh())
     }
 
     /// Writes an answer down. That is no part of the request any more, so that others can be made meanwhile.

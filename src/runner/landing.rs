@@ -53,6 +53,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 }
             }
             Landed::Looked(followed) => {
+                self.looks -= 1;
                 progress.reads += 1;
                 progress.covers.looks += 1;
                 self.land_cover(followed, &mut progress.covers);

@@ -67,13 +67,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.following.is_some() && !self.has_left_covers && !self.pilot.stop.ends_everything()
     }
 
-    /// Rows that may be without an answer. While all slots are taken, as many rows are claimed as the gate lets pass at
-    /// once, so that each commit serves many and the wire need not wait for the disk: at the usual limits one, at none as
-    /// many as there are slots; and none where they would take the place of reads.
+    /// Rows that may be without an answer, announced or on the wire. Without reads, and at limits that let several pass at
+    /// once, more are announced than there are slots, so that each commit serves many and the wire need not wait for the
+    /// disk.
     fn room(&self) -> usize {
         let has_reads = self.following.is_some() || self.music.is_some();
-        let ahead = if has_reads { 0 } else { self.concurrency.min(self.pilot.gate.at_once()) };
-        self.concurrency + ahead
+        let ahead = if has_reads { 0 } else { self.concurrency.min(self.pilot.gate.at_once() - 1) };
+        (self.concurrency + ahead).saturating_sub(self.looks)
     }
 
     /// Takes the next rows to submit, unless nothing more is to be submitted.
@@ -201,6 +201,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }
             (Read::Cover, Some(following)) => {
                 if let Some(pursuit) = self.claim(&following, Lane::Look).await? {
+                    self.looks += 1;
                     self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, leave, following, jitter));
                 }
             }
