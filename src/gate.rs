@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::domain::{Brief, Rate, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
-use pace::{Pace, SendLog, burst};
+use pace::{Pace, SendLog};
 use pauses::Pauses;
 
 pub use pace::{expected_time, slack};
@@ -166,12 +166,6 @@ impl Gate {
     #[must_use]
     pub const fn rate(&self) -> Rate {
         self.config.rate
-    }
-
-    /// How many may pass at once at most: one at the usual limits, more where timers are too coarse for the pace.
-    #[must_use]
-    pub fn at_once(&self) -> usize {
-        usize::try_from(burst(self.config.rate).get()).unwrap_or(usize::MAX)
     }
 
     /// What the gate has seen so far.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
@@ -131,10 +131,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         stop: Stop,
     ) -> Self {
         let began = clock.unix();
-        let concurrency = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let slots = Arc::new(Semaphore::new(concurrency));
         Self {
-            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, slots, began }),
+            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, began }),
             submissions: Submissions::of(worklist),
             music: None,
             music_held: None,
@@ -143,7 +141,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             failure: None,
             horizon: Horizon::default(),
             usual: Usual::default(),
-            concurrency,
+            concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
             unwritten: 0,
             deadline: config.deadline,

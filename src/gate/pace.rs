@@ -97,7 +97,7 @@ fn quota(rate: Rate, share: f64) -> Quota {
 }
 
 /// How many may go at once: what the rate brings within the grain of a timer, at most half of a window's number.
-pub(super) fn burst(rate: Rate) -> NonZeroU32 {
+fn burst(rate: Rate) -> NonZeroU32 {
     let grain = u128::from(rate.count.get()) * TIMER_GRAIN.as_nanos();
     let natural = u32::try_from(grain.div_ceil(rate.period.as_nanos().max(1))).unwrap_or(u32::MAX);
     NonZeroU32::new(natural.min(rate.count.get() / 2)).unwrap_or(NonZeroU32::MIN)

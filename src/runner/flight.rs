@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::api::CoverApi;
@@ -45,8 +44,6 @@ pub(super) struct Answered {
     settlement: Settlement,
     reason: Reason,
     pub(super) fate: Fate,
-    /// Given back once it is known whether the run goes on.
-    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What the record of a row's music came to.
@@ -90,8 +87,6 @@ pub(super) struct Pilot<A, L> {
     pub(super) run: RunId,
     pub(super) policy: RowPolicy,
     pub(super) stop: Stop,
-    /// One for each request that may be in flight.
-    pub(super) slots: Arc<Semaphore>,
     /// When the run began to follow covers.
     pub(super) began: UnixMillis,
 }
@@ -117,11 +112,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
             return Ok(Landed::Unsent(Fate::Refused));
         };
-        let leave = match self.slot(&permit).await {
-            Some(slot) => self.fresh(permit).await.map(|permit| (permit, slot)),
-            None => None,
-        };
-        let Some((permit, slot)) = leave else {
+        let Some(permit) = self.fresh(permit).await else {
             self.ledger.release(key).await?;
             return Ok(Landed::Unsent(Fate::Again(row, self.clock.now())));
         };
@@ -135,23 +126,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             self.stop.request(why);
         }
         let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
-        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision), slot: Some(slot) }))
-    }
-
-    /// A slot; none if the run ends, or if it took so long that the row is to be announced anew: should this run be
-    /// killed, the next one counts the submission from its announcement.
-    async fn slot(&self, permit: &Permit) -> Option<OwnedSemaphorePermit> {
-        let slots = || Arc::clone(&self.slots);
-        if let Ok(slot) = slots().try_acquire_owned() {
-            return Some(slot);
-        }
-        let slot = tokio::select! { slot = slots().acquire_owned() => slot.ok(), () = self.stop.wait() => None };
-        slot.filter(|_| permit.is_fresh())
+        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision) }))
     }
 
     /// Writes an answer down. That is no part of the request any more, so that others can be made meanwhile.
     pub(super) async fn settle(self: Arc<Self>, answered: Answered) -> Result<Landed, RunError> {
-        let Answered { key, settlement, reason, fate, .. } = answered;
+        let Answered { key, settlement, reason, fate } = answered;
         let look_at = settlement.cover.is_some().then_some(settlement.look_at);
         self.ledger.settle(key, settlement).await?;
         Ok(Landed::Submitted { reason, fate, look_at })

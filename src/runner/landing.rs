@@ -68,12 +68,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.stop_after_failures(progress);
     }
 
-    /// Lets an answer be written down. Whether the run goes on is decided before its slot goes to another row.
-    fn settle(&mut self, mut answered: Answered) {
+    /// Lets an answer be written down. Whether the run goes on is decided before another row takes its place.
+    fn settle(&mut self, answered: Answered) {
         self.submissions.answered();
         self.unwritten += u64::from(answered.fate.is_failed());
         self.stop_after_failures(*self.progress.borrow());
-        answered.slot = None;
         self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
     }
 

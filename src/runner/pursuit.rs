@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
@@ -33,9 +32,6 @@ pub(super) enum Followed {
     Saved,
 }
 
-/// Leave for a read: of the gate, and one of the requests that may be in flight.
-type Leave = (Permit, OwnedSemaphorePermit);
-
 /// What is written down of a cover, what that means, and how the next call for it has to wait.
 type Verdict = (Pursued, Followed);
 
@@ -44,13 +40,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     pub(super) async fn look(
         self: Arc<Self>,
         pursuit: Pursuit,
-        (permit, slot): Leave,
+        permit: Permit,
         following: Arc<Following>,
         jitter: Jitter,
     ) -> Result<Landed, RunError> {
         let departure = permit.depart();
         let reading = self.api.read_cover(&pursuit.cover, &pursuit.task).await;
-        drop(slot);
         report(departure, &reading, jitter);
         let answer = reading.answer.clone();
         let said = (reading.reason, answer.clone());
@@ -163,15 +158,9 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     }
 
     /// Reads the record of the music before its cover is asked for.
-    pub(super) async fn check(
-        self: Arc<Self>,
-        row: Row,
-        (permit, slot): Leave,
-        jitter: Jitter,
-    ) -> Result<Landed, RunError> {
+    pub(super) async fn check(self: Arc<Self>, row: Row, permit: Permit, jitter: Jitter) -> Result<Landed, RunError> {
         let departure = permit.depart();
         let reading = self.api.read_music(&row.task).await;
-        drop(slot);
         report(departure, &reading, jitter);
         let (reason, answer) = (reading.reason, reading.answer.clone());
         let now = self.clock.now();

@@ -67,13 +67,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.following.is_some() && !self.has_left_covers && !self.pilot.stop.ends_everything()
     }
 
-    /// Rows that may be without an answer, announced or on the wire. Without reads, and at limits that let several pass at
-    /// once, more are announced than there are slots, so that each commit serves many and the wire need not wait for the
-    /// disk.
+    /// Requests that may be in flight beside looks.
     fn room(&self) -> usize {
-        let has_reads = self.following.is_some() || self.music.is_some();
-        let ahead = if has_reads { 0 } else { self.concurrency.min(self.pilot.gate.at_once() - 1) };
-        (self.concurrency + ahead).saturating_sub(self.looks)
+        self.concurrency.saturating_sub(self.looks)
     }
 
     /// Takes the next rows to submit, unless nothing more is to be submitted.
@@ -115,14 +111,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
     fn read_at_hand(&self) -> Option<Read> {
-        if self.pilot.stop.ends_everything() || self.pilot.slots.available_permits() == 0 {
+        if self.pilot.stop.ends_everything() {
             return None;
         }
         let now = self.pilot.clock.unix();
         if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        (self.follows() && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
+        let is_due =
+            self.horizon.is_due(Lane::Look, now) && self.looks + self.submissions.unanswered() < self.concurrency;
+        (self.follows() && is_due).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
@@ -185,9 +183,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     }
 
     async fn read(&mut self, read: Read, permit: Permit) -> Result<(), RunError> {
-        // If a submission took it meanwhile, there will be another.
-        let Ok(slot) = Arc::clone(&self.pilot.slots).try_acquire_owned() else { return Ok(()) };
-        let (leave, jitter) = ((permit, slot), self.jitter());
+        let jitter = self.jitter();
         match (read, self.following.clone()) {
             (Read::Music, _) => {
                 let pace = self.music.as_ref().map(|gate| gate.rate());
@@ -196,13 +192,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 if self.music_held.is_none()
                     && let Some(row) = self.submissions.depart_to_check()
                 {
-                    self.flights.spawn(Arc::clone(&self.pilot).check(row, leave, jitter));
+                    self.flights.spawn(Arc::clone(&self.pilot).check(row, permit, jitter));
                 }
             }
             (Read::Cover, Some(following)) => {
                 if let Some(pursuit) = self.claim(&following, Lane::Look).await? {
                     self.looks += 1;
-                    self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, leave, following, jitter));
+                    self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, permit, following, jitter));
                 }
             }
             (Read::Cover, None) => {}

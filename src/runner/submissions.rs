@@ -75,7 +75,12 @@ impl Submissions {
     /// Whether another row may set out. While the answers of some are on their way to the disk, others are on theirs.
     fn has_room(&self, room: usize) -> bool {
         let at_hand = self.checked.len() + usize::from(self.to_submit.is_some());
-        self.in_flight - self.answered + at_hand < room && self.answered < room
+        self.unanswered() + at_hand < room && self.answered < room
+    }
+
+    /// Rows on their way without an answer.
+    pub(super) const fn unanswered(&self) -> usize {
+        self.in_flight - self.answered
     }
 
     /// A row that waited long enough, else one that has not been sent in this run.
