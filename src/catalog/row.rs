@@ -59,7 +59,7 @@ impl Row {
     }
 
     /// The music task it names, which it names no more.
-    pub fn take_id(&mut self) -> Result<MusicTaskId, BadRow> {
+    pub(crate) fn take_id(&mut self) -> Result<MusicTaskId, BadRow> {
         std::mem::replace(&mut self.id, Err(BadRow::Id(BadId::Empty)))
     }
 }

@@ -62,8 +62,8 @@ mod tests {
     /// An open catalog of so many rows.
     fn catalog(rows: usize) -> (NamedTempFile, Catalog) {
         let mut file = NamedTempFile::new().unwrap();
-        let lines: String = (1..=rows).map(|row| format!("t{row:07},words\n")).collect();
-        file.write_all(format!("task_id,title\n{lines}").as_bytes()).unwrap();
+        file.write_all(b"task_id,title\n").unwrap();
+        (1..=rows).for_each(|row| writeln!(file, "t{row:07},words").unwrap());
         let catalog = Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap();
         (file, catalog)
     }

@@ -65,19 +65,19 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
         progress.waiting = self.submissions.waiting();
         self.progress.send_replace(progress);
-        self.stop_after_failures(progress);
+        self.stop_after_failures(&progress);
     }
 
     /// Lets an answer be written down. Whether the run goes on is decided before another row takes its place.
     fn settle(&mut self, answered: Answered) {
         self.submissions.answered();
         self.unwritten += u64::from(answered.fate.is_failed());
-        self.stop_after_failures(*self.progress.borrow());
+        self.stop_after_failures(&self.progress.borrow());
         self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
     }
 
     /// Stops when too many rows have failed, those included whose failure is not written down yet.
-    fn stop_after_failures(&self, progress: Progress) {
+    fn stop_after_failures(&self, progress: &Progress) {
         if self.max_failures.reached(progress.failed + self.unwritten, progress.done + self.unwritten) {
             self.pilot.stop.request(Ended::TooManyFailures);
         }
