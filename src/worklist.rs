@@ -3,7 +3,7 @@
 //! The ids are kept in temporary files, so that a run over millions of rows needs no more memory than one over ten,
 //! and so that catalog and ledger are joined once and not again while sending.
 
-use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, IntoInnerError, Seek as _, Write as _};
 use std::sync::Arc;
 
 use tempfile::SpooledTempFile;
@@ -172,14 +172,17 @@ struct Planner {
     catalog: Arc<Catalog>,
     choice: Choice,
     counts: Counts,
-    first: SpooledTempFile,
-    last: SpooledTempFile,
+    first: List,
+    last: List,
 }
+
+/// A list that is being written: one id a line, since no id holds white space.
+type List = BufWriter<SpooledTempFile>;
 
 impl Planner {
     fn new(catalog: Arc<Catalog>, choice: Choice) -> Self {
-        let spool = || SpooledTempFile::new(IN_MEMORY);
-        Self { catalog, choice, counts: Counts::default(), first: spool(), last: spool() }
+        let list = || BufWriter::new(SpooledTempFile::new(IN_MEMORY));
+        Self { catalog, choice, counts: Counts::default(), first: list(), last: list() }
     }
 
     /// Counts a row, and lists its music task if it is to be sent.
@@ -216,14 +219,15 @@ impl Planner {
     }
 }
 
-/// A list that is being read back: one id a line, since no id holds white space.
+/// A list that is being read back.
 type Spool = BufReader<SpooledTempFile>;
 
-fn list(spool: &mut SpooledTempFile, task: &MusicTaskId) -> Result<(), WorklistError> {
-    writeln!(spool, "{task}").map_err(WorklistError::Spool)
+fn list(list: &mut List, task: &MusicTaskId) -> Result<(), WorklistError> {
+    writeln!(list, "{task}").map_err(WorklistError::Spool)
 }
 
-fn rewound(mut spool: SpooledTempFile) -> Result<Spool, WorklistError> {
+fn rewound(list: List) -> Result<Spool, WorklistError> {
+    let mut spool = list.into_inner().map_err(IntoInnerError::into_error).map_err(WorklistError::Spool)?;
     spool.rewind().map_err(WorklistError::Spool)?;
     Ok(BufReader::new(spool))
 }
