@@ -13,7 +13,8 @@ use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, Reason, RowState};
 use crate::ledger::{Artwork, Record, Standing};
 
-/// Rows of the table in a row that may be in vain on a walk: submissions under way at the same time are in no order.
+/// Rows of the table in a row that may be in vain on a walk: submissions under way at the same time are in no order. As
+/// many music tasks may be unknown before the rest of them is searched in its order.
 const PATIENCE: u16 = 64;
 
 /// What is looked up of each music task.
@@ -28,13 +29,19 @@ pub(super) trait Known: Clone {
 /// What is known of each of these music tasks, in their order.
 pub(super) fn look_up<K: Known>(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<K>>> {
     let mut look_up = LookUp::new(connection, tasks)?;
+    let mut absent = 0;
     for task in tasks {
         // One that repeats an earlier one is searched for itself, since the walk gives each row to one only.
         if !look_up.wanted.contains_key(task.as_str()) {
             continue;
         }
-        let met = look_up.place_of(task)?.map(|seq| look_up.walk(seq)).transpose()?;
-        if met.is_some_and(|met| met < usize::from(PATIENCE)) {
+        let is_in_vain = if let Some(seq) = look_up.place_of(task)? {
+            look_up.walk(seq)? < usize::from(PATIENCE)
+        } else {
+            absent += 1;
+            absent == PATIENCE
+        };
+        if is_in_vain {
             break;
         }
     }
@@ -186,12 +193,13 @@ mod tests {
         let shuffled = |row: usize| row * 297 % KNOWN;
         let scrambled = |row: usize| row ^ 5;
         let orders: [fn(usize) -> usize; 4] = [|row| row, |row| KNOWN - 1 - row, shuffled, |row| (row + 350) % KNOWN];
-        let catalogs: [Vec<usize>; 7] = [
+        let catalogs: [Vec<usize>; 8] = [
             (0..KNOWN).collect(),
             (0..KNOWN).rev().collect(),
             (0..KNOWN).map(shuffled).collect(),
             (0..KNOWN).map(scrambled).collect(),
             (0..KNOWN + 200).collect(),
+            (KNOWN..KNOWN + 200).chain(0..KNOWN).collect(),
             (0..KNOWN).flat_map(|row| [row, KNOWN + row, row / 2]).collect(),
             (0..KNOWN).step_by(70).collect(),
         ];
