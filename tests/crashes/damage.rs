@@ -16,6 +16,9 @@ use crate::story::{Batch, PROGRAM, Ran};
 
 const ROWS: usize = 300;
 
+/// Bytes of a page of a ledger.
+const PAGE: usize = 2048;
+
 const OPTIONS: [&str; 4] = ["--concurrency", "1", "--rate", "5000/1s"];
 
 /// A batch that is settled, its ledger closed, and a service that sees whatever is sent after that.
@@ -38,13 +41,13 @@ fn refused(ran: Ran, code: i32, path: &Path, before: &[u8]) -> Ran {
 /// Breaks a file in one of several ways.
 fn damaged(whole: &[u8], way: usize) -> Vec<u8> {
     let mut bytes = whole.to_vec();
-    let page = fastrand::usize(0..bytes.len() / 4096) * 4096;
+    let page = fastrand::usize(0..bytes.len() / PAGE) * PAGE;
     match way % 6 {
         0 => fastrand::fill(&mut bytes[..100]),
         1 => fastrand::fill(&mut bytes[16..100]),
         2 => bytes.truncate(fastrand::usize(1..whole.len())),
-        3 => fastrand::fill(&mut bytes[page..page + 4096]),
-        4 => bytes[page.max(100)..page + 4096].fill(0),
+        3 => fastrand::fill(&mut bytes[page..page + PAGE]),
+        4 => bytes[page.max(100)..page + PAGE].fill(0),
         _ => (0..40).for_each(|_| bytes[fastrand::usize(..whole.len())] ^= 1 << fastrand::u8(0..8)),
     }
     bytes
@@ -170,12 +173,12 @@ fn a_ledger_that_may_only_be_read_is_refused_and_can_be_asked() {
 
 /// Writes garbage over the root page of a table.
 fn corrupt(path: &Path, table: &str) {
-    let root: u32 = Connection::open(path)
-        .unwrap()
-        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0))
-        .unwrap();
+    let connection = Connection::open(path).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let root: u32 = connection.query_row(root, [table], |row| row.get(0)).unwrap();
+    let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.write_all_at(&[0xa5; 4096], u64::from(root - 1) * 4096).unwrap();
+    file.write_all_at(&vec![0xa5; page as usize], u64::from(root - 1) * u64::from(page)).unwrap();
 }
 
 #[test]
