@@ -162,6 +162,16 @@ impl Gate {
         }
     }
 
+    /// Leave for one submission, if it is to be had at once.
+    pub fn try_ready(self: &Arc<Self>) -> Option<Permit> {
+        let _turn = self.turn.try_lock().ok()?;
+        let pass = self.state().pass(self.clock.now(), &self.config);
+        match pass {
+            Pass::Now { probe } => Some(Permit::new(self, probe)),
+            Pass::At(_) | Pass::OnNews | Pass::Never => None,
+        }
+    }
+
     /// The pace that it keeps.
     #[must_use]
     pub const fn rate(&self) -> Rate {

@@ -140,20 +140,19 @@ pub trait Ledger: Send + Sync + 'static {
     /// is known to be in doubt. Only for the holder of the [`RunLock`].
     fn begin_run(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
 
-    /// Announces a submission and counts it. Durable when this returns: if it is granted and the program dies, the next
-    /// run knows the row to be in doubt.
-    fn claim(
+    /// Records what became of claimed rows, and announces submissions and counts them, all in one transaction; says for
+    /// each submission, in their order, whether it may be made. Durable when this returns: only then may an answer be
+    /// counted or shown, and if a submission is granted and the program dies, the next run knows the row to be in doubt.
+    fn write(
         &self,
         run: RunId,
-        task: &MusicTaskId,
+        settled: Vec<(RowKey, Settlement)>,
+        claimed: Vec<MusicTaskId>,
         at: UnixMillis,
-    ) -> impl Future<Output = Result<Claim, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Claim>, LedgerError>> + Send;
 
     /// Takes an announcement back, because nothing was sent; the row is as it was before. Durable when this returns.
     fn release(&self, row: RowKey) -> impl Future<Output = Result<(), LedgerError>> + Send;
-
-    /// Records what became of a claimed row. Durable when this returns: only then may it be counted or shown.
-    fn settle(&self, row: RowKey, settlement: Settlement) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// When submissions were made at or after `since`, oldest first; where that is not known, when they were announced.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;

@@ -4,6 +4,7 @@
 //! while it waits. Rows that are due go before rows that have not been sent yet, and only so many may wait, so that
 //! memory stays flat however much goes wrong.
 
+mod entries;
 mod flight;
 mod following;
 mod landing;
@@ -14,6 +15,7 @@ mod stop;
 mod submissions;
 mod waiting;
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +23,19 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, MusicTaskId};
 use crate::files::FileError;
 use crate::gate::Gate;
-use crate::ledger::{Follower, Ledger, LedgerError, RunId};
+use crate::ledger::{Follower, Ledger, LedgerError, RowKey, RunId};
 use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
 use crate::worklist::{Worklist, WorklistError};
 
-use flight::{Landed, Pilot};
+use entries::Entries;
+use flight::{Departing, Landed, Pilot};
 use following::Horizon;
 use submissions::Submissions;
 
@@ -113,6 +117,11 @@ pub struct Runner<A, L> {
     unwritten: u64,
     deadline: Option<Duration>,
     dice: fastrand::Rng,
+    /// What the ledger is told next, as soon as it is done with what it was told before.
+    entries: Entries,
+    is_writing: bool,
+    /// Rows that are announced and wait for a place, since when.
+    announced: VecDeque<(RowKey, Departing, Instant)>,
     flights: JoinSet<Result<Landed, RunError>>,
     /// Looks and downloads that are on their way.
     looks: usize,
@@ -146,6 +155,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             unwritten: 0,
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
+            entries: Entries::default(),
+            is_writing: false,
+            announced: VecDeque::new(),
             flights: JoinSet::new(),
             looks: 0,
             fetches: 0,

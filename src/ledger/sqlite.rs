@@ -1,11 +1,10 @@
 //! One file, one machine: the ledger in an embedded SQLite database. The only home of the SQLite driver.
 //!
-//! One task owns the connection. It takes all operations that are waiting, runs them in one transaction, and answers
-//! them only after the commit, so that one fsync serves many rows. `synchronous=FULL`: in WAL mode anything less may
-//! lose the last commits when the power fails, and a lost announcement is a cover paid twice. The work happens in
-//! `spawn_blocking`, which also stops a paused clock from running ahead of it.
+//! `synchronous=FULL`: in WAL mode anything less may lose the last commits when the power fails, and a lost announcement
+//! is a cover paid twice.
 
 mod damage;
+mod desk;
 mod follow;
 mod look_up;
 mod migrate;
@@ -16,13 +15,12 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{SetOnce, mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
@@ -31,27 +29,15 @@ use crate::ledger::{
     Submission,
 };
 
+use desk::Desk;
+
 pub use night::{Attention, PastRun, Sends};
 pub use open::OpenError;
-
-/// Most operations in one commit.
-const GROUP: usize = 1024;
-
-/// Operations that may wait for the connection.
-const QUEUE: usize = 4096;
-
-/// Work inside a transaction, which leaves behind what to do once that is durable.
-type Operation = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Answered> + Send>;
-
-/// Tells the caller of an operation that it is durable.
-type Answered = Box<dyn FnOnce() + Send>;
 
 /// The ledger in a SQLite database.
 #[derive(Debug)]
 pub struct SqliteLedger {
-    operations: mpsc::Sender<Operation>,
-    failure: Arc<SetOnce<LedgerError>>,
-    owner: JoinHandle<()>,
+    desk: Arc<Desk>,
 }
 
 impl SqliteLedger {
@@ -62,7 +48,7 @@ impl SqliteLedger {
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
         let connection = open::open(path, api_url).map_err(|cause| cannot("open", path, cause))?;
-        Ok(Self::own(path, connection, TransactionBehavior::Immediate))
+        Ok(Self::of(path, connection, TransactionBehavior::Immediate))
     }
 
     /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given.
@@ -71,7 +57,7 @@ impl SqliteLedger {
     /// [`LedgerError`] as for [`SqliteLedger::open`].
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
         let connection = open::open_to_read(path, api_url).map_err(|cause| cannot("open", path, cause))?;
-        Ok(connection.map(|connection| Self::own(path, connection, TransactionBehavior::Deferred)))
+        Ok(connection.map(|connection| Self::of(path, connection, TransactionBehavior::Deferred)))
     }
 
     /// An empty ledger that ends with the process.
@@ -81,27 +67,22 @@ impl SqliteLedger {
     pub fn in_memory(api_url: &str) -> Result<Self, LedgerError> {
         let path = Path::new(":memory:");
         let connection = open::in_memory(api_url).map_err(|cause| cannot("open", path, cause))?;
-        Ok(Self::own(path, connection, TransactionBehavior::Immediate))
+        Ok(Self::of(path, connection, TransactionBehavior::Immediate))
+    }
+
+    fn of(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Self {
+        Self { desk: Desk::new(path, connection, behavior) }
     }
 
     /// Whether nothing has failed so far; after a failure nothing is written any more.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        !self.failure.initialized()
+        self.desk.is_well()
     }
 
-    /// Waits until all is done and the file is closed.
+    /// Waits until all is done and closes the file.
     pub async fn close(self) {
-        drop(self.operations);
-        // The owner only ends by itself; it has nothing to report that its callers were not told.
-        let _ = self.owner.await;
-    }
-
-    fn own(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Self {
-        let (operations, waiting) = mpsc::channel(QUEUE);
-        let failure = Arc::new(SetOnce::new());
-        let owner = tokio::spawn(serve(connection, behavior, waiting, path.to_owned(), Arc::clone(&failure)));
-        Self { operations, failure, owner }
+        self.desk.close().await;
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -110,69 +91,22 @@ impl SqliteLedger {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (reply, result) = oneshot::channel();
-        let operation: Operation = Box::new(move |connection| {
+        self.desk.hand_in(Box::new(move |connection| {
             let value = work(connection)?;
             // A caller that has gone away needs no answer.
             Ok(Box::new(move || drop(reply.send(value))))
-        });
-        if self.operations.send(operation).await.is_err() {
-            return Err(self.failure().await);
-        }
+        }));
+        // An operation is dropped without an answer only if it failed, or another one before it.
         match result.await {
             Ok(value) => Ok(value),
-            Err(_) => Err(self.failure().await),
+            Err(_) => Err(self.desk.failure().await),
         }
-    }
-
-    /// Why nothing more can be written.
-    async fn failure(&self) -> LedgerError {
-        self.failure.wait().await.clone()
     }
 }
 
 /// An error about the ledger at `path`.
 fn cannot(what: &'static str, path: &Path, cause: Box<dyn std::error::Error + Send + Sync>) -> LedgerError {
     LedgerError { path: path.to_owned(), what, cause: Arc::from(cause) }
-}
-
-/// Serves operations in groups until all callers are gone or one group fails; after that nothing is served.
-async fn serve(
-    mut connection: Connection,
-    behavior: TransactionBehavior,
-    mut waiting: mpsc::Receiver<Operation>,
-    path: PathBuf,
-    failure: Arc<SetOnce<LedgerError>>,
-) {
-    let mut group = Vec::new();
-    while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let operations = std::mem::take(&mut group);
-        let work = spawn_blocking(move || {
-            let committed = commit(&mut connection, behavior, operations);
-            (connection, committed)
-        });
-        match work.await {
-            Ok((back, Ok(answers))) => {
-                connection = back;
-                for answered in answers {
-                    answered();
-                }
-            }
-            Ok((_, Err(cause))) => return drop(failure.set(cannot("write to", &path, cause.into()))),
-            Err(panic) => return drop(failure.set(cannot("write to", &path, panic.into()))),
-        }
-    }
-}
-
-/// Runs a group in one transaction. If any of them fails, none of them happened.
-fn commit(
-    connection: &mut Connection,
-    behavior: TransactionBehavior,
-    operations: Vec<Operation>,
-) -> Result<Vec<Answered>, rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(behavior)?;
-    let answers = operations.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
-    transaction.commit()?;
-    Ok(answers)
 }
 
 impl Ledger for SqliteLedger {
@@ -193,17 +127,22 @@ impl Ledger for SqliteLedger {
         self.call(move |connection| rows::begin_run(connection, &catalog, at)).await
     }
 
-    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
-        let task = task.clone();
-        self.call(move |connection| rows::claim(connection, run, &task, at)).await
+    async fn write(
+        &self,
+        run: RunId,
+        settled: Vec<(RowKey, Settlement)>,
+        claimed: Vec<MusicTaskId>,
+        at: UnixMillis,
+    ) -> Result<Vec<Claim>, LedgerError> {
+        let write = move |connection: &Connection| {
+            rows::settle(connection, &settled)?;
+            rows::claim(connection, run, &claimed, at)
+        };
+        self.call(write).await
     }
 
     async fn release(&self, row: RowKey) -> Result<(), LedgerError> {
         self.call(move |connection| rows::release(connection, row)).await
-    }
-
-    async fn settle(&self, row: RowKey, settlement: Settlement) -> Result<(), LedgerError> {
-        self.call(move |connection| rows::settle(connection, row, &settlement)).await
     }
 
     async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {

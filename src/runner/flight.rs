@@ -1,4 +1,4 @@
-//! One submission: claimed, sent once, decided; and its answer, written down.
+//! One submission: sent once and decided.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,8 @@ pub(super) enum Landed {
     Answered(Answered),
     /// A row that was to be submitted and was not.
     Unsent(Fate),
-    /// A row whose answer is written down.
-    Submitted {
-        /// What its answer meant.
-        reason: Reason,
-        fate: Fate,
-        /// When its cover is to be looked at, if it has one.
-        look_at: Option<UnixMillis>,
-    },
+    /// Rows whose answers are written down, and rows that are announced, if they may be sent.
+    Written { settled: Vec<Settled>, claimed: Vec<(Departing, Claim)> },
     /// A row whose music was to be finished.
     Checked(Checked),
     /// A cover whose record was read.
@@ -37,13 +31,42 @@ pub(super) enum Landed {
     Fetched(Followed),
 }
 
+/// A row that has leave to be sent.
+#[derive(Debug)]
+pub(super) struct Departing {
+    pub(super) row: Row,
+    pub(super) permit: Permit,
+    pub(super) sequel: Sequel,
+    pub(super) jitter: Jitter,
+}
+
 /// An answer to be written down, and what becomes of its row after that.
 #[derive(Debug)]
 pub(super) struct Answered {
     key: RowKey,
     settlement: Settlement,
-    reason: Reason,
     pub(super) fate: Fate,
+    /// How long the answer took.
+    pub(super) took: Duration,
+}
+
+impl Answered {
+    /// What is written, and what is known of the row then.
+    pub(super) fn in_two(self) -> ((RowKey, Settlement), Settled) {
+        let look_at = self.settlement.cover.is_some().then_some(self.settlement.look_at);
+        let settled = Settled { reason: self.settlement.reason, fate: self.fate, look_at };
+        ((self.key, self.settlement), settled)
+    }
+}
+
+/// A row whose answer is written down.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// What its answer meant.
+    pub(super) reason: Reason,
+    pub(super) fate: Fate,
+    /// When its cover is to be looked at, if it has one.
+    pub(super) look_at: Option<UnixMillis>,
 }
 
 /// What the record of a row's music came to.
@@ -101,40 +124,29 @@ pub(super) struct Sequel {
 }
 
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
-    /// Claims and sends one row. The claim is durable before the first byte leaves.
-    pub(super) async fn fly(
-        self: Arc<Self>,
-        row: Row,
-        permit: Permit,
-        sequel: Sequel,
-        jitter: Jitter,
-    ) -> Result<Landed, RunError> {
-        let Claim::Granted(key) = self.ledger.claim(self.run, &row.task, self.clock.unix()).await? else {
-            return Ok(Landed::Unsent(Fate::Refused));
-        };
+    /// Sends one row, which is announced.
+    pub(super) async fn fly(self: Arc<Self>, key: RowKey, departing: Departing) -> Result<Landed, RunError> {
+        let Departing { row, permit, sequel, jitter } = departing;
         let Some(permit) = self.fresh(permit).await else {
-            self.ledger.release(key).await?;
-            return Ok(Landed::Unsent(Fate::Again(row, self.clock.now())));
+            return self.withdraw(key, row).await;
         };
         let departure = permit.depart();
-        let sent_at = self.clock.unix();
+        let (sent_at, departed) = (self.clock.unix(), self.clock.now());
         let outcome = self.api.submit(&row.task).await;
-        let reason = outcome.reason;
+        let took = self.clock.now() - departed;
         let decision = decide(&outcome, row.failures, self.policy, jitter);
         report(departure, &outcome, decision, jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
         let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
-        Ok(Landed::Answered(Answered { key, settlement, reason, fate: self.fate(row, decision) }))
+        Ok(Landed::Answered(Answered { key, settlement, fate: self.fate(row, decision), took }))
     }
 
-    /// Writes an answer down. That is no part of the request any more, so that others can be made meanwhile.
-    pub(super) async fn settle(self: Arc<Self>, answered: Answered) -> Result<Landed, RunError> {
-        let Answered { key, settlement, reason, fate } = answered;
-        let look_at = settlement.cover.is_some().then_some(settlement.look_at);
-        self.ledger.settle(key, settlement).await?;
-        Ok(Landed::Submitted { reason, fate, look_at })
+    /// Takes the announcement of a row back.
+    pub(super) async fn withdraw(&self, key: RowKey, row: Row) -> Result<Landed, RunError> {
+        self.ledger.release(key).await?;
+        Ok(Landed::Unsent(Fate::Again(row, self.clock.now())))
     }
 
     /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends.

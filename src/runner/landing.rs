@@ -1,14 +1,12 @@
 //! What a call that is over changes in the run: what is counted, what is due again, and whether the run goes on.
 
-use std::sync::Arc;
-
-use super::flight::{Answered, Checked, Fate, Landed};
+use super::flight::{Answered, Checked, Departing, Fate, Landed, Settled};
 use super::progress::{Covers, Progress};
 use super::pursuit::Followed;
 use super::{RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::Ended;
-use crate::ledger::Ledger;
+use crate::ledger::{Claim, Ledger};
 
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Takes a flight in. That images cannot be saved ends everything, but only after what is on its way: answers to
@@ -34,18 +32,25 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 self.settle(answered);
                 return;
             }
-            Landed::Unsent(fate) => self.land_row(fate, &mut progress),
-            Landed::Submitted { reason, fate, look_at } => {
-                self.submissions.written();
-                self.unwritten -= u64::from(fate.is_failed());
-                progress.sent += 1;
-                progress.outcomes.add(reason);
-                if let Some(look_at) = look_at {
-                    self.horizon.includes(look_at);
-                }
+            Landed::Unsent(fate) => {
+                self.submissions.is_back();
                 self.land_row(fate, &mut progress);
             }
+            Landed::Written { settled, claimed } => {
+                self.is_writing = false;
+                for settled in settled {
+                    self.settled(settled, &mut progress);
+                }
+                // What has gathered meanwhile goes first: nothing takes longer than the disk.
+                if self.may_write() {
+                    self.write();
+                }
+                for (departing, claim) in claimed {
+                    self.claimed(departing, claim, &mut progress);
+                }
+            }
             Landed::Checked(checked) => {
+                self.submissions.is_back();
                 progress.reads += 1;
                 match checked {
                     Checked::MayBeSent(row) => self.submissions.checked(row),
@@ -70,10 +75,31 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Lets an answer be written down. Whether the run goes on is decided before another row takes its place.
     fn settle(&mut self, answered: Answered) {
-        self.submissions.answered();
+        self.submissions.answered(answered.took);
         self.unwritten += u64::from(answered.fate.is_failed());
         self.stop_after_failures(&self.progress.borrow());
-        self.flights.spawn(Arc::clone(&self.pilot).settle(answered));
+        self.entries.answered.push(answered);
+    }
+
+    /// Counts a row whose answer is written down.
+    fn settled(&mut self, settled: Settled, progress: &mut Progress) {
+        let Settled { reason, fate, look_at } = settled;
+        self.submissions.written();
+        self.unwritten -= u64::from(fate.is_failed());
+        progress.sent += 1;
+        progress.outcomes.add(reason);
+        if let Some(look_at) = look_at {
+            self.horizon.includes(look_at);
+        }
+        self.land_row(fate, progress);
+    }
+
+    /// A row that is announced is to be sent as soon as there is a place for it.
+    fn claimed(&mut self, departing: Departing, claim: Claim, progress: &mut Progress) {
+        match claim {
+            Claim::Granted(key) => self.announced.push_back((key, departing, self.pilot.clock.now())),
+            Claim::Refused => self.land_row(Fate::Refused, progress),
+        }
     }
 
     /// Stops when too many rows have failed, those included whose failure is not written down yet.

@@ -1,14 +1,14 @@
 //! One round of the loop: takes what is due, waits for what comes first, and begins the call that it allows.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::flight::{Landed, Sequel};
+use super::flight::{Departing, Landed, Sequel};
 use super::following::{FETCHES, Following};
-use super::{RunError, Runner};
+use super::{Row, RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::Ended;
 use crate::gate::{Gate, OutageOver, Permit};
@@ -30,6 +30,8 @@ enum News {
     Hint,
     /// Of the gate of reads, if it is that one.
     Outage(Option<Read>),
+    /// Nothing at once: what has gathered can be written down.
+    Quiet,
     Time,
 }
 
@@ -40,6 +42,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             while let Some(landed) = self.flights.try_join_next() {
                 self.touch_down(landed?)?;
             }
+            self.set_out();
             self.take_rows().await?;
             self.look_ahead().await?;
             let read = self.read_at_hand();
@@ -51,12 +54,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }
             match self.news(read).await? {
                 News::Landed(landed) => self.touch_down(landed)?,
-                News::MaySubmit(permit) => self.submit(permit),
+                News::MaySubmit(permit) => self.submit(permit).await?,
                 News::MayRead(read, permit) => self.read(read, permit).await?,
                 News::Hint => self.horizon.forget(),
                 // Rows can be submitted although nobody tells what became of earlier ones.
                 News::Outage(Some(Read::Cover)) if !self.submissions.is_over() => self.has_left_covers = true,
                 News::Outage(_) => self.pilot.stop.request(Ended::Outage),
+                News::Quiet => self.write(),
                 News::Time => {}
             }
         }
@@ -68,7 +72,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     }
 
     /// Requests that may be in flight beside looks.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.concurrency.saturating_sub(self.looks)
     }
 
@@ -76,6 +80,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     async fn take_rows(&mut self) -> Result<(), RunError> {
         if self.pilot.stop.requested().is_some() {
             self.submissions.end();
+            self.stay();
             return Ok(());
         }
         let now = self.pilot.clock.now();
@@ -111,16 +116,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
     fn read_at_hand(&self) -> Option<Read> {
-        if self.pilot.stop.ends_everything() {
+        if self.pilot.stop.ends_everything() || self.submissions.sent() >= self.room() {
             return None;
         }
         let now = self.pilot.clock.unix();
         if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        let is_due =
-            self.horizon.is_due(Lane::Look, now) && self.looks + self.submissions.unanswered() < self.concurrency;
-        (self.follows() && is_due).then_some(Read::Cover)
+        (self.follows() && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
@@ -143,14 +146,15 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             biased;
             () = stop.wait(), if !is_stopped => News::Time,
             () = stop.wait_for_everything(), if !stop.ends_everything() => News::Time,
-            permit = ready(submit_gate.as_ref()) => permit.map_or(News::Outage(None), News::MaySubmit),
-            permit = ready(read_gate.as_ref().map(|(_, gate)| gate)) => match (permit, read) {
+            permit = leave(submit_gate.as_ref()) => permit.map_or(News::Outage(None), News::MaySubmit),
+            permit = leave(read_gate.as_ref().map(|(_, gate)| gate)) => match (permit, read) {
                 (Ok(permit), Some(read)) => News::MayRead(read, permit),
                 (Ok(_), None) => News::Time,
                 (Err(OutageOver), read) => News::Outage(read),
             },
             () = hinted(self.following.as_deref()) => News::Hint,
             Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed?),
+            () = ready(()), if self.may_write() => News::Quiet,
             () = wait_until(wake) => News::Time,
         })
     }
@@ -173,13 +177,25 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         [row, cover, music].into_iter().flatten().min()
     }
 
-    fn submit(&mut self, permit: Permit) {
-        let Some(row) = self.submissions.depart() else { return };
+    /// Gives a row leave to be sent, and as many others as the gate lets pass at once.
+    async fn submit(&mut self, permit: Permit) -> Result<(), RunError> {
+        let mut leave = Some(permit);
+        while let Some(permit) = leave.take()
+            && let Some(row) = self.submissions.depart()
+        {
+            self.depart(row, permit);
+            self.take_rows().await?;
+            leave = self.submissions.to_submit.as_ref().and_then(|_| self.pilot.gate.try_ready());
+        }
+        Ok(())
+    }
+
+    fn depart(&mut self, row: Row, permit: Permit) {
         let followed = self.following.as_ref().and_then(|following| following.mark());
         let longest = followed.map_or(Duration::MAX, |followed| followed.wait);
         let sequel = Sequel { usual: self.usual.time().min(longest), followed };
         let jitter = self.jitter();
-        self.flights.spawn(Arc::clone(&self.pilot).fly(row, permit, sequel, jitter));
+        self.entries.departing.push(Departing { row, permit, sequel, jitter });
     }
 
     async fn read(&mut self, read: Read, permit: Permit) -> Result<(), RunError> {
@@ -212,7 +228,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 }
 
 /// Leave of a gate; never, if nothing waits for it.
-async fn ready(gate: Option<&Arc<Gate>>) -> Result<Permit, OutageOver> {
+async fn leave(gate: Option<&Arc<Gate>>) -> Result<Permit, OutageOver> {
     match gate {
         Some(gate) => gate.ready().await,
         None => pending().await,

@@ -1,6 +1,7 @@
 //! The rows that a run submits: where they come from, and where they are.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,6 +11,10 @@ use crate::worklist::{Worklist, WorklistError};
 
 /// Rows that may wait for another attempt before no new ones are begun.
 const MOST_WAITING: usize = 10_000;
+
+/// As long as an announced row may wait for a place. It is announced with the time, which the pace of the next run counts
+/// from if this one is killed.
+pub(super) const MOMENT: Duration = Duration::from_millis(50);
 
 /// Rows on their way from the worklist to their answer. Those that are due go before those that have not been sent yet.
 #[derive(Debug)]
@@ -22,9 +27,16 @@ pub(super) struct Submissions {
     pub(super) to_submit: Option<Row>,
     /// The next row whose music is to be checked, once the gate of reads lets that pass.
     pub(super) to_check: Option<Row>,
+    /// Rows that have leave to be sent and are not announced yet.
+    leaving: usize,
+    /// Rows that are announced, or whose music is being checked.
     in_flight: usize,
+    /// Those of them for which a request is on its way.
+    sent: usize,
     /// Those of them that have their answer, which is being written down.
     answered: usize,
+    /// Whether the last answer came so soon that a row which waits for a place waits for a moment only.
+    is_swift: bool,
     /// Whether the worklist has no more rows.
     is_exhausted: bool,
     /// Whether nothing new is submitted any more.
@@ -39,8 +51,11 @@ impl Submissions {
             checked: VecDeque::new(),
             to_submit: None,
             to_check: None,
+            leaving: 0,
             in_flight: 0,
+            sent: 0,
             answered: 0,
+            is_swift: false,
             is_exhausted: false,
             has_ended: false,
         }
@@ -72,15 +87,34 @@ impl Submissions {
         }
     }
 
-    /// Whether another row may set out. While the answers of some are on their way to the disk, others are on theirs.
+    /// Whether another row may get leave. While the answers of some are on their way to the disk, others are on theirs; and
+    /// if answers come at once, rows are announced before there is a place for them.
     fn has_room(&self, room: usize) -> bool {
-        let at_hand = self.checked.len() + usize::from(self.to_submit.is_some());
-        self.unanswered() + at_hand < room && self.answered < room
+        let to_go = self.leaving + self.checked.len() + usize::from(self.to_submit.is_some());
+        let ahead = if self.is_swift { 0 } else { self.in_flight - self.answered };
+        to_go + ahead < room && self.answered < room
     }
 
-    /// Rows on their way without an answer.
-    pub(super) const fn unanswered(&self) -> usize {
-        self.in_flight - self.answered
+    /// How many of the rows with leave may be announced: beside the requests as many rows that are being announced, and
+    /// as many whose answers are being written down. If the program dies, they are all in doubt.
+    pub(super) fn announceable(&self, room: usize) -> usize {
+        self.leaving.min((3 * room).saturating_sub(self.in_flight))
+    }
+
+    /// So many rows with leave are being announced.
+    pub(super) const fn announce(&mut self, count: usize) {
+        self.leaving -= count;
+        self.in_flight += count;
+    }
+
+    /// Rows with leave stay.
+    pub(super) const fn stay(&mut self) {
+        self.leaving = 0;
+    }
+
+    /// Requests on their way.
+    pub(super) const fn sent(&self) -> usize {
+        self.sent
     }
 
     /// A row that waited long enough, else one that has not been sent in this run.
@@ -100,13 +134,13 @@ impl Submissions {
     /// Whether no row is at hand, on its way or waiting.
     fn is_idle(&self) -> bool {
         let is_at_hand = self.to_submit.is_some() || self.to_check.is_some() || !self.checked.is_empty();
-        self.in_flight == 0 && self.waiting.len() == 0 && !is_at_hand
+        self.leaving + self.in_flight == 0 && self.waiting.len() == 0 && !is_at_hand
     }
 
     /// The row to submit, on its way now.
     pub(super) fn depart(&mut self) -> Option<Row> {
         let row = self.to_submit.take()?;
-        self.in_flight += 1;
+        self.leaving += 1;
         Some(row)
     }
 
@@ -114,7 +148,18 @@ impl Submissions {
     pub(super) fn depart_to_check(&mut self) -> Option<Row> {
         let row = self.to_check.take()?;
         self.in_flight += 1;
+        self.sent += 1;
         Some(row)
+    }
+
+    /// A request for a row that is announced is on its way.
+    pub(super) const fn sets_out(&mut self) {
+        self.sent += 1;
+    }
+
+    /// It is not any more.
+    pub(super) const fn is_back(&mut self) {
+        self.sent -= 1;
     }
 
     /// A row has come back with finished music.
@@ -123,9 +168,11 @@ impl Submissions {
         self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
     }
 
-    /// A row has its answer, which is being written down.
-    pub(super) const fn answered(&mut self) {
+    /// A row has its answer after that time, which is being written down.
+    pub(super) fn answered(&mut self, took: Duration) {
+        self.sent -= 1;
         self.answered += 1;
+        self.is_swift = took <= MOMENT;
     }
 
     /// An answer is written down.
@@ -151,7 +198,7 @@ impl Submissions {
 
     /// Whether nothing is on its way and nothing is left to submit.
     pub(super) fn is_over(&self) -> bool {
-        self.in_flight == 0 && (self.has_ended || (self.is_exhausted && self.is_idle()))
+        self.leaving + self.in_flight == 0 && (self.has_ended || (self.is_exhausted && self.is_idle()))
     }
 
     /// When the next waiting row is due, if there is room for it.

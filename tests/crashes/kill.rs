@@ -16,8 +16,8 @@ const LONG_ROWS: usize = 2000;
 
 const IN_FLIGHT: usize = 16;
 
-/// As many answers as requests may be on their way, to the disk.
-const MOST_IN_DOUBT: usize = 2 * IN_FLIGHT;
+/// Beside the requests as many rows may be about to be sent, and as many answers on their way to the disk.
+const MOST_IN_DOUBT: usize = 3 * IN_FLIGHT;
 
 const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{Fault, Faulty, GRAIN, Night, Reply, gaps, millis, most_in_window, numbered, seconds};
+use coverbatch::clock::UnixMillis;
+use coverbatch::ledger::Ledger as _;
+use tokio::time::Instant;
+
+use crate::support::{Fault, Faulty, GRAIN, Night, Reply, gaps, millis, most_in_window, nonzero, numbered, seconds};
 
 const WINDOW: Duration = seconds(10);
 
@@ -80,4 +84,30 @@ async fn a_slow_disk_slows_the_run_down_and_never_crowds_a_window() {
         let most = most_in_window(&night.service.sent(), WINDOW);
         assert!(most <= 20, "{most} in a window when a claim takes {slow:?}");
     }
+}
+
+/// Rows are announced before there is a place for them only while answers come at once. If they cease to, the next run
+/// must not take the time of the announcement for that of the request.
+#[tokio::test(start_paused = true)]
+async fn rows_that_waited_for_a_place_are_known_by_the_time_at_which_they_were_sent() {
+    let night = Night::of(&numbered("song", 100))
+        .answers(|call| Reply::cover().after(if call.number < 50 { millis(1) } else { seconds(30) }))
+        .with(|with| (with.rate, with.run.concurrency) = ("1000/1s".parse().unwrap(), nonzero(4)));
+    night.killed_after(seconds(35)).await;
+    let (now, at) = (night.clock.unix(), night.clock.now());
+    let sent = night.service.sent().iter().filter(|sent| at - sent.at < seconds(10)).count();
+    assert_eq!(sent, 4, "as many as there are places");
+    let known = night.ledger.sends_since(UnixMillis(now.0 - 10_000)).await.unwrap();
+    assert_eq!(known.len(), sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_never_more_requests_than_places_however_many_rows_are_announced() {
+    let night = Night::of(&numbered("song", 400))
+        .answers(|call| Reply::cover().after(latency(call.number) / 20))
+        .with(|with| (with.rate, with.run.concurrency) = ("1000/1s".parse().unwrap(), nonzero(4)));
+    let morning = night.run().await;
+    assert!(morning.results.is_all("submitted"));
+    let together = |at: Instant| morning.sent.iter().filter(|sent| sent.at <= at && at < sent.answered()).count();
+    assert_eq!(morning.sent.iter().map(|sent| together(sent.at)).max(), Some(4));
 }

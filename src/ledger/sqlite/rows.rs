@@ -76,17 +76,20 @@ pub(super) fn open_run(connection: &Connection, catalog: &str, kind: &str, at: U
 pub(super) fn claim(
     connection: &Connection,
     run: RunId,
-    task: &MusicTaskId,
+    tasks: &[MusicTaskId],
     at: UnixMillis,
-) -> rusqlite::Result<Claim> {
+) -> rusqlite::Result<Vec<Claim>> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at)
          VALUES (?1, 'in_flight', 1, ?2, ?3, ?3) ON CONFLICT (id) DO NOTHING",
     )?;
-    if insert.execute(params![task.as_str(), run.0, at.0])? == 1 {
-        return Ok(Claim::Granted(RowKey(connection.last_insert_rowid())));
-    }
-    claim_again(connection, run, task, at)
+    let mut claim = |task: &MusicTaskId| {
+        if insert.execute(params![task.as_str(), run.0, at.0])? == 1 {
+            return Ok(Claim::Granted(RowKey(connection.last_insert_rowid())));
+        }
+        claim_again(connection, run, task, at)
+    };
+    tasks.iter().map(&mut claim).collect()
 }
 
 /// Claims a row that the ledger knows; what it held of the submission before becomes history.
@@ -139,7 +142,7 @@ pub(super) fn release(connection: &Connection, row: RowKey) -> rusqlite::Result<
     Ok(())
 }
 
-pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settlement) -> rusqlite::Result<()> {
+pub(super) fn settle(connection: &Connection, rows: &[(RowKey, Settlement)]) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = iif(?2 = 'pending' AND state_before = 'in_doubt', 'in_doubt', ?2),
                          state_before = NULL, reason = ?3, http_status = ?4, code = ?5, message = ?6,
@@ -149,22 +152,27 @@ pub(super) fn settle(connection: &Connection, row: RowKey, settlement: &Settleme
                          follow_run = iif(?7 IS NULL, NULL, ?11), wants_files = wants_files OR ?12
          WHERE seq = ?1 AND state = 'in_flight'",
     )?;
-    let changed = update.execute(params![
-        row.0,
-        settlement.state.word(),
-        settlement.reason.word(),
-        settlement.answer.http_status,
-        settlement.answer.code,
-        settlement.answer.message,
-        settlement.cover.as_ref().map(CoverTaskId::as_str),
-        settlement.at.0,
-        settlement.sent_at.0,
-        settlement.look_at.0,
-        settlement.followed.map(|followed| followed.run.0),
-        settlement.followed.is_some_and(|followed| followed.files),
-    ])?;
-    // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
-    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+    for (row, settlement) in rows {
+        let changed = update.execute(params![
+            row.0,
+            settlement.state.word(),
+            settlement.reason.word(),
+            settlement.answer.http_status,
+            settlement.answer.code,
+            settlement.answer.message,
+            settlement.cover.as_ref().map(CoverTaskId::as_str),
+            settlement.at.0,
+            settlement.sent_at.0,
+            settlement.look_at.0,
+            settlement.followed.map(|followed| followed.run.0),
+            settlement.followed.is_some_and(|followed| followed.files),
+        ])?;
+        // A row that is settled without having been claimed would be a hole in the promise, so it is an error.
+        if changed != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(changed));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn sends_since(connection: &Connection, since: UnixMillis) -> rusqlite::Result<Vec<UnixMillis>> {

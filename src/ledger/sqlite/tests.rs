@@ -21,10 +21,18 @@ pub(super) async fn one(ledger: &SqliteLedger, id: &str) -> Option<Record> {
 }
 
 pub(super) async fn granted(ledger: &SqliteLedger, run: RunId, id: &str, at: i64) -> RowKey {
-    match ledger.claim(run, &task(id), UnixMillis(at)).await.unwrap() {
+    match claim(ledger, run, id, at).await {
         Claim::Granted(row) => row,
         Claim::Refused => panic!("{id} was refused"),
     }
+}
+
+pub(super) async fn claim(ledger: &SqliteLedger, run: RunId, id: &str, at: i64) -> Claim {
+    ledger.write(run, Vec::new(), vec![task(id)], UnixMillis(at)).await.unwrap().remove(0)
+}
+
+pub(super) async fn settle(ledger: &SqliteLedger, row: RowKey, settlement: Settlement) -> Result<(), LedgerError> {
+    ledger.write(RunId(0), vec![(row, settlement)], Vec::new(), UnixMillis(0)).await.map(drop)
 }
 
 pub(super) async fn run_in(ledger: &SqliteLedger) -> RunId {
@@ -47,9 +55,9 @@ async fn what_is_on_its_way_or_settled_cannot_be_claimed() {
     let run = run_in(&ledger).await;
     for (id, state) in [("a", RowState::Submitted), ("b", RowState::Exists)] {
         let row = granted(&ledger, run, id, 10).await;
-        assert_eq!(ledger.claim(run, &task(id), UnixMillis(11)).await.unwrap(), Claim::Refused);
-        ledger.settle(row, settlement(state, Reason::Accepted, 12)).await.unwrap();
-        assert_eq!(ledger.claim(run, &task(id), UnixMillis(13)).await.unwrap(), Claim::Refused);
+        assert_eq!(claim(&ledger, run, id, 11).await, Claim::Refused);
+        settle(&ledger, row, settlement(state, Reason::Accepted, 12)).await.unwrap();
+        assert_eq!(claim(&ledger, run, id, 13).await, Claim::Refused);
         assert_eq!(one(&ledger, id).await.unwrap().submissions, 1);
     }
 }
@@ -60,12 +68,12 @@ async fn every_other_state_can_be_claimed_again_and_keeps_what_it_knows() {
     let run = run_in(&ledger).await;
     for state in [RowState::Pending, RowState::InDoubt, RowState::Failed, RowState::GaveUp] {
         let row = granted(&ledger, run, state.word(), 10).await;
-        ledger.settle(row, settlement(state, Reason::ServerError, 11)).await.unwrap();
+        settle(&ledger, row, settlement(state, Reason::ServerError, 11)).await.unwrap();
         let again = granted(&ledger, run, state.word(), 20).await;
         assert_eq!(again, row);
         let mut settled = settlement(RowState::Submitted, Reason::Accepted, 21);
         settled.cover = CoverTaskId::new("cover-1").ok();
-        ledger.settle(again, settled).await.unwrap();
+        settle(&ledger, again, settled).await.unwrap();
         let record = one(&ledger, state.word()).await.unwrap();
         assert_eq!((record.submissions, record.first_sent_at), (2, Some(UnixMillis(10))));
         assert_eq!(record.finished_at, Some(UnixMillis(21)));
@@ -82,7 +90,7 @@ async fn a_released_row_is_as_it_was_before_its_claim() {
     assert_eq!(one(&ledger, "fresh").await, None);
 
     let row = granted(&ledger, run, "tried", 10).await;
-    ledger.settle(row, settlement(RowState::GaveUp, Reason::ServerError, 11)).await.unwrap();
+    settle(&ledger, row, settlement(RowState::GaveUp, Reason::ServerError, 11)).await.unwrap();
     let before = one(&ledger, "tried").await;
     let sends = ledger.sends_since(UnixMillis(0)).await.unwrap();
     let again = granted(&ledger, run, "tried", 20).await;
@@ -115,7 +123,7 @@ async fn rejections_are_counted_by_run() {
     for expected in 1..=3 {
         let run = run_in(&ledger).await;
         let row = granted(&ledger, run, "a", 10).await;
-        ledger.settle(row, settlement(RowState::Failed, Reason::NotFound, 11)).await.unwrap();
+        settle(&ledger, row, settlement(RowState::Failed, Reason::NotFound, 11)).await.unwrap();
         assert_eq!(one(&ledger, "a").await.unwrap().failed_runs, expected);
     }
 }
@@ -126,7 +134,7 @@ async fn every_send_of_the_window_is_remembered_in_its_order() {
     let run = run_in(&ledger).await;
     for (id, at) in [("a", 10), ("b", 20), ("a", 30), ("c", 40), ("a", 50)] {
         let row = granted(&ledger, run, id, at).await;
-        ledger.settle(row, settlement(RowState::Pending, Reason::ServerError, at + 1)).await.unwrap();
+        settle(&ledger, row, settlement(RowState::Pending, Reason::ServerError, at + 1)).await.unwrap();
     }
     let since = |at| ledger.sends_since(UnixMillis(at));
     assert_eq!(since(0).await.unwrap(), [10, 20, 30, 40, 50].map(UnixMillis));
@@ -139,7 +147,7 @@ async fn every_submission_of_a_music_task_can_be_told() {
     assert_eq!(ledger.history(&task("a")).await.unwrap(), []);
     let run = run_in(&ledger).await;
     let row = granted(&ledger, run, "a", 10).await;
-    ledger.settle(row, settlement(RowState::Pending, Reason::ServerError, 11)).await.unwrap();
+    settle(&ledger, row, settlement(RowState::Pending, Reason::ServerError, 11)).await.unwrap();
     granted(&ledger, run, "a", 20).await;
     let next = run_in(&ledger).await;
     granted(&ledger, next, "a", 30).await;
@@ -162,7 +170,7 @@ async fn an_adopted_row_does_not_replace_what_the_ledger_knows() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let run = run_in(&ledger).await;
     let row = granted(&ledger, run, "known", 10).await;
-    ledger.settle(row, settlement(RowState::Failed, Reason::NotFound, 11)).await.unwrap();
+    settle(&ledger, row, settlement(RowState::Failed, Reason::NotFound, 11)).await.unwrap();
     let known = one(&ledger, "known").await.unwrap();
     let earlier = Record {
         state: RowState::Submitted,
@@ -178,7 +186,7 @@ async fn an_adopted_row_does_not_replace_what_the_ledger_knows() {
     ledger.adopt(vec![(task("known"), earlier.clone()), (task("new"), earlier.clone())]).await.unwrap();
     assert_eq!(one(&ledger, "known").await, Some(known));
     assert_eq!(one(&ledger, "new").await, Some(earlier));
-    assert_eq!(ledger.claim(run, &task("new"), UnixMillis(20)).await.unwrap(), Claim::Refused);
+    assert_eq!(claim(&ledger, run, "new", 20).await, Claim::Refused);
 }
 
 #[tokio::test]
@@ -198,7 +206,7 @@ async fn the_last_run_over_a_catalog_says_why_it_stopped() {
 #[tokio::test]
 async fn settling_what_was_not_claimed_is_an_error() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
-    let settled = ledger.settle(RowKey(7), settlement(RowState::Submitted, Reason::Accepted, 1)).await;
+    let settled = settle(&ledger, RowKey(7), settlement(RowState::Submitted, Reason::Accepted, 1)).await;
     assert!(settled.is_err());
 }
 
@@ -217,7 +225,7 @@ async fn once_a_write_has_failed_nothing_is_written_any_more() {
     let mut failure = None;
     for n in 0..10_000 {
         let long = format!("{n:0>120}");
-        if let Err(error) = ledger.claim(run, &task(&long), UnixMillis(2)).await {
+        if let Err(error) = ledger.write(run, Vec::new(), vec![task(&long)], UnixMillis(2)).await {
             failure = Some(error.to_string());
             break;
         }
@@ -235,7 +243,7 @@ async fn many_callers_share_few_commits_and_each_finds_its_own_row() {
         let ledger = Arc::clone(&ledger);
         callers.spawn(async move {
             let row = granted(&ledger, run, &format!("t{n}"), n).await;
-            ledger.settle(row, settlement(RowState::Submitted, Reason::Accepted, n)).await.unwrap();
+            settle(&ledger, row, settlement(RowState::Submitted, Reason::Accepted, n)).await.unwrap();
             assert_eq!(one(&ledger, &format!("t{n}")).await.unwrap().first_sent_at, Some(UnixMillis(n)));
         });
     }
@@ -288,6 +296,27 @@ async fn a_ledger_on_disk_is_durable_by_full_synchronisation_and_can_be_read_mea
     granted(&ledger, run, "a", 1).await;
     let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
     assert_eq!(one(&reader, "a").await.unwrap().state, RowState::InFlight);
-    assert!(reader.claim(run, &task("b"), UnixMillis(2)).await.is_err());
+    assert!(reader.write(run, Vec::new(), vec![task("b")], UnixMillis(2)).await.is_err());
     ledger.close().await;
+}
+
+#[tokio::test]
+async fn what_is_written_together_happens_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    let run = run_in(&ledger).await;
+    let unclaimed = vec![(RowKey(7), settlement(RowState::Submitted, Reason::Accepted, 1))];
+    assert!(ledger.write(run, unclaimed, vec![task("a")], UnixMillis(2)).await.is_err());
+    ledger.close().await;
+    assert_eq!(one(&SqliteLedger::open(&path, API).unwrap(), "a").await, None);
+}
+
+#[tokio::test]
+async fn a_defect_in_a_transaction_ends_the_ledger_and_keeps_nobody_waiting() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    let broken = ledger.call::<()>(|_| panic!("on purpose")).await.unwrap_err();
+    assert_eq!(broken.cause.to_string(), "a defect of this program ended the transaction");
+    assert!(ledger.begin_run("/c.csv", UnixMillis(1)).await.is_err());
+    assert!(!ledger.is_well());
 }

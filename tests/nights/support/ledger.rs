@@ -83,19 +83,23 @@ impl Ledger for Faulty {
         self.call(self.inner.begin_run(catalog, at)).await
     }
 
-    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
-        if let Fault::SlowClaims(time) = self.fault {
+    async fn write(
+        &self,
+        run: RunId,
+        settled: Vec<(RowKey, Settlement)>,
+        claimed: Vec<MusicTaskId>,
+        at: UnixMillis,
+    ) -> Result<Vec<Claim>, LedgerError> {
+        if let Fault::SlowClaims(time) = self.fault
+            && !claimed.is_empty()
+        {
             tokio::time::sleep(time).await;
         }
-        self.call(self.inner.claim(run, task, at)).await
+        self.call(self.inner.write(run, settled, claimed, at)).await
     }
 
     async fn release(&self, row: RowKey) -> Result<(), LedgerError> {
         self.call(self.inner.release(row)).await
-    }
-
-    async fn settle(&self, row: RowKey, settlement: Settlement) -> Result<(), LedgerError> {
-        self.call(self.inner.settle(row, settlement)).await
     }
 
     async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use super::super::SqliteLedger;
-use super::super::tests::{API, granted, one, run_in, settlement, task};
+use super::super::tests::{API, claim, granted, one, run_in, settle, settlement, task};
 use super::*;
 use crate::domain::{Ended, Generated, Images};
 use crate::ledger::{Artwork, Claim, Ledger as _, Pursued, Record, RunId, Settlement};
@@ -42,7 +42,7 @@ async fn accepted(ledger: &SqliteLedger, run: RunId, id: &str, ms: i64, followed
     let mut settled = settlement(RowState::Submitted, Reason::Accepted, T + ms + 1);
     settled.cover = CoverTaskId::new(format!("c-{id}")).ok();
     settled.followed = followed;
-    ledger.settle(row, settled).await.unwrap();
+    settle(ledger, row, settled).await.unwrap();
     row
 }
 
@@ -204,7 +204,7 @@ async fn a_finished_cover_makes_its_submission_history() {
     assert_eq!((history[0].run, history[0].sent_at, history[0].answered_at), (Some(run), at(0), Some(at(1))));
     assert_eq!(history[0].reason, Some(Reason::Accepted));
     assert_eq!(ledger.generation_times().await.unwrap(), [Duration::from_millis(30)]);
-    assert_eq!(ledger.claim(run, &task("a"), at(60)).await.unwrap(), Claim::Refused);
+    assert_eq!(claim(&ledger, run, "a", T + 60).await, Claim::Refused);
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn a_hint_changes_nothing_that_is_not_followed() {
     ledger.hint(&task("unknown"), at(1)).await.unwrap();
     assert_eq!(one(&ledger, "unknown").await, None);
     let settled = granted(&ledger, run, "settled", T).await;
-    ledger.settle(settled, settlement(RowState::Failed, Reason::NotFound, T + 1)).await.unwrap();
+    settle(&ledger, settled, settlement(RowState::Failed, Reason::NotFound, T + 1)).await.unwrap();
     let done = accepted(&ledger, run, "done", 0, None).await;
     ledger.settle_pursuit(done, finished(1, true), at(2)).await.unwrap();
     for id in ["settled", "done"] {
@@ -337,7 +337,7 @@ async fn a_hint_that_is_faster_than_the_answer_makes_the_cover_due_at_once() {
             look_at: UnixMillis(T + 60_030),
             ..settlement(RowState::Submitted, Reason::Accepted, T + 30)
         };
-        ledger.settle(row, Settlement { sent_at: UnixMillis(T + 10), ..accepted }).await.unwrap();
+        settle(&ledger, row, Settlement { sent_at: UnixMillis(T + 10), ..accepted }).await.unwrap();
         assert_eq!(cell(&ledger, id, "due_at").await, Some(due), "{id}");
     }
 }

@@ -1,0 +1,131 @@
+//! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, runs them
+//! in one transaction, and answers them only after the commit, so that one fsync serves many rows.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::SetOnce;
+use tokio::task::spawn_blocking;
+
+use super::cannot;
+use crate::ledger::LedgerError;
+
+/// Work inside a transaction, which leaves behind what to do once that is durable.
+pub(super) type Operation = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Answered> + Send>;
+
+/// Tells the caller of an operation that it is durable.
+pub(super) type Answered = Box<dyn FnOnce() + Send>;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The connection, and what waits for it.
+pub(super) struct Desk {
+    path: PathBuf,
+    behavior: TransactionBehavior,
+    /// Held while operations are served; empty once it is closed.
+    connection: Mutex<Option<Connection>>,
+    queue: Mutex<Queue>,
+    /// Why nothing more is served.
+    failure: SetOnce<LedgerError>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Operation>,
+    is_served: bool,
+}
+
+impl Desk {
+    pub(super) fn new(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Arc<Self> {
+        let (connection, queue, failure) = (Mutex::new(Some(connection)), Mutex::default(), SetOnce::new());
+        Arc::new(Self { path: path.to_owned(), behavior, connection, queue, failure })
+    }
+
+    /// Has an operation done in the next transaction; after a failure it is dropped. The work happens in
+    /// `spawn_blocking`, which also stops a paused clock from running ahead of it.
+    pub(super) fn hand_in(self: &Arc<Self>, operation: Operation) {
+        let mut queue = self.queue();
+        if self.failure.initialized() {
+            return;
+        }
+        queue.waiting.push(operation);
+        if !std::mem::replace(&mut queue.is_served, true) {
+            let desk = Arc::clone(self);
+            drop(spawn_blocking(move || desk.serve()));
+        }
+    }
+
+    /// Whether nothing has failed so far.
+    pub(super) fn is_well(&self) -> bool {
+        !self.failure.initialized()
+    }
+
+    /// Why nothing more is served, once that is so.
+    pub(super) async fn failure(&self) -> LedgerError {
+        self.failure.wait().await.clone()
+    }
+
+    /// Waits until all is done and closes the file.
+    pub(super) async fn close(self: Arc<Self>) {
+        let closed = spawn_blocking(move || {
+            self.serve();
+            drop(self.connection().take());
+        });
+        // Whoever waited for an operation was told how that ended; there is nothing to add.
+        let _ = closed.await;
+    }
+
+    /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
+    fn serve(&self) {
+        let mut connection = self.connection();
+        while let Some(group) = self.next_group() {
+            match self.commit(connection.as_mut(), group) {
+                Ok(answers) => answers.into_iter().for_each(|answered| answered()),
+                Err(cause) => self.fail(cause),
+            }
+        }
+    }
+
+    fn next_group(&self) -> Option<Vec<Operation>> {
+        let mut queue = self.queue();
+        let group = std::mem::take(&mut queue.waiting);
+        queue.is_served = !group.is_empty();
+        queue.is_served.then_some(group)
+    }
+
+    /// Runs a group in one transaction. If any of them fails, none of them happened.
+    fn commit(&self, connection: Option<&mut Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Cause> {
+        let connection = connection.ok_or("it is closed")?;
+        let committed = catch_unwind(AssertUnwindSafe(|| {
+            let transaction = connection.transaction_with_behavior(self.behavior)?;
+            let answers = group.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
+            transaction.commit()?;
+            Ok::<_, rusqlite::Error>(answers)
+        }));
+        Ok(committed.map_err(|_| "a defect of this program ended the transaction")??)
+    }
+
+    fn fail(&self, cause: Cause) {
+        let mut queue = self.queue();
+        // Of several the first counts.
+        let _ = self.failure.set(cannot("write to", &self.path, cause));
+        queue.waiting.clear();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("path", &self.path).finish_non_exhaustive()
+    }
+}
