@@ -172,6 +172,12 @@ impl Gate {
         }
     }
 
+    /// Whether it is neither closed nor waits for a probe.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state().door == Door::Open
+    }
+
     /// The pace that it keeps.
     #[must_use]
     pub const fn rate(&self) -> Rate {
@@ -440,10 +446,11 @@ mod tests {
         let first = gate.ready().await.unwrap();
         assert!(first.is_fresh());
         sleep(Duration::from_millis(126)).await;
-        assert!(!first.is_fresh());
+        assert!(!first.is_fresh() && !first.is_outdated());
         let second = gate.ready().await.unwrap();
+        assert!(gate.is_open());
         first.depart().refused(throttled(None), full());
-        assert!(!second.is_fresh());
+        assert!(second.is_outdated() && !gate.is_open());
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,11 +25,16 @@ impl Permit {
         Self { gate: Arc::clone(gate), given: gate.clock.now(), closings: gate.state().closings, probe }
     }
 
-    /// Whether it may still be used: a permit kept too long would crowd a later window, and one from before a pause
-    /// would break that.
+    /// Whether it may still be used: a permit kept too long would crowd a later window.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.gate.clock.now() - self.given <= self.gate.freshness() && self.gate.state().closings == self.closings
+        self.gate.clock.now() - self.given <= self.gate.freshness()
+    }
+
+    /// Whether it is from before a pause, which it would break.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.gate.state().closings != self.closings
     }
 
     /// Notes that the submission is being made now.

@@ -96,7 +96,7 @@ impl SqliteLedger {
             // A caller that has gone away needs no answer.
             Ok(Box::new(move || drop(reply.send(value))))
         }));
-        // An operation is dropped without an answer only if it failed, or another one before it.
+        // An operation is dropped without an answer only if it failed, or one before it or together with it.
         match result.await {
             Ok(value) => Ok(value),
             Err(_) => Err(self.desk.failure().await),

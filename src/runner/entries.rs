@@ -2,6 +2,9 @@
 //! gathers, so that one transaction serves many rows.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::flight::{Answered, Departing, Landed, Pilot};
 use super::submissions::MOMENT;
@@ -36,20 +39,30 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.flights.spawn(Arc::clone(&self.pilot).write(entries));
     }
 
-    /// Sends announced rows, as many as there are places. One that had to wait for longer than a moment is announced anew,
-    /// so that the time of its announcement is that of its request; so is every one once the run ends.
+    /// Sends announced rows, as many as there are places. Those that have to wait for longer than a moment are withdrawn, to
+    /// be announced anew: the time of the announcement has to be about that of the request. So are all once the run ends.
     pub(super) fn set_out(&mut self) {
-        while (self.submissions.sent() < self.room() || self.pilot.stop.requested().is_some())
-            && let Some((key, departing, since)) = self.announced.pop_front()
-        {
+        while let Some((_, _, since)) = self.announced.front() {
+            let is_over = self.pilot.stop.requested().is_some();
+            let is_late = self.pilot.clock.now() - *since > MOMENT;
+            if !is_over && !is_late && self.submissions.sent() >= self.room() {
+                break;
+            }
+            let Some((key, departing, _)) = self.announced.pop_front() else { break };
             self.submissions.sets_out();
             let pilot = Arc::clone(&self.pilot);
-            if pilot.clock.now() - since <= MOMENT {
-                self.flights.spawn(pilot.fly(key, departing));
-            } else {
+            if is_late || is_over {
+                self.submissions.slows_down();
                 self.flights.spawn(async move { pilot.withdraw(key, departing.row).await });
+            } else {
+                self.flights.spawn(pilot.fly(key, departing));
             }
         }
+    }
+
+    /// When the first announced row has waited for longer than a moment.
+    pub(super) fn overdue(&self) -> Option<Instant> {
+        self.announced.front().map(|(_, _, since)| *since + MOMENT + Duration::from_millis(1))
     }
 
     /// Rows that are not announced yet stay as they are.

@@ -149,10 +149,11 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         Ok(Landed::Unsent(Fate::Again(row, self.clock.now())))
     }
 
-    /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends.
+    /// The permit, or a new one if writing the claim took so long that it would break the pace; `None` if the run ends, or
+    /// if the gate has closed: a row does not hold its place through a pause.
     async fn fresh(&self, mut permit: Permit) -> Option<Permit> {
         loop {
-            if self.stop.requested().is_some() {
+            if self.stop.requested().is_some() || permit.is_outdated() {
                 return None;
             }
             if permit.is_fresh() {

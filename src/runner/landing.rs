@@ -41,6 +41,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 for settled in settled {
                     self.settled(settled, &mut progress);
                 }
+                if self.pilot.stop.requested().is_some() {
+                    self.stay();
+                }
                 // What has gathered meanwhile goes first: nothing takes longer than the disk.
                 if self.may_write() {
                     self.write();

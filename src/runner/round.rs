@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::flight::{Departing, Landed, Sequel};
 use super::following::{FETCHES, Following};
+use super::submissions::Room;
 use super::{Row, RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::Ended;
@@ -76,6 +77,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.concurrency.saturating_sub(self.looks)
     }
 
+    fn room_of_rows(&self) -> Room {
+        Room { places: self.room(), is_open: self.pilot.gate.is_open() }
+    }
+
     /// Takes the next rows to submit, unless nothing more is to be submitted.
     async fn take_rows(&mut self) -> Result<(), RunError> {
         if self.pilot.stop.requested().is_some() {
@@ -84,7 +89,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             return Ok(());
         }
         let now = self.pilot.clock.now();
-        self.submissions.take(now, self.room(), self.music.is_some()).await?;
+        self.submissions.take(now, self.room_of_rows(), self.music.is_some()).await?;
         Ok(())
     }
 
@@ -123,7 +128,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if self.submissions.to_check.is_some() && self.music_held.is_none_or(|until| until <= now) {
             return Some(Read::Music);
         }
-        (self.follows() && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
+        let has_place = self.submissions.under_way() < self.room();
+        (self.follows() && has_place && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
@@ -138,7 +144,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Waits until something can be done.
     async fn news(&mut self, read: Option<Read>) -> Result<News, RunError> {
         let pilot = Arc::clone(&self.pilot);
-        let submit_gate = self.submissions.to_submit.as_ref().map(|_| Arc::clone(&pilot.gate));
+        let submit_gate = self.submissions.may_leave(self.room_of_rows()).then(|| Arc::clone(&pilot.gate));
         let read_gate = read.and_then(|read| Some((read, self.gate_of(read)?)));
         let (stop, is_stopped) = (&pilot.stop, pilot.stop.requested().is_some());
         let wake = self.wake();
@@ -147,14 +153,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             () = stop.wait(), if !is_stopped => News::Time,
             () = stop.wait_for_everything(), if !stop.ends_everything() => News::Time,
             permit = leave(submit_gate.as_ref()) => permit.map_or(News::Outage(None), News::MaySubmit),
+            Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed?),
+            () = ready(()), if self.may_write() => News::Quiet,
             permit = leave(read_gate.as_ref().map(|(_, gate)| gate)) => match (permit, read) {
                 (Ok(permit), Some(read)) => News::MayRead(read, permit),
                 (Ok(_), None) => News::Time,
                 (Err(OutageOver), read) => News::Outage(read),
             },
             () = hinted(self.following.as_deref()) => News::Hint,
-            Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => News::Landed(landed?),
-            () = ready(()), if self.may_write() => News::Quiet,
             () = wait_until(wake) => News::Time,
         })
     }
@@ -166,15 +172,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
     }
 
-    /// When to look again without other news: a row is due, its music may be checked, or a cover may be due.
+    /// When to look again without other news: a row is due, its music may be checked, a cover may be due, or an announced
+    /// row has waited for long enough.
     fn wake(&self) -> Option<Instant> {
-        let row = self.submissions.next_due(self.room());
+        let row = self.submissions.next_due(self.room_of_rows());
         let follows = self.follows();
         let (here, now) = (self.pilot.clock.now(), self.pilot.clock.unix());
         let cover = follows.then(|| here + self.horizon.wait(now));
         let held = self.music_held.filter(|until| *until > now && self.submissions.to_check.is_some());
         let music = held.map(|until| here + now.until(until));
-        [row, cover, music].into_iter().flatten().min()
+        [row, cover, music, self.overdue()].into_iter().flatten().min()
     }
 
     /// Gives a row leave to be sent, and as many others as the gate lets pass at once.
@@ -185,7 +192,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         {
             self.depart(row, permit);
             self.take_rows().await?;
-            leave = self.submissions.to_submit.as_ref().and_then(|_| self.pilot.gate.try_ready());
+            let may_leave = self.submissions.may_leave(self.room_of_rows());
+            leave = may_leave.then(|| self.pilot.gate.try_ready()).flatten();
         }
         Ok(())
     }

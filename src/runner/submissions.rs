@@ -16,6 +16,15 @@ const MOST_WAITING: usize = 10_000;
 /// from if this one is killed.
 pub(super) const MOMENT: Duration = Duration::from_millis(50);
 
+/// What limits the rows under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Requests that may be on their way.
+    pub(super) places: usize,
+    /// Whether the gate is open: who comes after a pause may be its probe, and has to have a place.
+    pub(super) is_open: bool,
+}
+
 /// Rows on their way from the worklist to their answer. Those that are due go before those that have not been sent yet.
 #[derive(Debug)]
 pub(super) struct Submissions {
@@ -29,9 +38,9 @@ pub(super) struct Submissions {
     pub(super) to_check: Option<Row>,
     /// Rows that have leave to be sent and are not announced yet.
     leaving: usize,
-    /// Rows that are announced, or whose music is being checked.
+    /// Rows that are announced or being announced, or whose music is being checked.
     in_flight: usize,
-    /// Those of them for which a request is on its way.
+    /// Those of them that have a place: a request is on its way, or about to be.
     sent: usize,
     /// Those of them that have their answer, which is being written down.
     answered: usize,
@@ -62,7 +71,7 @@ impl Submissions {
     }
 
     /// Has the next rows at hand, if there is room for them.
-    pub(super) async fn take(&mut self, now: Instant, room: usize, checks_music: bool) -> Result<(), WorklistError> {
+    pub(super) async fn take(&mut self, now: Instant, room: Room, checks_music: bool) -> Result<(), WorklistError> {
         self.line_up();
         let has_place = if checks_music { self.to_check.is_none() } else { self.to_submit.is_none() };
         if !has_place || !self.has_room(room) {
@@ -87,18 +96,38 @@ impl Submissions {
         }
     }
 
-    /// Whether another row may get leave. While the answers of some are on their way to the disk, others are on theirs; and
-    /// if answers come at once, rows are announced before there is a place for them.
-    fn has_room(&self, room: usize) -> bool {
-        let to_go = self.leaving + self.checked.len() + usize::from(self.to_submit.is_some());
-        let ahead = if self.is_swift { 0 } else { self.in_flight - self.answered };
-        to_go + ahead < room && self.answered < room
+    /// Whether there is room for another row at hand.
+    fn has_room(&self, room: Room) -> bool {
+        let at_hand = self.checked.len() + usize::from(self.to_submit.is_some());
+        self.has_room_beside(at_hand, room)
     }
 
-    /// How many of the rows with leave may be announced: beside the requests as many rows that are being announced, and
-    /// as many whose answers are being written down. If the program dies, they are all in doubt.
-    pub(super) fn announceable(&self, room: usize) -> usize {
-        self.leaving.min((3 * room).saturating_sub(self.in_flight))
+    /// Whether the row at hand may ask for leave. It may have come to hand when answers came at once, and they do not now.
+    pub(super) fn may_leave(&self, room: Room) -> bool {
+        self.to_submit.is_some() && self.has_room_beside(0, room)
+    }
+
+    /// Whether another row may get leave beside so many others. While the answers of some are on their way to the disk,
+    /// others are on theirs; and while answers come at once, rows are announced before there is a place for them.
+    fn has_room_beside(&self, others: usize, Room { places, is_open }: Room) -> bool {
+        let ahead = if self.is_swift && is_open { 0 } else { self.unanswered() };
+        self.leaving + others + ahead < places && self.answered < places
+    }
+
+    /// How many of the rows with leave may be announced: with the requests and the answers that are being written down not
+    /// more than three times the places. If the program dies, they are all in doubt.
+    pub(super) fn announceable(&self, places: usize) -> usize {
+        self.leaving.min((3 * places).saturating_sub(self.in_flight))
+    }
+
+    /// Rows that are announced and have no answer.
+    const fn unanswered(&self) -> usize {
+        self.in_flight - self.answered
+    }
+
+    /// Rows with leave or announced that have no answer.
+    pub(super) const fn under_way(&self) -> usize {
+        self.leaving + self.unanswered()
     }
 
     /// So many rows with leave are being announced.
@@ -112,7 +141,7 @@ impl Submissions {
         self.leaving = 0;
     }
 
-    /// Requests on their way.
+    /// Places that are taken.
     pub(super) const fn sent(&self) -> usize {
         self.sent
     }
@@ -152,12 +181,17 @@ impl Submissions {
         Some(row)
     }
 
-    /// A request for a row that is announced is on its way.
+    /// A row that is announced takes a place, to be sent or to be withdrawn.
     pub(super) const fn sets_out(&mut self) {
         self.sent += 1;
     }
 
-    /// It is not any more.
+    /// An announced row has waited for too long: no more are announced ahead until answers come at once again.
+    pub(super) const fn slows_down(&mut self) {
+        self.is_swift = false;
+    }
+
+    /// It has left its place without an answer.
     pub(super) const fn is_back(&mut self) {
         self.sent -= 1;
     }
@@ -202,7 +236,7 @@ impl Submissions {
     }
 
     /// When the next waiting row is due, if there is room for it.
-    pub(super) fn next_due(&self, room: usize) -> Option<Instant> {
+    pub(super) fn next_due(&self, room: Room) -> Option<Instant> {
         let has_place = self.to_submit.is_none() && self.to_check.is_none() && self.has_room(room);
         self.waiting.next_due().filter(|_| has_place && !self.has_ended)
     }

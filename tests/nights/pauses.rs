@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use coverbatch::domain::Ended;
 
-use crate::support::{Call, GRAIN, Morning, Night, Reply, Sent, gaps, is_jittered, millis, nonzero, numbered, seconds};
+use crate::support::{
+    Call, Fault, Faulty, GRAIN, Morning, Night, Reply, Sent, gaps, is_jittered, millis, nonzero, numbered, seconds,
+};
 
 /// One submission each half second and a little, as at full pace.
 const FULL_PACE: Duration = Duration::from_micros(512_500);
@@ -166,5 +168,30 @@ async fn refusals_between_troubles_do_not_bring_giving_up_nearer() {
         let morning = night.run().await;
         assert_eq!(morning.results.verdict("patient"), "submitted accepted no");
         assert_eq!(morning.results.cell("patient", "cover_attempts"), "11");
+    }
+}
+
+/// While answers come at once, rows are announced before there is a place for them. A pause meets some of them there, and
+/// whoever probes needs a place that those do not hold.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_meets_rows_announced_ahead_ends_with_a_probe() {
+    for places in [1, 2, 3] {
+        for (latency, slow) in [(millis(6), millis(10)), (millis(1), millis(1)), (millis(10), millis(6))] {
+            for period in [2, 3, 7] {
+                let reply = move |call: Call<'_>| {
+                    if call.number % period == 0 {
+                        Reply::page(503).after(latency)
+                    } else {
+                        Reply::cover().after(latency)
+                    }
+                };
+                let night = Night::of(&numbered("song", 60)).answers(reply).with(|with| {
+                    (with.rate, with.run.concurrency) = ("100/1s".parse().unwrap(), nonzero(places));
+                });
+                let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowClaims(slow));
+                let morning = night.run_on(&ledger).await.unwrap();
+                assert!(morning.results.is_all("submitted"), "{places} places, {latency:?}, {slow:?}, every {period}.");
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ const SCHEMA_VERSION: i32 = 2;
 /// its transaction does, and pages are written whole.
 const PAGE_BYTES: i32 = 2048;
 
-/// Pages in the write-ahead log before they are copied into the database: 32 MiB.
+/// Pages in the write-ahead log before they are copied into the database: 32 MiB of a new ledger.
 const CHECKPOINT_PAGES: i32 = 16_000;
 
 /// Milliseconds to wait for another process that is writing.
