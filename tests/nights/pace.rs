@@ -76,13 +76,13 @@ async fn a_run_after_one_that_used_up_its_window_at_once_waits_for_that() {
 async fn a_slow_disk_slows_the_run_down_and_never_crowds_a_window() {
     for slow in [millis(100), millis(700), seconds(3), seconds(25)] {
         let night = Night::of(&numbered("first", 40));
-        let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowClaims(slow));
+        let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowWrites(slow));
         let first = night.run_on(&ledger).await.unwrap();
         assert!(first.results.is_all("submitted"));
         night.now_of(&numbered("second", 40));
         night.run().await;
         let most = most_in_window(&night.service.sent(), WINDOW);
-        assert!(most <= 20, "{most} in a window when a claim takes {slow:?}");
+        assert!(most <= 20, "{most} in a window when a write takes {slow:?}");
     }
 }
 

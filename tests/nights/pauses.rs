@@ -188,7 +188,7 @@ async fn a_pause_that_meets_rows_announced_ahead_ends_with_a_probe() {
                 let night = Night::of(&numbered("song", 60)).answers(reply).with(|with| {
                     (with.rate, with.run.concurrency) = ("100/1s".parse().unwrap(), nonzero(places));
                 });
-                let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowClaims(slow));
+                let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowWrites(slow));
                 let morning = night.run_on(&ledger).await.unwrap();
                 assert!(morning.results.is_all("submitted"), "{places} places, {latency:?}, {slow:?}, every {period}.");
             }

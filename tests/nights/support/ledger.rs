@@ -21,8 +21,8 @@ pub(crate) enum Fault {
     Before(usize),
     /// The same, but this call is done nevertheless.
     After(usize),
-    /// Every claim takes so long.
-    SlowClaims(Duration),
+    /// Writing down announcements and answers takes so long.
+    SlowWrites(Duration),
 }
 
 /// A ledger with a fault.
@@ -55,7 +55,7 @@ impl Faulty {
                 work.await?;
                 Err(self.fail())
             }
-            Fault::Before(_) | Fault::After(_) | Fault::SlowClaims(_) => work.await,
+            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) => work.await,
         }
     }
 
@@ -90,9 +90,7 @@ impl Ledger for Faulty {
         claimed: Vec<MusicTaskId>,
         at: UnixMillis,
     ) -> Result<Vec<Claim>, LedgerError> {
-        if let Fault::SlowClaims(time) = self.fault
-            && !claimed.is_empty()
-        {
+        if let Fault::SlowWrites(time) = self.fault {
             tokio::time::sleep(time).await;
         }
         self.call(self.inner.write(run, settled, claimed, at)).await
