@@ -165,11 +165,8 @@ impl Gate {
     /// Leave for one submission, if it is to be had at once.
     pub fn try_ready(self: &Arc<Self>) -> Option<Permit> {
         let _turn = self.turn.try_lock().ok()?;
-        let pass = self.state().pass(self.clock.now(), &self.config);
-        match pass {
-            Pass::Now { probe } => Some(Permit::new(self, probe)),
-            Pass::At(_) | Pass::OnNews | Pass::Never => None,
-        }
+        let Pass::Now { probe } = self.state().pass(self.clock.now(), &self.config) else { return None };
+        Some(Permit::new(self, probe))
     }
 
     /// Whether it is neither closed nor waits for a probe.
@@ -276,9 +273,7 @@ impl State {
             Door::Probing => Some((Refusal::Unavailable, now)),
         }
     }
-}
 
-impl State {
     /// Closes after the first refusal that came since the last closing.
     fn refuse(&mut self, now: Instant, refused: Refused, jitter: Jitter) {
         let Refused { refusal, reason, retry_after } = refused;
