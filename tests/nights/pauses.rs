@@ -180,7 +180,7 @@ async fn a_pause_that_meets_rows_announced_ahead_ends_with_a_probe() {
             for (latency, slow) in [(2, 3), (6, 10), (13, 3)] {
                 for period in [2, 3] {
                     let reply = move |call: Call<'_>| {
-                        let reply = if call.number % period == 0 { Reply::page(503) } else { Reply::cover() };
+                        let reply = if call.number.is_multiple_of(period) { Reply::page(503) } else { Reply::cover() };
                         reply.after(millis(latency))
                     };
                     let night = Night::of(&numbered("song", 40)).answers(reply).with(|with| {
