@@ -4,7 +4,6 @@
 //! while it waits. Rows that are due go before rows that have not been sent yet, and only so many may wait, so that
 //! memory stays flat however much goes wrong.
 
-mod entries;
 mod flight;
 mod following;
 mod landing;
@@ -14,6 +13,7 @@ mod round;
 mod stop;
 mod submissions;
 mod waiting;
+mod writing;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -34,8 +34,7 @@ use crate::ledger::{Follower, Ledger, LedgerError, RowKey, RunId};
 use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
 use crate::worklist::{Worklist, WorklistError};
 
-use entries::Entries;
-use flight::{Departing, Landed, Pilot};
+use flight::{Answered, Departing, Landed, Pilot};
 use following::Horizon;
 use submissions::Submissions;
 
@@ -117,8 +116,9 @@ pub struct Runner<A, L> {
     unwritten: u64,
     deadline: Option<Duration>,
     dice: fastrand::Rng,
-    /// What the ledger is told next, as soon as it is done with what it was told before.
-    entries: Entries,
+    /// Answers to be written down.
+    answered: Vec<Answered>,
+    /// Whether the ledger is busy with what came before.
     is_writing: bool,
     /// Rows that are announced and wait for a place, since when.
     announced: VecDeque<(RowKey, Departing, Instant)>,
@@ -155,7 +155,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             unwritten: 0,
             deadline: config.deadline,
             dice: fastrand::Rng::with_seed(config.seed),
-            entries: Entries::default(),
+            answered: Vec::new(),
             is_writing: false,
             announced: VecDeque::new(),
             flights: JoinSet::new(),

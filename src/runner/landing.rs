@@ -42,7 +42,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                     self.settled(settled, &mut progress);
                 }
                 if self.pilot.stop.requested().is_some() {
-                    self.stay();
+                    self.submissions.end();
                 }
                 // What has gathered meanwhile goes first: nothing takes longer than the disk.
                 if self.may_write() {
@@ -81,7 +81,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.submissions.answered(answered.took);
         self.unwritten += u64::from(answered.fate.is_failed());
         self.stop_after_failures(&self.progress.borrow());
-        self.entries.answered.push(answered);
+        self.answered.push(answered);
     }
 
     /// Counts a row whose answer is written down.

@@ -85,7 +85,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     async fn take_rows(&mut self) -> Result<(), RunError> {
         if self.pilot.stop.requested().is_some() {
             self.submissions.end();
-            self.stay();
             return Ok(());
         }
         let now = self.pilot.clock.now();
@@ -188,9 +187,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     async fn submit(&mut self, permit: Permit) -> Result<(), RunError> {
         let mut leave = Some(permit);
         while let Some(permit) = leave.take()
-            && let Some(row) = self.submissions.depart()
+            && let Some(row) = self.submissions.to_submit.take()
         {
-            self.depart(row, permit);
+            let departing = self.departing(row, permit);
+            self.submissions.depart(departing);
             self.take_rows().await?;
             let may_leave = self.submissions.may_leave(self.room_of_rows());
             leave = may_leave.then(|| self.pilot.gate.try_ready()).flatten();
@@ -198,12 +198,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         Ok(())
     }
 
-    fn depart(&mut self, row: Row, permit: Permit) {
+    fn departing(&mut self, row: Row, permit: Permit) -> Departing {
         let followed = self.following.as_ref().and_then(|following| following.mark());
         let longest = followed.map_or(Duration::MAX, |followed| followed.wait);
         let sequel = Sequel { usual: self.usual.time().min(longest), followed };
-        let jitter = self.jitter();
-        self.entries.departing.push(Departing { row, permit, sequel, jitter });
+        Departing { row, permit, sequel, jitter: self.jitter() }
     }
 
     async fn read(&mut self, read: Read, permit: Permit) -> Result<(), RunError> {

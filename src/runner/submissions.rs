@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Row;
+use super::flight::Departing;
 use super::waiting::Waiting;
 use crate::worklist::{Worklist, WorklistError};
 
@@ -37,7 +38,7 @@ pub(super) struct Submissions {
     /// The next row whose music is to be checked, once the gate of reads lets that pass.
     pub(super) to_check: Option<Row>,
     /// Rows that have leave to be sent and are not announced yet.
-    leaving: usize,
+    leaving: Vec<Departing>,
     /// Rows that are announced or being announced, or whose music is being checked.
     in_flight: usize,
     /// Those of them that have a place: a request is on its way, or about to be.
@@ -60,7 +61,7 @@ impl Submissions {
             checked: VecDeque::new(),
             to_submit: None,
             to_check: None,
-            leaving: 0,
+            leaving: Vec::new(),
             in_flight: 0,
             sent: 0,
             answered: 0,
@@ -111,13 +112,13 @@ impl Submissions {
     /// others are on theirs; and while answers come at once, rows are announced before there is a place for them.
     fn has_room_beside(&self, others: usize, Room { places, is_open }: Room) -> bool {
         let ahead = if self.is_swift && is_open { 0 } else { self.unanswered() };
-        self.leaving + others + ahead < places && self.answered < places
+        self.leaving.len() + others + ahead < places && self.answered < places
     }
 
     /// How many of the rows with leave may be announced: with the requests and the answers that are being written down not
     /// more than three times the places. If the program dies, they are all in doubt.
     pub(super) fn announceable(&self, places: usize) -> usize {
-        self.leaving.min((3 * places).saturating_sub(self.in_flight))
+        self.leaving.len().min((3 * places).saturating_sub(self.in_flight))
     }
 
     /// Rows that are announced and have no answer.
@@ -126,19 +127,15 @@ impl Submissions {
     }
 
     /// Rows with leave or announced that have no answer.
-    pub(super) const fn under_way(&self) -> usize {
-        self.leaving + self.unanswered()
+    pub(super) fn under_way(&self) -> usize {
+        self.leaving.len() + self.unanswered()
     }
 
-    /// So many rows with leave are being announced.
-    pub(super) const fn announce(&mut self, count: usize) {
-        self.leaving -= count;
+    /// The rows with leave that may be announced, on their way now.
+    pub(super) fn announce(&mut self, places: usize) -> Vec<Departing> {
+        let count = self.announceable(places);
         self.in_flight += count;
-    }
-
-    /// Rows with leave stay.
-    pub(super) const fn stay(&mut self) {
-        self.leaving = 0;
+        self.leaving.drain(..count).collect()
     }
 
     /// Places that are taken.
@@ -163,14 +160,16 @@ impl Submissions {
     /// Whether no row is at hand, on its way or waiting.
     fn is_idle(&self) -> bool {
         let is_at_hand = self.to_submit.is_some() || self.to_check.is_some() || !self.checked.is_empty();
-        self.leaving + self.in_flight == 0 && self.waiting.len() == 0 && !is_at_hand
+        !self.is_any_under_way() && self.waiting.len() == 0 && !is_at_hand
     }
 
-    /// The row to submit, on its way now.
-    pub(super) fn depart(&mut self) -> Option<Row> {
-        let row = self.to_submit.take()?;
-        self.leaving += 1;
-        Some(row)
+    const fn is_any_under_way(&self) -> bool {
+        !self.leaving.is_empty() || self.in_flight > 0
+    }
+
+    /// A row has leave to be sent, and is to be announced.
+    pub(super) fn depart(&mut self, departing: Departing) {
+        self.leaving.push(departing);
     }
 
     /// The row whose music is to be checked, on its way now.
@@ -228,11 +227,12 @@ impl Submissions {
         self.to_submit = None;
         self.to_check = None;
         self.checked.clear();
+        self.leaving.clear();
     }
 
     /// Whether nothing is on its way and nothing is left to submit.
     pub(super) fn is_over(&self) -> bool {
-        self.leaving + self.in_flight == 0 && (self.has_ended || (self.is_exhausted && self.is_idle()))
+        !self.is_any_under_way() && (self.has_ended || (self.is_exhausted && self.is_idle()))
     }
 
     /// When the next waiting row is due, if there is room for it.

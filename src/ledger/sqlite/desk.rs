@@ -1,6 +1,9 @@
 //! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, runs them
 //! in one transaction, and answers them only after the commit, so that one fsync serves many rows.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
