@@ -49,10 +49,16 @@ CREATE TABLE task (
     generated_in  INTEGER, -- milliseconds, by the clock of the service
     file_1        TEXT,
     file_2        TEXT,
-    fallback      TEXT     -- the copy of the default cover that stands in for it
+    fallback      TEXT,    -- the copy of the default cover that stands in for it
+    key           INTEGER NOT NULL -- the first four bytes of the SHA-256 of the id, by which it is found
 ) STRICT;
 
-CREATE UNIQUE INDEX task_id ON task (id);
+CREATE INDEX task_key ON task (key);
+-- Whoever adds a music task that is there already adds nothing.
+CREATE TRIGGER task_once BEFORE INSERT ON task WHEN EXISTS (SELECT 1 FROM task WHERE key = NEW.key AND id = NEW.id)
+BEGIN
+    SELECT RAISE(IGNORE);
+END;
 CREATE INDEX task_sent_at ON task (sent_at);
 CREATE INDEX task_in_flight ON task (seq) WHERE state = 'in_flight';
 -- Looks and downloads apart: however many of one kind are due, the others are found at once.

@@ -6,6 +6,7 @@
 mod damage;
 mod desk;
 mod follow;
+mod id_key;
 mod look_up;
 mod migrate;
 mod night;

@@ -113,7 +113,7 @@ fn whichever_command_opens_it_first_nothing_is_lost() {
         let submissions = service.submissions();
         let ran = opens(&batch);
         assert!(matches!(ran.code, Some(0 | 4)), "{name}: {ran:?}");
-        assert_eq!(version(&batch), 2, "{name}");
+        assert_eq!(version(&batch), 3, "{name}");
         assert_eq!(service.submissions(), submissions, "{name}");
         if name == "follow" {
             assert_eq!(images(&batch), ["covered-settled-1.png", "covered-settled-2.png"]);
@@ -170,7 +170,7 @@ fn killed_while_it_is_brought_up_it_is_either_old_or_new() {
         }
         assert!(held(&batch) == before, "killed at step {step}");
         batch.call("status", &[]).exit(0);
-        assert_eq!(version(&batch), 2);
+        assert_eq!(version(&batch), 3);
         assert!(held(&batch) == before, "after step {step}");
     }
     println!("killed while it was brought up: {old} times old, {new} times new");

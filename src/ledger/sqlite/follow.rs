@@ -25,7 +25,7 @@ pub(super) fn follow(
         "UPDATE task SET state = iif(state = 'completed', 'submitted', state),
                          follow_run = ?2, wants_files = wants_files OR ?3, troubles = 0, due_at = min(coalesce(due_at, ?4), ?6),
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
-         WHERE id = ?1 AND cover_id IS NOT NULL AND coalesce(looked_at, 0) < ?4
+         WHERE key = id_key(?1) AND id = ?1 AND cover_id IS NOT NULL AND coalesce(looked_at, 0) < ?4
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
                     ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND completed_at > ?5
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
@@ -161,7 +161,7 @@ pub(super) fn hint(connection: &Connection, task: &MusicTaskId, at: UnixMillis) 
     let mut update = connection.prepare_cached(
         "UPDATE task SET due_at = min(due_at, max(?2, coalesce(looked_at, 0) + ?3)),
                          hinted_at = ?2
-         WHERE id = ?1 AND (state = 'in_flight' OR (due_at IS NOT NULL AND image_1 IS NULL))",
+         WHERE key = id_key(?1) AND id = ?1 AND (state = 'in_flight' OR (due_at IS NOT NULL AND image_1 IS NULL))",
     )?;
     update.execute(params![task.as_str(), at.0, rest()]).map(drop)
 }
@@ -186,31 +186,36 @@ pub(super) fn note_music(
     (reason, answer): (Reason, &Answer),
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
+    let seq = place_or_new(connection, task)?;
     // A row in doubt stays so: that its music has news says nothing of the submission that was lost.
-    let may_be_sent = "state IN ('pending', 'failed', 'gave_up', 'generation_failed')";
-    let mut find = connection.prepare_cached(&format!("SELECT seq FROM task WHERE id = ?1 AND {may_be_sent}"))?;
-    if let Some(seq) = find.query_row([task.as_str()], |row| row.get(0)).optional()? {
-        remember_submission(connection, seq)?;
+    let may_be_sent = "seq = ?1 AND state IN ('pending', 'failed', 'gave_up', 'generation_failed')";
+    if !connection.prepare_cached(&format!("SELECT 1 FROM task WHERE {may_be_sent}"))?.exists([seq])? {
+        return Ok(());
     }
-    let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO task (id, state, submissions, failed_runs, reason, http_status, code, message, answered_at)
-         VALUES (?1, ?2, 0, ?2 = 'failed', ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, failed_runs = failed_runs + excluded.failed_runs,
-             sent_at = NULL, reason = excluded.reason, http_status = excluded.http_status, code = excluded.code,
-             message = excluded.message, answered_at = excluded.answered_at
-         WHERE {may_be_sent}"
-    ))?;
-    let cells =
-        params![task.as_str(), state.word(), reason.word(), answer.http_status, answer.code, answer.message, at.0];
-    insert.execute(cells).map(drop)
+    remember_submission(connection, seq)?;
+    let mut update = connection.prepare_cached(
+        "UPDATE task SET state = ?2, failed_runs = failed_runs + (?2 = 'failed'), sent_at = NULL, reason = ?3,
+                         http_status = ?4, code = ?5, message = ?6, answered_at = ?7
+         WHERE seq = ?1",
+    )?;
+    let cells = params![seq, state.word(), reason.word(), answer.http_status, answer.code, answer.message, at.0];
+    update.execute(cells).map(drop)
 }
 
 pub(super) fn fall_back(connection: &Connection, rows: &[(MusicTaskId, String)]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO task (id, state, submissions, fallback) VALUES (?1, 'pending', 0, ?2)
-         ON CONFLICT (id) DO UPDATE SET fallback = excluded.fallback",
-    )?;
-    rows.iter().try_for_each(|(task, file)| insert.execute(params![task.as_str(), file]).map(drop))
+    let mut update = connection.prepare_cached("UPDATE task SET fallback = ?2 WHERE seq = ?1")?;
+    rows.iter().try_for_each(|(task, file)| update.execute(params![place_or_new(connection, task)?, file]).map(drop))
+}
+
+/// The `seq` of a music task. One that the ledger does not have becomes a pending row of it.
+fn place_or_new(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<i64> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO task (id, state, submissions, key) VALUES (?1, 'pending', 0, id_key(?1))")?;
+    if insert.execute([task.as_str()])? == 1 {
+        return Ok(connection.last_insert_rowid());
+    }
+    let mut find = connection.prepare_cached("SELECT seq FROM task WHERE key = id_key(?1) AND id = ?1")?;
+    find.query_row([task.as_str()], |row| row.get(0))
 }
 
 #[cfg(test)]

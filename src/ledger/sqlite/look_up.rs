@@ -2,12 +2,13 @@
 //!
 //! Rows of a catalog mostly came into the ledger in about the order in which they stand there. So the table is walked
 //! along from where one of them is, for as long as it holds what is asked for, which reads each page once; only what
-//! such walks do not meet is searched in the index, in the order of the ids, so that neighbours there share their pages.
+//! such walks do not meet is searched in the index, in the order of the keys, so that neighbours there share their pages.
 
 use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
+use super::id_key::id_key;
 use super::rows::{answer, state_of};
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, Reason, RowState};
@@ -64,10 +65,11 @@ impl<'a, K: Known> LookUp<'a, K> {
     fn new(connection: &'a Connection, tasks: &'a [MusicTaskId]) -> rusqlite::Result<Self> {
         let columns = K::COLUMNS;
         Ok(Self {
-            place: connection.prepare_cached("SELECT seq FROM task WHERE id = ?1")?,
+            place: connection.prepare_cached("SELECT seq FROM task WHERE key = id_key(?1) AND id = ?1")?,
             along: connection
                 .prepare_cached(&format!("SELECT id, {columns} FROM task WHERE seq >= ?1 ORDER BY seq"))?,
-            one: connection.prepare_cached(&format!("SELECT id, {columns} FROM task WHERE id = ?1"))?,
+            one: connection
+                .prepare_cached(&format!("SELECT id, {columns} FROM task WHERE key = id_key(?1) AND id = ?1"))?,
             tasks,
             wanted: tasks.iter().map(MusicTaskId::as_str).zip(0..).collect(),
             found: vec![None; tasks.len()],
@@ -103,7 +105,7 @@ impl<'a, K: Known> LookUp<'a, K> {
     fn search(mut self) -> rusqlite::Result<Vec<Option<K>>> {
         let tasks = self.tasks;
         let mut left: Vec<usize> = (0..tasks.len()).filter(|at| self.found[*at].is_none()).collect();
-        left.sort_unstable_by_key(|at| tasks[*at].as_str());
+        left.sort_by_cached_key(|at| id_key(tasks[*at].as_str()));
         for at in left {
             self.found[at] = self.one.query_row([tasks[at].as_str()], K::read).optional()?;
         }
@@ -174,7 +176,10 @@ mod tests {
     fn ledger(order: impl Fn(usize) -> usize) -> Connection {
         let connection = open::in_memory("https://api.example").unwrap();
         let mut insert = connection
-            .prepare("INSERT INTO task (id, state, submissions, failed_runs, first_sent_at) VALUES (?1, 'failed', 1, ?2, ?2)")
+            .prepare(
+                "INSERT INTO task (id, state, submissions, failed_runs, first_sent_at, key)
+                      VALUES (?1, 'failed', 1, ?2, ?2, id_key(?1))",
+            )
             .unwrap();
         for row in (0..KNOWN).map(order) {
             insert.execute((id(row).as_str(), i64::try_from(row).unwrap())).unwrap();

@@ -43,8 +43,9 @@ pub struct Attention {
 }
 
 fn attention(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Option<Attention>> {
-    let mut query = connection
-        .prepare_cached("SELECT looks, due_at FROM task WHERE id = ?1 AND (looks > 0 OR due_at IS NOT NULL)")?;
+    let mut query = connection.prepare_cached(
+        "SELECT looks, due_at FROM task WHERE key = id_key(?1) AND id = ?1 AND (looks > 0 OR due_at IS NOT NULL)",
+    )?;
     query
         .query_row([task.as_str()], |row| {
             Ok(Attention { looks: row.get(0)?, due_at: row.get::<_, Option<i64>>(1)?.map(UnixMillis) })

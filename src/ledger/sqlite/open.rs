@@ -6,20 +6,21 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
-use super::migrate;
+use super::{id_key, migrate};
 
 /// Marks a database file as a ledger of this program ("Cvbt").
 const APPLICATION_ID: i32 = 0x4376_6274;
 
 /// Counts changes of the schema.
-const SCHEMA_VERSION: i32 = 2;
+pub(super) const SCHEMA_VERSION: i32 = 3;
 
-/// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
+/// Bytes of a page of a new ledger. Keys are in no order, so every row changes a page of their index that no other row of
 /// its transaction does, and pages are written whole.
 const PAGE_BYTES: i32 = 2048;
 
-/// Pages in the write-ahead log before they are copied into the database: 32 MiB of a new ledger.
-const CHECKPOINT_PAGES: i32 = 16_000;
+/// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
+/// transactions have changed by then is copied once.
+const CHECKPOINT_PAGES: i32 = 32_000;
 
 /// Milliseconds to wait for another process that is writing.
 const BUSY_MILLIS: i32 = 5000;
@@ -80,8 +81,9 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Cause> {
         return Err(OpenError::NoWal.into());
     }
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    if !is_new && number(&connection, "user_version")? == 1 {
-        migrate::from_1_to_2(&mut connection, SCHEMA)?;
+    id_key::register(&connection)?;
+    if !is_new {
+        migrate::to_latest(&mut connection, SCHEMA)?;
     }
     prepare(&mut connection, is_new, api_url)?;
     Ok(connection)
@@ -101,9 +103,8 @@ pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<
         return Ok(None);
     }
     check(&connection, api_url)?;
-    if number(&connection, "user_version")? == 1 {
-        migrate::from_1_to_2(&mut connection, SCHEMA)?;
-    }
+    id_key::register(&connection)?;
+    migrate::to_latest(&mut connection, SCHEMA)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(Some(connection))
 }
@@ -111,6 +112,7 @@ pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<
 /// An empty ledger in memory.
 pub(super) fn in_memory(api_url: &str) -> Result<Connection, Cause> {
     let mut connection = Connection::open_in_memory()?;
+    id_key::register(&connection)?;
     prepare(&mut connection, true, api_url)?;
     Ok(connection)
 }

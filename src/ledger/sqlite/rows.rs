@@ -21,9 +21,8 @@ pub(super) fn state_of(row: &Row<'_>, column: usize) -> rusqlite::Result<RowStat
 pub(super) fn adopt(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
-                           first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (id) DO NOTHING",
+                           first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback, key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, id_key(?1))",
     )?;
     for (task, record) in rows {
         let art = &record.artwork;
@@ -80,8 +79,8 @@ pub(super) fn claim(
     at: UnixMillis,
 ) -> rusqlite::Result<Vec<Claim>> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at)
-         VALUES (?1, 'in_flight', 1, ?2, ?3, ?3) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at, key)
+         VALUES (?1, 'in_flight', 1, ?2, ?3, ?3, id_key(?1))",
     )?;
     let mut claim = |task: &MusicTaskId| {
         if insert.execute(params![task.as_str(), run.0, at.0])? == 1 {
@@ -94,7 +93,7 @@ pub(super) fn claim(
 
 /// Claims a row that the ledger knows; what it held of the submission before becomes history.
 fn claim_again(connection: &Connection, run: RunId, task: &MusicTaskId, at: UnixMillis) -> rusqlite::Result<Claim> {
-    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
+    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE key = id_key(?1) AND id = ?1")?;
     let (seq, state) = find.query_row([task.as_str()], |row| Ok((row.get::<_, i64>(0)?, state_of(row, 1)?)))?;
     if state.is_settled() || state == RowState::InFlight {
         return Ok(Claim::Refused);
@@ -208,11 +207,11 @@ pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::
     let mut query = connection.prepare_cached(
         "SELECT run, sent_at, answered_at, reason, http_status, code, message FROM (
              SELECT seq, run, sent_at, answered_at, reason, http_status, code, message FROM attempt
-             WHERE task = (SELECT seq FROM task WHERE id = ?1)
+             WHERE task = (SELECT seq FROM task WHERE key = id_key(?1) AND id = ?1)
              UNION ALL
              SELECT 9223372036854775807, run, sent_at, iif(flying, NULL, answered_at), iif(flying, NULL, reason),
                     iif(flying, NULL, http_status), iif(flying, NULL, code), iif(flying, NULL, message)
-             FROM (SELECT *, state = 'in_flight' AS flying FROM task WHERE id = ?1 AND sent_at IS NOT NULL)
+             FROM (SELECT *, state = 'in_flight' AS flying FROM task WHERE key = id_key(?1) AND id = ?1 AND sent_at IS NOT NULL)
          ) ORDER BY seq",
     )?;
     let submissions = query.query_map([task.as_str()], |row| {

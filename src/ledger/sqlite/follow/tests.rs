@@ -344,10 +344,11 @@ async fn a_hint_that_is_faster_than_the_answer_makes_the_cover_due_at_once() {
 
 /// A row in each state, by the name of that state.
 async fn every_state(ledger: &SqliteLedger) {
-    let states = "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at, answered_at, cover_id, reason)
+    let states =
+        "INSERT INTO task (id, state, submissions, run, first_sent_at, sent_at, answered_at, cover_id, reason, key)
                   SELECT value, value, 1, 1, 5, 5, iif(value IN ('in_flight', 'in_doubt'), NULL, 6),
                          iif(value IN ('submitted', 'exists', 'completed', 'generation_failed'), 'c', NULL),
-                         iif(value = 'in_flight', NULL, 'server_error')
+                         iif(value = 'in_flight', NULL, 'server_error'), id_key(value)
                   FROM json_each('[\"pending\", \"in_flight\", \"in_doubt\", \"submitted\", \"exists\", \"failed\",
                                   \"gave_up\", \"completed\", \"generation_failed\"]')";
     ledger.call(|connection| connection.execute(states, [])).await.unwrap();
@@ -514,9 +515,9 @@ async fn what_is_due_is_found_by_index_among_100_000_old_rows() {
     let ledger = SqliteLedger::in_memory(API).unwrap();
     let plans = |connection: &Connection| {
         connection.execute_batch(
-            "INSERT INTO task (id, state, submissions, cover_id, image_1, completed_at)
+            "INSERT INTO task (id, state, submissions, cover_id, image_1, completed_at, key)
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-             SELECT 'old' || i, 'completed', 1, 'c' || i, 'https://x/' || i, i FROM n;",
+             SELECT 'old' || i, 'completed', 1, 'c' || i, 'https://x/' || i, i, id_key('old' || i) FROM n;",
         )?;
         let mut plans = Vec::new();
         for analysed in [false, true] {
