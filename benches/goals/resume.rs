@@ -29,6 +29,10 @@ const WHOLE_SECONDS: f64 = 10.0;
 /// The ledger of the first run, of which each round gets a copy.
 const KEPT: &str = "kept.db";
 
+/// A copy of it for `sqlite3`, which cannot compute the keys that the ledger finds its rows by: with an index over the
+/// ids themselves, made beforehand.
+const INDEXED: &str = "indexed.db";
+
 const LEDGER: &str = "c.coverbatch.db";
 
 /// How the catalog of the rerun is sorted.
@@ -123,6 +127,8 @@ impl<'a> Resume<'a> {
         let nginx = Nginx::start(bench, address)?;
         batch.run("first.csv", address, &["--ledger", KEPT])?;
         drop(nginx);
+        copy_durably(&batch.path(KEPT), &batch.path(INDEXED))?;
+        batch.tool("sqlite3", &[INDEXED, "CREATE UNIQUE INDEX task_id ON task (id)"]).output()?;
         let resume = Self { batch, address, rows };
         resume.write_catalog(Order::Ledger)?;
         Ok(resume)
@@ -151,7 +157,7 @@ impl<'a> Resume<'a> {
     /// The time of reading the catalog and joining it with the ledger.
     fn least(&self) -> Result<Duration, Trouble> {
         let read = self.batch.usage_of_tool(&self.batch.tool("sh", &["-c", "cat c.csv > /dev/null"]))?;
-        let attach = format!("ATTACH '{LEDGER}' AS ledger");
+        let attach = format!("ATTACH '{INDEXED}' AS ledger");
         let words = [
             ":memory:",
             ".mode csv",
