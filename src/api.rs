@@ -4,6 +4,7 @@ mod address;
 mod callback;
 pub mod download;
 pub mod http;
+mod names;
 pub mod ping;
 mod public;
 mod reach;

@@ -29,6 +29,10 @@ use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Pars
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 
+/// Threads for work that blocks, of which a run has up to three pieces at a time: reading the catalog ahead, the ledger, the
+/// results. Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
+const BLOCKING_THREADS: usize = 4;
+
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
 #[command(
@@ -93,6 +97,7 @@ fn run() -> ExitCode {
 fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|cause| Error::System { what: "start the runtime", cause })?;
     let exit = runtime.block_on(async {

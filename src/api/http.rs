@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 use url::Url;
 
 use crate::api::download::Downloads;
+use crate::api::names::System;
 use crate::api::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
     read_is_empty, read_music_record, read_no_answer, read_retry_after, read_submission, resolved, without_echo,
@@ -111,7 +112,8 @@ impl HttpApi {
             .retry(retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9))
             .timeout(config.timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT);
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .dns_resolver(Arc::new(System));
         // Without TLS nobody's certificate is needed, and a machine may have none.
         let builder = if config.api_url.is_secure() { builder } else { builder.tls_certs_only([]) };
         // A proxy cannot reach this machine's own loopback address.

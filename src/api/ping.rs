@@ -2,6 +2,7 @@
 //!
 //! A ping never fails a run and never holds it up: it is sent beside it, with a short timeout, and forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
@@ -10,6 +11,7 @@ use tracing::warn;
 use url::Url;
 
 use super::http::USER_AGENT;
+use super::names::System;
 
 /// Longest time for one ping.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,7 +28,11 @@ impl Ping {
     #[must_use]
     pub fn new(address: &str) -> Option<Self> {
         let address = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let client = Client::builder().user_agent(USER_AGENT).timeout(TIMEOUT).redirect(redirect::Policy::none());
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(System));
         Some(Self { address, client: client.build().ok()? })
     }
 

@@ -12,6 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use url::{Host, Url};
 
+use super::names::addresses;
 use super::public::is_public;
 
 /// Where a proxy is named for the whole system, as `reqwest` reads it.
@@ -114,7 +115,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = Arc::clone(&self.0);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = addresses(name.as_str()).await?;
             let usable = reach.usable(name.as_str(), found)?;
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
