@@ -128,7 +128,7 @@ impl<'a> Resume<'a> {
         batch.run("first.csv", address, &["--ledger", KEPT])?;
         drop(nginx);
         copy_durably(&batch.path(KEPT), &batch.path(INDEXED))?;
-        batch.tool("sqlite3", &[INDEXED, "CREATE UNIQUE INDEX task_id ON task (id)"]).output()?;
+        batch.tool("sqlite3", &[INDEXED, "CREATE UNIQUE INDEX task_id ON task (id)"]).wall()?;
         let resume = Self { batch, address, rows };
         resume.write_catalog(Order::Ledger)?;
         Ok(resume)

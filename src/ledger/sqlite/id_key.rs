@@ -14,7 +14,8 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("id_key", 1, flags, |call| Ok(id_key(call.get_raw(0).as_str()?)))
 }
 
-/// The first four bytes of the SHA-256 of an id, so that nobody finds many ids that share one.
+/// The first four bytes of the SHA-256 of an id: whatever ids look like, few share a key, and those are told apart by
+/// the id itself.
 pub(super) fn id_key(id: &str) -> i32 {
     let [first, second, third, fourth, ..] = Sha256::digest(id).0;
     i32::from_be_bytes([first, second, third, fourth])
@@ -69,6 +70,17 @@ mod tests {
         let added: Vec<usize> =
             [ALIKE[0], ALIKE[1], "a", ALIKE[1], "a", ALIKE[0]].iter().map(|id| insert.execute([id]).unwrap()).collect();
         assert_eq!(added, [1, 1, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_id_of_a_music_task_cannot_be_changed() {
+        let connection = open::in_memory(API).unwrap();
+        let insert = "INSERT INTO task (id, state, submissions, key) VALUES ('a', 'pending', 0, id_key('a'))";
+        connection.execute(insert, []).unwrap();
+        for change in ["id = 'b'", "key = 7"] {
+            let error = connection.execute(&format!("UPDATE task SET {change}"), []).unwrap_err();
+            assert_eq!(error.to_string(), "the id of a music task stays as it is");
+        }
     }
 
     #[test]

@@ -2,50 +2,45 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::open::SCHEMA_VERSION;
+use super::open::{INDEXES, SCHEMA_VERSION, TABLES};
 
 /// Brings a ledger to the schema of this version, if it is of an earlier one.
-pub(super) fn to_latest(connection: &mut Connection, schema: &str) -> rusqlite::Result<()> {
-    if version(connection)? >= SCHEMA_VERSION {
+pub(super) fn to_latest(connection: &mut Connection) -> rusqlite::Result<()> {
+    if earlier(connection)?.is_none() {
         return Ok(());
     }
-    // Tables that refer to each other are rebuilt one after the other.
+    // Tables that refer to each other are rebuilt one after the other; what refers to them by name means the new ones.
     connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "legacy_alter_table", true)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    rebuild(&transaction, schema)?;
+    rebuild(&transaction)?;
     transaction.commit()
 }
 
-/// Makes all tables anew and copies their rows, unless another process has done it while this one waited.
-fn rebuild(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
-    let copy = match version(connection)? {
-        1 => FROM_1,
-        2 => FROM_2,
-        _ => return Ok(()),
-    };
-    let tables = names(connection, "table")?;
-    for table in &tables {
+/// Makes the tables anew, unless another process has done it while this one waited. They are filled before they have
+/// their indexes, and what someone else has put into the file stays as it is.
+fn rebuild(connection: &Connection) -> rusqlite::Result<()> {
+    let Some((tables, copy)) = earlier(connection)? else { return Ok(()) };
+    for table in tables {
         connection.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
     }
-    for index in names(connection, "index")? {
-        connection.execute_batch(&format!("DROP INDEX {index}"))?;
-    }
-    connection.execute_batch(schema)?;
+    connection.execute_batch(TABLES)?;
     connection.execute_batch(copy)?;
-    for table in &tables {
+    for table in tables {
         connection.execute_batch(&format!("DROP TABLE old_{table}"))?;
     }
+    connection.execute_batch(INDEXES)?;
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i32> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-/// What there is of a type of the schema.
-fn names(connection: &Connection, of: &str) -> rusqlite::Result<Vec<String>> {
-    let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = ?1 AND sql IS NOT NULL")?;
-    query.query_map([of], |row| row.get(0))?.collect()
+/// The tables of a ledger of an earlier version, and how their rows are copied; `None` if it is of this version.
+fn earlier(connection: &Connection) -> rusqlite::Result<Option<(&'static [&'static str], &'static str)>> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(match version {
+        1 => Some((&["account", "run", "task", "attempt"], FROM_1)),
+        2 => Some((&["account", "run", "task", "attempt", "look"], FROM_2)),
+        _ => None,
+    })
 }
 
 /// From the schema that knew nothing of what comes after acceptance. Covers that were accepted are due at once.

@@ -25,7 +25,11 @@ const CHECKPOINT_PAGES: i32 = 32_000;
 /// Milliseconds to wait for another process that is writing.
 const BUSY_MILLIS: i32 = 5000;
 
-const SCHEMA: &str = include_str!("../schema.sql");
+/// The tables of a ledger.
+pub(super) const TABLES: &str = include_str!("../tables.sql");
+
+/// Its indexes and triggers.
+pub(super) const INDEXES: &str = include_str!("../indexes.sql");
 
 /// Why a file is not a ledger to work with.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -83,7 +87,7 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Cause> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     id_key::register(&connection)?;
     if !is_new {
-        migrate::to_latest(&mut connection, SCHEMA)?;
+        migrate::to_latest(&mut connection)?;
     }
     prepare(&mut connection, is_new, api_url)?;
     Ok(connection)
@@ -104,7 +108,7 @@ pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<
     }
     check(&connection, api_url)?;
     id_key::register(&connection)?;
-    migrate::to_latest(&mut connection, SCHEMA)?;
+    migrate::to_latest(&mut connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(Some(connection))
 }
@@ -138,7 +142,8 @@ fn prepare(connection: &mut Connection, is_new: bool, api_url: &str) -> Result<(
     connection.set_prepared_statement_cache_capacity(32);
     if is_new {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(INDEXES)?;
         transaction.execute("INSERT INTO account (api_url) VALUES (?1)", [api_url])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
