@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
@@ -221,7 +222,50 @@ async fn kept(draft: Draft, task: MusicTaskId, number: ImageNumber) -> Result<Re
     Ok(kept.map_err(|refusal| refusal.to_string()))
 }
 
-/// Runs what waits for the disk beside everything else.
+/// Pieces of work in the folder of images that go on at once: fewer than there are threads for what blocks, so that a
+/// folder that hangs does not hold up the ledger.
+static AT_WORK: Semaphore = Semaphore::const_new(2);
+
+/// Runs what waits for the folder of images beside everything else.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    spawn_blocking(work).await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+    // It is never closed. The permit goes along, since the work goes on if nobody waits for it any more.
+    let permit = AT_WORK.acquire().await;
+    let work = spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::time::timeout;
+
+    use super::super::following::FETCHES;
+    use super::*;
+
+    #[test]
+    fn a_folder_of_images_that_hangs_leaves_a_thread_to_the_ledger() {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(3).build().unwrap();
+        runtime.block_on(async {
+            let (hangs, works): (Vec<_>, Vec<_>) = (0..FETCHES)
+                .map(|_| {
+                    let (release, released) = channel::<()>();
+                    (release, tokio::spawn(blocking(move || released.recv().is_err())))
+                })
+                .unzip();
+            tokio::task::yield_now().await;
+            let ledger = spawn_blocking(|| 7);
+            assert_eq!(timeout(Duration::from_secs(10), ledger).await.expect("it waits").unwrap(), 7);
+            drop(hangs);
+            for work in works {
+                assert!(work.await.unwrap());
+            }
+        });
+    }
 }
