@@ -176,3 +176,14 @@ fn killed_while_it_is_brought_up_it_is_either_old_or_new() {
     println!("killed while it was brought up: {old} times old, {new} times new");
     assert!(old > 0, "every kill came too late");
 }
+
+#[test]
+fn a_run_that_has_to_bring_up_many_rows_says_so() {
+    let service = Seeing::quick();
+    for (padding, tells) in [(49_990, false), (50_000, true)] {
+        let batch = batch(&service.address(), padding);
+        let [first, second] = [batch.run(&[]), batch.run(&[])];
+        let told = |ran: &Ran| ran.stderr.contains("this ledger of an earlier version is brought up to date");
+        assert_eq!((told(&first), told(&second)), (tells, false), "{first:?}");
+    }
+}

@@ -1,13 +1,26 @@
 //! Ledgers of earlier versions brought to the schema of this one, in one transaction.
 
 use rusqlite::{Connection, TransactionBehavior};
+use tracing::warn;
 
 use super::open::{INDEXES, SCHEMA_VERSION, TABLES};
+
+/// So many rows take a second or more, which nobody should take for a hang.
+const MANY: i64 = 50_000;
 
 /// Brings a ledger to the schema of this version, if it is of an earlier one.
 pub(super) fn to_latest(connection: &mut Connection) -> rusqlite::Result<()> {
     if earlier(connection)?.is_none() {
         return Ok(());
+    }
+    let rows: Option<i64> = connection.query_row("SELECT max(seq) FROM task", [], |row| row.get(0))?;
+    if rows.is_some_and(|rows| rows >= MANY) {
+        let ledger = connection.path();
+        warn!(
+            ledger,
+            rows,
+            "this ledger of an earlier version is brought up to date, half a minute for a million rows; let it end"
+        );
     }
     // Tables that refer to each other are rebuilt one after the other; what refers to them by name means the new ones.
     connection.pragma_update(None, "foreign_keys", false)?;
