@@ -28,10 +28,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Pars
 
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
-
-/// Threads for work that blocks: reading the catalog ahead, the ledger, and the results or two pieces of work on images.
-/// Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
-const BLOCKING_THREADS: usize = 3;
+use crate::runner::BLOCKING_THREADS;
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]

@@ -42,6 +42,10 @@ pub use following::Following;
 pub use progress::{Covers, Outcomes, Progress};
 pub use stop::Stop;
 
+/// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
+/// images. Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
+pub const BLOCKING_THREADS: usize = 3;
+
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {

@@ -16,7 +16,7 @@ use crate::images::{Draft, ImageNumber, Store};
 use crate::ledger::{IMAGES_LAST, Ledger, LedgerError, Pursued, Pursuit};
 use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
 use crate::runner::flight::{Checked, Fate, Landed, Pilot};
-use crate::runner::{Following, Row, RunError};
+use crate::runner::{BLOCKING_THREADS, Following, Row, RunError};
 
 /// What became of a cover that was followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,9 +222,8 @@ async fn kept(draft: Draft, task: MusicTaskId, number: ImageNumber) -> Result<Re
     Ok(kept.map_err(|refusal| refusal.to_string()))
 }
 
-/// Pieces of work in the folder of images that go on at once: fewer than there are threads for what blocks, so that a
-/// folder that hangs does not hold up the ledger.
-static AT_WORK: Semaphore = Semaphore::const_new(2);
+/// Pieces of work in the folder of images that go on at once: a folder that hangs leaves a thread to the ledger.
+static AT_WORK: Semaphore = Semaphore::const_new(BLOCKING_THREADS - 1);
 
 /// Runs what waits for the folder of images beside everything else.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -251,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_folder_of_images_that_hangs_leaves_a_thread_to_the_ledger() {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(3).build().unwrap();
+        let runtime =
+            Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build().unwrap();
         runtime.block_on(async {
             let (hangs, works): (Vec<_>, Vec<_>) = (0..FETCHES)
                 .map(|_| {
