@@ -6,16 +6,20 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
+use coverbatch::api::ping::Ping;
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{CoverTaskId, MusicTaskId, Outcome, Reason, Verdict};
 use coverbatch::secret::ApiKey;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
@@ -214,6 +218,23 @@ async fn nobody_there_means_that_nothing_was_sent() {
 async fn a_host_that_does_not_exist_means_that_nothing_was_sent() {
     let outcome = submit("https://no-such-host.invalid", Duration::from_secs(10)).await;
     assert_eq!((outcome.verdict, outcome.reason), (Verdict::Unavailable, Reason::Connection), "{:?}", outcome.answer);
+}
+
+#[test]
+fn a_name_is_looked_up_while_every_thread_that_blocks_is_busy() {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (release, released) = channel::<()>();
+        let only = spawn_blocking(move || released.recv());
+        let (address, connections) = raw_server(drop);
+        let address = address.replace("127.0.0.1", "localhost");
+        submit(&address, Duration::from_secs(10)).await;
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "the client of the service waits");
+        Ping::new(&address).unwrap().end(0, String::new()).await;
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "the client of the monitor waits");
+        drop(release);
+        only.await.unwrap().unwrap_err();
+    });
 }
 
 #[tokio::test]
