@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::story::{Batch, PROGRAM};
+use coverbatch::runner::BLOCKING_THREADS;
+
+use crate::story::{Batch, PROGRAM, Scripted, wait_for};
 
 /// Exit code of the first program of a line, which `line` calls `$P`.
 fn code_of(batch: &Batch, line: &str) -> String {
@@ -120,4 +122,19 @@ fn few_open_files_are_enough_and_too_few_are_an_error() {
     let batch = Batch::of(large);
     assert_eq!(code_of(&batch, "ulimit -n 64; $P run songs.csv --sandbox --dry-run"), "Some(0)");
     assert_eq!(code_of(&batch, "ulimit -n 32; $P run songs.csv --sandbox --dry-run"), "Some(8)");
+}
+
+#[test]
+fn a_run_keeps_to_a_few_threads() {
+    let service = Scripted::accepting();
+    let batch = Batch::tracks(8000).to(&service.address());
+    let mut run = batch.start(&["--rate", "100000/1s", "--concurrency", "64"]);
+    let tasks = format!("/proc/{}/task", run.pid());
+    let mut most = 0;
+    wait_for("the run to end", || {
+        most = most.max(fs::read_dir(&tasks).map_or(0, Iterator::count));
+        run.is_over()
+    });
+    run.finish().exit(0);
+    assert!((2..=1 + BLOCKING_THREADS).contains(&most), "{most} threads");
 }
