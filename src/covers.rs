@@ -10,7 +10,7 @@ use crate::domain::{MusicTaskId, RowState};
 use crate::files::FileError;
 use crate::images::{DefaultCover, Store};
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{FollowedBy, Ledger, LedgerError, Record};
+use crate::ledger::{Ledger, LedgerError, Record, SubmitLedger, Waiter};
 use thiserror::Error;
 
 /// The default cover cannot be put in the place of a missing one.
@@ -34,13 +34,13 @@ impl From<LedgerError> for StandInError {
 ///
 /// # Errors
 /// [`LedgerError`]
-pub async fn adopt<L: Ledger>(ledger: &L, chunk: &[Joined]) -> Result<(), LedgerError> {
-    let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(adoptable).collect();
-    if news.is_empty() { Ok(()) } else { ledger.adopt(news).await }
+pub async fn import<L: SubmitLedger>(ledger: &L, chunk: &[Joined]) -> Result<(), LedgerError> {
+    let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(importable).collect();
+    if news.is_empty() { Ok(()) } else { ledger.import(news).await }
 }
 
 /// What the ledger is to take over from a row.
-fn adoptable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
+fn importable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
     let record = joined.record.clone().filter(|_| joined.from_row)?;
     Some((joined.row.id.clone().ok()?, record))
 }
@@ -54,16 +54,16 @@ pub async fn take_up<L: Ledger>(
     catalog: &Arc<Catalog>,
     ledger: &L,
     trust: Trust,
-    followed: FollowedBy,
+    waiter: Waiter,
     began: UnixMillis,
 ) -> Result<u64, JoinError> {
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        adopt(ledger, &chunk).await?;
+        import(ledger, &chunk).await?;
         let tasks: Vec<MusicTaskId> = chunk.iter().filter_map(followable).collect();
         if !tasks.is_empty() {
-            count += ledger.follow(followed, tasks, began).await?;
+            count += ledger.watch(waiter, tasks, began).await?;
         }
     }
     Ok(count)
@@ -81,7 +81,7 @@ fn followable(joined: &Joined) -> Option<MusicTaskId> {
 ///
 /// # Errors
 /// [`StandInError`]
-pub async fn stand_in<L: Ledger>(
+pub async fn stand_in<L: SubmitLedger>(
     catalog: &Arc<Catalog>,
     ledger: &L,
     trust: Trust,
@@ -96,7 +96,7 @@ pub async fn stand_in<L: Ledger>(
         let copied = spawn_blocking(move || copies(missing, &store, &cover)).await;
         let news = copied.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?;
         if !news.is_empty() {
-            ledger.fall_back(news).await?;
+            ledger.note_default_covers(news).await?;
         }
     }
     Ok(count)

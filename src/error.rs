@@ -13,7 +13,7 @@ use crate::covers::StandInError;
 use crate::domain::{Ended, Signal};
 use crate::files::FileError;
 use crate::join::JoinError;
-use crate::ledger::{LedgerError, LockError, sqlite::OpenError};
+use crate::ledger::{LedgerError, LockError};
 use crate::results::{ResultsError, Tally};
 use crate::runner::RunError;
 use crate::worklist::WorklistError;
@@ -170,7 +170,7 @@ impl Error {
             Self::Catalog(CatalogError::TemporarySpace { .. }) => Exit::Unwritten,
             Self::Catalog(_) => Exit::Catalog,
             Self::Lock(LockError::Held { .. }) => Exit::Held,
-            Self::Ledger(error) if is_wrong_ledger(error) => Exit::Usage,
+            Self::Ledger(error) if error.kind.is_wrong_ledger() => Exit::Usage,
             Self::Lock(LockError::Io { .. }) | Self::Ledger(_) | Self::Results(_) | Self::Unwritable(_) => {
                 Exit::Unwritten
             }
@@ -186,7 +186,7 @@ impl Error {
 
     /// What the reader can do about it.
     fn hint(&self) -> Option<&str> {
-        if let Some(hint) = self.ledger().and_then(ledger_hint) {
+        if let Some(hint) = self.ledger().and_then(|error| error.kind.hint()) {
             return Some(hint);
         }
         match self {
@@ -276,20 +276,4 @@ impl Error {
         }
         report
     }
-}
-
-/// What helps if the file itself is the trouble, and not the disk.
-fn ledger_hint(error: &LedgerError) -> Option<&str> {
-    if let Some(wrong) = error.cause.downcast_ref::<OpenError>() {
-        return Some(wrong.hint());
-    }
-    error.is_damage().then_some(
-        "nothing more was sent; put back a copy of the ledger, or name a new one with --ledger and take the last \
-         results CSV as the catalog: what is settled there is not sent again",
-    )
-}
-
-/// Whether the ledger is in order and only not the one that was meant.
-fn is_wrong_ledger(error: &LedgerError) -> bool {
-    error.cause.downcast_ref::<OpenError>().is_some()
 }

@@ -62,7 +62,7 @@ pub struct GateConfig {
 /// What a gate has seen, for the summary and the progress line.
 #[derive(Debug, Clone, Copy)]
 pub struct GateView {
-    /// The most submissions in any window of the rate's period, those of earlier runs included.
+    /// The most submissions in any window of the rate's period, by this run.
     pub most_in_window: usize,
     /// How often it was closed.
     pub closings: u64,
@@ -99,7 +99,7 @@ struct State {
     pace: Pace,
     /// Permits given, over a window that is longer than the configured one by the slack.
     given: SendLog,
-    /// Submissions made, over the configured window: the proof.
+    /// Submissions made by this run, over the configured window: the proof.
     made: SendLog,
     /// Counts closings: an answer to something sent before the last one says nothing new.
     closings: u64,
@@ -128,7 +128,7 @@ impl Gate {
             door: Door::Open,
             pace: Pace::new(config.rate, clock),
             given: SendLog::new(config.rate.period + slack(config.rate), earlier),
-            made: SendLog::new(config.rate.period, earlier),
+            made: SendLog::new(config.rate.period, &[]),
             closings: 0,
             refusals: 0,
             last_answer: None,

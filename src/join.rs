@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::catalog::{BadRow, Catalog, CatalogError, Earlier, Row};
 use crate::domain::{Answer, Images, MusicTaskId, RowState, Status};
-use crate::ledger::{Artwork, IMAGES_LAST, Ledger, LedgerError, Record};
+use crate::ledger::{Artwork, IMAGES_LAST, LedgerError, ReadLedger, Record};
 use crate::policy::REJECTED_RUNS;
 
 use ahead::Ahead;
@@ -68,7 +68,7 @@ pub struct Join<'a, L> {
     trust: Trust,
 }
 
-impl<'a, L: Ledger> Join<'a, L> {
+impl<'a, L: ReadLedger> Join<'a, L> {
     /// A pass from the first row; without a ledger, if there is none yet.
     ///
     /// # Errors

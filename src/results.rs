@@ -19,7 +19,7 @@ use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::files::FileError;
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::Ledger;
+use crate::ledger::ReadLedger;
 use crate::policy::InDoubt;
 
 use file::Table;
@@ -91,7 +91,11 @@ pub struct Paths {
 ///
 /// # Errors
 /// [`ResultsError`]
-pub async fn count<L: Ledger>(catalog: &Arc<Catalog>, ledger: Option<&L>, view: View) -> Result<Tally, ResultsError> {
+pub async fn count<L: ReadLedger>(
+    catalog: &Arc<Catalog>,
+    ledger: Option<&L>,
+    view: View,
+) -> Result<Tally, ResultsError> {
     let mut tally = Tally::default();
     let mut join = Join::new(catalog, ledger, view.trust)?;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
@@ -106,7 +110,7 @@ pub async fn count<L: Ledger>(catalog: &Arc<Catalog>, ledger: Option<&L>, view: 
 ///
 /// # Errors
 /// [`ResultsError`]; nothing has been replaced then.
-pub async fn write<L: Ledger>(
+pub async fn write<L: ReadLedger>(
     catalog: &Arc<Catalog>,
     ledger: Option<&L>,
     view: View,

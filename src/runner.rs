@@ -30,7 +30,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, MusicTaskId};
 use crate::files::FileError;
 use crate::gate::Gate;
-use crate::ledger::{Follower, Ledger, LedgerError, RowKey, RunId};
+use crate::ledger::{AttemptKey, CoverScope, Ledger, LedgerError, RunId};
 use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
 use crate::worklist::{Worklist, WorklistError};
 
@@ -125,7 +125,7 @@ pub struct Runner<A, L> {
     /// Whether the ledger is busy with what came before.
     is_writing: bool,
     /// Rows that are announced and wait for a place, since when.
-    announced: VecDeque<(RowKey, Departing, Instant)>,
+    announced: VecDeque<(AttemptKey, Departing, Instant)>,
     flights: JoinSet<Result<Landed, RunError>>,
     /// Looks and downloads that are on their way.
     looks: usize,
@@ -178,8 +178,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         stop: Stop,
     ) -> Self {
         let run = match following.who {
-            Follower::Run(run) => run,
-            Follower::Everyone => RunId(0),
+            CoverScope::OfRun(run) => run,
+            CoverScope::All => RunId(0),
         };
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
         let config = RunConfig {

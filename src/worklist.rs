@@ -11,10 +11,10 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError};
-use crate::covers::adopt;
+use crate::covers::import;
 use crate::domain::{BadId, MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Standings, Trust};
-use crate::ledger::{Ledger, LedgerError, Standing};
+use crate::ledger::{KnownState, LedgerError, SubmitLedger};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
 /// Bytes of ids that are kept in memory before they go to a file.
@@ -98,7 +98,7 @@ impl Worklist {
     ///
     /// # Errors
     /// [`WorklistError`]
-    pub async fn plan<L: Ledger>(
+    pub async fn plan<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
         ledger: Option<&L>,
         choice: Choice,
@@ -110,7 +110,7 @@ impl Worklist {
     ///
     /// # Errors
     /// [`WorklistError`]
-    pub async fn plan_and_adopt<L: Ledger>(
+    pub async fn plan_and_import<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
         ledger: &L,
         choice: Choice,
@@ -118,11 +118,11 @@ impl Worklist {
         Self::planned(catalog, Some(ledger), Some(ledger), choice).await
     }
 
-    /// One pass over catalog and ledger; `adopter` takes over what only a results CSV knew.
-    async fn planned<L: Ledger>(
+    /// One pass over catalog and ledger; `importer` takes over what only a results CSV knew.
+    async fn planned<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
         ledger: Option<&L>,
-        adopter: Option<&L>,
+        importer: Option<&L>,
         choice: Choice,
     ) -> Result<(Self, Counts), WorklistError> {
         let mut planner = Planner::new(Arc::clone(catalog), choice);
@@ -135,11 +135,11 @@ impl Worklist {
         }
         let mut join = Join::new(catalog, ledger, choice.trust)?;
         while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-            if let Some(adopter) = adopter {
-                adopt(adopter, &chunk).await?;
+            if let Some(importer) = importer {
+                import(importer, &chunk).await?;
             }
             for Joined { row, record, .. } in &chunk {
-                planner.add(row.number, row.id.as_ref().ok(), record.as_ref().map(Standing::from))?;
+                planner.add(row.number, row.id.as_ref().ok(), record.as_ref().map(KnownState::from))?;
             }
         }
         planner.finish()
@@ -186,7 +186,7 @@ impl Planner {
     }
 
     /// Counts a row, and lists its music task if it is to be sent.
-    fn add(&mut self, row: u32, task: Option<&MusicTaskId>, known: Option<Standing>) -> Result<(), WorklistError> {
+    fn add(&mut self, row: u32, task: Option<&MusicTaskId>, known: Option<KnownState>) -> Result<(), WorklistError> {
         self.counts.rows += 1;
         let Some(task) = task else {
             self.counts.invalid += 1;
@@ -196,7 +196,8 @@ impl Planner {
             self.counts.duplicates += 1;
             return Ok(());
         }
-        let Standing { state, failed_runs } = known.unwrap_or(Standing { state: RowState::Pending, failed_runs: 0 });
+        let KnownState { state, failed_runs } =
+            known.unwrap_or(KnownState { state: RowState::Pending, failed_runs: 0 });
         match plan(state, failed_runs, self.choice.retry, self.choice.in_doubt) {
             Plan::Leave if state.is_settled() => self.counts.settled += 1,
             Plan::Leave => self.counts.left += 1,

@@ -20,7 +20,7 @@ use coverbatch::clock::Clock;
 use coverbatch::domain::{
     CoverProgress, CoverTaskId, Found, MAX_IMAGES, MAX_MESSAGE_CHARS, MusicProgress, MusicTaskId, Verdict,
 };
-use coverbatch::ledger::{Ledger as _, SqliteLedger};
+use coverbatch::ledger::{ReadLedger as _, SqliteLedger};
 use coverbatch::secret::ApiKey;
 use fastrand::Rng;
 

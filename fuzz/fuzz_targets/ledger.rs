@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use coverbatch::domain::MusicTaskId;
-use coverbatch::ledger::{Ledger as _, SqliteLedger};
+use coverbatch::ledger::{ReadLedger as _, SqliteLedger};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
 

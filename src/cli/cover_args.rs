@@ -13,7 +13,7 @@ use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::gate::{Gate, GateConfig, slack};
 use crate::images::{DefaultCover, Store};
-use crate::ledger::{FollowedBy, Follower, Ledger as _, RunId, SqliteLedger};
+use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger, Waiter};
 use crate::policy::Patience;
 use crate::results::Goal;
 use crate::runner::Following;
@@ -101,14 +101,14 @@ impl ReadArgs {
     ) -> Result<Arc<Gate>, Error> {
         let rate = self.poll_rate;
         let since = clock.unix().before(rate.period + slack(rate));
-        let earlier = clock.instants(ledger.looks_since(since).await?);
+        let earlier = clock.instants(ledger.reads_since(since).await?);
         Ok(Gate::new(GateConfig { rate, max_outage }, clock, &earlier))
     }
 
     /// What a command that follows covers does with them.
     pub(super) fn following(
         &self,
-        who: Follower,
+        who: CoverScope,
         gate: &Arc<Gate>,
         store: Option<&Store>,
         (patience, timeout): (Patience, Duration),
@@ -166,7 +166,7 @@ impl WaitArgs {
     }
 
     /// How a run marks the covers it waits for.
-    pub(super) const fn mark(&self, run: RunId) -> FollowedBy {
-        FollowedBy { run, files: self.read.download.is_some(), wait: self.wait_timeout }
+    pub(super) const fn mark(&self, run: RunId) -> Waiter {
+        Waiter { run, wants_files: self.read.download.is_some(), longest: self.wait_timeout }
     }
 }

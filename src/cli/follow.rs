@@ -19,7 +19,7 @@ use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
 use crate::gate::Gate;
-use crate::ledger::{Follower, Ledger as _, RunId, SqliteLedger};
+use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger};
 use crate::policy::InDoubt;
 use crate::progress::Screen;
 use crate::runner::{FollowConfig, Progress, Runner, Stop};
@@ -138,7 +138,7 @@ impl Following<'_> {
                 break;
             }
             let patience = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
-            let following = wait.read.following(Follower::Run(run), gate, self.stock.store.as_ref(), patience);
+            let following = wait.read.following(CoverScope::OfRun(run), gate, self.stock.store.as_ref(), patience);
             let config = FollowConfig {
                 concurrency: self.args.request.concurrency,
                 max_attempts: self.args.request.max_attempts,

@@ -22,7 +22,7 @@ use crate::error::{Error, Exit};
 use crate::files::replace_whole;
 use crate::gate::{Gate, Pause};
 use crate::join::Trust;
-use crate::ledger::{Ledger as _, RunId, SqliteLedger};
+use crate::ledger::{FollowLedger as _, ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _};
 use crate::metrics;
 use crate::policy::InDoubt;
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
@@ -94,7 +94,7 @@ impl Job<'_> {
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
     pub(super) async fn salvage(&self, ledger: &SqliteLedger, run: RunId) {
         // The command has failed already, and says so; that this fails too changes nothing.
-        let _ = ledger.leave(run, self.clock.unix()).await;
+        let _ = ledger.release_jobs(run, self.clock.unix()).await;
         if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
             let _ =
                 results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;

@@ -17,7 +17,7 @@ use crate::cli::{key, print, signals};
 use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
-use crate::ledger::{Follower, Ledger as _, SqliteLedger};
+use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, SqliteLedger};
 use crate::policy::{Patience, Usual};
 use crate::progress::Screen;
 use crate::runner::{FollowConfig, Following, Runner, Stop};
@@ -94,7 +94,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
     let max_attempts = args.request.max_attempts;
     let patience = (Patience { wait: None, max_attempts }, args.request.timeout);
-    let following = args.read.following(Follower::Everyone, &gate, store.as_ref(), patience);
+    let following = args.read.following(CoverScope::All, &gate, store.as_ref(), patience);
     let following = Following { hinted, ..following };
     let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
     let usual = Usual::new(ledger.generation_times().await?);
@@ -119,12 +119,12 @@ struct LedgerHints {
 
 impl Hints for LedgerHints {
     async fn hint(&self, task: MusicTaskId) -> Result<(), HintFailed> {
-        self.ledger.hint(&task, self.clock.unix()).await.map_err(HintFailed::new)?;
+        self.ledger.wake(&task, self.clock.unix()).await.map_err(HintFailed::new)?;
         self.hinted.notify_one();
         Ok(())
     }
 
     async fn is_well(&self) -> bool {
-        self.ledger.is_well()
+        self.ledger.is_healthy()
     }
 }

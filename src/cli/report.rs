@@ -12,7 +12,7 @@ use crate::cli::results::view;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::files::{CSV_IN_THE_MAKING, FileError, Unfinished};
-use crate::ledger::SqliteLedger;
+use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::page::Page;
 use crate::results::{self, Goal, View};
 

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
-use crate::ledger::{Ledger as _, SqliteLedger};
+use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::policy::InDoubt;
 use crate::results::{self, Goal, View};
 

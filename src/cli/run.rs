@@ -25,7 +25,7 @@ use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
 use crate::gate::{Gate, GateConfig, slack};
-use crate::ledger::{Follower, Ledger as _, RunId, RunLock, SqliteLedger};
+use crate::ledger::{CoverScope, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
 use crate::policy::Usual;
 use crate::progress::Screen;
 use crate::runner::{Progress, Runner, Stop};
@@ -133,7 +133,7 @@ impl Run<'_> {
         let bad = bad_rows(self.catalog());
         complain(&bad);
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
-        let (worklist, counts) = Worklist::plan_and_adopt(self.catalog(), &*ledger, self.choice()).await?;
+        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &*ledger, self.choice()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
             covers::take_up(self.catalog(), &*ledger, self.job.trust, mark, started).await.map_err(worklist_error)?;
@@ -217,7 +217,8 @@ impl Run<'_> {
         }
         if self.args.waits() {
             let patience = (wait.patience(request.max_attempts), request.timeout);
-            runner = runner.following(wait.read.following(Follower::Run(run), gate, stock.store.as_ref(), patience));
+            runner =
+                runner.following(wait.read.following(CoverScope::OfRun(run), gate, stock.store.as_ref(), patience));
         }
         runner
     }

@@ -12,7 +12,7 @@ use crate::cli::results::view;
 use crate::domain::{Brief, Rate, Status};
 use crate::error::{Error, Exit};
 use crate::gate::expected_time;
-use crate::ledger::SqliteLedger;
+use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::report::RowCounts;
 use crate::results::{self, Tally};
 

@@ -9,8 +9,7 @@ use clap::Args;
 use crate::cli::print;
 use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
-use crate::ledger::sqlite::Attention;
-use crate::ledger::{Artwork, Ledger as _, Record, SqliteLedger, Submission};
+use crate::ledger::{Artwork, PollStats, ReadLedger as _, Record, SqliteLedger, Submission};
 
 /// How a ledger is named if nobody says otherwise.
 const LEDGER_SUFFIX: &str = ".coverbatch.db";
@@ -39,8 +38,8 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
         return Err(Error::usage(problem, "it was never sent with this ledger"));
     };
     let history = ledger.history(&task).await?;
-    let attention = ledger.attention(&task).await?;
-    print(&told(&task, &record, attention, &history))?;
+    let poll_stats = ledger.poll_stats(&task).await?;
+    print(&told(&task, &record, poll_stats, &history))?;
     Ok(Exit::Success)
 }
 
@@ -73,11 +72,11 @@ fn write_artwork(text: &mut String, art: &Artwork) {
 }
 
 /// `, the next is due 2026-11-22T02:10:00.000Z`.
-fn due(attention: Attention) -> String {
-    attention.due_at.map(|at| format!(", the next is due {at}")).unwrap_or_default()
+fn due(poll_stats: PollStats) -> String {
+    poll_stats.due_at.map(|at| format!(", the next is due {at}")).unwrap_or_default()
 }
 
-fn told(task: &MusicTaskId, record: &Record, attention: Option<Attention>, history: &[Submission]) -> String {
+fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, history: &[Submission]) -> String {
     let mut text = format!("music task   {task}\nstatus       {}", record.state.status());
     match record.reason {
         Some(reason) => drop(writeln!(text, " ({reason})")),
@@ -91,8 +90,8 @@ fn told(task: &MusicTaskId, record: &Record, attention: Option<Attention>, histo
         let _ = writeln!(text, "rejected in  {} of at most {} runs", record.failed_runs, crate::policy::REJECTED_RUNS);
     }
     write_artwork(&mut text, &record.artwork);
-    if let Some(attention) = attention {
-        let _ = writeln!(text, "looks        {}{}", attention.looks, due(attention));
+    if let Some(poll_stats) = poll_stats {
+        let _ = writeln!(text, "polls        {}{}", poll_stats.polls, due(poll_stats));
     }
     text.push('\n');
     for submission in history {
@@ -108,11 +107,7 @@ fn told(task: &MusicTaskId, record: &Record, attention: Option<Attention>, histo
 /// `2026-11-22T02:10:00.000Z  run 1  server_error, HTTP 200, code 500, after 312ms: Unexpected server error`.
 fn line(submission: &Submission) -> String {
     let Submission { run, sent_at, answered_at, reason, answer } = submission;
-    let mut text = sent_at.to_string();
-    if let Some(run) = run {
-        let _ = write!(text, "  run {run}");
-    }
-    let _ = write!(text, "  {}", reason.map_or("no answer yet", crate::domain::Reason::word));
+    let mut text = format!("{sent_at}  run {run}  {}", reason.map_or("no answer yet", crate::domain::Reason::word));
     if let Some(status) = answer.http_status {
         let _ = write!(text, ", HTTP {status}");
     }

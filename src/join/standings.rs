@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Ahead, JoinError, valid};
 use crate::catalog::{BadRow, Catalog, CatalogError};
 use crate::domain::MusicTaskId;
-use crate::ledger::{Ledger, Standing};
+use crate::ledger::{KnownState, ReadLedger};
 
 /// Rows that are read and looked up together.
 const CHUNK: usize = 1000;
@@ -26,7 +26,7 @@ pub struct Standings<'a, L> {
     ledger: Option<&'a L>,
 }
 
-impl<'a, L: Ledger> Standings<'a, L> {
+impl<'a, L: ReadLedger> Standings<'a, L> {
     /// A pass from the first row; without a ledger, if there is none yet.
     ///
     /// # Errors
@@ -40,11 +40,11 @@ impl<'a, L: Ledger> Standings<'a, L> {
     ///
     /// # Errors
     /// [`JoinError`]
-    pub async fn next(&mut self) -> Result<Vec<(Named, Option<Standing>)>, JoinError> {
+    pub async fn next(&mut self) -> Result<Vec<(Named, Option<KnownState>)>, JoinError> {
         let chunk = self.rows.next().await?;
         let tasks = valid(chunk.iter().map(|row| &row.id));
         let known = match self.ledger {
-            Some(ledger) if !tasks.is_empty() => ledger.standings(tasks).await?,
+            Some(ledger) if !tasks.is_empty() => ledger.states(tasks).await?,
             Some(_) | None => vec![None; tasks.len()],
         };
         let mut known = known.into_iter();

@@ -2,7 +2,7 @@
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Images, MAX_IMAGES, Reason, RowState};
-use crate::ledger::IMAGES_LAST;
+use crate::ledger::cover_job::IMAGES_LAST;
 
 /// What the ledger holds of a music task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub struct Record {
 
 /// How far a music task has come, as far as that decides whether it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct KnownState {
     /// Where it stands.
     pub state: RowState,
     /// Runs in which the service rejected it.
     pub failed_runs: u32,
 }
 
-impl From<&Record> for Standing {
+impl From<&Record> for KnownState {
     fn from(record: &Record) -> Self {
         Self { state: record.state, failed_runs: record.failed_runs }
     }

@@ -1,20 +1,22 @@
 //! One file, one machine: the ledger in an embedded SQLite database. The only home of the SQLite driver.
 //!
-//! `synchronous=FULL`: in WAL mode anything less may lose the last commits when the power fails, and a lost announcement
-//! is a cover paid twice.
+//! `synchronous=FULL`: in WAL mode anything less may lose the last commits when the power fails, and a lost claim is a
+//! cover paid twice. The statements keep to what `PostgreSQL` understands too; settings of SQLite stay in `open` and
+//! `schema`.
 
-mod damage;
-mod desk;
-mod follow;
-mod id_key;
+mod columns;
+mod cover_jobs;
+mod failure;
+mod history;
+mod job_outcomes;
+mod lock;
 mod look_up;
-mod migrate;
-mod night;
 mod open;
-mod pursued;
-mod rows;
-#[cfg(test)]
-mod tests;
+mod read_log;
+mod runs;
+mod schema;
+mod submissions;
+mod write_queue;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,30 +27,32 @@ use tokio::sync::oneshot;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
-use crate::ledger::{
-    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement, Standing,
-    Submission,
-};
+use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, TaskKey, Waiter};
+use crate::ledger::error::LedgerError;
+use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::record::{KnownState, Record};
+use crate::ledger::submission::{AttemptKey, Claim, RunId, Settlement, Submission};
+use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
-use desk::Desk;
+use failure::Failure;
+use write_queue::WriteQueue;
 
-pub use night::{Attention, PastRun, Sends};
-pub use open::OpenError;
+pub use lock::{LockError, RunLock};
 
 /// The ledger in a SQLite database.
 #[derive(Debug)]
 pub struct SqliteLedger {
-    desk: Arc<Desk>,
+    queue: Arc<WriteQueue>,
 }
 
 impl SqliteLedger {
     /// The ledger at `path` for the API at `api_url`, made if it is not there.
     ///
     /// # Errors
-    /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of a newer version, or belongs
+    /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let connection = open::open(path, api_url).map_err(|cause| cannot("open", path, cause))?;
+        let connection = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
         Ok(Self::of(path, connection, TransactionBehavior::Immediate))
     }
 
@@ -57,7 +61,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`] as for [`SqliteLedger::open`].
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
-        let connection = open::open_to_read(path, api_url).map_err(|cause| cannot("open", path, cause))?;
+        let connection = open::open_to_read(path, api_url).map_err(|failure| failure.at("open", path))?;
         Ok(connection.map(|connection| Self::of(path, connection, TransactionBehavior::Deferred)))
     }
 
@@ -67,105 +71,112 @@ impl SqliteLedger {
     /// [`LedgerError`] if SQLite has no memory.
     pub fn in_memory(api_url: &str) -> Result<Self, LedgerError> {
         let path = Path::new(":memory:");
-        let connection = open::in_memory(api_url).map_err(|cause| cannot("open", path, cause))?;
+        let connection = open::in_memory(api_url).map_err(|failure| failure.at("open", path))?;
         Ok(Self::of(path, connection, TransactionBehavior::Immediate))
     }
 
     fn of(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Self {
-        Self { desk: Desk::new(path, connection, behavior) }
-    }
-
-    /// Whether nothing has failed so far; after a failure nothing is written any more.
-    #[must_use]
-    pub fn is_well(&self) -> bool {
-        self.desk.is_well()
-    }
-
-    /// Waits until all is done and closes the file.
-    pub async fn close(self) {
-        self.desk.close().await;
+        Self { queue: WriteQueue::new(path, connection, behavior) }
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
-    async fn call<T: Send + 'static>(
+    async fn call<T: Send + 'static, E: Into<Failure>>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (reply, result) = oneshot::channel();
-        self.desk.hand_in(Box::new(move |connection| {
-            let value = work(connection)?;
+        self.queue.submit(Box::new(move |connection| {
+            let value = work(connection).map_err(Into::into)?;
             // A caller that has gone away needs no answer.
             Ok(Box::new(move || drop(reply.send(value))))
         }));
         // An operation is dropped without an answer only if it failed, or one before it or together with it.
         match result.await {
             Ok(value) => Ok(value),
-            Err(_) => Err(self.desk.failure().await),
+            Err(_) => Err(self.queue.failure().await),
         }
     }
 }
 
-/// An error about the ledger at `path`.
-fn cannot(what: &'static str, path: &Path, cause: Box<dyn std::error::Error + Send + Sync>) -> LedgerError {
-    LedgerError { path: path.to_owned(), what, cause: Arc::from(cause) }
-}
-
-impl Ledger for SqliteLedger {
+impl ReadLedger for SqliteLedger {
     async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
         self.call(move |connection| look_up::look_up(connection, &tasks)).await
     }
 
-    async fn standings(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Standing>>, LedgerError> {
+    async fn states(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, LedgerError> {
         self.call(move |connection| look_up::look_up(connection, &tasks)).await
-    }
-
-    async fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
-        self.call(move |connection| rows::adopt(connection, &rows)).await
-    }
-
-    async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        let catalog = catalog.to_owned();
-        self.call(move |connection| rows::begin_run(connection, &catalog, at)).await
-    }
-
-    async fn write(
-        &self,
-        run: RunId,
-        settled: Vec<(RowKey, Settlement)>,
-        claimed: Vec<MusicTaskId>,
-        at: UnixMillis,
-    ) -> Result<Vec<Claim>, LedgerError> {
-        let write = move |connection: &Connection| {
-            rows::settle(connection, &settled)?;
-            rows::claim(connection, run, &claimed, at)
-        };
-        self.call(write).await
-    }
-
-    async fn release(&self, row: RowKey) -> Result<(), LedgerError> {
-        self.call(move |connection| rows::release(connection, row)).await
-    }
-
-    async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(move |connection| rows::sends_since(connection, since)).await
-    }
-
-    async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(move |connection| rows::end_run(connection, run, ended, at)).await
     }
 
     async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
         let task = task.clone();
-        self.call(move |connection| rows::history(connection, &task)).await
+        self.call(move |connection| history::history(connection, &task)).await
     }
 
-    async fn leave(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(move |connection| rows::leave(connection, run, at)).await
+    async fn poll_stats(&self, task: &MusicTaskId) -> Result<Option<PollStats>, LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| history::poll_stats(connection, &task)).await
     }
 
-    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
         let catalog = catalog.to_owned();
-        self.call(move |connection| rows::open_run(connection, &catalog, "follow", at)).await
+        self.call(move |connection| history::last_end(connection, &catalog)).await
+    }
+
+    async fn past_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| history::past_runs(connection, &catalog, most)).await
+    }
+
+    async fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> Result<Vec<Sends>, LedgerError> {
+        self.call(move |connection| history::sends_between(connection, between, stretch)).await
+    }
+
+    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
+        self.call(history::generation_times).await
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.queue.is_healthy()
+    }
+
+    async fn close(self) {
+        self.queue.close().await;
+    }
+}
+
+impl SubmitLedger for SqliteLedger {
+    async fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
+        self.call(move |connection| submissions::import(connection, &rows)).await
+    }
+
+    async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| runs::begin_run(connection, &catalog, at)).await
+    }
+
+    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
+        let task = task.clone();
+        self.call(move |connection| submissions::claim(connection, run, &task, at)).await
+    }
+
+    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<(), LedgerError> {
+        self.call(move |connection| submissions::settle(connection, attempt, &settlement)).await
+    }
+
+    async fn release(&self, attempt: AttemptKey) -> Result<(), LedgerError> {
+        self.call(move |connection| submissions::release(connection, attempt)).await
+    }
+
+    async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(move |connection| submissions::sends_since(connection, since)).await
+    }
+
+    async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(move |connection| runs::end_run(connection, run, ended, at)).await
     }
 
     async fn note_music(
@@ -176,59 +187,61 @@ impl Ledger for SqliteLedger {
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
         let task = task.clone();
-        self.call(move |connection| follow::note_music(connection, &task, state, (said.0, &said.1), at)).await
+        self.call(move |connection| submissions::note_music(connection, &task, state, &said, at)).await
     }
 
-    async fn follow(&self, by: FollowedBy, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
-        self.call(move |connection| follow::follow(connection, by, &tasks, at)).await
+    async fn note_default_covers(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
+        self.call(move |connection| submissions::note_default_covers(connection, &rows)).await
+    }
+}
+
+impl FollowLedger for SqliteLedger {
+    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        let catalog = catalog.to_owned();
+        self.call(move |connection| runs::open_run(connection, &catalog, "follow", at)).await
+    }
+
+    async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
+        self.call(move |connection| cover_jobs::watch(connection, waiter, &tasks, at)).await
     }
 
     async fn next_due(
         &self,
-        who: Follower,
+        scope: CoverScope,
         at: UnixMillis,
     ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
-        self.call(move |connection| follow::next_due(connection, who, at)).await
+        self.call(move |connection| cover_jobs::next_due(connection, scope, at)).await
     }
 
-    async fn claim_due(
+    async fn claim_job(
         &self,
-        who: Follower,
-        lane: Lane,
+        scope: CoverScope,
+        kind: JobKind,
         at: UnixMillis,
         lease: Duration,
         pace: Rate,
     ) -> Result<Due, LedgerError> {
-        self.call(move |connection| follow::claim_due(connection, (who, lane), at, lease, pace)).await
+        self.call(move |connection| cover_jobs::claim_job(connection, (scope, kind), at, lease, pace)).await
     }
 
     async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
-        self.call(move |connection| follow::claim_read(connection, at, pace)).await
+        self.call(move |connection| read_log::claim_read(connection, at, pace)).await
     }
 
-    async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(move |connection| pursued::settle_pursuit(connection, row, &pursued, at)).await
+    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(move |connection| job_outcomes::settle_job(connection, key, &outcome, at)).await
     }
 
-    async fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
+    async fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
         let task = task.clone();
-        self.call(move |connection| follow::hint(connection, &task, at)).await
+        self.call(move |connection| cover_jobs::wake(connection, &task, at)).await
     }
 
-    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
-        self.call(follow::generation_times).await
+    async fn reads_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(move |connection| read_log::reads_since(connection, since)).await
     }
 
-    async fn looks_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(move |connection| follow::looks_since(connection, since)).await
-    }
-
-    async fn fall_back(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
-        self.call(move |connection| follow::fall_back(connection, &rows)).await
-    }
-
-    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
-        let catalog = catalog.to_owned();
-        self.call(move |connection| rows::last_end(connection, &catalog)).await
+    async fn release_jobs(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(move |connection| cover_jobs::release_jobs(connection, run, at)).await
     }
 }

@@ -9,7 +9,7 @@ use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit, Refused};
-use crate::ledger::{Claim, FollowedBy, Ledger, RowKey, RunId, Settlement};
+use crate::ledger::{AttemptKey, Claim, Ledger, RunId, Settlement, Waiter};
 use crate::policy::{Decision, Jitter, RowPolicy, Who, decide};
 use crate::runner::pursuit::Followed;
 use crate::runner::{Row, RunError, Stop};
@@ -43,7 +43,7 @@ pub(super) struct Departing {
 /// An answer to be written down, and what becomes of its row after that.
 #[derive(Debug)]
 pub(super) struct Answered {
-    key: RowKey,
+    key: AttemptKey,
     settlement: Settlement,
     pub(super) fate: Fate,
     /// How long the answer took.
@@ -52,8 +52,8 @@ pub(super) struct Answered {
 
 impl Answered {
     /// What is written, and what is known of the row then.
-    pub(super) fn in_two(self) -> ((RowKey, Settlement), Settled) {
-        let look_at = self.settlement.cover.is_some().then_some(self.settlement.look_at);
+    pub(super) fn in_two(self) -> ((AttemptKey, Settlement), Settled) {
+        let look_at = self.settlement.cover.is_some().then_some(self.settlement.poll_at);
         let settled = Settled { reason: self.settlement.reason, fate: self.fate, look_at };
         ((self.key, self.settlement), settled)
     }
@@ -120,12 +120,12 @@ pub(super) struct Sequel {
     /// How long covers usually take.
     pub(super) usual: Duration,
     /// The run that waits for it.
-    pub(super) followed: Option<FollowedBy>,
+    pub(super) followed: Option<Waiter>,
 }
 
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// Sends one row, which is announced.
-    pub(super) async fn fly(self: Arc<Self>, key: RowKey, departing: Departing) -> Result<Landed, RunError> {
+    pub(super) async fn fly(self: Arc<Self>, key: AttemptKey, departing: Departing) -> Result<Landed, RunError> {
         let Departing { row, permit, sequel, jitter } = departing;
         let Some(permit) = self.fresh(permit).await else {
             return self.withdraw(key, row).await;
@@ -139,12 +139,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
-        let settlement = self.settlement(outcome, decision, sent_at).followed(sequel.usual, sequel.followed);
+        let settlement = self.settlement(outcome, decision, sent_at).watched_by(sequel.usual, sequel.followed);
         Ok(Landed::Answered(Answered { key, settlement, fate: self.fate(row, decision), took }))
     }
 
     /// Takes the announcement of a row back.
-    pub(super) async fn withdraw(&self, key: RowKey, row: Row) -> Result<Landed, RunError> {
+    pub(super) async fn withdraw(&self, key: AttemptKey, row: Row) -> Result<Landed, RunError> {
         self.ledger.release(key).await?;
         Ok(Landed::Unsent(Fate::Again(row, self.clock.now())))
     }

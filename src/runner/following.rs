@@ -13,7 +13,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::domain::Rate;
 use crate::gate::Gate;
 use crate::images::Store;
-use crate::ledger::{FollowedBy, Follower, Lane, Ledger, LedgerError};
+use crate::ledger::{CoverScope, FollowLedger, JobKind, LedgerError, Waiter};
 use crate::policy::Patience;
 
 /// How often the ledger is asked for news that others wrote.
@@ -26,7 +26,7 @@ pub(super) const FETCHES: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Following {
     /// Whose covers.
-    pub who: Follower,
+    pub who: CoverScope,
     /// Where reads wait.
     pub gate: Arc<Gate>,
     /// The pace that the gate keeps, which other processes share.
@@ -48,30 +48,30 @@ const SPARE: Duration = Duration::from_secs(5);
 
 impl Following {
     /// How long a claim of a lane lasts if nothing comes of it.
-    pub(super) fn lease(&self, lane: Lane) -> Duration {
+    pub(super) fn lease(&self, lane: JobKind) -> Duration {
         SPARE
             + match lane {
-                Lane::Look => self.timeout,
-                Lane::Fetch => self.longest_fetch,
+                JobKind::Poll => self.timeout,
+                JobKind::Download => self.longest_fetch,
             }
     }
 
     /// What rows that are submitted by the same run are marked with; nothing if nobody waits for them.
-    pub(super) fn mark(&self) -> Option<FollowedBy> {
+    pub(super) fn mark(&self) -> Option<Waiter> {
         match self.who {
-            Follower::Run(run) => {
-                let wait = self.patience.wait.unwrap_or(Duration::MAX);
-                Some(FollowedBy { run, files: self.images.is_some(), wait })
+            CoverScope::OfRun(run) => {
+                let longest = self.patience.wait.unwrap_or(Duration::MAX);
+                Some(Waiter { run, wants_files: self.images.is_some(), longest })
             }
-            Follower::Everyone => None,
+            CoverScope::All => None,
         }
     }
 
     /// Whether it goes on also when nothing is left.
     pub(super) const fn is_endless(&self) -> bool {
         match self.who {
-            Follower::Run(_) => false,
-            Follower::Everyone => true,
+            CoverScope::OfRun(_) => false,
+            CoverScope::All => true,
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) struct Horizon {
 
 impl Horizon {
     /// Asks the ledger, unless it was asked a moment ago and nothing has happened since.
-    pub(super) async fn refresh<L: Ledger>(
+    pub(super) async fn refresh<L: FollowLedger>(
         &mut self,
         ledger: &L,
         following: &Following,
@@ -112,18 +112,18 @@ impl Horizon {
     }
 
     /// What a claim said of the next one.
-    pub(super) const fn set(&mut self, lane: Lane, next: Option<UnixMillis>) {
+    pub(super) const fn set(&mut self, lane: JobKind, next: Option<UnixMillis>) {
         match lane {
-            Lane::Look => self.look = next,
-            Lane::Fetch => self.fetch = next,
+            JobKind::Poll => self.look = next,
+            JobKind::Download => self.fetch = next,
         }
     }
 
     /// Whether something is due in a lane.
-    pub(super) fn is_due(&self, lane: Lane, now: UnixMillis) -> bool {
+    pub(super) fn is_due(&self, lane: JobKind, now: UnixMillis) -> bool {
         let next = match lane {
-            Lane::Look => self.look,
-            Lane::Fetch => self.fetch,
+            JobKind::Poll => self.look,
+            JobKind::Download => self.fetch,
         };
         next.is_some_and(|next| next <= now)
     }

@@ -13,7 +13,7 @@ use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Re
 use crate::files::FileError;
 use crate::gate::{Departure, Permit, Refused};
 use crate::images::{Draft, ImageNumber, Store};
-use crate::ledger::{IMAGES_LAST, Ledger, LedgerError, Pursued, Pursuit};
+use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, Ledger, LedgerError};
 use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
 use crate::runner::flight::{Checked, Fate, Landed, Pilot};
 use crate::runner::{BLOCKING_THREADS, Following, Row, RunError};
@@ -34,13 +34,13 @@ pub(super) enum Followed {
 }
 
 /// What is written down of a cover, what that means, and how the next call for it has to wait.
-type Verdict = (Pursued, Followed);
+type Verdict = (JobOutcome, Followed);
 
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// Reads the record of a claimed cover.
     pub(super) async fn look(
         self: Arc<Self>,
-        pursuit: Pursuit,
+        pursuit: CoverJob,
         permit: Permit,
         following: Arc<Following>,
         jitter: Jitter,
@@ -50,13 +50,16 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         report(departure, &reading, jitter);
         let answer = reading.answer.clone();
         let said = (reading.reason, answer.clone());
-        let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
+        let (pursued, followed) = match found(reading, pursuit.failures, following.patience.max_attempts, jitter) {
             Ok(CoverProgress::Generated(cover)) => {
                 let took = cover.took;
                 info!(task = %pursuit.task, images = cover.images.urls().len(), "its cover is finished");
-                (Pursued::Generated { cover, answer, files: following.images.is_some() }, Followed::Generated(took))
+                (
+                    JobOutcome::Generated { cover, answer, wants_files: following.images.is_some() },
+                    Followed::Generated(took),
+                )
             }
-            Ok(CoverProgress::Failed) => (Pursued::Failed(answer), Followed::Failed),
+            Ok(CoverProgress::Failed) => (JobOutcome::Failed(answer), Followed::Failed),
             Ok(CoverProgress::Unfinished) => self.unfinished(&pursuit, following.patience, said),
             Err(setback) => self.put_off(setback, &pursuit, following.patience, said),
         };
@@ -65,16 +68,16 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     }
 
     /// A cover that is not finished is looked at again, or given up by the run that waits for it.
-    fn unfinished(&self, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
+    fn unfinished(&self, pursuit: &CoverJob, patience: Patience, said: (Reason, Answer)) -> Verdict {
         let now = self.clock.unix();
         let age = pursuit.since.until(now);
         let waited = pursuit.since.max(self.began).until(now);
         // After trouble it is worth knowing that the record can be read again.
-        let said = (pursuit.troubles > 0).then_some((Reason::Accepted, said.1));
+        let said = (pursuit.failures > 0).then_some((Reason::Accepted, said.1));
         match patience.until_next_look(age, waited) {
             Some(next) if patience.wait.is_some() || age < IMAGES_LAST => {
                 let due = now.after(next);
-                (Pursued::Later { due, troubles: 0, said, given_up: false }, Followed::Later)
+                (JobOutcome::Later { due, failures: 0, said, given_up: false }, Followed::Later)
             }
             Some(_) | None => Self::given_up(age, patience, now, said),
         }
@@ -84,23 +87,23 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     fn given_up(age: Duration, patience: Patience, now: UnixMillis, said: Option<(Reason, Answer)>) -> Verdict {
         let given_up = patience.wait.is_some();
         if !given_up && age >= IMAGES_LAST {
-            return (Pursued::Forgotten(said), Followed::GivenUp);
+            return (JobOutcome::Forgotten(said), Followed::GivenUp);
         }
         let due = now.after(Patience::rest(age));
-        (Pursued::Later { due, troubles: 0, said, given_up }, Followed::GivenUp)
+        (JobOutcome::Later { due, failures: 0, said, given_up }, Followed::GivenUp)
     }
 
     /// A call that found nothing is made again later.
-    fn put_off(&self, setback: Setback, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
+    fn put_off(&self, setback: Setback, pursuit: &CoverJob, patience: Patience, said: (Reason, Answer)) -> Verdict {
         let now = self.clock.unix();
-        let later = |due, troubles, said| (Pursued::Later { due, troubles, said, given_up: false }, Followed::Later);
+        let later = |due, failures, said| (JobOutcome::Later { due, failures, said, given_up: false }, Followed::Later);
         match setback {
-            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), pursuit.troubles + 1, Some(said)),
+            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), pursuit.failures + 1, Some(said)),
             // The gate makes it wait, and everyone else.
-            Setback::Again(Who::Everyone(_)) => later(now, pursuit.troubles, None),
+            Setback::Again(Who::Everyone(_)) => later(now, pursuit.failures, None),
             Setback::Stop(ended) => {
                 self.stop.request(ended);
-                later(now, pursuit.troubles, None)
+                later(now, pursuit.failures, None)
             }
             Setback::GiveUp => {
                 info!(task = %pursuit.task, reason = %said.0, message = said.1.message, "given up for now");
@@ -109,14 +112,14 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
     }
 
-    async fn write_down(&self, pursuit: &Pursuit, pursued: Pursued) -> Result<(), LedgerError> {
-        self.ledger.settle_pursuit(pursuit.key, pursued, self.clock.unix()).await
+    async fn write_down(&self, pursuit: &CoverJob, pursued: JobOutcome) -> Result<(), LedgerError> {
+        self.ledger.settle_job(pursuit.key, pursued, self.clock.unix()).await
     }
 
     /// Fetches one image of a claimed cover into its file.
     pub(super) async fn fetch(
         self: Arc<Self>,
-        pursuit: Pursuit,
+        pursuit: CoverJob,
         (number, url): (ImageNumber, String),
         (following, store): (Arc<Following>, Store),
         jitter: Jitter,
@@ -140,10 +143,10 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
             }
         }
         let said = (reading.reason, image_answer(number, &reading.answer));
-        let (pursued, followed) = match found(reading, pursuit.troubles, following.patience.max_attempts, jitter) {
+        let (pursued, followed) = match found(reading, pursuit.failures, following.patience.max_attempts, jitter) {
             Ok(_) => {
                 info!(task = %pursuit.task, file, "an image is on disk");
-                (Pursued::Saved { number, file }, Followed::Saved)
+                (JobOutcome::Saved { number, file }, Followed::Saved)
             }
             Err(setback) => self.put_off(setback, &pursuit, following.patience, said),
         };
@@ -152,9 +155,9 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     }
 
     /// A download that is not waited for is due again at once.
-    async fn dropped(&self, pursuit: &Pursuit) -> Result<Landed, RunError> {
-        let (due, troubles) = (self.clock.unix(), pursuit.troubles);
-        self.write_down(pursuit, Pursued::Later { due, troubles, said: None, given_up: false }).await?;
+    async fn dropped(&self, pursuit: &CoverJob) -> Result<Landed, RunError> {
+        let (due, failures) = (self.clock.unix(), pursuit.failures);
+        self.write_down(pursuit, JobOutcome::Later { due, failures, said: None, given_up: false }).await?;
         Ok(Landed::Fetched(Followed::Later))
     }
 

@@ -13,7 +13,7 @@ use super::{Row, RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::Ended;
 use crate::gate::{Gate, OutageOver, Permit};
-use crate::ledger::{Lane, Ledger, Pursuit, Step};
+use crate::ledger::{CoverJob, JobKind, JobStep, Ledger};
 use crate::policy::Jitter;
 
 /// What may be begun as soon as its gate lets it pass.
@@ -100,9 +100,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let clock = self.pilot.clock;
         self.horizon.refresh(&*self.pilot.ledger, &following, clock).await?;
         let Some(store) = &following.images else { return Ok(()) };
-        while self.fetches < FETCHES && self.horizon.is_due(Lane::Fetch, clock.unix()) {
-            let Some(pursuit) = self.claim(&following, Lane::Fetch).await? else { continue };
-            let Step::Fetch { number, url } = pursuit.step.clone() else { continue };
+        while self.fetches < FETCHES && self.horizon.is_due(JobKind::Download, clock.unix()) {
+            let Some(pursuit) = self.claim(&following, JobKind::Download).await? else { continue };
+            let JobStep::Download { number, url } = pursuit.step.clone() else { continue };
             let (jitter, to) = (self.jitter(), (Arc::clone(&following), store.clone()));
             self.fetches += 1;
             self.flights.spawn(Arc::clone(&self.pilot).fetch(pursuit, (number, url), to, jitter));
@@ -111,11 +111,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     }
 
     /// Claims the cover that has been due for longest.
-    async fn claim(&mut self, following: &Following, lane: Lane) -> Result<Option<Pursuit>, RunError> {
+    async fn claim(&mut self, following: &Following, lane: JobKind) -> Result<Option<CoverJob>, RunError> {
         let (at, lease) = (self.pilot.clock.unix(), following.lease(lane));
-        let due = self.pilot.ledger.claim_due(following.who, lane, at, lease, following.pace).await?;
+        let due = self.pilot.ledger.claim_job(following.who, lane, at, lease, following.pace).await?;
         self.horizon.set(lane, due.next);
-        Ok(due.pursuit)
+        Ok(due.job)
     }
 
     /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
@@ -128,7 +128,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             return Some(Read::Music);
         }
         let has_place = self.submissions.under_way() < self.room();
-        (self.follows() && has_place && self.horizon.is_due(Lane::Look, now)).then_some(Read::Cover)
+        (self.follows() && has_place && self.horizon.is_due(JobKind::Poll, now)).then_some(Read::Cover)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
@@ -200,7 +200,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     fn departing(&mut self, row: Row, permit: Permit) -> Departing {
         let followed = self.following.as_ref().and_then(|following| following.mark());
-        let longest = followed.map_or(Duration::MAX, |followed| followed.wait);
+        let longest = followed.map_or(Duration::MAX, |followed| followed.longest);
         let sequel = Sequel { usual: self.usual.time().min(longest), followed };
         Departing { row, permit, sequel, jitter: self.jitter() }
     }
@@ -219,7 +219,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 }
             }
             (Read::Cover, Some(following)) => {
-                if let Some(pursuit) = self.claim(&following, Lane::Look).await? {
+                if let Some(pursuit) = self.claim(&following, JobKind::Poll).await? {
                     self.looks += 1;
                     self.flights.spawn(Arc::clone(&self.pilot).look(pursuit, permit, following, jitter));
                 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::flight::{Answered, Departing, Landed, Pilot};
@@ -55,9 +56,22 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     /// Writes down what has gathered.
     async fn write(self: Arc<Self>, departing: Vec<Departing>, answered: Vec<Answered>) -> Result<Landed, RunError> {
-        let (settlements, settled) = answered.into_iter().map(Answered::in_two).unzip();
-        let tasks = departing.iter().map(|departing| departing.row.task.clone()).collect();
-        let claims = self.ledger.write(self.run, settlements, tasks, self.clock.unix()).await?;
-        Ok(Landed::Written { settled, claimed: departing.into_iter().zip(claims).collect() })
+        let (settlements, settled): (Vec<_>, Vec<_>) = answered.into_iter().map(Answered::in_two).unzip();
+        let mut writes = JoinSet::new();
+        for (key, settlement) in settlements {
+            let pilot = Arc::clone(&self);
+            writes.spawn(async move { pilot.ledger.settle(key, settlement).await });
+        }
+        writes.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        let mut claims = JoinSet::new();
+        for departing in departing {
+            let (pilot, at) = (Arc::clone(&self), self.clock.unix());
+            claims.spawn(async move {
+                let claim = pilot.ledger.claim(pilot.run, &departing.row.task, at).await;
+                claim.map(|claim| (departing, claim))
+            });
+        }
+        let claimed = claims.join_all().await.into_iter().collect::<Result<_, _>>()?;
+        Ok(Landed::Written { settled, claimed })
     }
 }

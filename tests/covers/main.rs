@@ -15,7 +15,6 @@ mod story;
 
 mod stage;
 
-mod earlier;
 mod fallback;
 mod faults;
 mod kill;

@@ -84,7 +84,7 @@ fn strangers_are_not_found_and_change_nothing() {
         assert_eq!(exchange(&address, &format!("POST {path}"), r#"{"taskId":"track1"}"#).0, 404, "{path}");
     }
     assert_eq!(exchange(&address, "GET /healthz", "").0, 200);
-    let hinted: u32 = ledger(&batch).query_row("SELECT count(hinted_at) FROM task", (), |row| row.get(0)).unwrap();
+    let hinted: u32 = ledger(&batch).query_row("SELECT count(woken_at) FROM task", (), |row| row.get(0)).unwrap();
     assert_eq!((hinted, service.stats().reads), (0, reads));
     ends(receiver);
 }
@@ -106,7 +106,7 @@ fn with_a_webhook_key_only_what_is_signed_with_it_is_a_hint() {
         if taken {
             wait_for("all images", || completed(&batch) == 3);
         }
-        let hinted: u32 = ledger(&batch).query_row("SELECT count(hinted_at) FROM task", (), |row| row.get(0)).unwrap();
+        let hinted: u32 = ledger(&batch).query_row("SELECT count(woken_at) FROM task", (), |row| row.get(0)).unwrap();
         assert_eq!(hinted, if taken { 3 } else { 0 }, "{signs_with:?}");
         assert_eq!(service.stats().callbacks_answered_200 > 0, taken, "{signs_with:?}");
         let ran = ends(receiver);

@@ -44,7 +44,7 @@ fn a_rerun_of_finished_covers_asks_nobody_and_writes_the_same_results() {
     assert_eq!((seen.accepted, seen.images, seen.keys_at_images), (20, 40, 0));
     assert_eq!(service.submissions(), 21);
     let rows = || {
-        let text = "SELECT group_concat(id || state || submissions || looks || coalesce(due_at, '') || answered_at)";
+        let text = "SELECT group_concat(id || state || submissions || polls || coalesce(due_at, '') || answered_at)";
         ledger(&batch).query_row(&format!("{text} FROM task"), (), |row| row.get::<_, String>(0)).unwrap()
     };
     let known = rows();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coverbatch::domain::{MusicTaskId, RowState, Verdict};
-use coverbatch::ledger::{Ledger as _, SqliteLedger};
+use coverbatch::ledger::{ReadLedger as _, SqliteLedger};
 
 use crate::support::{Call, Fault, Faulty, Morning, Night, Reply, Sent, millis, nonzero, seconds};
 

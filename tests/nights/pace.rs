@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coverbatch::clock::UnixMillis;
-use coverbatch::ledger::Ledger as _;
+use coverbatch::ledger::SubmitLedger as _;
 use tokio::time::Instant;
 
 use crate::support::{Fault, Faulty, GRAIN, Night, Reply, gaps, millis, most_in_window, nonzero, numbered, seconds};

@@ -12,8 +12,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{MAX_MESSAGE_CHARS, Reason, Status, one_line};
 use crate::error::Error;
 use crate::join::{Join, Joined};
-use crate::ledger::sqlite::PastRun;
-use crate::ledger::{Artwork, SqliteLedger};
+use crate::ledger::{Artwork, PastRun, ReadLedger as _, SqliteLedger};
 use crate::page::{Activity, Kind, MAX_ROWS, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
 use crate::results::{self, Cover, ResultLine, Tally, View};
 
@@ -43,7 +42,7 @@ impl Filler<'_> {
     /// The page, whose rows have been counted.
     pub(super) async fn page(&self, tally: &Tally) -> Result<Page, Error> {
         let runs = match self.ledger {
-            Some(ledger) => ledger.last_runs(&self.identity, MOST_RUNS).await?,
+            Some(ledger) => ledger.past_runs(&self.identity, MOST_RUNS).await?,
             None => Vec::new(),
         };
         Ok(Page {
@@ -214,7 +213,8 @@ fn way(page: &Path, file: &Path) -> PathBuf {
 fn run_line(run: &PastRun) -> RunLine {
     let what = if run.submits { "run" } else { "follow" };
     let how = match (run.ended, run.cut_short) {
-        (None, _) => format!("{what}: still going on, or killed"),
+        (None, None) => format!("{what}: still going on, or killed"),
+        (None, Some(_)) => format!("{what}: killed"),
         (Some(_), None) => format!("{what}: finished"),
         (Some(_), Some(reason)) => format!("{what}: stopped early ({reason})"),
     };

@@ -2,17 +2,15 @@
 //!
 //! Rows of a catalog mostly came into the ledger in about the order in which they stand there. So the table is walked
 //! along from where one of them is, for as long as it holds what is asked for, which reads each page once; only what
-//! such walks do not meet is searched in the index, in the order of the keys, so that neighbours there share their pages.
+//! such walks do not meet is searched in the index, in its order, so that neighbours there share their pages.
 
 use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
-use super::id_key::id_key;
-use super::rows::{answer, state_of};
-use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, Reason, RowState};
-use crate::ledger::{Artwork, Record, Standing};
+use super::columns::{answer, reason, state, time_if_any};
+use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, RowState};
+use crate::ledger::record::{Artwork, KnownState, Record};
 
 /// Rows of the table in a row that may be in vain on a walk: submissions under way at the same time are in no order. As
 /// many music tasks may be unknown before the rest of them is searched in its order.
@@ -65,11 +63,10 @@ impl<'a, K: Known> LookUp<'a, K> {
     fn new(connection: &'a Connection, tasks: &'a [MusicTaskId]) -> rusqlite::Result<Self> {
         let columns = K::COLUMNS;
         Ok(Self {
-            place: connection.prepare_cached("SELECT seq FROM task WHERE key = id_key(?1) AND id = ?1")?,
+            place: connection.prepare_cached("SELECT seq FROM task WHERE id = ?1")?,
             along: connection
                 .prepare_cached(&format!("SELECT id, {columns} FROM task WHERE seq >= ?1 ORDER BY seq"))?,
-            one: connection
-                .prepare_cached(&format!("SELECT id, {columns} FROM task WHERE key = id_key(?1) AND id = ?1"))?,
+            one: connection.prepare_cached(&format!("SELECT id, {columns} FROM task WHERE id = ?1"))?,
             tasks,
             wanted: tasks.iter().map(MusicTaskId::as_str).zip(0..).collect(),
             found: vec![None; tasks.len()],
@@ -105,7 +102,7 @@ impl<'a, K: Known> LookUp<'a, K> {
     fn search(mut self) -> rusqlite::Result<Vec<Option<K>>> {
         let tasks = self.tasks;
         let mut left: Vec<usize> = (0..tasks.len()).filter(|at| self.found[*at].is_none()).collect();
-        left.sort_by_cached_key(|at| id_key(tasks[*at].as_str()));
+        left.sort_unstable_by_key(|at| tasks[*at].as_str());
         for at in left {
             self.found[at] = self.one.query_row([tasks[at].as_str()], K::read).optional()?;
         }
@@ -113,11 +110,11 @@ impl<'a, K: Known> LookUp<'a, K> {
     }
 }
 
-impl Known for Standing {
+impl Known for KnownState {
     const COLUMNS: &'static str = "state, failed_runs";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { state: state_of(row, 1)?, failed_runs: row.get(2)? })
+        Ok(Self { state: state(row, 1)?, failed_runs: row.get(2)? })
     }
 }
 
@@ -131,25 +128,25 @@ impl Known for Record {
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let state = state_of(row, 1)?;
-    let finished = match state {
+    let state = state(row, 1)?;
+    let finished_at = match state {
         RowState::Submitted
         | RowState::Exists
         | RowState::Failed
         | RowState::GaveUp
         | RowState::Completed
-        | RowState::GenerationFailed => row.get::<_, Option<i64>>(10)?,
+        | RowState::GenerationFailed => time_if_any(row, 10)?,
         RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
     };
     Ok(Record {
         state,
-        reason: row.get_ref(2)?.as_str_or_null()?.and_then(Reason::from_word),
+        reason: reason(row, 2)?,
         answer: answer(row, 3)?,
         cover: row.get_ref(6)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
         submissions: row.get(7)?,
         failed_runs: row.get(8)?,
-        first_sent_at: row.get::<_, Option<i64>>(9)?.map(UnixMillis),
-        finished_at: finished.map(UnixMillis),
+        first_sent_at: time_if_any(row, 9)?,
+        finished_at,
         artwork: artwork(row, 11)?,
     })
 }
@@ -159,7 +156,7 @@ fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
     let urls: [Option<String>; MAX_IMAGES] = [row.get(first)?, row.get(first + 1)?];
     Ok(Artwork {
         images: Images::new(urls.into_iter().flatten()),
-        completed_at: row.get::<_, Option<i64>>(first + 2)?.map(UnixMillis),
+        completed_at: time_if_any(row, first + 2)?,
         files: [row.get(first + 3)?, row.get(first + 4)?],
         fallback: row.get(first + 5)?,
     })
@@ -177,8 +174,8 @@ mod tests {
         let connection = open::in_memory("https://api.example").unwrap();
         let mut insert = connection
             .prepare(
-                "INSERT INTO task (id, state, submissions, failed_runs, first_sent_at, key)
-                      VALUES (?1, 'failed', 1, ?2, ?2, id_key(?1))",
+                "INSERT INTO task (id, state, submissions, failed_runs, first_sent_at)
+                      VALUES (?1, 'failed', 1, ?2, ?2)",
             )
             .unwrap();
         for row in (0..KNOWN).map(order) {
@@ -217,9 +214,9 @@ mod tests {
                 let records = look_up::<Record>(&connection, &tasks).unwrap();
                 let sent = |record: Record| usize::try_from(record.first_sent_at.unwrap().0).unwrap();
                 assert_eq!(records.into_iter().map(|record| record.map(sent)).collect::<Vec<_>>(), expected);
-                let standings = look_up::<Standing>(&connection, &tasks).unwrap();
-                let failed = |standing: Standing| usize::try_from(standing.failed_runs).unwrap();
-                assert_eq!(standings.into_iter().map(|known| known.map(failed)).collect::<Vec<_>>(), expected);
+                let states = look_up::<KnownState>(&connection, &tasks).unwrap();
+                let failed = |known: KnownState| usize::try_from(known.failed_runs).unwrap();
+                assert_eq!(states.into_iter().map(|known| known.map(failed)).collect::<Vec<_>>(), expected);
             }
         }
     }
@@ -229,7 +226,7 @@ mod tests {
         let connection = ledger(|row| row);
         let walked = |rows: Vec<usize>| {
             let tasks: Vec<MusicTaskId> = rows.into_iter().map(id).collect();
-            let mut look_up = LookUp::<Standing>::new(&connection, &tasks).unwrap();
+            let mut look_up = LookUp::<KnownState>::new(&connection, &tasks).unwrap();
             let place = look_up.place_of(&tasks[0]).unwrap().unwrap();
             look_up.walk(place).unwrap()
         };

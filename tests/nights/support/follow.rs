@@ -12,7 +12,7 @@ use coverbatch::domain::{Ended, MusicTaskId, Signal};
 use coverbatch::gate::{Gate, GateConfig, slack};
 use coverbatch::images::Store;
 use coverbatch::join::Trust;
-use coverbatch::ledger::{FollowedBy, Follower, Ledger, RunId};
+use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{Patience, Usual};
 use coverbatch::results::Tally;
 use coverbatch::runner::{Covers, FollowConfig, Following, Runner, Stop};
@@ -54,7 +54,7 @@ impl Night {
         drop(stop.after(time, Ended::Interrupted(Signal::Terminate)));
         let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
-        let following = (self.following(Follower::Everyone, gate), self.clock);
+        let following = (self.following(CoverScope::All, gate), self.clock);
         let usual = Usual::new(self.ledger.generation_times().await.unwrap());
         let runner = Runner::follower(parts, following, self.follow_config(), stop).knowing(usual);
         let progress = runner.progress();
@@ -65,7 +65,7 @@ impl Night {
 
     /// Takes a callback in.
     pub(crate) async fn hint(&self, id: &str) {
-        self.ledger.hint(&MusicTaskId::new(id).unwrap(), self.clock.unix()).await.unwrap();
+        self.ledger.wake(&MusicTaskId::new(id).unwrap(), self.clock.unix()).await.unwrap();
     }
 
     /// The rounds of a command that follows and submits nothing.
@@ -76,7 +76,7 @@ impl Night {
         let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
         while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {
             let parts = (Arc::clone(&self.service), Arc::clone(ledger));
-            let following = (self.following(Follower::Run(run), Arc::clone(&gate)), self.clock);
+            let following = (self.following(CoverScope::OfRun(run), Arc::clone(&gate)), self.clock);
             let runner = Runner::follower(parts, following, self.follow_config(), stop.clone());
             let progress = runner.progress();
             ended = runner.run().await?;
@@ -96,22 +96,22 @@ impl Night {
         started: UnixMillis,
     ) -> Result<u64, Broken> {
         let mark =
-            FollowedBy { run, files: self.settings.downloads, wait: self.settings.wait.unwrap_or(Duration::MAX) };
+            Waiter { run, wants_files: self.settings.downloads, longest: self.settings.wait.unwrap_or(Duration::MAX) };
         Ok(covers::take_up(catalog, ledger, Trust::All, mark, started).await?)
     }
 
     /// A gate of reads that counts what was read before, by whichever process.
-    pub(super) async fn gate_of_reads(&self, ledger: &impl Ledger) -> Result<Arc<Gate>, Broken> {
+    pub(super) async fn gate_of_reads(&self, ledger: &impl FollowLedger) -> Result<Arc<Gate>, Broken> {
         let (rate, max_outage) = (self.settings.poll, self.settings.max_outage);
         let since = self.clock.unix().before(rate.period + slack(rate));
-        let earlier = self.clock.instants(ledger.looks_since(since).await?);
+        let earlier = self.clock.instants(ledger.reads_since(since).await?);
         Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
     }
 
-    pub(super) fn following(&self, who: Follower, gate: Arc<Gate>) -> Following {
+    pub(super) fn following(&self, who: CoverScope, gate: Arc<Gate>) -> Following {
         let wait = match who {
-            Follower::Run(_) => self.settings.wait,
-            Follower::Everyone => None,
+            CoverScope::OfRun(_) => self.settings.wait,
+            CoverScope::All => None,
         };
         Following {
             who,

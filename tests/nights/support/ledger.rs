@@ -1,7 +1,6 @@
 //! The real ledger behind a store that fails or is slow.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,8 +8,9 @@ use std::time::Duration;
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::ledger::{
-    Claim, Due, FollowedBy, Follower, Lane, Ledger, LedgerError, Pursued, Record, RowKey, RunId, Settlement,
-    SqliteLedger, Standing, Submission,
+    AttemptKey, Claim, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState, LedgerError, LedgerErrorKind,
+    PastRun, PollStats, ReadLedger, Record, RunId, Sends, Settlement, SqliteLedger, Submission, SubmitLedger, TaskKey,
+    Waiter,
 };
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Before(usize),
     /// The same, but this call is done nevertheless.
     After(usize),
-    /// Writing down announcements and answers takes so long.
+    /// Writing down claims and answers takes so long.
     SlowWrites(Duration),
 }
 
@@ -59,45 +59,86 @@ impl Faulty {
         }
     }
 
+    /// A call that writes a claim or an answer.
+    async fn write<T>(&self, work: impl Future<Output = Result<T, LedgerError>> + Send) -> Result<T, LedgerError> {
+        if let Fault::SlowWrites(time) = self.fault {
+            tokio::time::sleep(time).await;
+        }
+        self.call(work).await
+    }
+
     fn fail(&self) -> LedgerError {
         self.failed_at.get_or_init(|| self.clock.now());
         let cause = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        LedgerError { path: PathBuf::from("full.db"), what: "write to", cause: Arc::new(cause) }
+        let (location, kind) = ("full.db".to_owned(), LedgerErrorKind::Unavailable);
+        LedgerError { location, what: "write to", kind, cause: Arc::new(cause) }
     }
 }
 
-impl Ledger for Faulty {
+impl ReadLedger for Faulty {
     async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
         self.call(self.inner.look_up(tasks)).await
     }
 
-    async fn standings(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Standing>>, LedgerError> {
-        self.call(self.inner.standings(tasks)).await
+    async fn states(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, LedgerError> {
+        self.call(self.inner.states(tasks)).await
     }
 
-    async fn adopt(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
-        self.call(self.inner.adopt(rows)).await
+    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
+        self.call(self.inner.history(task)).await
+    }
+
+    async fn poll_stats(&self, task: &MusicTaskId) -> Result<Option<PollStats>, LedgerError> {
+        self.call(self.inner.poll_stats(task)).await
+    }
+
+    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
+        self.call(self.inner.last_end(catalog)).await
+    }
+
+    async fn past_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
+        self.call(self.inner.past_runs(catalog, most)).await
+    }
+
+    async fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> Result<Vec<Sends>, LedgerError> {
+        self.call(self.inner.sends_between(between, stretch)).await
+    }
+
+    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
+        self.call(self.inner.generation_times()).await
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.failed_at().is_none() && self.inner.is_healthy()
+    }
+
+    /// The night goes on with the ledger behind it.
+    async fn close(self) {}
+}
+
+impl SubmitLedger for Faulty {
+    async fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
+        self.call(self.inner.import(rows)).await
     }
 
     async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         self.call(self.inner.begin_run(catalog, at)).await
     }
 
-    async fn write(
-        &self,
-        run: RunId,
-        settled: Vec<(RowKey, Settlement)>,
-        claimed: Vec<MusicTaskId>,
-        at: UnixMillis,
-    ) -> Result<Vec<Claim>, LedgerError> {
-        if let Fault::SlowWrites(time) = self.fault {
-            tokio::time::sleep(time).await;
-        }
-        self.call(self.inner.write(run, settled, claimed, at)).await
+    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
+        self.write(self.inner.claim(run, task, at)).await
     }
 
-    async fn release(&self, row: RowKey) -> Result<(), LedgerError> {
-        self.call(self.inner.release(row)).await
+    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<(), LedgerError> {
+        self.write(self.inner.settle(attempt, settlement)).await
+    }
+
+    async fn release(&self, attempt: AttemptKey) -> Result<(), LedgerError> {
+        self.call(self.inner.release(attempt)).await
     }
 
     async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
@@ -106,22 +147,6 @@ impl Ledger for Faulty {
 
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.end_run(run, ended, at)).await
-    }
-
-    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
-        self.call(self.inner.history(task)).await
-    }
-
-    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
-        self.call(self.inner.last_end(catalog)).await
-    }
-
-    async fn leave(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(self.inner.leave(run, at)).await
-    }
-
-    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        self.call(self.inner.begin_follow(catalog, at)).await
     }
 
     async fn note_music(
@@ -134,50 +159,56 @@ impl Ledger for Faulty {
         self.call(self.inner.note_music(task, state, said, at)).await
     }
 
-    async fn follow(&self, by: FollowedBy, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
-        self.call(self.inner.follow(by, tasks, at)).await
+    async fn note_default_covers(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
+        self.call(self.inner.note_default_covers(rows)).await
+    }
+}
+
+impl FollowLedger for Faulty {
+    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        self.call(self.inner.begin_follow(catalog, at)).await
+    }
+
+    async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
+        self.call(self.inner.watch(waiter, tasks, at)).await
     }
 
     async fn next_due(
         &self,
-        who: Follower,
+        scope: CoverScope,
         at: UnixMillis,
     ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
-        self.call(self.inner.next_due(who, at)).await
+        self.call(self.inner.next_due(scope, at)).await
     }
 
-    async fn claim_due(
+    async fn claim_job(
         &self,
-        who: Follower,
-        lane: Lane,
+        scope: CoverScope,
+        kind: JobKind,
         at: UnixMillis,
         lease: Duration,
         pace: Rate,
     ) -> Result<Due, LedgerError> {
-        self.call(self.inner.claim_due(who, lane, at, lease, pace)).await
+        self.call(self.inner.claim_job(scope, kind, at, lease, pace)).await
     }
 
     async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
         self.call(self.inner.claim_read(at, pace)).await
     }
 
-    async fn settle_pursuit(&self, row: RowKey, pursued: Pursued, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(self.inner.settle_pursuit(row, pursued, at)).await
+    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.settle_job(key, outcome, at)).await
     }
 
-    async fn hint(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(self.inner.hint(task, at)).await
+    async fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.wake(task, at)).await
     }
 
-    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
-        self.call(self.inner.generation_times()).await
+    async fn reads_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
+        self.call(self.inner.reads_since(since)).await
     }
 
-    async fn looks_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(self.inner.looks_since(since)).await
-    }
-
-    async fn fall_back(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
-        self.call(self.inner.fall_back(rows)).await
+    async fn release_jobs(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.call(self.inner.release_jobs(run, at)).await
     }
 }

@@ -11,7 +11,7 @@ use coverbatch::clock::Clock;
 use coverbatch::domain::{Ended, Rate};
 use coverbatch::gate::{Gate, GateConfig, GateView, slack};
 use coverbatch::join::Trust;
-use coverbatch::ledger::{Follower, Ledger, RunId, SqliteLedger};
+use coverbatch::ledger::{CoverScope, Ledger, RunId, SqliteLedger};
 use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
@@ -191,7 +191,7 @@ impl Night {
         let run = ledger.begin_run("songs", started).await?;
         let in_doubt = self.settings.run.rows.in_doubt;
         let choice = Choice { retry: self.settings.retry, in_doubt, trust: Trust::All };
-        let (worklist, counts) = Worklist::plan_and_adopt(&catalog, &**ledger, choice).await?;
+        let (worklist, counts) = Worklist::plan_and_import(&catalog, &**ledger, choice).await?;
         if self.settings.wait.is_some() {
             self.take_up(&catalog, &**ledger, run, started).await?;
         }
@@ -224,7 +224,7 @@ impl Night {
             runner = runner.checking_music(Arc::clone(&gate));
         }
         if self.settings.wait.is_some() {
-            runner = runner.following(self.following(Follower::Run(run), gate));
+            runner = runner.following(self.following(CoverScope::OfRun(run), gate));
         }
         Ok(runner.knowing(Usual::new(ledger.generation_times().await?)))
     }

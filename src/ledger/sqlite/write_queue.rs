@@ -1,9 +1,6 @@
 //! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, runs them
 //! in one transaction, and answers them only after the commit, so that one fsync serves many rows.
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,19 +10,17 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::SetOnce;
 use tokio::task::spawn_blocking;
 
-use super::cannot;
-use crate::ledger::LedgerError;
+use super::failure::Failure;
+use crate::ledger::error::LedgerError;
 
 /// Work inside a transaction, which leaves behind what to do once that is durable.
-pub(super) type Operation = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Answered> + Send>;
+pub(super) type Operation = Box<dyn FnOnce(&Connection) -> Result<Answered, Failure> + Send>;
 
 /// Tells the caller of an operation that it is durable.
 pub(super) type Answered = Box<dyn FnOnce() + Send>;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// The connection, and what waits for it.
-pub(super) struct Desk {
+pub(super) struct WriteQueue {
     path: PathBuf,
     behavior: TransactionBehavior,
     /// Held while operations are served; empty once it is closed.
@@ -41,7 +36,7 @@ struct Queue {
     is_served: bool,
 }
 
-impl Desk {
+impl WriteQueue {
     pub(super) fn new(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Arc<Self> {
         let (connection, queue, failure) = (Mutex::new(Some(connection)), Mutex::default(), SetOnce::new());
         Arc::new(Self { path: path.to_owned(), behavior, connection, queue, failure })
@@ -49,20 +44,20 @@ impl Desk {
 
     /// Has an operation done in the next transaction; after a failure it is dropped. The work happens in
     /// `spawn_blocking`, which also stops a paused clock from running ahead of it.
-    pub(super) fn hand_in(self: &Arc<Self>, operation: Operation) {
+    pub(super) fn submit(self: &Arc<Self>, operation: Operation) {
         let mut queue = self.queue();
         if self.failure.initialized() {
             return;
         }
         queue.waiting.push(operation);
         if !std::mem::replace(&mut queue.is_served, true) {
-            let desk = Arc::clone(self);
-            drop(spawn_blocking(move || desk.serve()));
+            let this = Arc::clone(self);
+            drop(spawn_blocking(move || this.serve()));
         }
     }
 
     /// Whether nothing has failed so far.
-    pub(super) fn is_well(&self) -> bool {
+    pub(super) fn is_healthy(&self) -> bool {
         !self.failure.initialized()
     }
 
@@ -87,7 +82,7 @@ impl Desk {
         while let Some(group) = self.next_group() {
             match self.commit(connection.as_mut(), group) {
                 Ok(answers) => answers.into_iter().for_each(|answered| answered()),
-                Err(cause) => self.fail(cause),
+                Err(failure) => self.fail(failure),
             }
         }
     }
@@ -100,21 +95,21 @@ impl Desk {
     }
 
     /// Runs a group in one transaction. If any of them fails, none of them happened.
-    fn commit(&self, connection: Option<&mut Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Cause> {
-        let connection = connection.ok_or("it is closed")?;
+    fn commit(&self, connection: Option<&mut Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Failure> {
+        let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = connection.transaction_with_behavior(self.behavior)?;
             let answers = group.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
             transaction.commit()?;
-            Ok::<_, rusqlite::Error>(answers)
+            Ok(answers)
         }));
-        Ok(committed.map_err(|_| "a defect of this program ended the transaction")??)
+        committed.unwrap_or(Err(Failure::Panicked))
     }
 
-    fn fail(&self, cause: Cause) {
+    fn fail(&self, failure: Failure) {
         let mut queue = self.queue();
         // Of several the first counts.
-        let _ = self.failure.set(cannot("write to", &self.path, cause));
+        let _ = self.failure.set(failure.at("write to", &self.path));
         queue.waiting.clear();
     }
 
@@ -127,8 +122,8 @@ impl Desk {
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for WriteQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("WriteQueue").field("path", &self.path).finish_non_exhaustive()
     }
 }

@@ -1,84 +1,88 @@
 //! Covers on their way from acceptance to the image in hand.
 //!
-//! A look at a record and the download of an image change nothing at the service, so a claim need not be remembered
-//! beyond its end: it only moves the due time of the row into the future, and a row whose process died is due again
-//! when that has come.
+//! Reading a record or downloading an image changes nothing at the service, so a claim need not be remembered beyond
+//! its end: it only moves the due time of the cover into the future, and one whose process died is due again when that
+//! has come.
 
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Generated, MusicTaskId, Reason};
 use crate::images::ImageNumber;
-use crate::ledger::{RowKey, RunId};
+use crate::ledger::submission::RunId;
 
 /// How long the service keeps the images of a cover.
 pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// A look that was made so recently makes a hint wait.
-pub(super) const HINT_REST: Duration = Duration::from_secs(10);
+/// How long a cover rests after a poll, whoever wakes it.
+pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
+
+/// A music task, as the ledger numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskKey(pub i64);
 
 /// Whose covers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follower {
+pub enum CoverScope {
     /// Those that one run waits for.
-    Run(RunId),
+    OfRun(RunId),
     /// All of them, as long as the service keeps their images.
-    Everyone,
+    All,
 }
 
 /// A run that waits for a cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FollowedBy {
+pub struct Waiter {
     /// Which run.
     pub run: RunId,
-    /// Whether it is completed only once its images are on disk.
-    pub files: bool,
+    /// Whether the cover is completed only once its images are on disk.
+    pub wants_files: bool,
     /// How long it waits, at most: nothing that it waits for is due any later.
-    pub wait: Duration,
+    pub longest: Duration,
 }
 
 /// What is done for a cover that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum JobKind {
     /// Its record is read: its images are not known.
-    Look,
-    /// An image is fetched: they are known, and wanted on disk.
-    Fetch,
+    Poll,
+    /// An image is downloaded: they are known, and wanted on disk.
+    Download,
 }
 
-/// What [`Ledger::claim_due`](crate::ledger::Ledger::claim_due) found.
+/// What [`FollowLedger::claim_job`](crate::ledger::FollowLedger::claim_job) found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The cover that is claimed, if one was due.
-    pub pursuit: Option<Pursuit>,
+    pub job: Option<CoverJob>,
     /// When the next one is due, or may be read for the sake of the pace; `None` if nothing is left.
     pub next: Option<UnixMillis>,
 }
 
 /// A cover that is claimed for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pursuit {
-    /// The row, as the ledger numbers it.
-    pub key: RowKey,
+pub struct CoverJob {
+    /// Its music task, as the ledger numbers it.
+    pub key: TaskKey,
     /// Its music task.
     pub task: MusicTaskId,
     /// Its cover.
     pub cover: CoverTaskId,
     /// Since when it is known.
     pub since: UnixMillis,
-    /// Calls in trouble since the last one that went well.
-    pub troubles: u32,
+    /// Calls that failed since the last one that went well.
+    pub failures: u32,
     /// What to do.
-    pub step: Step,
+    pub step: JobStep,
 }
 
 /// The one call that a claimed cover gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum JobStep {
     /// Read its record.
-    Look,
-    /// Fetch an image.
-    Fetch {
+    Poll,
+    /// Download an image.
+    Download {
         /// Which one.
         number: ImageNumber,
         /// Where it is.
@@ -88,13 +92,13 @@ pub enum Step {
 
 /// What came of a claimed cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pursued {
+pub enum JobOutcome {
     /// Nothing yet: it is due again at a time.
     Later {
         /// When.
         due: UnixMillis,
-        /// Calls in trouble since the last one that went well.
-        troubles: u32,
+        /// Calls that failed since the last one that went well.
+        failures: u32,
         /// What was said, if it is worth keeping.
         said: Option<(Reason, Answer)>,
         /// Whether the run that waits for it gives it up.
@@ -111,8 +115,8 @@ pub enum Pursued {
         cover: Generated,
         /// What was said.
         answer: Answer,
-        /// Whether whoever looked wants the images on disk.
-        files: bool,
+        /// Whether whoever polled it wants the images on disk.
+        wants_files: bool,
     },
     /// It will never be finished.
     Failed(Answer),

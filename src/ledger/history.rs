@@ -1,0 +1,37 @@
+//! What the ledger tells of the past: its runs, its submissions over time, and how often a cover was polled.
+
+use crate::clock::UnixMillis;
+use crate::domain::Reason;
+
+/// A run over a catalog, as the ledger remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Whether it submitted anything, or only followed covers.
+    pub submits: bool,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When it ended; `None` if it goes on, or if it was killed.
+    pub ended: Option<UnixMillis>,
+    /// Why it did not reach all of its rows, [`Reason::Interrupted`] if it was killed; `None` if it did, or goes on.
+    pub cut_short: Option<Reason>,
+}
+
+/// Submissions of one stretch of time that came to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sends {
+    /// When the stretch begins.
+    pub at: UnixMillis,
+    /// What their answers meant; `None` if there were none.
+    pub reason: Option<Reason>,
+    /// How many.
+    pub count: u64,
+}
+
+/// How often a cover was polled, and when it will be next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollStats {
+    /// Records read of it.
+    pub polls: u32,
+    /// When it is due, if it is followed.
+    pub due_at: Option<UnixMillis>,
+}

@@ -1,0 +1,39 @@
+//! Values of rows that several statements read.
+
+use rusqlite::Row;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, Reason, RowState};
+
+/// The state in a column; the table itself admits no other word.
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
+    let word = row.get_ref(column)?.as_str()?;
+    RowState::from_word(word).ok_or_else(|| {
+        let unknown = format!("unknown state `{word}`").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, unknown)
+    })
+}
+
+/// The reason in a column, if there is one.
+pub(super) fn reason(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Reason>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.and_then(Reason::from_word))
+}
+
+/// The answer in three columns from `first`.
+pub(super) fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
+    Ok(Answer {
+        http_status: row.get(first)?,
+        code: row.get(first + 1)?,
+        message: row.get::<_, Option<String>>(first + 2)?.unwrap_or_default(),
+    })
+}
+
+/// The time in a column.
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<UnixMillis> {
+    row.get(column).map(UnixMillis)
+}
+
+/// The time in a column, if there is one.
+pub(super) fn time_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<UnixMillis>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(UnixMillis))
+}

@@ -1,0 +1,87 @@
+//! The statements that tell of the past, each run inside a transaction of its caller.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::columns::{answer, reason, time, time_if_any};
+use crate::clock::UnixMillis;
+use crate::domain::{MusicTaskId, Reason};
+use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::submission::{RunId, Submission};
+
+/// Finished covers that the usual time of generation is learned from.
+const LEARNED_FROM: u32 = 100;
+
+pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Vec<Submission>> {
+    let mut query = connection.prepare_cached(
+        "SELECT run, sent_at, answered_at, reason, http_status, code, message FROM attempt
+         WHERE task = (SELECT seq FROM task WHERE id = ?1) ORDER BY seq",
+    )?;
+    let submissions = query.query_map([task.as_str()], |row| {
+        Ok(Submission {
+            run: RunId(row.get(0)?),
+            sent_at: time(row, 1)?,
+            answered_at: time_if_any(row, 2)?,
+            reason: reason(row, 3)?,
+            answer: answer(row, 4)?,
+        })
+    })?;
+    submissions.collect()
+}
+
+pub(super) fn poll_stats(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Option<PollStats>> {
+    let mut query = connection
+        .prepare_cached("SELECT polls, due_at FROM task WHERE id = ?1 AND (polls > 0 OR due_at IS NOT NULL)")?;
+    query
+        .query_row([task.as_str()], |row| Ok(PollStats { polls: row.get(0)?, due_at: time_if_any(row, 1)? }))
+        .optional()
+}
+
+pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Result<Option<Reason>> {
+    let mut query = connection
+        .prepare_cached("SELECT ended FROM run WHERE catalog = ?1 AND kind = 'run' ORDER BY run DESC LIMIT 1")?;
+    let ended: Option<Option<String>> = query.query_row([catalog], |row| row.get(0)).optional()?;
+    let how = |ended: Option<String>| ended.map_or(Some(Reason::Interrupted), |word| Reason::from_word(&word));
+    Ok(ended.and_then(how))
+}
+
+pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
+    let mut query = connection.prepare_cached(
+        "SELECT kind = 'run', started_at, ended_at, ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
+    )?;
+    let runs = query.query_map(params![catalog, most], |row| {
+        Ok(PastRun {
+            submits: row.get(0)?,
+            started: time(row, 1)?,
+            ended: time_if_any(row, 2)?,
+            cut_short: reason(row, 3)?,
+        })
+    })?;
+    runs.collect()
+}
+
+pub(super) fn sends_between(
+    connection: &Connection,
+    (from, until): (UnixMillis, UnixMillis),
+    stretch: Duration,
+) -> rusqlite::Result<Vec<Sends>> {
+    // None is counted by the pace from before it was sent, so the index of that leads to them.
+    let mut query = connection.prepare_cached(
+        "SELECT sent_at / ?3 * ?3, reason, count(*) FROM attempt
+         WHERE paced_at >= ?1 AND sent_at BETWEEN ?1 AND ?2 GROUP BY 1, 2 ORDER BY 1",
+    )?;
+    let stretch = i64::try_from(stretch.as_millis()).unwrap_or(i64::MAX).max(1);
+    let sends = query.query_map(params![from.0, until.0, stretch], |row| {
+        Ok(Sends { at: time(row, 0)?, reason: reason(row, 1)?, count: row.get::<_, i64>(2)?.unsigned_abs() })
+    })?;
+    sends.collect()
+}
+
+pub(super) fn generation_times(connection: &Connection) -> rusqlite::Result<Vec<Duration>> {
+    let mut query = connection.prepare_cached(
+        "SELECT generated_in FROM task WHERE generated_in IS NOT NULL ORDER BY completed_at DESC LIMIT ?1",
+    )?;
+    let times = query.query_map([LEARNED_FROM], |row| row.get::<_, i64>(0))?;
+    times.map(|time| time.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))).collect()
+}

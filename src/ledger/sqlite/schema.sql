@@ -1,0 +1,82 @@
+-- The ledger of one account: what happened to every music task ever sent. Times are milliseconds since 1970, UTC.
+
+CREATE TABLE account (
+    api_url TEXT NOT NULL
+) STRICT;
+
+-- One row per run of the program. `ended` says how; of one that was killed it says so once the next run has begun, and
+-- when that was nobody knows.
+CREATE TABLE run (
+    run        INTEGER PRIMARY KEY,
+    catalog    TEXT NOT NULL,
+    kind       TEXT NOT NULL CHECK (kind IN ('run', 'follow')),
+    pid        INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    ended      TEXT
+) STRICT;
+
+-- One row per music task: its present state, what was said of it last, and what came of its cover.
+CREATE TABLE task (
+    seq           INTEGER PRIMARY KEY,
+    id            TEXT NOT NULL UNIQUE,
+    state         TEXT NOT NULL
+                  CHECK (state IN ('pending', 'in_flight', 'in_doubt', 'submitted', 'exists', 'failed', 'gave_up',
+                                   'completed', 'generation_failed')),
+    reason        TEXT,    -- while in flight: of the answer before, as the next four
+    http_status   INTEGER,
+    code          INTEGER,
+    message       TEXT,
+    answered_at   INTEGER,
+    submissions   INTEGER NOT NULL,
+    failed_runs   INTEGER NOT NULL DEFAULT 0,
+    first_sent_at INTEGER,
+    cover_id      TEXT,
+    accepted_at   INTEGER, -- since when its cover is known
+    due_at        INTEGER, -- when to poll its cover next, or to download an image; empty if there is nothing to follow
+    waiter        INTEGER, -- the run that waits for its cover
+    wants_files   INTEGER NOT NULL DEFAULT 0, -- whether it is completed only once its images are on disk
+    claimed_at    INTEGER, -- the last claim for a poll or a download
+    woken_at      INTEGER, -- the last hint that there are news
+    polls         INTEGER NOT NULL DEFAULT 0,
+    failures      INTEGER NOT NULL DEFAULT 0, -- polls or downloads that failed since the last one that went well
+    image_1       TEXT,
+    image_2       TEXT,
+    completed_at  INTEGER,
+    generated_in  INTEGER, -- milliseconds, by the clock of the service
+    file_1        TEXT,
+    file_2        TEXT,
+    fallback      TEXT     -- the copy of the default cover that stands in for it
+) STRICT;
+
+-- One row per submission. It is in flight while it has no reason.
+CREATE TABLE attempt (
+    seq          INTEGER PRIMARY KEY,
+    task         INTEGER NOT NULL REFERENCES task (seq),
+    run          INTEGER NOT NULL,
+    state_before TEXT,    -- what to go back to if nothing was sent; empty if the claim made the task
+    sent_at      INTEGER NOT NULL, -- when it was claimed, as long as it is not known when it was sent
+    paced_at     INTEGER NOT NULL, -- from when the rate limit counts it
+    answered_at  INTEGER,
+    reason       TEXT,    -- 'interrupted' if its run died before there was an answer
+    http_status  INTEGER,
+    code         INTEGER,
+    message      TEXT
+) STRICT;
+
+-- The last reads of records, by whichever process: they share one pace.
+CREATE TABLE read_log (
+    seq INTEGER PRIMARY KEY,
+    at  INTEGER NOT NULL
+) STRICT;
+
+-- Polls and downloads apart: however many of one kind are due, the others are found at once.
+CREATE INDEX task_due_poll ON task (due_at) WHERE due_at IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_due_download ON task (due_at) WHERE due_at IS NOT NULL AND image_1 IS NOT NULL;
+CREATE INDEX task_awaited_poll ON task (waiter, due_at) WHERE waiter IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_awaited_download ON task (waiter, due_at) WHERE waiter IS NOT NULL AND image_1 IS NOT NULL;
+CREATE INDEX task_generated ON task (completed_at) WHERE generated_in IS NOT NULL;
+
+CREATE INDEX attempt_task ON attempt (task);
+CREATE INDEX attempt_paced_at ON attempt (paced_at);
+CREATE INDEX attempt_in_flight ON attempt (task) WHERE reason IS NULL;

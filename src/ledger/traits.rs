@@ -1,0 +1,180 @@
+//! What may be assumed of a ledger when each of its calls returns. Callers ask for the smallest trait that they need.
+//!
+//! "Durable" means that neither the death of the process nor that of the machine undoes it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, TaskKey, Waiter};
+use crate::ledger::error::LedgerError;
+use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::record::{KnownState, Record};
+use crate::ledger::submission::{AttemptKey, Claim, RunId, Settlement, Submission};
+
+/// What is read, also beside runs that are going on.
+pub trait ReadLedger: Send + Sync + 'static {
+    /// What is known of each of these music tasks, in their order; `None` for one that the ledger does not know.
+    fn look_up(&self, tasks: Vec<MusicTaskId>)
+    -> impl Future<Output = Result<Vec<Option<Record>>, LedgerError>> + Send;
+
+    /// How far each of these music tasks has come, in their order; `None` for one that the ledger does not know.
+    fn states(
+        &self,
+        tasks: Vec<MusicTaskId>,
+    ) -> impl Future<Output = Result<Vec<Option<KnownState>>, LedgerError>> + Send;
+
+    /// Every submission of a music task that was made with this ledger, oldest first.
+    fn history(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<Submission>, LedgerError>> + Send;
+
+    /// How often the cover of a music task was polled; `None` if it never was and is not due.
+    fn poll_stats(&self, task: &MusicTaskId) -> impl Future<Output = Result<Option<PollStats>, LedgerError>> + Send;
+
+    /// Why the last run over a catalog did not reach all of its rows, [`Reason::Interrupted`] if it has not ended; `None`
+    /// if it did, or if there was none. Commands that only follow covers do not count.
+    fn last_end(&self, catalog: &str) -> impl Future<Output = Result<Option<Reason>, LedgerError>> + Send;
+
+    /// The last runs over a catalog, those that only followed covers included: latest first, at most so many.
+    fn past_runs(&self, catalog: &str, most: u32) -> impl Future<Output = Result<Vec<PastRun>, LedgerError>> + Send;
+
+    /// The submissions between two times, counted by stretches of time and by what they came to; earliest first.
+    fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> impl Future<Output = Result<Vec<Sends>, LedgerError>> + Send;
+
+    /// How long the last 100 covers took whose time the service told, latest first.
+    fn generation_times(&self) -> impl Future<Output = Result<Vec<Duration>, LedgerError>> + Send;
+
+    /// Whether nothing has failed so far. After a failure every call fails, and nothing is written.
+    fn is_healthy(&self) -> bool;
+
+    /// Waits until what was asked for is done, and lets the ledger go.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a run does that submits music tasks.
+pub trait SubmitLedger: ReadLedger {
+    /// Takes over what an earlier results CSV says of music tasks that the ledger does not know. A cover that is known and
+    /// whose images are not is due since its acceptance. Durable when this returns.
+    fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Opens a run over a catalog. When this returns, earlier runs that have not ended are known to be interrupted, their
+    /// covers are left to others, and every submission of theirs whose answer was not recorded is known to be in doubt.
+    /// The pace counts such a submission from `at`: it may have been sent at any moment before. Only for the holder of
+    /// the [`RunLock`](crate::ledger::RunLock).
+    fn begin_run(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+
+    /// Announces and counts a submission of a music task, unless that is settled or in flight. Durable when this returns:
+    /// only then may it be sent, and if the program dies, the next run knows the music task to be in doubt.
+    fn claim(
+        &self,
+        run: RunId,
+        task: &MusicTaskId,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<Claim, LedgerError>> + Send;
+
+    /// Records what became of a claimed submission, and when it was sent. Durable when this returns: only then may the
+    /// answer be counted or shown. An error if the submission is not in flight.
+    fn settle(
+        &self,
+        attempt: AttemptKey,
+        settlement: Settlement,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Takes a claim back, because nothing was sent; the music task is as it was before. Durable when this returns. An
+    /// error if the submission is not in flight.
+    fn release(&self, attempt: AttemptKey) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// From when the pace counts each submission that it counts from `since` or later, oldest first: from when it was
+    /// sent; while that is not known, from its claim; and if its run died before it was, from the start of the next run.
+    fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
+
+    /// Records how a run ended, which leaves its covers to others. Durable when this returns.
+    fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
+    -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Records what the music of a task that may be sent says: `state` is pending, failed or given up. One in flight, in
+    /// doubt or settled stays as it is. Durable when this returns.
+    fn note_music(
+        &self,
+        task: &MusicTaskId,
+        state: RowState,
+        said: (Reason, Answer),
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Records which copy of the default cover stands in for each of these. Durable when this returns.
+    fn note_default_covers(
+        &self,
+        rows: Vec<(MusicTaskId, String)>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// What is done by whoever follows accepted covers to their images; needs no lock.
+pub trait FollowLedger: ReadLedger {
+    /// Opens a command over a catalog that follows covers and submits nothing.
+    fn begin_follow(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+
+    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
+    /// with files, also those whose images are not on disk and are not forgotten by the service yet. One that was claimed
+    /// since is left to whoever did. Returns how many. Durable when this returns.
+    fn watch(
+        &self,
+        waiter: Waiter,
+        tasks: Vec<MusicTaskId>,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<u64, LedgerError>> + Send;
+
+    /// When the next cover is to be polled, and when the next image is to be downloaded, if any is.
+    fn next_due(
+        &self,
+        scope: CoverScope,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError>> + Send;
+
+    /// Claims the cover that has been due for longest, if one is. Durable when this returns: nobody else gets it before
+    /// `lease` is over, and if the program dies it is due again then. `pace` holds polls back that would be one too many
+    /// in a window, counted over all processes.
+    fn claim_job(
+        &self,
+        scope: CoverScope,
+        kind: JobKind,
+        at: UnixMillis,
+        lease: Duration,
+        pace: Rate,
+    ) -> impl Future<Output = Result<Due, LedgerError>> + Send;
+
+    /// Counts a read that is about to be made and is not of a cover. Durable when this returns `None`; else it would be
+    /// one too many for `pace` in a window, counted over all processes, until the time that is returned.
+    fn claim_read(
+        &self,
+        at: UnixMillis,
+        pace: Rate,
+    ) -> impl Future<Output = Result<Option<UnixMillis>, LedgerError>> + Send;
+
+    /// Records what came of a claimed cover, unless someone else has finished it meanwhile. Durable when this returns.
+    fn settle_job(
+        &self,
+        key: TaskKey,
+        outcome: JobOutcome,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// A hint that a cover has news: if its images are not known it is due now, unless it was claimed a moment ago. One
+    /// that comes before the answer with the id of the cover is remembered for that. Durable when this returns.
+    fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// When records were read at or after `since`, by whichever process, oldest first.
+    fn reads_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
+
+    /// Lets others go on at once with the covers that a run waited for, which cannot go on itself.
+    fn release_jobs(&self, run: RunId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// A ledger for a run that submits music tasks and follows their covers.
+pub trait Ledger: SubmitLedger + FollowLedger {}
+
+impl<L: SubmitLedger + FollowLedger> Ledger for L {}
