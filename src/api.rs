@@ -44,9 +44,18 @@ pub trait CoverApi: Send + Sync + 'static {
     ///
     /// # Errors
     /// If `sink` cannot be written to; whatever is wrong with the image or its host is a [`Reading`].
-    fn fetch_image(
+    fn fetch_image<S: ImageSink>(
         &self,
         url: &str,
-        sink: &mut (dyn io::Write + Send),
+        sink: &mut S,
     ) -> impl Future<Output = io::Result<Reading<u64>>> + Send;
+}
+
+/// Where the bytes of an image go.
+pub trait ImageSink: Send {
+    /// Takes the next bytes. Others go on while this waits for a disk.
+    ///
+    /// # Errors
+    /// If they cannot be kept.
+    fn write(&mut self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 }

@@ -9,7 +9,7 @@ use thiserror::Error as ThisError;
 
 use crate::api::http::ClientError;
 use crate::catalog::CatalogError;
-use crate::covers::StandInError;
+use crate::default_covers::StandInError;
 use crate::domain::{Ended, Signal};
 use crate::files::FileError;
 use crate::join::JoinError;

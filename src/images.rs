@@ -5,6 +5,7 @@
 //! decoders and what can be done to them out of the program.
 
 mod default_cover;
+mod folder;
 mod name;
 mod store;
 mod structure;
@@ -12,6 +13,7 @@ mod structure;
 mod tests;
 
 pub use default_cover::{DefaultCover, DefaultCoverError};
+pub use folder::{ImageDraft, ImageFolder};
 pub use name::{ImageNumber, file_name};
 pub use store::{Draft, Store};
 pub use structure::{NotAnImage, SIGNATURE_BYTES, check, kind_of};

@@ -10,13 +10,14 @@
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
 //! | [`signing`] | what proves that a callback is meant for us | `hmac` (with `sandbox`) |
-//! | [`gate`] | the one place where a submission waits: pace and pauses | `governor` (with `clock`) |
+//! | [`ratelimit`] | the one place where a request waits: the rate limit and pauses | `governor` |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
 //! | [`images`] | the bytes of images, judged and put into files | |
 //! | [`ledger`] | durable rows | `rusqlite` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
 //! | [`join`] | catalog and ledger together | |
-//! | [`covers`] | which covers are waited for, and what stands in for missing ones | |
+//! | [`covers`] | which covers are waited for | |
+//! | [`default_covers`] | what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
 //! | [`results`] | the results and failures CSVs | |
 //! | [`runner`] | the one loop | |
@@ -39,10 +40,10 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod covers;
+pub mod default_covers;
 pub mod domain;
 pub mod error;
 pub mod files;
-pub mod gate;
 pub mod images;
 pub mod join;
 pub mod ledger;
@@ -50,6 +51,7 @@ pub mod metrics;
 pub mod page;
 pub mod policy;
 pub mod progress;
+pub mod ratelimit;
 pub mod report;
 pub mod results;
 pub mod runner;

@@ -56,7 +56,7 @@ fn write_traffic(text: &mut String, traffic: &Traffic) {
     gauge(text, "coverbatch_most_requests_in_any_window", help, &[("", most)]);
     let limit = traffic.rate.count.to_string();
     gauge(text, "coverbatch_limit_requests_in_any_window", "The number that --rate allows.", &[("", limit)]);
-    let closed = format!("{:.3}", traffic.gate.closed_for.as_secs_f64());
+    let closed = format!("{:.3}", traffic.gate.paused_for.as_secs_f64());
     gauge(text, "coverbatch_closed_seconds", "How long the last run waited for the service.", &[("", closed)]);
 }
 

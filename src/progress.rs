@@ -13,10 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::interval;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::clock::Clock;
 use crate::domain::{Brief, Rate};
-use crate::gate::Gate;
 use crate::policy::Refusal;
+use crate::ratelimit::Gate;
 use crate::runner::{Covers, Progress};
 
 /// How often the line is drawn anew.
@@ -31,29 +30,16 @@ pub struct Screen {
 impl Screen {
     /// Shows how far a run with `total` rows to send has come until the handle is dropped.
     #[must_use]
-    pub fn follow(
-        &self,
-        total: u64,
-        rate: Rate,
-        gate: Arc<Gate>,
-        clock: Clock,
-        progress: watch::Receiver<Progress>,
-    ) -> Shown {
-        self.show(total, progress, move |now| (now.done, message(now, total, rate, &gate, clock)))
+    pub fn follow(&self, total: u64, rate: Rate, gate: Arc<Gate>, progress: watch::Receiver<Progress>) -> Shown {
+        self.show(total, progress, move |now| (now.done, message(now, total, rate, &gate)))
     }
 
     /// Shows how far a command has come that follows `total` covers, until the handle is dropped.
     #[must_use]
-    pub fn follow_covers(
-        &self,
-        total: u64,
-        gate: Arc<Gate>,
-        clock: Clock,
-        progress: watch::Receiver<Progress>,
-    ) -> Shown {
+    pub fn follow_covers(&self, total: u64, gate: Arc<Gate>, progress: watch::Receiver<Progress>) -> Shown {
         self.show(total, progress, move |now| {
             let Covers { generated, failed, given_up, saved, .. } = now.covers;
-            let pause = paused(&gate, clock).map(|pause| format!(", {pause}")).unwrap_or_default();
+            let pause = paused(&gate).map(|pause| format!(", {pause}")).unwrap_or_default();
             let message = format!("covers, {} read, {saved} images saved{pause}", now.reads);
             (generated + failed + given_up, message)
         })
@@ -99,7 +85,7 @@ impl Drop for Shown {
 }
 
 /// Rate against limit, retrying, failed, and when it will be done; or why nothing is being sent.
-fn message(progress: &Progress, total: u64, rate: Rate, gate: &Gate, clock: Clock) -> String {
+fn message(progress: &Progress, total: u64, rate: Rate, gate: &Gate) -> String {
     let view = gate.view();
     let mut parts = vec![format!("{} sent, limit {rate}", progress.sent)];
     if progress.waiting > 0 {
@@ -111,27 +97,26 @@ fn message(progress: &Progress, total: u64, rate: Rate, gate: &Gate, clock: Cloc
     if progress.covers.generated > 0 {
         parts.push(format!("{} covers finished", progress.covers.generated));
     }
-    parts.push(paused(gate, clock).unwrap_or_else(|| {
+    parts.push(paused(gate).unwrap_or_else(|| {
         format!("about {} left", Brief(Duration::from_secs(remaining(progress, total, rate, view.share).as_secs())))
     }));
     parts.join(", ")
 }
 
 /// Why the gate is closed and until when, if it is.
-fn paused(gate: &Gate, clock: Clock) -> Option<String> {
-    let (refusal, until) = gate.view().closed?;
+fn paused(gate: &Gate) -> Option<String> {
+    let (refusal, wait) = gate.view().paused?;
     let why = match refusal {
         Refusal::Throttled => "the service asks for a slower pace",
         Refusal::Unavailable => "the service is unavailable",
     };
-    let wait = Brief(Duration::from_secs((until - clock.now()).as_secs()));
-    Some(format!("paused: {why}, next try in {wait}"))
+    Some(format!("paused: {why}, next try in {}", Brief(Duration::from_secs(wait.as_secs()))))
 }
 
 /// How long the rest takes at the present pace.
 fn remaining(progress: &Progress, total: u64, rate: Rate, share: f64) -> Duration {
     let rows = u32::try_from(total.saturating_sub(progress.done)).unwrap_or(u32::MAX);
-    crate::gate::expected_time(rate, rows).div_f64(share.max(0.01))
+    crate::ratelimit::expected_time(rate, rows).div_f64(share.max(0.01))
 }
 
 /// Standard error, beside the progress line.

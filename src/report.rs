@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
-use crate::gate::GateView;
+use crate::ratelimit::GateView;
 use crate::results::Tally;
 use crate::runner::Covers;
 

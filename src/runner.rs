@@ -4,18 +4,16 @@
 //! while it waits. Rows that are due go before rows that have not been sent yet, and only so many may wait, so that
 //! memory stays flat however much goes wrong.
 
-mod flight;
-mod following;
-mod landing;
+mod attempt;
+mod download;
+mod event_loop;
+mod poll;
 mod progress;
-mod pursuit;
-mod round;
+mod queue;
+mod schedule;
 mod stop;
-mod submissions;
-mod waiting;
-mod writing;
+mod task;
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +21,22 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
 
 use crate::api::CoverApi;
-use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Ended, MusicTaskId};
+use crate::clock::Clock;
+use crate::domain::Ended;
 use crate::files::FileError;
-use crate::gate::Gate;
-use crate::ledger::{AttemptKey, CoverScope, Ledger, LedgerError, RunId};
+use crate::ledger::{CoverScope, Ledger, LedgerError, RunId};
 use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
+use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
-use flight::{Answered, Departing, Landed, Pilot};
-use following::Horizon;
-use submissions::Submissions;
+use queue::Queue;
+use schedule::{CoverJobs, MusicChecks};
+use task::{TaskContext, TaskOutput};
 
-pub use following::Following;
 pub use progress::{Covers, Outcomes, Progress};
+pub use schedule::CoverTracking;
 pub use stop::Stop;
 
 /// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
@@ -49,7 +46,7 @@ pub const BLOCKING_THREADS: usize = 3;
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {
-    /// Requests in flight at most.
+    /// Rows and covers that have a request on its way, or are being written down, at most.
     pub concurrency: NonZeroU32,
     /// When a row is given up.
     pub rows: RowPolicy,
@@ -57,7 +54,7 @@ pub struct RunConfig {
     pub max_failures: MaxFailures,
     /// After how long nothing new is sent.
     pub deadline: Option<Duration>,
-    /// What the dice start from.
+    /// What the random numbers start from.
     pub seed: u64,
 }
 
@@ -68,7 +65,7 @@ pub struct FollowConfig {
     pub concurrency: NonZeroU32,
     /// Calls for one cover in trouble, one after the other, before it is given up for this run.
     pub max_attempts: NonZeroU32,
-    /// What the dice start from.
+    /// What the random numbers start from.
     pub seed: u64,
 }
 
@@ -89,47 +86,24 @@ pub enum RunError {
     Defect(#[from] JoinError),
 }
 
-/// A music task on its way through this run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
-    task: MusicTaskId,
-    /// Answers about it in this run that settled nothing.
-    failures: u32,
-    /// Whether its music is known to be finished.
-    is_checked: bool,
-}
-
 /// One run over one worklist, or over the covers it follows.
 pub struct Runner<A, L> {
-    pilot: Arc<Pilot<A, L>>,
-    submissions: Submissions,
-    /// Where rows wait whose music is checked first; `None` if that is not wanted.
-    music: Option<Arc<Gate>>,
-    /// Until when other processes have used up the pace of reads, if a check found that.
-    music_held: Option<UnixMillis>,
-    following: Option<Arc<Following>>,
-    /// Whether covers are not followed any more although rows are submitted: nobody reads their records to us.
-    has_left_covers: bool,
-    /// Why images cannot be saved any more; what is on its way is awaited before that is told.
-    failure: Option<FileError>,
-    horizon: Horizon,
-    usual: Usual,
+    context: Arc<TaskContext<A, L>>,
+    /// Where submissions wait.
+    gate: Arc<Gate>,
+    queue: Queue,
+    /// The check of a row's music before it is submitted, if that is wanted.
+    music: Option<MusicChecks>,
+    /// The polls and downloads of covers that are followed, if any are.
+    covers: Option<CoverJobs>,
     concurrency: usize,
     max_failures: MaxFailures,
-    /// Failures that are not written down yet.
-    unwritten: u64,
     deadline: Option<Duration>,
-    dice: fastrand::Rng,
-    /// Answers to be written down.
-    answered: Vec<Answered>,
-    /// Whether the ledger is busy with what came before.
-    is_writing: bool,
-    /// Rows that are announced and wait for a place, since when.
-    announced: VecDeque<(AttemptKey, Departing, Instant)>,
-    flights: JoinSet<Result<Landed, RunError>>,
-    /// Looks and downloads that are on their way.
-    looks: usize,
-    fetches: usize,
+    estimate: Usual,
+    rng: fastrand::Rng,
+    tasks: JoinSet<Result<TaskOutput, RunError>>,
+    /// Why images cannot be saved any more; what is on its way is awaited before that is told.
+    failure: Option<FileError>,
     progress: watch::Sender<Progress>,
 }
 
@@ -145,26 +119,18 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     ) -> Self {
         let began = clock.unix();
         Self {
-            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, began }),
-            submissions: Submissions::of(worklist),
+            context: Arc::new(TaskContext { api, ledger, clock, run, policy: config.rows, stop, began }),
+            gate,
+            queue: Queue::of(worklist),
             music: None,
-            music_held: None,
-            following: None,
-            has_left_covers: false,
-            failure: None,
-            horizon: Horizon::default(),
-            usual: Usual::default(),
+            covers: None,
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
-            unwritten: 0,
             deadline: config.deadline,
-            dice: fastrand::Rng::with_seed(config.seed),
-            answered: Vec::new(),
-            is_writing: false,
-            announced: VecDeque::new(),
-            flights: JoinSet::new(),
-            looks: 0,
-            fetches: 0,
+            estimate: Usual::default(),
+            rng: fastrand::Rng::with_seed(config.seed),
+            tasks: JoinSet::new(),
+            failure: None,
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -173,11 +139,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn follower(
         (api, ledger): (Arc<A>, Arc<L>),
-        (following, clock): (Following, Clock),
+        (tracking, clock): (CoverTracking, Clock),
         config: FollowConfig,
         stop: Stop,
     ) -> Self {
-        let run = match following.who {
+        let run = match tracking.scope {
             CoverScope::OfRun(run) => run,
             CoverScope::All => RunId(0),
         };
@@ -189,26 +155,26 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             deadline: None,
             seed: config.seed,
         };
-        let gates = (Arc::clone(&following.gate), clock);
-        Self::new((api, ledger), gates, (run, Worklist::empty()), config, stop).following(following)
+        let gate = (Arc::clone(&tracking.gate), clock);
+        Self::new((api, ledger), gate, (run, Worklist::empty()), config, stop).tracking(tracking)
     }
 
     /// The same, knowing how long covers usually take.
     #[must_use]
-    pub fn knowing(self, usual: Usual) -> Self {
-        Self { usual, ..self }
+    pub fn knowing(self, estimate: Usual) -> Self {
+        Self { estimate, ..self }
     }
 
     /// The same, following covers to their images.
     #[must_use]
-    pub fn following(self, following: Following) -> Self {
-        Self { following: Some(Arc::new(following)), ..self }
+    pub fn tracking(self, tracking: CoverTracking) -> Self {
+        Self { covers: Some(CoverJobs::new(tracking)), ..self }
     }
 
     /// The same, submitting only what has finished music, whose record is read through `gate`.
     #[must_use]
     pub fn checking_music(self, gate: Arc<Gate>) -> Self {
-        Self { music: Some(gate), ..self }
+        Self { music: Some(MusicChecks::new(gate)), queue: self.queue.checking_music(), ..self }
     }
 
     /// Where to read how far it has come, also while it runs.
@@ -222,8 +188,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// # Errors
     /// [`RunError`]; answers still in flight are then lost, and the ledger knows which.
     pub async fn run(mut self) -> Result<Ended, RunError> {
-        let timer = self.deadline.map(|deadline| self.pilot.stop.after(deadline, Ended::Deadline));
-        let ended = self.go_round().await;
+        let timer = self.deadline.map(|deadline| self.context.stop.after(deadline, Ended::Deadline));
+        let ended = self.run_loop().await;
         if let Some(timer) = timer {
             timer.abort();
         }

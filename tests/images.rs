@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use coverbatch::api::ImageSink;
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Found, ImageKind, MAX_IMAGE_BYTES, MusicTaskId, Reading, Reason};
-use coverbatch::images::{ImageNumber, NotAnImage, Store, check};
+use coverbatch::images::{ImageFolder, ImageNumber, NotAnImage, Store, check};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// Longest silence in tests that are not about it.
@@ -102,10 +103,23 @@ fn ok(length: impl std::fmt::Display) -> String {
     format!("HTTP/1.1 200 OK\r\nset-cookie: a=b\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n")
 }
 
+/// Memory for an image, like a disk that is full after some bytes.
+struct Memory {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl ImageSink for Memory {
+    async fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        self.bytes.extend(bytes);
+        if self.bytes.len() > self.room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
 async fn fetch(downloads: &Downloads, url: &str) -> (Reading<u64>, Vec<u8>) {
-    let mut sink = Vec::new();
+    let mut sink = Memory { bytes: Vec::new(), room: usize::MAX };
     let reading = downloads.fetch(url, &mut sink).await.unwrap();
-    (reading, sink)
+    (reading, sink.bytes)
 }
 
 /// The reason and the words of a download that is expected to bring nothing.
@@ -124,18 +138,18 @@ async fn refused_by(server: &Server) -> (Reason, String) {
 #[tokio::test]
 async fn an_image_is_fetched_judged_and_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = ImageFolder::new(Store::open(folder.path()).unwrap(), 1, PATIENT);
     let task = MusicTaskId::new("m1").unwrap();
     for (format, name) in
         [(ImageFormat::Png, "m1-1.png"), (ImageFormat::Jpeg, "m1-1.jpg"), (ImageFormat::WebP, "m1-1.webp")]
     {
         let bytes = sample(format);
         let server = Server::sending(&[ok(bytes.len()).as_bytes(), &bytes]);
-        let mut draft = store.draft().unwrap();
+        let mut draft = store.draft().await.unwrap();
         let reading = by_name(PATIENT).fetch(&server.url(), &mut draft).await.unwrap();
         assert_eq!(reading.found, Found::Known(bytes.len() as u64));
         assert_eq!((reading.answer.http_status, reading.retry_after), (Some(200), None));
-        assert_eq!(draft.keep(&task, ImageNumber::One).unwrap().unwrap(), name);
+        assert_eq!(draft.keep(&task, ImageNumber::One).await.unwrap().unwrap(), name);
         assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), bytes);
     }
 }
@@ -379,25 +393,10 @@ async fn nobody_there_and_no_such_host_are_trouble_with_the_connection() {
     assert_eq!((reason, &*message), (Reason::BadResponse, "the address is not a URL: relative URL without a base"));
 }
 
-/// A disk that is full after some bytes.
-struct FullDisk(usize);
-
-impl Write for FullDisk {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(self.0);
-        self.0 -= count;
-        if count == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(count) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_is_no_trouble_of_the_image_but_the_end() {
     let server = Server::sending(&[ok(10).as_bytes(), b"0123456789"]);
-    let error = by_name(PATIENT).fetch(&server.url(), &mut FullDisk(4)).await.unwrap_err();
+    let error = by_name(PATIENT).fetch(&server.url(), &mut Memory { bytes: Vec::new(), room: 4 }).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }
 

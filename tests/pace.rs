@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use coverbatch::clock::Clock;
 use coverbatch::domain::Reason;
-use coverbatch::gate::{Departure, Gate, GateConfig, Refused};
 use coverbatch::policy::{Jitter, Refusal};
+use coverbatch::ratelimit::{Feedback, Gate, GateConfig, Reservation};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -95,22 +95,53 @@ struct Shown {
     took: Duration,
 }
 
-/// Sends until [`ROWS`] requests are admitted; each takes `latency`, half of it on the way there.
-async fn simulate(kind: Kind, limit: u32, latency: Duration, seed: u64) -> Shown {
+/// The way to the service and back.
+#[derive(Debug, Clone, Copy)]
+struct Network {
+    /// The shortest time there, and back.
+    way: Duration,
+    /// How much longer either may take, evenly spread.
+    jitter: Duration,
+    /// How often the way is gone before the request on a new connection.
+    handshake: u32,
+    /// How many requests a connection serves.
+    requests_per_connection: u32,
+}
+
+impl Network {
+    /// Each way takes the same time, on one connection.
+    const fn steady(way: Duration) -> Self {
+        Self { way, jitter: Duration::ZERO, handshake: 0, requests_per_connection: u32::MAX }
+    }
+
+    fn one_way(&self, rng: &mut fastrand::Rng) -> Duration {
+        self.way + self.jitter.mul_f64(rng.f64())
+    }
+
+    /// The time there and the time back of the `nth` request.
+    fn ways(&self, nth: u32, rng: &mut fastrand::Rng) -> (Duration, Duration) {
+        let legs = if nth.is_multiple_of(self.requests_per_connection) { 1 + self.handshake } else { 1 };
+        ((0..legs).map(|_| self.one_way(rng)).sum(), self.one_way(rng))
+    }
+}
+
+/// Sends until [`ROWS`] requests are admitted; each waits for the `disk` between its reservation and its departure.
+async fn simulate_with(kind: Kind, limit: u32, network: Network, disk: Duration, seed: u64) -> Shown {
     let clock = Clock::start();
     let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
     let gate = Gate::new(config, clock, &[]);
     let service = Arc::new(Mutex::new(Service::new(kind, limit, clock.now())));
-    let mut dice = fastrand::Rng::with_seed(seed);
-    let (mut admitted, mut refusals) = (0, 0);
-    let mut flights: JoinSet<bool> = JoinSet::new();
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let (mut admitted, mut refusals, mut sent) = (0, 0, 0);
+    let mut requests: JoinSet<bool> = JoinSet::new();
     while admitted < ROWS {
-        let has_room = flights.len() < IN_FLIGHT;
+        let has_room = requests.len() < IN_FLIGHT;
         tokio::select! {
-            Some(admits) = flights.join_next() => if admits.unwrap() { admitted += 1 } else { refusals += 1 },
-            permit = gate.ready(), if has_room => {
-                let (departure, jitter) = (permit.unwrap().depart(), Jitter::new(dice.f64()));
-                flights.spawn(call(Arc::clone(&service), clock, latency, departure, jitter));
+            Some(admits) = requests.join_next() => if admits.unwrap() { admitted += 1 } else { refusals += 1 },
+            reserved = gate.reserve(), if has_room => {
+                let (ways, jitter) = (network.ways(sent, &mut rng), Jitter::new(rng.f64()));
+                sent += 1;
+                requests.spawn(call(Arc::clone(&service), clock, disk, ways, reserved.unwrap(), jitter));
             }
         }
     }
@@ -120,23 +151,27 @@ async fn simulate(kind: Kind, limit: u32, latency: Duration, seed: u64) -> Shown
     Shown { throughput: f64::from(ROWS) / allowed, refused: f64::from(refusals) / requests, refusals, took }
 }
 
-/// One request, and whether it is admitted.
+/// The same, each request taking `latency`, half of it on the way there.
+async fn simulate(kind: Kind, limit: u32, latency: Duration, seed: u64) -> Shown {
+    simulate_with(kind, limit, Network::steady(latency / 2), Duration::ZERO, seed).await
+}
+
+/// One request, and whether it is admitted. One that comes too late after a pause is not made.
 async fn call(
     service: Arc<Mutex<Service>>,
     clock: Clock,
-    latency: Duration,
-    departure: Departure,
+    disk: Duration,
+    (there, back): (Duration, Duration),
+    reservation: Reservation,
     jitter: Jitter,
 ) -> bool {
-    sleep(latency / 2).await;
+    sleep(disk).await;
+    let Some(in_flight) = reservation.depart() else { return false };
+    sleep(there).await;
     let admits = service.lock().unwrap().admits(clock.now());
-    sleep(latency / 2).await;
-    if admits {
-        departure.answered();
-    } else {
-        let reason = Reason::RateLimited;
-        departure.refused(Refused { refusal: Refusal::Throttled, reason, retry_after: None }, jitter);
-    }
+    sleep(back).await;
+    let refused = Feedback::Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after: None };
+    in_flight.report(if admits { Feedback::Answered } else { refused }, jitter);
     admits
 }
 
@@ -174,5 +209,34 @@ async fn a_limit_that_is_as_configured_costs_nothing() {
         assert_eq!(shown.refusals, 0, "{kind:?}");
         let ideal = WINDOW * ROWS / CONFIGURED;
         assert!(shown.took <= ideal.div_f64(0.97), "{kind:?} {:?}", shown.took);
+    }
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_way_to_the_service_is_like_it_never_sees_one_too_many() {
+    for way in [0, 5, 50, 150, 400, 1_500].map(ms) {
+        for jitter in [0, 20, 100, 250, 600, 2_000].map(ms) {
+            for (handshake, requests_per_connection) in [(0, 1), (3, 1), (3, 7), (3, 100)] {
+                let network = Network { way, jitter, handshake, requests_per_connection };
+                for (seed, disk) in [(1, 0), (2, 0), (3, 400)] {
+                    let shown = simulate_with(Kind::Sliding, CONFIGURED, network, ms(disk), seed).await;
+                    assert_eq!(shown.refusals, 0, "{network:?}, seed {seed}, disk {disk} ms");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_half_a_second_give_or_take_a_tenth_cost_at_most_three_percent() {
+    let network = Network { way: ms(200), jitter: ms(100), handshake: 0, requests_per_connection: u32::MAX };
+    for seed in 0..10 {
+        let shown = simulate_with(Kind::Sliding, CONFIGURED, network, Duration::ZERO, seed).await;
+        let ideal = WINDOW * ROWS / CONFIGURED;
+        assert!(shown.took <= ideal.div_f64(0.97), "{:?}, seed {seed}", shown.took);
     }
 }

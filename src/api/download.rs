@@ -4,7 +4,7 @@
 //! Redirects are followed here and not by `reqwest`, so that every address passes the one check that the first passed,
 //! in the very form in which it is then asked for.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use url::Url;
 
 use super::http::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, USER_AGENT, causes, retry_after};
 use super::reach::{Forbidden, Reach, Resolver};
+use crate::api::ImageSink;
 use crate::clock::Clock;
 use crate::domain::{Answer, Brief, Found, MAX_IMAGE_BYTES, Reading, Reason, one_line};
 
@@ -23,6 +24,9 @@ const MAX_REDIRECTS: usize = 5;
 
 /// Longest time for one image, as a multiple of the longest silence.
 const TOTAL_TIMEOUTS: u32 = 4;
+
+/// Bytes that are written at a time.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// What the client needs to know.
 #[derive(Debug, Clone)]
@@ -90,7 +94,7 @@ impl Downloads {
     ///
     /// # Errors
     /// If `sink` cannot be written to.
-    pub async fn fetch(&self, url: &str, sink: &mut (dyn Write + Send)) -> io::Result<Reading<u64>> {
+    pub async fn fetch<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         let total = Self::longest(self.timeout);
         let fetched = tokio::time::timeout(total, self.follow(url, sink)).await;
         let late = || Trouble::new(Reason::Timeout, format!("{} took longer than {}", host_of(url), Brief(total)));
@@ -102,7 +106,7 @@ impl Downloads {
     }
 
     /// Goes where the address leads and writes what is there.
-    async fn follow(&self, address: &str, sink: &mut (dyn Write + Send)) -> Result<u64, Halt> {
+    async fn follow<S: ImageSink>(&self, address: &str, sink: &mut S) -> Result<u64, Halt> {
         let unreadable = |error| Trouble::new(Reason::BadResponse, format!("the address is not a URL: {error}"));
         let mut url = Url::parse(address).map_err(unreadable)?;
         self.reach.check(&url).map_err(|forbidden| Trouble::forbidden(&forbidden))?;
@@ -117,13 +121,13 @@ impl Downloads {
     }
 
     /// Writes the body of an answer.
-    async fn receive(&self, url: &Url, mut response: Response, sink: &mut (dyn Write + Send)) -> Result<u64, Halt> {
+    async fn receive<S: ImageSink>(&self, url: &Url, mut response: Response, sink: &mut S) -> Result<u64, Halt> {
         if response.status().as_u16() != 200 {
             return Err(self.refusal(url, &response).into());
         }
         let bad = |what: String| Trouble::new(Reason::BadResponse, format!("{} sent {what}", host(url))).with(200);
         let length = response.content_length();
-        let mut count = 0;
+        let (mut count, mut piece) = (0, Vec::new());
         if length.is_some_and(|length| length > MAX_IMAGE_BYTES) {
             return Err(bad("an image larger than 50 MiB".to_owned()).into());
         }
@@ -132,9 +136,12 @@ impl Downloads {
             if count > MAX_IMAGE_BYTES {
                 return Err(bad("an image larger than 50 MiB".to_owned()).into());
             }
-            sink.write_all(&chunk).map_err(Halt::Sink)?;
+            piece.extend_from_slice(&chunk);
+            if piece.len() >= PIECE_BYTES {
+                sink.write(std::mem::take(&mut piece)).await.map_err(Halt::Sink)?;
+            }
         }
-        sink.flush().map_err(Halt::Sink)?;
+        sink.write(piece).await.map_err(Halt::Sink)?;
         match length {
             _ if count == 0 => Err(bad("no bytes".to_owned()).into()),
             Some(length) if length != count => Err(bad(format!("{count} bytes of {length}")).into()),

@@ -24,7 +24,7 @@ use crate::api::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
     read_is_empty, read_music_record, read_no_answer, read_retry_after, read_submission, resolved, without_echo,
 };
-use crate::api::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, CoverApi, MUSIC_RECORD_PATH, percent_encoded};
+use crate::api::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, CoverApi, ImageSink, MUSIC_RECORD_PATH, percent_encoded};
 use crate::clock::Clock;
 use crate::domain::{Answer, CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 use crate::secret::ApiKey;
@@ -245,7 +245,7 @@ impl CoverApi for HttpApi {
         self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
     }
 
-    async fn fetch_image(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+    async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         self.config.downloads.fetch(url, sink).await
     }
 }

@@ -11,12 +11,12 @@ use crate::cli::options::positive_duration;
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
-use crate::gate::{Gate, GateConfig, slack};
-use crate::images::{DefaultCover, Store};
+use crate::images::{DefaultCover, ImageFolder, Store};
 use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger, Waiter};
 use crate::policy::Patience;
+use crate::ratelimit::{Gate, GateConfig, slack};
 use crate::results::Goal;
-use crate::runner::Following;
+use crate::runner::{BLOCKING_THREADS, CoverTracking};
 
 /// How covers are read and fetched.
 #[derive(Debug, Args)]
@@ -72,17 +72,21 @@ pub(super) struct RequestArgs {
     pub(super) max_outage: Duration,
 }
 
+/// A folder of images that takes longer than this for a piece of an image hangs.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
+
 /// Where images go, and what stands in for missing ones; both were found to be usable.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stock {
-    pub(super) store: Option<Store>,
+    pub(super) folder: Option<ImageFolder>,
     pub(super) default_cover: Option<Arc<DefaultCover>>,
 }
 
 impl ReadArgs {
     /// The folder of the images.
-    pub(super) fn store(&self) -> Result<Option<Store>, Error> {
-        Ok(self.download.as_deref().map(Store::open).transpose()?)
+    pub(super) fn folder(&self) -> Result<Option<ImageFolder>, Error> {
+        let Some(path) = &self.download else { return Ok(None) };
+        Ok(Some(ImageFolder::new(Store::open(path)?, BLOCKING_THREADS - 1, LONGEST_WRITE)))
     }
 
     /// Who fetches the images.
@@ -106,22 +110,22 @@ impl ReadArgs {
     }
 
     /// What a command that follows covers does with them.
-    pub(super) fn following(
+    pub(super) fn tracking(
         &self,
-        who: CoverScope,
+        scope: CoverScope,
         gate: &Arc<Gate>,
-        store: Option<&Store>,
-        (patience, timeout): (Patience, Duration),
-    ) -> Following {
-        Following {
-            who,
+        folder: Option<&ImageFolder>,
+        (policy, timeout): (Patience, Duration),
+    ) -> CoverTracking {
+        CoverTracking {
+            scope,
             gate: Arc::clone(gate),
             pace: self.poll_rate,
-            patience,
-            images: store.cloned(),
+            policy,
+            images: folder.cloned(),
             timeout,
-            longest_fetch: Downloads::longest(timeout),
-            hinted: Arc::default(),
+            longest_download: Downloads::longest(timeout),
+            woken: Arc::default(),
         }
     }
 }
@@ -130,7 +134,7 @@ impl WaitArgs {
     /// Checks that images can be saved, and that the default cover is one.
     pub(super) fn stock(&self) -> Result<Stock, Error> {
         let default_cover = self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
-        Ok(Stock { store: self.read.store()?, default_cover })
+        Ok(Stock { folder: self.read.folder()?, default_cover })
     }
 
     /// The same as far as that can be told without writing anything.

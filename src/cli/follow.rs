@@ -18,10 +18,10 @@ use crate::covers;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::gate::Gate;
 use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger};
 use crate::policy::InDoubt;
 use crate::progress::Screen;
+use crate::ratelimit::Gate;
 use crate::runner::{FollowConfig, Progress, Runner, Stop};
 
 /// Follow accepted covers until they are finished; submits nothing, also while a run is going on
@@ -137,18 +137,18 @@ impl Following<'_> {
             if taken == 0 {
                 break;
             }
-            let patience = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
-            let following = wait.read.following(CoverScope::OfRun(run), gate, self.stock.store.as_ref(), patience);
+            let policy = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
+            let tracking = wait.read.tracking(CoverScope::OfRun(run), gate, self.stock.folder.as_ref(), policy);
             let config = FollowConfig {
                 concurrency: self.args.request.concurrency,
                 max_attempts: self.args.request.max_attempts,
                 seed: fastrand::u64(..),
             };
             let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
-            let runner = Runner::follower(parts, (following, job.clock), config, job.stop.clone());
+            let runner = Runner::follower(parts, (tracking, job.clock), config, job.stop.clone());
             let seen = runner.progress();
             let shown = (stderr().is_terminal() && !job.is_quiet)
-                .then(|| self.screen.follow_covers(taken, Arc::clone(gate), job.clock, seen.clone()));
+                .then(|| self.screen.follow_covers(taken, Arc::clone(gate), seen.clone()));
             ended = runner.run().await?;
             drop(shown);
             progress.reads += seen.borrow().reads;

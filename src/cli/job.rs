@@ -16,15 +16,15 @@ use crate::cli::cover_args::Stock;
 use crate::cli::talk::TellArgs;
 use crate::cli::{complain, print};
 use crate::clock::{Clock, UnixMillis};
-use crate::covers;
+use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
 use crate::files::replace_whole;
-use crate::gate::{Gate, Pause};
 use crate::join::Trust;
 use crate::ledger::{FollowLedger as _, ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _};
 use crate::metrics;
 use crate::policy::InDoubt;
+use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
 use crate::results::{self, Goal, Paths, View};
 use crate::runner::{Progress, Stop};
@@ -105,9 +105,9 @@ impl Job<'_> {
     /// Puts default covers where covers are missing, writes the results, and tells what came of it all.
     pub(super) async fn finish(&self, ledger: Arc<SqliteLedger>, stock: &Stock, deeds: Deeds) -> Result<Done, Error> {
         ledger.end_run(deeds.run, deeds.ended, self.clock.unix()).await?;
-        let stood_in = match (&stock.store, &stock.default_cover) {
-            (Some(store), Some(cover)) => {
-                covers::stand_in(&self.catalog, &*ledger, self.trust, (store, cover)).await.map(drop)
+        let stood_in = match (&stock.folder, &stock.default_cover) {
+            (Some(folder), Some(cover)) => {
+                default_covers::stand_in(&self.catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };

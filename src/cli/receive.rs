@@ -20,7 +20,7 @@ use crate::error::{Error, Exit};
 use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, SqliteLedger};
 use crate::policy::{Patience, Usual};
 use crate::progress::Screen;
-use crate::runner::{FollowConfig, Following, Runner, Stop};
+use crate::runner::{CoverTracking, FollowConfig, Runner, Stop};
 
 /// How long requests under way may take once the end is asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,21 +84,21 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
-    let store = args.read.store()?;
+    let folder = args.read.folder()?;
     let ledger = Arc::new(SqliteLedger::open(&args.ledger, args.service.url()?.as_str())?);
-    let hinted = Arc::new(Notify::new());
-    let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, hinted: Arc::clone(&hinted) });
+    let woken = Arc::new(Notify::new());
+    let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, woken: Arc::clone(&woken) });
     let listen = |cause| Error::Listen { address: args.listen, cause };
     let receiver = Receiver::start(args.listen, config, hints).await.map_err(listen)?;
     print(&format!("listening on http://{}\n", receiver.address()))?;
     let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
     let max_attempts = args.request.max_attempts;
-    let patience = (Patience { wait: None, max_attempts }, args.request.timeout);
-    let following = args.read.following(CoverScope::All, &gate, store.as_ref(), patience);
-    let following = Following { hinted, ..following };
+    let policy = (Patience { wait: None, max_attempts }, args.request.timeout);
+    let tracking = args.read.tracking(CoverScope::All, &gate, folder.as_ref(), policy);
+    let tracking = CoverTracking { woken, ..tracking };
     let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
     let usual = Usual::new(ledger.generation_times().await?);
-    let runner = Runner::follower((api, Arc::clone(&ledger)), (following, clock), config, stop.clone()).knowing(usual);
+    let runner = Runner::follower((api, Arc::clone(&ledger)), (tracking, clock), config, stop.clone()).knowing(usual);
     let ended = runner.run().await;
     receiver.stop(GRACE).await;
     Ok(match ended? {
@@ -114,13 +114,13 @@ struct LedgerHints {
     ledger: Arc<SqliteLedger>,
     clock: Clock,
     /// Wakes the follower of this process.
-    hinted: Arc<Notify>,
+    woken: Arc<Notify>,
 }
 
 impl Hints for LedgerHints {
     async fn hint(&self, task: MusicTaskId) -> Result<(), HintFailed> {
         self.ledger.wake(&task, self.clock.unix()).await.map_err(HintFailed::new)?;
-        self.hinted.notify_one();
+        self.woken.notify_one();
         Ok(())
     }
 

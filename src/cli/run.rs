@@ -24,10 +24,10 @@ use crate::covers;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::gate::{Gate, GateConfig, slack};
 use crate::ledger::{CoverScope, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
 use crate::policy::Usual;
 use crate::progress::Screen;
+use crate::ratelimit::{Gate, GateConfig, slack};
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Choice, Counts, Worklist};
@@ -191,7 +191,7 @@ impl Run<'_> {
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
-            self.screen.follow(counts.to_send, rate, gate, self.job.clock, progress.clone())
+            self.screen.follow(counts.to_send, rate, gate, progress.clone())
         });
         let ended = runner.run().await;
         drop(shown);
@@ -216,9 +216,8 @@ impl Run<'_> {
             runner = runner.checking_music(Arc::clone(gate));
         }
         if self.args.waits() {
-            let patience = (wait.patience(request.max_attempts), request.timeout);
-            runner =
-                runner.following(wait.read.following(CoverScope::OfRun(run), gate, stock.store.as_ref(), patience));
+            let policy = (wait.patience(request.max_attempts), request.timeout);
+            runner = runner.tracking(wait.read.tracking(CoverScope::OfRun(run), gate, stock.folder.as_ref(), policy));
         }
         runner
     }

@@ -11,8 +11,8 @@ use crate::cli::print;
 use crate::cli::results::view;
 use crate::domain::{Brief, Rate, Status};
 use crate::error::{Error, Exit};
-use crate::gate::expected_time;
 use crate::ledger::{ReadLedger as _, SqliteLedger};
+use crate::ratelimit::expected_time;
 use crate::report::RowCounts;
 use crate::results::{self, Tally};
 

@@ -128,7 +128,7 @@ impl Traffic {
         let _ = write!(text, "  {what}   {}, ", plural(self.requests, "request", "requests"));
         let _ = writeln!(text, "at most {} in any {} (limit {count})", self.gate.most_in_window, Brief(period));
         if !self.pauses.is_empty() {
-            let _ = writeln!(text, "  paused   {} in all: {}", Brief(self.gate.closed_for), self.pause_list());
+            let _ = writeln!(text, "  paused   {} in all: {}", Brief(self.gate.paused_for), self.pause_list());
         }
     }
 

@@ -32,7 +32,7 @@ impl Summary {
                 forgotten: self.tally.forgotten,
                 images_saved: covers.saved,
                 default_covers: self.tally.fallbacks,
-                records_read: covers.looks,
+                records_read: covers.polls,
             }),
             pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).map(PauseDocument::new).collect(),
             causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
@@ -122,7 +122,7 @@ impl Requests {
             limit: traffic.rate.to_string(),
             most_in_any_window: traffic.gate.most_in_window,
             by_outcome: BTreeMap::new(),
-            paused_seconds: traffic.gate.closed_for.as_secs_f64(),
+            paused_seconds: traffic.gate.paused_for.as_secs_f64(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Covers {
     /// Records of covers that were read.
-    pub looks: u64,
+    pub polls: u64,
     /// Covers whose images became known.
     pub generated: u64,
     /// Covers that the service could not make.
@@ -41,7 +41,7 @@ pub struct Covers {
 
 impl AddAssign for Covers {
     fn add_assign(&mut self, more: Self) {
-        self.looks += more.looks;
+        self.polls += more.polls;
         self.generated += more.generated;
         self.failed += more.failed;
         self.given_up += more.given_up;

@@ -32,6 +32,12 @@ impl Stop {
         }
     }
 
+    /// Asks for the end at once, because the run cannot go on and will say so itself.
+    pub fn abort(&self) {
+        self.submitting.cancel();
+        self.everything.cancel();
+    }
+
     /// Asks for the end after some time; the handle can be aborted.
     #[must_use]
     pub fn after(&self, wait: Duration, why: Ended) -> JoinHandle<()> {
@@ -42,12 +48,15 @@ impl Stop {
         })
     }
 
-    /// Why the end was asked for, if it was.
+    /// Whether the end was asked for: nothing new is submitted.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.submitting.is_cancelled()
+    }
+
+    /// Why the end was asked for, if there is a reason.
     #[must_use]
     pub fn requested(&self) -> Option<Ended> {
-        if !self.submitting.is_cancelled() {
-            return None;
-        }
         *self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -52,7 +52,7 @@ async fn an_image_that_stays_broken_is_given_up_with_a_message_and_the_next_nigh
     assert_eq!(night.images().keys().collect::<Vec<_>>(), ["b-1.png", "b-2.png"]);
     let next = night.run().await;
     assert!(next.results.is_all("completed"));
-    assert_eq!((next.sent.len(), next.covers.looks, next.tally.awaited), (0, 0, 0));
+    assert_eq!((next.sent.len(), next.covers.polls, next.tally.awaited), (0, 0, 0));
     assert_eq!(night.images().len(), 4);
     assert_eq!(fetches_of(&night, "b").len(), 1);
 }
@@ -64,7 +64,7 @@ async fn images_that_are_forgotten_by_the_service_are_not_fetched() {
     sleep(seconds(14 * 86_400 + 1)).await;
     let night = night.downloading();
     let morning = night.run().await;
-    assert_eq!((night.service.fetches().len(), morning.covers.looks), (0, 0));
+    assert_eq!((night.service.fetches().len(), morning.covers.polls), (0, 0));
     night.receive_for(seconds(60)).await;
     assert_eq!(night.service.fetches().len(), 0);
 }
@@ -76,7 +76,7 @@ async fn images_that_were_known_before_they_were_wanted_are_fetched_while_they_l
     sleep(seconds(13 * 86_400)).await;
     let night = night.downloading();
     let morning = night.run().await;
-    assert_eq!((night.service.fetches().len(), morning.covers.looks), (2, 0));
+    assert_eq!((night.service.fetches().len(), morning.covers.polls), (2, 0));
     assert_eq!(morning.results.cell("a", "cover_file_2"), "a-2.png");
     night.run().await;
     assert_eq!(night.service.fetches().len(), 2);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use coverbatch::domain::{Ended, Signal};
-use coverbatch::gate::expected_time;
 use coverbatch::policy::MaxFailures;
+use coverbatch::ratelimit::expected_time;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{GRAIN, Night, Reply, Seen, gaps, is_jittered, millis, nonzero, numbered, seconds};
@@ -49,7 +49,7 @@ async fn the_first_look_comes_when_four_of_five_covers_of_earlier_nights_were_fi
     night.now_of(&["new-0008"]);
     let morning = night.run().await;
     assert_times(&since_acceptance(&night, "new-0008"), &[seconds(80)]);
-    assert_eq!(morning.covers.looks, 1);
+    assert_eq!(morning.covers.polls, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +122,7 @@ async fn a_stuck_cover_is_given_up_in_time_and_followed_on_by_the_next_night() {
     assert!(looks.len() == 8 && morning.took < seconds(305), "{looks:?}");
     night.service.shows(|_| Seen::Done);
     let next = night.run().await;
-    assert_eq!((next.sent.len(), next.covers.looks, next.tally.awaited), (0, 1, 0));
+    assert_eq!((next.sent.len(), next.covers.polls, next.tally.awaited), (0, 1, 0));
     assert!(next.results.is_all("completed"));
 }
 
@@ -145,7 +145,7 @@ async fn the_record_of_another_music_task_is_never_believed() {
     let night = Night::of(&["a"]).waiting();
     night.service.shows(|_| Seen::Foreign);
     let morning = night.run().await;
-    assert_eq!(morning.covers.looks, 6);
+    assert_eq!(morning.covers.polls, 6);
     assert_eq!((morning.covers.generated, morning.covers.given_up, morning.tally.awaited), (0, 1, 1));
     assert_eq!(morning.results.cell("a", "cover_status"), "submitted");
     assert_eq!(morning.results.cell("a", "cover_image_1"), "");

@@ -22,9 +22,19 @@ async fn a_thousand_rows_take_all_of_the_time_that_the_limit_asks_for_and_hardly
     assert_eq!(morning.gate.most_in_window, 20);
 }
 
-/// From 50 ms to 3 s, all mixed up.
+/// From 400 to 600 ms, all mixed up.
 fn latency(number: usize) -> Duration {
-    millis(50 + u64::try_from(number * 7919 % 2950).unwrap())
+    millis(400 + u64::try_from(number * 7919 % 200).unwrap())
+}
+
+/// A request that is answered late may have arrived late.
+#[tokio::test(start_paused = true)]
+async fn answers_between_a_moment_and_three_seconds_cost_their_spread() {
+    let night = Night::of(&numbered("song", 300))
+        .answers(|call| Reply::cover().after(millis(50 + u64::try_from(call.number * 7919 % 2950).unwrap())));
+    let morning = night.run().await;
+    assert!(morning.results.is_all("submitted"));
+    assert!(morning.took <= seconds(150).div_f64(0.78), "{:?}", morning.took);
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,7 +110,7 @@ async fn the_service_may_ask_for_a_longer_pause_up_to_ten_minutes() {
 #[tokio::test(start_paused = true)]
 async fn haste_pauses_the_whole_run_and_leaves_it_slower() {
     let night = Night::of(&numbered("song", 60)).answers(|call| {
-        if call.number == 10 { Reply::code(429).after(millis(700)) } else { Reply::cover().after(seconds(3)) }
+        if call.number == 10 { Reply::code(429).after(millis(700)) } else { Reply::cover().after(seconds(1)) }
     });
     let morning = night.run().await;
     assert!(morning.results.is_all("submitted"));

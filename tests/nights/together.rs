@@ -33,7 +33,7 @@ async fn a_run_and_an_endless_follower_share_the_pace_and_fetch_each_image_once(
     assert_eq!(morning.tally.awaited, 0);
     assert!(night.is_read_in_pace());
     assert_eq!(night.reads().len(), 300);
-    assert!(received.looks > 0 && morning.covers.looks > 0);
+    assert!(received.polls > 0 && morning.covers.polls > 0);
     assert_eq!((fetched(&night).len(), night.service.fetches().len()), (300, 300));
     assert_in_hand(&night, &ids);
 }
@@ -62,7 +62,7 @@ async fn an_endless_follower_alone_brings_everything_in_and_the_next_night_knows
     let received = night.receive_for(seconds(300)).await;
     assert_eq!((received.generated, received.saved), (30, 60));
     let followed = night.follow().await;
-    assert_eq!((followed.covers.looks, followed.tally.awaited), (0, 0));
+    assert_eq!((followed.covers.polls, followed.tally.awaited), (0, 0));
     assert!(followed.results.is_all("completed"));
     assert_in_hand(&night, &ids);
 }

@@ -10,7 +10,7 @@ use crate::api::CallbackUrl;
 use crate::api::http::{USER_AGENT, submission_body};
 use crate::clock::Clock;
 use crate::domain::{Brief, MusicTaskId, Rate};
-use crate::gate::expected_time;
+use crate::ratelimit::expected_time;
 use crate::report::plural;
 use crate::results::Paths;
 use crate::worklist::Counts;

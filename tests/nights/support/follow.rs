@@ -9,13 +9,13 @@ use coverbatch::catalog::Catalog;
 use coverbatch::clock::UnixMillis;
 use coverbatch::covers;
 use coverbatch::domain::{Ended, MusicTaskId, Signal};
-use coverbatch::gate::{Gate, GateConfig, slack};
-use coverbatch::images::Store;
+use coverbatch::images::{ImageFolder, Store};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{Patience, Usual};
+use coverbatch::ratelimit::{Gate, GateConfig, slack};
 use coverbatch::results::Tally;
-use coverbatch::runner::{Covers, FollowConfig, Following, Runner, Stop};
+use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Runner, Stop};
 use tokio::time::{Instant, timeout};
 
 use super::night::Broken;
@@ -54,9 +54,9 @@ impl Night {
         drop(stop.after(time, Ended::Interrupted(Signal::Terminate)));
         let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
-        let following = (self.following(CoverScope::All, gate), self.clock);
+        let tracking = (self.tracking(CoverScope::All, gate), self.clock);
         let usual = Usual::new(self.ledger.generation_times().await.unwrap());
-        let runner = Runner::follower(parts, following, self.follow_config(), stop).knowing(usual);
+        let runner = Runner::follower(parts, tracking, self.follow_config(), stop).knowing(usual);
         let progress = runner.progress();
         let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
         assert_eq!(ended, Ended::Interrupted(Signal::Terminate));
@@ -76,8 +76,8 @@ impl Night {
         let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
         while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {
             let parts = (Arc::clone(&self.service), Arc::clone(ledger));
-            let following = (self.following(CoverScope::OfRun(run), Arc::clone(&gate)), self.clock);
-            let runner = Runner::follower(parts, following, self.follow_config(), stop.clone());
+            let tracking = (self.tracking(CoverScope::OfRun(run), Arc::clone(&gate)), self.clock);
+            let runner = Runner::follower(parts, tracking, self.follow_config(), stop.clone());
             let progress = runner.progress();
             ended = runner.run().await?;
             covers += progress.borrow().covers;
@@ -108,21 +108,25 @@ impl Night {
         Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
     }
 
-    pub(super) fn following(&self, who: CoverScope, gate: Arc<Gate>) -> Following {
-        let wait = match who {
+    pub(super) fn tracking(&self, scope: CoverScope, gate: Arc<Gate>) -> CoverTracking {
+        let wait = match scope {
             CoverScope::OfRun(_) => self.settings.wait,
             CoverScope::All => None,
         };
-        Following {
-            who,
+        CoverTracking {
+            scope,
             gate,
             pace: self.settings.poll,
-            patience: Patience { wait, max_attempts: self.settings.run.rows.max_attempts },
-            images: self.settings.downloads.then(|| Store::open(&self.images_path()).unwrap()),
+            policy: Patience { wait, max_attempts: self.settings.run.rows.max_attempts },
+            images: self.settings.downloads.then(|| self.image_folder()),
             timeout: seconds(30),
-            longest_fetch: seconds(60),
-            hinted: Arc::default(),
+            longest_download: seconds(60),
+            woken: Arc::default(),
         }
+    }
+
+    fn image_folder(&self) -> ImageFolder {
+        ImageFolder::new(Store::open(&self.images_path()).unwrap(), 2, seconds(60))
     }
 
     fn follow_config(&self) -> FollowConfig {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Ended, Rate};
-use coverbatch::gate::{Gate, GateConfig, GateView, slack};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, Ledger, RunId, SqliteLedger};
 use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
+use coverbatch::ratelimit::{Gate, GateConfig, GateView, slack};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Choice, Counts, Worklist};
@@ -224,7 +224,7 @@ impl Night {
             runner = runner.checking_music(Arc::clone(&gate));
         }
         if self.settings.wait.is_some() {
-            runner = runner.following(self.following(CoverScope::OfRun(run), gate));
+            runner = runner.tracking(self.tracking(CoverScope::OfRun(run), gate));
         }
         Ok(runner.knowing(Usual::new(ledger.generation_times().await?)))
     }

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use coverbatch::api::CoverApi;
 use coverbatch::api::wire::{
     Fault, RawAnswer, read_cover_record, read_fault, read_music_record, read_no_answer, read_submission,
 };
+use coverbatch::api::{CoverApi, ImageSink};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{
     Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason, Verdict,
@@ -319,7 +319,7 @@ impl Service {
         self.state().is_disk_full = is_full;
     }
 
-    fn handed_out(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+    fn handed_out(&self, url: &str) -> io::Result<&'static [u8]> {
         let mut state = self.state();
         if state.is_disk_full {
             return Err(io::ErrorKind::StorageFull.into());
@@ -329,11 +329,7 @@ impl Service {
         let id = name.rsplit_once('-').unwrap().0;
         let is_broken =
             state.broken.get_mut(id).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0);
-        let bytes = if is_broken { &IMAGE[..IMAGE.len() / 2] } else { IMAGE };
-        sink.write_all(bytes)?;
-        let answer = Answer { http_status: Some(200), code: None, message: String::new() };
-        let found = Found::Known(u64::try_from(bytes.len()).unwrap());
-        Ok(Reading { found, reason: Reason::Generated, answer, retry_after: None })
+        Ok(if is_broken { &IMAGE[..IMAGE.len() / 2] } else { IMAGE })
     }
 
     pub(crate) fn follow(&self, script: impl FnMut(Call<'_>) -> Reply + Send + 'static) {
@@ -430,8 +426,12 @@ impl CoverApi for Service {
         reading
     }
 
-    async fn fetch_image(&self, url: &str, sink: &mut (dyn io::Write + Send)) -> io::Result<Reading<u64>> {
+    async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         tokio::time::sleep(Duration::from_millis(130)).await;
-        self.handed_out(url, sink)
+        let bytes = self.handed_out(url)?;
+        sink.write(bytes.to_owned()).await?;
+        let answer = Answer { http_status: Some(200), code: None, message: String::new() };
+        let found = Found::Known(u64::try_from(bytes.len()).unwrap());
+        Ok(Reading { found, reason: Reason::Generated, answer, retry_after: None })
     }
 }

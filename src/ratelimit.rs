@@ -1,0 +1,73 @@
+//! The only place that makes a request wait: the rate limit, and the pauses that the service asks for.
+//!
+//! A caller [reserves](Gate::reserve) a request, says when it [departs](Reservation::depart), and
+//! [reports](InFlight::report) what came of it. Four values decide whether one may be reserved, each with pure methods
+//! that get the time as an argument: the [`window`] that no more than N requests may fall into, the [`spacing`] within
+//! it, the [`breaker`] that pauses everyone while the service refuses everyone, and the [`aimd`] factor by which the
+//! pace follows a service that allows less than configured.
+
+mod aimd;
+mod breaker;
+mod gate;
+mod pauses;
+mod reservation;
+mod spacing;
+mod window;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::{Rate, Reason};
+use crate::policy::Refusal;
+
+pub use gate::{Gate, GateConfig, GateView, OutageOver};
+pub use pauses::Pause;
+pub use reservation::{InFlight, Reservation};
+pub use spacing::expected_time;
+
+/// Least difference between our window and the service's: requests are not equally long on their way.
+const LEAST_SLACK: Duration = Duration::from_millis(250);
+
+/// How much longer than the configured one our own window is.
+#[must_use]
+pub fn slack(rate: Rate) -> Duration {
+    LEAST_SLACK.max(rate.period / 50)
+}
+
+/// What came of a request, as far as it concerns the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback {
+    /// The service answered, whatever it said of the row: it is there, and not too busy.
+    Answered,
+    /// No answer came, which says nothing of the others.
+    Lost,
+    /// The service refused everyone.
+    Refused {
+        /// Whether it is there.
+        refusal: Refusal,
+        /// Why.
+        reason: Reason,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Whether a request may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// It may, now.
+    Now,
+    /// Not before a time.
+    At(Instant),
+    /// Not before something has changed.
+    OnChange,
+    /// Never: the service has refused everyone for too long.
+    Never,
+}
+
+/// A time later by `wait`; one beyond all counting is a century away.
+fn later(time: Instant, wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    time + wait.min(CENTURY)
+}

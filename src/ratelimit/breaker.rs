@@ -1,0 +1,231 @@
+//! Pauses for everyone while the service refuses everyone: a circuit breaker.
+//!
+//! The words of the field are opposite to those of a gate (a closed circuit lets through, a closed gate does not), so the
+//! states here are called what they do. Each refusal of a request that was sent since the last pause begins another, longer
+//! one. After a throttle everyone goes on at once; after an outage a single probe goes first, and nobody else until that has
+//! been answered.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::pauses::Pauses;
+use super::{Admission, later};
+use crate::domain::{Brief, Reason};
+use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
+
+/// Whether requests may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    Paused {
+        until: Instant,
+        refusal: Refusal,
+    },
+    /// Only the probe is on its way.
+    Probing,
+}
+
+/// Counts pauses: what was sent before the last one says nothing new when it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Epoch(pub(super) u64);
+
+/// What pauses everyone.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: State,
+    epoch: Epoch,
+    /// Refusals since the last answer, each after a pause of its own.
+    consecutive_refusals: u32,
+    /// The last answer that was no refusal, or the first request if there was none.
+    last_answer: Option<Instant>,
+    /// How long the service may refuse everyone.
+    max_outage: Duration,
+    pauses: Pauses,
+}
+
+impl Breaker {
+    pub(super) fn new(max_outage: Duration) -> Self {
+        Self {
+            state: State::Flowing,
+            epoch: Epoch(0),
+            consecutive_refusals: 0,
+            last_answer: None,
+            max_outage,
+            pauses: Pauses::default(),
+        }
+    }
+
+    pub(super) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) const fn pauses(&self) -> &Pauses {
+        &self.pauses
+    }
+
+    /// Whether a request may be made.
+    pub(super) fn admit(&self, now: Instant) -> Admission {
+        let over = self.last_answer.filter(|_| self.consecutive_refusals > 0).map(|at| later(at, self.max_outage));
+        match self.state {
+            _ if over.is_some_and(|over| over <= now) => Admission::Never,
+            State::Probing => Admission::OnChange,
+            State::Paused { until, .. } if until > now => Admission::At(over.map_or(until, |over| over.min(until))),
+            State::Paused { .. } | State::Flowing => Admission::Now,
+        }
+    }
+
+    /// A request is made that [`Self::admit`] allowed; whether it is a probe.
+    pub(super) fn pass(&mut self, now: Instant) -> bool {
+        self.last_answer.get_or_insert(now);
+        match self.state {
+            State::Paused { refusal: Refusal::Unavailable, .. } => self.state = State::Probing,
+            State::Paused { refusal: Refusal::Throttled, .. } => self.resume(now),
+            State::Flowing | State::Probing => {}
+        }
+        self.state == State::Probing
+    }
+
+    /// Whether a pause has just been over, and nobody has passed since.
+    pub(super) const fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused { .. })
+    }
+
+    /// A probe was not sent: the next one may be.
+    pub(super) fn cancel_probe(&mut self, now: Instant) {
+        self.state = State::Paused { until: now, refusal: Refusal::Unavailable };
+    }
+
+    /// The service answered a request of `epoch`.
+    pub(super) fn answered(&mut self, epoch: Epoch, is_probe: bool, now: Instant) {
+        self.last_answer = Some(now);
+        if epoch == self.epoch {
+            self.consecutive_refusals = 0;
+        }
+        if is_probe {
+            self.resume(now);
+            info!(paused = %Brief(self.pauses.total(now)), "the service answers again");
+        }
+    }
+
+    /// The service refused everyone in its answer to a request of `epoch`; whether a pause begins with that.
+    pub(super) fn refused(
+        &mut self,
+        epoch: Epoch,
+        (refusal, reason, retry_after): (Refusal, Reason, Option<Duration>),
+        jitter: Jitter,
+        now: Instant,
+    ) -> bool {
+        if epoch != self.epoch {
+            // It may still ask for a longer pause than the one that is on.
+            let asked = later(now, retry_after.unwrap_or_default().min(GATE_BACKOFF.cap));
+            if let State::Paused { until, refusal } = self.state {
+                self.state = State::Paused { until: until.max(asked), refusal };
+            }
+            return false;
+        }
+        let nth = NonZeroU32::MIN.saturating_add(self.consecutive_refusals);
+        let wait = GATE_BACKOFF.delay(nth, jitter, retry_after);
+        self.consecutive_refusals = nth.get();
+        self.epoch.0 += 1;
+        self.state = State::Paused { until: later(now, wait), refusal };
+        self.pauses.begin(reason, now);
+        info!(%reason, nth, wait = %Brief(wait), asked = ?retry_after, "no request for a while");
+        true
+    }
+
+    /// Why nothing is sent now, and for how long; no time at all if a probe is on its way.
+    pub(super) fn paused_for(&self, now: Instant) -> Option<(Refusal, Duration)> {
+        match self.state {
+            State::Flowing => None,
+            State::Paused { until, refusal } => Some((refusal, until.saturating_duration_since(now))),
+            State::Probing => Some((Refusal::Unavailable, Duration::ZERO)),
+        }
+    }
+
+    fn resume(&mut self, now: Instant) {
+        self.state = State::Flowing;
+        self.pauses.end(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> bool {
+        let refused = (Refusal::Unavailable, Reason::Maintenance, retry_after);
+        breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), now)
+    }
+
+    #[test]
+    fn after_an_outage_one_probe_goes_first_and_its_answer_lets_everyone_go_on() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(3600 * SECOND);
+        assert!(!breaker.pass(start));
+        assert!(unavailable(&mut breaker, None, start));
+        assert_eq!(breaker.admit(start), Admission::At(start + SECOND));
+        assert_eq!(breaker.admit(start + SECOND), Admission::Now);
+        assert!(breaker.pass(start + SECOND));
+        assert_eq!(breaker.admit(start + 5 * SECOND), Admission::OnChange);
+        breaker.answered(breaker.epoch(), true, start + 5 * SECOND);
+        assert_eq!(breaker.admit(start + 5 * SECOND), Admission::Now);
+        assert!(!breaker.pass(start + 5 * SECOND));
+        let pauses = breaker.pauses().all(start + 9 * SECOND);
+        assert_eq!(pauses.iter().map(|pause| pause.until - pause.from).collect::<Vec<_>>(), [5 * SECOND]);
+    }
+
+    #[test]
+    fn after_a_throttle_everyone_goes_on() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(3600 * SECOND);
+        breaker.pass(start);
+        let refused = (Refusal::Throttled, Reason::RateLimited, None);
+        assert!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start));
+        assert!(!breaker.pass(start + SECOND));
+        assert_eq!(breaker.admit(start + SECOND), Admission::Now);
+    }
+
+    #[test]
+    fn refusals_of_what_was_sent_before_a_pause_count_once_but_may_prolong_it() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(3600 * SECOND);
+        breaker.pass(start);
+        let sent_before = breaker.epoch();
+        assert!(unavailable(&mut breaker, None, start));
+        for (asked, until) in [(None, 1), (Some(30 * SECOND), 30), (Some(7 * SECOND), 30), (Some(86_400 * SECOND), 600)]
+        {
+            let refused = (Refusal::Unavailable, Reason::Maintenance, asked);
+            assert!(!breaker.refused(sent_before, refused, Jitter::new(0.0), start));
+            assert_eq!(breaker.admit(start), Admission::At(start + until * SECOND));
+        }
+        assert_eq!(breaker.epoch(), Epoch(1));
+    }
+
+    #[test]
+    fn an_old_answer_shows_that_the_service_is_there_but_ends_no_pause() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(10 * SECOND);
+        breaker.pass(start);
+        let sent_before = breaker.epoch();
+        unavailable(&mut breaker, Some(300 * SECOND), start + SECOND);
+        assert_eq!(breaker.admit(start + SECOND), Admission::At(start + 10 * SECOND), "the outage is over before");
+        breaker.answered(sent_before, false, start + 5 * SECOND);
+        assert_eq!(breaker.admit(start + 5 * SECOND), Admission::At(start + 15 * SECOND));
+        assert_eq!(breaker.admit(start + 15 * SECOND), Admission::Never);
+    }
+
+    #[test]
+    fn the_longest_outage_may_be_longer_than_any_time() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(Duration::MAX);
+        breaker.pass(start);
+        unavailable(&mut breaker, None, start);
+        assert_eq!(breaker.admit(start + SECOND), Admission::Now);
+    }
+}

@@ -1,0 +1,407 @@
+//! The gate of a run: the state that decides, and those who wait for it.
+//!
+//! Callers are served in the order in which they ask, one at a time: governor's own waiting lets every waiter wake for
+//! every request, and sleeps past tokio's clock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::aimd::RateShare;
+use super::breaker::{Breaker, Epoch};
+use super::pauses::Pause;
+use super::reservation::Reservation;
+use super::spacing::Spacing;
+use super::window::{SendLog, Window};
+use super::{Admission, Feedback};
+use crate::clock::Clock;
+use crate::domain::Rate;
+use crate::policy::{Jitter, Refusal};
+
+/// The service has refused everyone for `--max-outage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutageOver;
+
+/// What a gate is set to.
+#[derive(Debug, Clone, Copy)]
+pub struct GateConfig {
+    /// The most requests in any window.
+    pub rate: Rate,
+    /// How long the service may refuse everyone.
+    pub max_outage: Duration,
+}
+
+/// What a gate has seen, for the summary and the progress line.
+#[derive(Debug, Clone, Copy)]
+pub struct GateView {
+    /// The most requests in any window of the rate's period, those of earlier runs included.
+    pub most_in_window: usize,
+    /// How often it paused everyone.
+    pub pauses: u64,
+    /// How long, all in all.
+    pub paused_for: Duration,
+    /// Why nothing is sent now, and for how long; no time at all if a probe is on its way.
+    pub paused: Option<(Refusal, Duration)>,
+    /// The share of the configured rate that is used.
+    pub share: f64,
+}
+
+/// What decides whether a request may be made. Its methods get the time; they neither wait nor read a clock.
+#[derive(Debug)]
+struct State {
+    rate: Rate,
+    window: Window,
+    spacing: Spacing,
+    share: RateShare,
+    breaker: Breaker,
+    sent: SendLog,
+}
+
+/// The gate of a run.
+#[derive(Debug)]
+pub struct Gate {
+    clock: Clock,
+    rate: Rate,
+    /// Held while waiting, so that callers are served in order and only one sleeps.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Gate {
+    /// A gate that pauses nobody, and knows the times from which the requests of earlier runs count, oldest first.
+    #[must_use]
+    pub fn new(config: GateConfig, clock: Clock, earlier: &[Instant]) -> Arc<Self> {
+        let (rate, now) = (config.rate, clock.now());
+        let state = State {
+            rate,
+            window: Window::new(rate, earlier),
+            spacing: Spacing::new(rate, now),
+            share: RateShare::whole(now),
+            breaker: Breaker::new(config.max_outage),
+            sent: SendLog::new(rate.period, earlier),
+        };
+        let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
+        Arc::new(Self { clock, rate, turn, state, changed })
+    }
+
+    /// Waits until one request may be made. Dropping the future spends nothing.
+    ///
+    /// # Errors
+    /// [`OutageOver`] once the service has refused everyone for the configured time.
+    pub async fn reserve(self: &Arc<Self>) -> Result<Reservation, OutageOver> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let changed = self.changed.notified();
+            let reserved = self.state().reserve(self.clock.now());
+            match reserved {
+                Ok((epoch, is_probe)) => return Ok(Reservation::new(Arc::clone(self), epoch, is_probe)),
+                Err(Admission::At(time)) => tokio::select! { () = sleep_until(time) => (), () = changed => () },
+                Err(Admission::OnChange) => changed.await,
+                Err(Admission::Never) => return Err(OutageOver),
+                Err(Admission::Now) => {}
+            }
+        }
+    }
+
+    /// The rate that it keeps.
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// What the gate has seen so far.
+    #[must_use]
+    pub fn view(&self) -> GateView {
+        let (state, now) = (self.state(), self.clock.now());
+        GateView {
+            most_in_window: state.sent.most(),
+            pauses: state.breaker.epoch().0,
+            paused_for: state.breaker.pauses().total(now),
+            paused: state.breaker.paused_for(now),
+            share: state.share.get(),
+        }
+    }
+
+    /// When nothing was sent because of the service, and why, as far as the first of these times go.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<Pause> {
+        self.state().breaker.pauses().all(self.clock.now())
+    }
+
+    /// When a request that was reserved in `epoch` is sent: now, unless a pause has begun since.
+    pub(super) fn depart(&self, epoch: Epoch) -> Option<Instant> {
+        let mut state = self.state();
+        let now = (state.breaker.epoch() == epoch).then(|| self.clock.now())?;
+        state.sent.note(now);
+        Some(now)
+    }
+
+    /// What came of a request.
+    pub(super) fn report(&self, epoch: Epoch, is_probe: bool, feedback: Feedback, jitter: Jitter) {
+        self.state().report((epoch, is_probe), feedback, jitter, self.clock.now());
+        self.changed.notify_waiters();
+    }
+
+    /// A request is over, or was not made; a probe of which nothing was heard makes way for the next.
+    pub(super) fn free(&self, sent: Option<Instant>, is_probe: bool) {
+        let (mut state, now) = (self.state(), self.clock.now());
+        match sent {
+            Some(sent) => state.window.answered(sent, now),
+            None => state.window.cancel(),
+        }
+        if is_probe {
+            state.breaker.cancel_probe(now);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Reserves a request, or says what to wait for. Nothing is spent unless all four agree.
+    fn reserve(&mut self, now: Instant) -> Result<(Epoch, bool), Admission> {
+        for admission in [self.breaker.admit(now), self.window.admit(now)] {
+            match admission {
+                Admission::Now => {}
+                Admission::At(_) | Admission::OnChange | Admission::Never => return Err(admission),
+            }
+        }
+        self.spacing.pass(now).map_err(Admission::At)?;
+        if self.breaker.is_paused() {
+            self.share.begin_window(now);
+        }
+        // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
+        if self.share.increase_after(self.rate.period, now) {
+            self.spacing.set_share(self.share.get(), now);
+        }
+        self.window.reserve();
+        Ok((self.breaker.epoch(), self.breaker.pass(now)))
+    }
+
+    fn report(&mut self, (epoch, is_probe): (Epoch, bool), feedback: Feedback, jitter: Jitter, now: Instant) {
+        match feedback {
+            Feedback::Lost => {}
+            Feedback::Answered => {
+                self.breaker.answered(epoch, is_probe, now);
+                if is_probe {
+                    self.share.begin_window(now);
+                }
+            }
+            Feedback::Refused { refusal, reason, retry_after } => {
+                let is_new = self.breaker.refused(epoch, (refusal, reason, retry_after), jitter, now);
+                if is_new && refusal == Refusal::Throttled {
+                    self.share.decrease(now);
+                    self.spacing.set_share(self.share.get(), now);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::super::InFlight;
+    use super::*;
+    use crate::domain::Reason;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate_after(earlier: &[Instant]) -> (Clock, Arc<Gate>) {
+        let clock = Clock::start();
+        let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
+        (clock, Gate::new(config, clock, earlier))
+    }
+
+    fn refused(refusal: Refusal, retry_after: Option<Duration>) -> Feedback {
+        let reason = match refusal {
+            Refusal::Throttled => Reason::RateLimited,
+            Refusal::Unavailable => Reason::Maintenance,
+        };
+        Feedback::Refused { refusal, reason, retry_after }
+    }
+
+    /// A request that is sent as soon as it may be.
+    async fn sent(gate: &Arc<Gate>) -> InFlight {
+        gate.reserve().await.unwrap().depart().unwrap()
+    }
+
+    async fn request(gate: &Arc<Gate>, feedback: Feedback) {
+        sent(gate).await.report(feedback, Jitter::new(0.0));
+    }
+
+    async fn answered(gate: &Arc<Gate>) {
+        request(gate, Feedback::Answered).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_rows_take_at_most_three_percent_longer_than_the_limit_demands() {
+        let (clock, gate) = gate_after(&[]);
+        for _ in 0..1_000 {
+            answered(&gate).await;
+        }
+        assert_eq!(gate.view().most_in_window, 20);
+        assert!(clock.elapsed() < Duration::from_secs(500).mul_f64(1.0 / 0.97), "{:?}", clock.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_slower_than_the_spacing_costs_its_delay_once_a_window_and_no_more() {
+        let (clock, gate) = gate_after(&[]);
+        let mut claims = tokio::task::JoinSet::new();
+        for _ in 0..1_000 {
+            let reservation = gate.reserve().await.unwrap();
+            claims.spawn(async move {
+                sleep(Duration::from_millis(700)).await;
+                reservation.depart().unwrap().report(Feedback::Answered, Jitter::new(0.0));
+            });
+        }
+        claims.join_all().await;
+        assert_eq!(gate.view().most_in_window, 20);
+        let window = Duration::from_millis(10_250 + 700 + 50);
+        assert!(clock.elapsed() < window * 50, "{:?}", clock.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_run_counts_what_the_first_one_sent() {
+        let (clock, first) = gate_after(&[]);
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            answered(&first).await;
+            times.push(clock.now());
+        }
+        sleep(SECOND).await;
+        // Crowded together, as a run with a higher --rate would have left them.
+        let crowded = vec![clock.now() - SECOND; 20];
+        for earlier in [times, crowded] {
+            let (_, second) = gate_after(&earlier);
+            for _ in 0..40 {
+                answered(&second).await;
+            }
+            assert!(second.view().most_in_window <= 20);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_lets_single_probes_through_at_growing_distances_and_then_everyone_at_the_normal_pace() {
+        let (clock, gate) = gate_after(&[]);
+        request(&gate, refused(Refusal::Unavailable, None)).await;
+        let mut probes = Vec::new();
+        let start = clock.now();
+        for _ in 0..4 {
+            let probe = sent(&gate).await;
+            probes.push((clock.now() - start).as_millis());
+            let other = timeout(Duration::from_secs(3), gate.reserve()).await;
+            assert!(other.is_err(), "nobody else passes while a probe is out");
+            probe.report(refused(Refusal::Unavailable, None), Jitter::new(0.0));
+        }
+        assert_eq!(probes, [1_000, 6_000, 13_000, 24_000]);
+        answered(&gate).await;
+        let resumed = clock.now();
+        let pauses: Vec<_> = gate.pauses().iter().map(|pause| (pause.reason, pause.from, pause.until)).collect();
+        assert_eq!(pauses, [(Reason::Maintenance, start, resumed)]);
+        assert_eq!(gate.view().paused_for, resumed - start);
+        for _ in 0..4 {
+            answered(&gate).await;
+        }
+        assert!(clock.now() - resumed >= Duration::from_millis(4 * 512));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_not_used_or_not_answered_makes_way_for_the_next() {
+        let (_, gate) = gate_after(&[]);
+        request(&gate, refused(Refusal::Unavailable, None)).await;
+        drop(gate.reserve().await.unwrap());
+        drop(timeout(SECOND, sent(&gate)).await.unwrap());
+        request(&gate, Feedback::Lost).await;
+        assert_eq!(gate.view().pauses, 2, "no answer to a probe is a refusal");
+        answered(&gate).await;
+        assert_eq!(gate.view().paused, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_slows_the_pace_and_clean_windows_bring_it_back() {
+        let (clock, gate) = gate_after(&[]);
+        request(&gate, refused(Refusal::Throttled, None)).await;
+        assert!((gate.view().share - 0.9).abs() < 1e-9);
+        let before = clock.now();
+        answered(&gate).await;
+        assert!(clock.now() - before >= SECOND);
+        while gate.view().share < 1.0 {
+            answered(&gate).await;
+        }
+        let windows = (clock.now() - before).as_secs() / 10;
+        assert!((10..=11).contains(&windows), "{windows}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_longest_outage_nobody_passes() {
+        let (clock, gate) = gate_after(&[]);
+        answered(&gate).await;
+        let last_answer = clock.now();
+        let ended = loop {
+            match gate.reserve().await {
+                Ok(reservation) => {
+                    let refused = refused(Refusal::Unavailable, None);
+                    reservation.depart().unwrap().report(refused, Jitter::new(0.0));
+                }
+                Err(over) => break over,
+            }
+        };
+        assert_eq!(ended, OutageOver);
+        assert_eq!(clock.now() - last_answer, Duration::from_secs(3600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservation_does_not_outlive_a_pause_and_leaves_its_place_to_another() {
+        let (_, gate) = gate_after(&[]);
+        let first = sent(&gate).await;
+        let mut kept = Vec::new();
+        for _ in 0..19 {
+            kept.push(gate.reserve().await.unwrap());
+        }
+        first.report(refused(Refusal::Throttled, None), Jitter::new(0.0));
+        assert!(kept.pop().unwrap().depart().is_none());
+        let next = timeout(Duration::from_secs(60), gate.reserve()).await.expect("it has left its place");
+        assert!(next.unwrap().depart().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_window_opens_when_a_reservation_is_given_up() {
+        let (clock, gate) = gate_after(&[]);
+        let mut reservations = Vec::new();
+        for _ in 0..20 {
+            reservations.push(gate.reserve().await.unwrap());
+        }
+        sleep(60 * SECOND).await;
+        let next = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.reserve().await }
+        });
+        sleep(SECOND).await;
+        assert!(!next.is_finished(), "twenty are outstanding, however long ago");
+        let before = clock.now();
+        reservations.pop();
+        next.await.unwrap().unwrap();
+        assert_eq!(clock.now(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_goes_away_while_waiting_spends_nothing() {
+        let (clock, gate) = gate_after(&[]);
+        answered(&gate).await;
+        let start = clock.now();
+        for _ in 0..3 {
+            assert!(timeout(Duration::from_millis(100), gate.reserve()).await.is_err());
+        }
+        answered(&gate).await;
+        assert!(clock.now() - start < Duration::from_millis(514));
+    }
+}

@@ -1,0 +1,99 @@
+//! One submission, from its reservation at the gate to its durable answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RunError;
+use super::queue::Row;
+use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
+use crate::api::CoverApi;
+use crate::clock::UnixMillis;
+use crate::domain::{Outcome, RowState, Verdict};
+use crate::ledger::{Claim, Ledger, Settlement, Waiter};
+use crate::policy::{Decision, Jitter, Who, decide};
+use crate::ratelimit::{Feedback, Reservation};
+
+/// What a submission leaves behind for those who follow its cover.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FollowUp {
+    /// How long covers usually take.
+    pub(super) usual: Duration,
+    /// The run that waits for it.
+    pub(super) waiter: Option<Waiter>,
+}
+
+impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
+    /// Submits a row, once.
+    ///
+    /// Three states meet here. The *ledger* knows of the submission before its first byte is sent, and of the answer before
+    /// anyone else does: whatever dies in between leaves the row in doubt and no more. The *reservation* counts against
+    /// the limit from before the claim until the answer, so a slow disk delays this row and never crowds the window.
+    /// The *end of the run*, or a pause, may come while the disk is busy: then nothing is sent and the claim is taken back.
+    pub(super) async fn attempt(
+        self: Arc<Self>,
+        row: Row,
+        reservation: Reservation,
+        follow_up: FollowUp,
+        jitter: Jitter,
+    ) -> Result<TaskOutput, RunError> {
+        let unsent =
+            |row, disposition| Ok(TaskOutput::Submission(Submitted { row, disposition, reason: None, poll_at: None }));
+        let key = match self.ledger.claim(self.run, &row.task, self.clock.unix()).await? {
+            Claim::Granted(key) => key,
+            Claim::Refused => return unsent(row, Disposition::Refused),
+        };
+        let departed = if self.stop.is_requested() { None } else { reservation.depart() };
+        let Some(in_flight) = departed else {
+            self.ledger.release(key).await?;
+            return unsent(row, Disposition::Again { due: self.clock.now(), counts: false });
+        };
+        let sent_at = self.clock.unix();
+        let outcome = self.api.submit(&row.task).await;
+        let decision = decide(&outcome, row.failures, self.policy, jitter);
+        // Before anything is written down: everyone else may have to wait, or to stop.
+        in_flight.report(feedback(&outcome, decision), jitter);
+        if let Decision::Stop(why) = decision {
+            self.stop.request(why);
+        }
+        let disposition = self.disposition(decision);
+        let settlement = self.settlement(outcome, decision, sent_at).watched_by(follow_up.usual, follow_up.waiter);
+        let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
+        let reason = Some(settlement.reason);
+        self.ledger.settle(key, settlement).await?;
+        Ok(TaskOutput::Submission(Submitted { row, disposition, reason, poll_at }))
+    }
+
+    /// What the decision makes of the row. A row put back is pending, with the last answer beside it; if
+    /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
+    fn settlement(&self, outcome: Outcome, decision: Decision, sent_at: UnixMillis) -> Settlement {
+        let state = match (decision, &outcome.verdict) {
+            (Decision::MoveTo(state), _) => state,
+            (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
+            (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
+        };
+        Settlement::new(state, outcome, sent_at, self.clock.unix())
+    }
+
+    /// Where the row goes after a decision.
+    fn disposition(&self, decision: Decision) -> Disposition {
+        let now = self.clock.now();
+        match decision {
+            Decision::MoveTo(state) => Disposition::Done(state),
+            Decision::Again(Who::ThisRow(wait)) => Disposition::Again { due: now + wait, counts: true },
+            // The gate makes it wait, and everyone else.
+            Decision::Again(Who::Everyone(_)) => Disposition::Again { due: now, counts: false },
+            Decision::Stop(_) => Disposition::Stopped,
+        }
+    }
+}
+
+/// What an answer tells the gate.
+fn feedback(outcome: &Outcome, decision: Decision) -> Feedback {
+    match (decision, &outcome.verdict) {
+        (Decision::Again(Who::Everyone(refusal)), _) => {
+            Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after }
+        }
+        (_, Verdict::Lost) => Feedback::Lost,
+        (Decision::MoveTo(_) | Decision::Again(Who::ThisRow(_)) | Decision::Stop(_), _) => Feedback::Answered,
+    }
+}

@@ -1,0 +1,308 @@
+//! The loop itself: begins what is due and allowed, waits for the next event, and takes in what came of it.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::FollowUp;
+use super::progress::{Covers, Progress};
+use super::queue::Row;
+use super::schedule::CoverJobs;
+use super::task::{Disposition, JobResult, Submitted, TaskOutput};
+use super::{RunError, Runner};
+use crate::api::CoverApi;
+use crate::domain::Ended;
+use crate::ledger::{JobKind, JobStep, Ledger};
+use crate::policy::Jitter;
+use crate::ratelimit::{Gate, OutageOver, Reservation};
+
+/// A read that may be begun as soon as its gate lets it pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Music,
+    Cover,
+}
+
+/// Something that happened.
+enum Event {
+    TaskDone(Result<TaskOutput, RunError>),
+    MaySubmit(Reservation),
+    MayRead(Read, Reservation),
+    /// The service has refused everyone for too long; of the gate of reads, if it is that one.
+    OutageOver(Option<Read>),
+    /// This process has written down that a cover is due.
+    Woken,
+    /// Something may have become due, or the end was asked for.
+    Time,
+}
+
+impl<A: CoverApi, L: Ledger> Runner<A, L> {
+    /// Goes round until nothing is on its way and nothing is left to begin.
+    ///
+    /// A row or a cover has a slot from its reservation at the gate until its answer is durable. So at most `concurrency` rows
+    /// are in doubt if the program dies, and nobody who waits at a gate keeps a slot from those who go on.
+    pub(super) async fn run_loop(&mut self) -> Result<Ended, RunError> {
+        loop {
+            while let Some(done) = self.tasks.try_join_next() {
+                self.on_task_done(done?)?;
+            }
+            if self.context.stop.is_requested() {
+                self.queue.end();
+            }
+            self.queue.load(self.context.clock.now(), self.free_slots()).await?;
+            self.start_downloads().await?;
+            let read = self.next_read();
+            if self.is_over(read) {
+                return self.failure.take().map_or_else(
+                    || Ok(self.context.stop.requested().unwrap_or(Ended::Finished)),
+                    |failure| Err(failure.into()),
+                );
+            }
+            match self.next_event(read).await? {
+                Event::TaskDone(done) => self.on_task_done(done)?,
+                Event::MaySubmit(reservation) => self.submit(reservation),
+                Event::MayRead(Read::Music, reservation) => self.check_music(reservation).await?,
+                Event::MayRead(Read::Cover, reservation) => self.poll(reservation).await?,
+                // Rows can be submitted although nobody tells what became of earlier ones.
+                Event::OutageOver(Some(Read::Cover)) if !self.queue.is_over() => self.give_up_covers(),
+                Event::OutageOver(_) => self.context.stop.request(Ended::Outage),
+                Event::Woken => self.invalidate_schedule(),
+                Event::Time => {}
+            }
+        }
+    }
+
+    /// Waits for what comes first. Who waits at a gate and is not served gives up nothing.
+    async fn next_event(&mut self, read: Option<Read>) -> Result<Event, RunError> {
+        let (context, is_stopped) = (Arc::clone(&self.context), self.context.stop.is_requested());
+        let stop = &context.stop;
+        let submit_gate = (self.queue.has_row() && self.free_slots() > 0).then(|| Arc::clone(&self.gate));
+        let read_gate = read.and_then(|read| self.gate_of(read)).cloned();
+        let (woken, wake_at) = (self.tracked().map(|covers| Arc::clone(&covers.tracking.woken)), self.wakes_at());
+        Ok(tokio::select! {
+            biased;
+            () = stop.wait(), if !is_stopped => Event::Time,
+            () = stop.wait_for_everything(), if !stop.ends_everything() => Event::Time,
+            reserved = reserve(submit_gate.as_ref()) => reserved.map_or(Event::OutageOver(None), Event::MaySubmit),
+            Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Event::TaskDone(done?),
+            reserved = reserve(read_gate.as_ref()) => match (reserved, read) {
+                (Ok(reservation), Some(read)) => Event::MayRead(read, reservation),
+                (Ok(_), None) => Event::Time,
+                (Err(OutageOver), read) => Event::OutageOver(read),
+            },
+            () = async { match &woken { Some(woken) => woken.notified().await, None => pending().await } } => Event::Woken,
+            () = async { match wake_at { Some(at) => sleep_until(at).await, None => pending().await } } => Event::Time,
+        })
+    }
+
+    /// Begins the submission of the next row.
+    fn submit(&mut self, reservation: Reservation) {
+        let Some(row) = self.queue.take() else { return };
+        let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter());
+        let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
+        let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
+        let jitter = self.jitter();
+        self.tasks.spawn(Arc::clone(&self.context).attempt(row, reservation, follow_up, jitter));
+    }
+
+    /// Begins the check of the next row's music, if other processes leave room for it.
+    async fn check_music(&mut self, reservation: Reservation) -> Result<(), RunError> {
+        let (jitter, at) = (self.jitter(), self.context.clock.unix());
+        let Some(music) = &mut self.music else { return Ok(()) };
+        if music.claim(&*self.context.ledger, at).await?
+            && let Some(row) = self.queue.take_unchecked()
+        {
+            self.tasks.spawn(Arc::clone(&self.context).check_music(row, reservation, jitter));
+        }
+        Ok(())
+    }
+
+    /// Begins the poll of the cover that has been due for longest, if other processes leave one.
+    async fn poll(&mut self, reservation: Reservation) -> Result<(), RunError> {
+        let (jitter, at) = (self.jitter(), self.context.clock.unix());
+        let Some(covers) = &mut self.covers else { return Ok(()) };
+        if let Some(job) = covers.claim(&*self.context.ledger, JobKind::Poll, at).await? {
+            covers.polls += 1;
+            let tracking = Arc::clone(&covers.tracking);
+            self.tasks.spawn(Arc::clone(&self.context).poll(job, reservation, tracking, jitter));
+        }
+        Ok(())
+    }
+
+    /// Finds out which covers are due, and begins to fetch images, which waits for no gate.
+    async fn start_downloads(&mut self) -> Result<(), RunError> {
+        if self.tracked().is_none() {
+            return Ok(());
+        }
+        let (ledger, clock) = (Arc::clone(&self.context.ledger), self.context.clock);
+        let Some(covers) = &mut self.covers else { return Ok(()) };
+        covers.refresh(&*ledger, clock).await?;
+        while let Some(store) = &covers.tracking.images.clone()
+            && covers.is_download_due(clock.unix())
+        {
+            let Some(job) = covers.claim(&*ledger, JobKind::Download, clock.unix()).await? else { continue };
+            let JobStep::Download { number, url } = job.step.clone() else { continue };
+            covers.downloads += 1;
+            let (jitter, to) = (Jitter::new(self.rng.f64()), (Arc::clone(&covers.tracking), store.clone()));
+            self.tasks.spawn(Arc::clone(&self.context).download(job, (number, url), to, jitter));
+        }
+        Ok(())
+    }
+
+    /// Takes a task in. That images cannot be saved ends everything, but only after what is on its way: answers to
+    /// submissions are worth more than an early end.
+    fn on_task_done(&mut self, done: Result<TaskOutput, RunError>) -> Result<(), RunError> {
+        let mut progress = *self.progress.borrow();
+        match done {
+            Ok(TaskOutput::Submission(submitted)) => self.on_submitted(submitted, &mut progress),
+            Ok(TaskOutput::MusicCheck(row, held)) => {
+                progress.reads += 1;
+                match held {
+                    None => self.queue.put_back_checked(row),
+                    Some(disposition) => self.put_away(row, disposition, &mut progress),
+                }
+            }
+            Ok(TaskOutput::Poll(result)) => {
+                progress.reads += 1;
+                progress.covers.polls += 1;
+                self.on_job_done(JobKind::Poll, Some(result), &mut progress.covers);
+            }
+            Ok(TaskOutput::Download(result)) => {
+                self.on_job_done(JobKind::Download, Some(result), &mut progress.covers);
+            }
+            Err(RunError::Image(cause)) => {
+                self.on_job_done(JobKind::Download, None, &mut progress.covers);
+                self.failure.get_or_insert(cause);
+                self.context.stop.abort();
+            }
+            Err(fatal @ (RunError::Ledger(_) | RunError::Worklist(_) | RunError::Defect(_))) => return Err(fatal),
+        }
+        progress.waiting = self.queue.waiting();
+        self.progress.send_replace(progress);
+        if self.max_failures.reached(progress.failed, progress.done) {
+            self.context.stop.request(Ended::TooManyFailures);
+        }
+        Ok(())
+    }
+
+    /// Counts a row whose answer is written down.
+    fn on_submitted(&mut self, submitted: Submitted, progress: &mut Progress) {
+        let Submitted { row, disposition, reason, poll_at } = submitted;
+        if let Some(reason) = reason {
+            progress.sent += 1;
+            progress.outcomes.add(reason);
+        }
+        if let (Some(poll_at), Some(covers)) = (poll_at, &mut self.covers) {
+            covers.includes(poll_at);
+        }
+        self.put_away(row, disposition, progress);
+    }
+
+    /// A row goes back into the queue, or is done with.
+    fn put_away(&mut self, row: Row, disposition: Disposition, progress: &mut Progress) {
+        progress.failed += u64::from(disposition.is_failed());
+        match disposition {
+            Disposition::Again { due, counts } => {
+                self.queue.put_back(Row { failures: row.failures + u32::from(counts), ..row }, due);
+            }
+            Disposition::Done(_) | Disposition::Refused => {
+                progress.done += 1;
+                self.queue.finish();
+            }
+            Disposition::Stopped => self.queue.finish(),
+        }
+    }
+
+    /// Counts what came of a job; nothing, if its image could not be saved.
+    fn on_job_done(&mut self, kind: JobKind, result: Option<JobResult>, counts: &mut Covers) {
+        let Some(covers) = &mut self.covers else { return };
+        covers.invalidate();
+        match kind {
+            JobKind::Poll => covers.polls -= 1,
+            JobKind::Download => covers.downloads -= 1,
+        }
+        match result {
+            None | Some(JobResult::Later) => {}
+            Some(JobResult::GivenUp) => counts.given_up += 1,
+            Some(JobResult::Failed) => counts.failed += 1,
+            Some(JobResult::Saved) => counts.saved += 1,
+            Some(JobResult::Generated(took)) => {
+                counts.generated += 1;
+                took.into_iter().for_each(|took| self.estimate.learn(took));
+            }
+        }
+    }
+
+    /// Slots that neither a row nor a poll has.
+    fn free_slots(&self) -> usize {
+        let polls = self.covers.as_ref().map_or(0, |covers| covers.polls);
+        self.concurrency.saturating_sub(self.queue.in_flight() + polls)
+    }
+
+    /// The covers that are followed, as long as they are.
+    fn tracked(&self) -> Option<&CoverJobs> {
+        self.covers.as_ref().filter(|covers| !covers.has_given_up && !self.context.stop.ends_everything())
+    }
+
+    /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
+    fn next_read(&self) -> Option<Read> {
+        if self.context.stop.ends_everything() || self.free_slots() == 0 {
+            return None;
+        }
+        let now = self.context.clock.unix();
+        let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
+        if music.is_some_and(|music| music.held_until(now).is_none()) {
+            return Some(Read::Music);
+        }
+        self.tracked().is_some_and(|covers| covers.is_poll_due(now)).then_some(Read::Cover)
+    }
+
+    fn gate_of(&self, read: Read) -> Option<&Arc<Gate>> {
+        match read {
+            Read::Music => self.music.as_ref().map(|music| &music.gate),
+            Read::Cover => self.covers.as_ref().map(|covers| &covers.tracking.gate),
+        }
+    }
+
+    /// When to go round without another event: a row, the check of its music, or a cover may be due.
+    fn wakes_at(&self) -> Option<Instant> {
+        let (here, now) = (self.context.clock.now(), self.context.clock.unix());
+        let row = self.queue.wakes_at().filter(|_| self.free_slots() > 0);
+        let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
+        let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
+        let cover = self.tracked().map(|covers| here + covers.wait(now));
+        [row, music, cover].into_iter().flatten().min()
+    }
+
+    /// Whether nothing is on its way and nothing is left to begin.
+    fn is_over(&self, read: Option<Read>) -> bool {
+        let is_left = read.is_some() || self.tracked().is_some_and(CoverJobs::is_left);
+        self.tasks.is_empty() && self.queue.is_over() && !is_left
+    }
+
+    fn give_up_covers(&mut self) {
+        if let Some(covers) = &mut self.covers {
+            covers.has_given_up = true;
+        }
+    }
+
+    fn invalidate_schedule(&mut self) {
+        if let Some(covers) = &mut self.covers {
+            covers.invalidate();
+        }
+    }
+
+    fn jitter(&mut self) -> Jitter {
+        Jitter::new(self.rng.f64())
+    }
+}
+
+/// A reservation at a gate; never, if nothing waits for it.
+async fn reserve(gate: Option<&Arc<Gate>>) -> Result<Reservation, OutageOver> {
+    match gate {
+        Some(gate) => gate.reserve().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,169 @@
+//! One read of a record, of a cover or of the music before it: made once, decided upon, written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::RunError;
+use super::queue::Row;
+use super::schedule::CoverTracking;
+use super::task::{Disposition, JobResult, TaskContext, TaskOutput};
+use crate::api::CoverApi;
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState};
+use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, Ledger, LedgerError};
+use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
+use crate::ratelimit::{Feedback, Reservation};
+
+/// What is written down of a job, and what that comes to.
+type Settled = (JobOutcome, JobResult);
+
+impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
+    /// Reads the record of a claimed cover.
+    pub(super) async fn poll(
+        self: Arc<Self>,
+        job: CoverJob,
+        reservation: Reservation,
+        tracking: Arc<CoverTracking>,
+        jitter: Jitter,
+    ) -> Result<TaskOutput, RunError> {
+        let Some(in_flight) = reservation.depart() else { return Ok(TaskOutput::Poll(self.put_back(&job).await?)) };
+        let reading = self.api.read_cover(&job.cover, &job.task).await;
+        in_flight.report(feedback(&reading), jitter);
+        let answer = reading.answer.clone();
+        let said = (reading.reason, answer.clone());
+        let (outcome, result) = match found(reading, job.failures, tracking.policy.max_attempts, jitter) {
+            Ok(CoverProgress::Generated(cover)) => {
+                let took = cover.took;
+                info!(task = %job.task, images = cover.images.urls().len(), "its cover is finished");
+                (
+                    JobOutcome::Generated { cover, answer, wants_files: tracking.images.is_some() },
+                    JobResult::Generated(took),
+                )
+            }
+            Ok(CoverProgress::Failed) => (JobOutcome::Failed(answer), JobResult::Failed),
+            Ok(CoverProgress::Unfinished) => self.unfinished(&job, tracking.policy, said),
+            Err(failure) => self.reschedule(failure, &job, tracking.policy, said),
+        };
+        self.settle_job(&job, outcome).await?;
+        Ok(TaskOutput::Poll(result))
+    }
+
+    /// A cover that is not finished is polled again, or given up by the run that waits for it.
+    fn unfinished(&self, job: &CoverJob, policy: Patience, said: (Reason, Answer)) -> Settled {
+        let now = self.clock.unix();
+        let age = job.since.until(now);
+        let waited = job.since.max(self.began).until(now);
+        // After trouble it is worth knowing that the record can be read again.
+        let said = (job.failures > 0).then_some((Reason::Accepted, said.1));
+        match policy.until_next_look(age, waited) {
+            Some(next) if policy.wait.is_some() || age < IMAGES_LAST => {
+                let due = now.after(next);
+                (JobOutcome::Later { due, failures: 0, said, given_up: false }, JobResult::Later)
+            }
+            Some(_) | None => given_up(age, policy, now, said),
+        }
+    }
+
+    /// A call that found nothing is made again later.
+    pub(super) fn reschedule(
+        &self,
+        failure: Setback,
+        job: &CoverJob,
+        policy: Patience,
+        said: (Reason, Answer),
+    ) -> Settled {
+        let now = self.clock.unix();
+        let later =
+            |due, failures, said| (JobOutcome::Later { due, failures, said, given_up: false }, JobResult::Later);
+        match failure {
+            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), job.failures + 1, Some(said)),
+            // The gate makes it wait, and everyone else.
+            Setback::Again(Who::Everyone(_)) => later(now, job.failures, None),
+            Setback::Stop(ended) => {
+                self.stop.request(ended);
+                later(now, job.failures, None)
+            }
+            Setback::GiveUp => {
+                info!(task = %job.task, reason = %said.0, message = said.1.message, "given up for now");
+                given_up(job.since.until(now), policy, now, Some(said))
+            }
+        }
+    }
+
+    /// A job of which nothing came is due again at once.
+    pub(super) async fn put_back(&self, job: &CoverJob) -> Result<JobResult, LedgerError> {
+        let (due, failures) = (self.clock.unix(), job.failures);
+        self.settle_job(job, JobOutcome::Later { due, failures, said: None, given_up: false }).await?;
+        Ok(JobResult::Later)
+    }
+
+    pub(super) async fn settle_job(&self, job: &CoverJob, outcome: JobOutcome) -> Result<(), LedgerError> {
+        self.ledger.settle_job(job.key, outcome, self.clock.unix()).await
+    }
+
+    /// Reads the record of the music before its cover is asked for.
+    pub(super) async fn check_music(
+        self: Arc<Self>,
+        row: Row,
+        reservation: Reservation,
+        jitter: Jitter,
+    ) -> Result<TaskOutput, RunError> {
+        let again = |counts, wait| Disposition::Again { due: self.clock.now() + wait, counts };
+        let Some(in_flight) = reservation.depart() else {
+            return Ok(TaskOutput::MusicCheck(row, Some(again(false, Duration::ZERO))));
+        };
+        let reading = self.api.read_music(&row.task).await;
+        in_flight.report(feedback(&reading), jitter);
+        let (reason, answer) = (reading.reason, reading.answer.clone());
+        let held = match found(reading, row.failures, self.policy.max_attempts, jitter) {
+            Ok(MusicProgress::Finished) => return Ok(TaskOutput::MusicCheck(row, None)),
+            Ok(MusicProgress::Unfinished) => (RowState::Pending, Reason::MusicNotReady),
+            Ok(MusicProgress::Failed) => (RowState::Failed, Reason::MusicFailed),
+            Err(Setback::GiveUp) => (RowState::GaveUp, reason),
+            Err(Setback::Again(Who::ThisRow(wait))) => return Ok(TaskOutput::MusicCheck(row, Some(again(true, wait)))),
+            Err(Setback::Again(Who::Everyone(_))) => {
+                return Ok(TaskOutput::MusicCheck(row, Some(again(false, Duration::ZERO))));
+            }
+            Err(Setback::Stop(ended)) => {
+                self.stop.request(ended);
+                return Ok(TaskOutput::MusicCheck(row, Some(Disposition::Stopped)));
+            }
+        };
+        let disposition = self.hold(&row.task, held, answer).await?;
+        Ok(TaskOutput::MusicCheck(row, Some(disposition)))
+    }
+
+    /// Writes down what keeps a row from being sent in this run.
+    async fn hold(
+        &self,
+        task: &MusicTaskId,
+        (state, reason): (RowState, Reason),
+        answer: Answer,
+    ) -> Result<Disposition, LedgerError> {
+        self.ledger.note_music(task, state, (reason, answer), self.clock.unix()).await?;
+        Ok(Disposition::Done(state))
+    }
+}
+
+/// A run gives a cover up for others to follow; whoever follows all gives it a rest, until its images are forgotten.
+fn given_up(age: Duration, policy: Patience, now: UnixMillis, said: Option<(Reason, Answer)>) -> Settled {
+    let given_up = policy.wait.is_some();
+    if !given_up && age >= IMAGES_LAST {
+        return (JobOutcome::Forgotten(said), JobResult::GivenUp);
+    }
+    let due = now.after(Patience::rest(age));
+    (JobOutcome::Later { due, failures: 0, said, given_up }, JobResult::GivenUp)
+}
+
+/// What an answer tells the gate of reads.
+fn feedback<T>(reading: &Reading<T>) -> Feedback {
+    let refused = |refusal| Feedback::Refused { refusal, reason: reading.reason, retry_after: reading.retry_after };
+    match reading.found {
+        Found::Throttled => refused(Refusal::Throttled),
+        Found::Unavailable => refused(Refusal::Unavailable),
+        Found::Troubled if reading.answer.http_status.is_none() => Feedback::Lost,
+        Found::Known(_) | Found::Unauthorized | Found::Troubled => Feedback::Answered,
+    }
+}

@@ -1,0 +1,195 @@
+//! The rows that a run submits: in which order, and which of them wait.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+
+use tokio::time::Instant;
+
+use crate::domain::MusicTaskId;
+use crate::worklist::{Worklist, WorklistError};
+
+/// Rows that may wait for another attempt before no new ones are begun.
+const MOST_WAITING: usize = 10_000;
+
+/// A music task on its way through this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) task: MusicTaskId,
+    /// Answers about it in this run that settled nothing.
+    pub(super) failures: u32,
+    /// Whether its music is known to be finished.
+    pub(super) is_checked: bool,
+}
+
+/// Rows on their way from the worklist to their end. Those that are due go before those that have not been sent yet.
+#[derive(Debug)]
+pub(super) struct Queue {
+    worklist: Worklist,
+    /// Rows that wait for another attempt.
+    waiting: BinaryHeap<Reverse<Due>>,
+    /// Rows added to those that wait, so far.
+    turns: u64,
+    /// The next row, if one is due.
+    next: Option<Row>,
+    /// Rows whose music was found to be finished; they go before the next one.
+    checked: VecDeque<Row>,
+    checks_music: bool,
+    /// Rows that were taken and have not come back.
+    in_flight: usize,
+    /// Whether the worklist has no more rows.
+    is_exhausted: bool,
+    /// Whether nothing new is submitted any more.
+    has_ended: bool,
+}
+
+/// A row that is due at a time; those due at one time keep their order.
+#[derive(Debug)]
+struct Due {
+    at: Instant,
+    turn: u64,
+    row: Row,
+}
+
+impl Queue {
+    pub(super) fn of(worklist: Worklist) -> Self {
+        Self {
+            worklist,
+            waiting: BinaryHeap::new(),
+            turns: 0,
+            next: None,
+            checked: VecDeque::new(),
+            checks_music: false,
+            in_flight: 0,
+            is_exhausted: false,
+            has_ended: false,
+        }
+    }
+
+    /// The same, with each row's music checked before it is submitted.
+    pub(super) fn checking_music(self) -> Self {
+        Self { checks_music: true, ..self }
+    }
+
+    /// Has the next row at hand, if one is due and there is `room` for it beside those under way.
+    pub(super) async fn load(&mut self, now: Instant, room: usize) -> Result<(), WorklistError> {
+        if self.next.is_some() || self.has_ended || self.checked.len() >= room {
+            return Ok(());
+        }
+        self.next = if self.next_due().is_some_and(|due| due <= now) {
+            self.waiting.pop().map(|Reverse(due)| due.row)
+        } else if self.is_exhausted || self.waiting.len() >= MOST_WAITING {
+            None
+        } else {
+            self.unsent_row().await?
+        };
+        Ok(())
+    }
+
+    /// A row that has not been sent in this run. Those in doubt come once nothing else is left.
+    async fn unsent_row(&mut self) -> Result<Option<Row>, WorklistError> {
+        let others_are_done = self.is_idle();
+        let task = self.worklist.next(others_are_done).await?;
+        self.is_exhausted = task.is_none() && others_are_done;
+        Ok(task.map(|task| Row { task, failures: 0, is_checked: !self.checks_music }))
+    }
+
+    /// Whether a row can be submitted.
+    pub(super) fn has_row(&self) -> bool {
+        !self.checked.is_empty() || self.next.as_ref().is_some_and(|row| row.is_checked)
+    }
+
+    /// Whether the music of a row is to be checked.
+    pub(super) fn has_unchecked_row(&self) -> bool {
+        self.next.as_ref().is_some_and(|row| !row.is_checked)
+    }
+
+    /// The row to submit, on its way now.
+    pub(super) fn take(&mut self) -> Option<Row> {
+        let row = self.checked.pop_front().or_else(|| self.next.take_if(|row| row.is_checked))?;
+        self.in_flight += 1;
+        Some(row)
+    }
+
+    /// The row whose music is to be checked, on its way now.
+    pub(super) fn take_unchecked(&mut self) -> Option<Row> {
+        let row = self.next.take_if(|row| !row.is_checked)?;
+        self.in_flight += 1;
+        Some(row)
+    }
+
+    /// A row has come back that is not sent again in this run.
+    pub(super) const fn finish(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// A row has come back, to wait for another attempt.
+    pub(super) fn put_back(&mut self, row: Row, due: Instant) {
+        self.in_flight -= 1;
+        self.turns += 1;
+        self.waiting.push(Reverse(Due { at: due, turn: self.turns, row }));
+    }
+
+    /// A row has come back with finished music.
+    pub(super) fn put_back_checked(&mut self, row: Row) {
+        self.in_flight -= 1;
+        if !self.has_ended {
+            self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+        }
+    }
+
+    /// Nothing new is submitted any more; the ledger knows the rows as they are.
+    pub(super) fn end(&mut self) {
+        self.has_ended = true;
+        self.next = None;
+        self.checked.clear();
+    }
+
+    /// Rows that were taken and have not come back.
+    pub(super) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether nothing is on its way and nothing is left to submit.
+    pub(super) fn is_over(&self) -> bool {
+        self.in_flight == 0 && (self.has_ended || (self.is_exhausted && self.is_idle()))
+    }
+
+    /// When the next row that waits is due, unless another is at hand.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.next_due().filter(|_| self.next.is_none() && !self.has_ended)
+    }
+
+    /// How many rows wait for another attempt.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.waiting.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Whether no row is at hand, on its way or waiting.
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.next.is_none() && self.checked.is_empty() && self.waiting.is_empty()
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.turn).cmp(&(other.at, other.turn))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}

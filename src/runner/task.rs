@@ -1,0 +1,87 @@
+//! What the tasks of a run have in common, and what they come back with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Stop;
+use super::queue::Row;
+use crate::clock::{Clock, UnixMillis};
+use crate::domain::{Reason, RowState};
+use crate::ledger::RunId;
+use crate::policy::RowPolicy;
+
+/// What every task of a run is given.
+pub(super) struct TaskContext<A, L> {
+    pub(super) api: Arc<A>,
+    pub(super) ledger: Arc<L>,
+    pub(super) clock: Clock,
+    pub(super) run: RunId,
+    pub(super) policy: RowPolicy,
+    pub(super) stop: Stop,
+    /// When the run began.
+    pub(super) began: UnixMillis,
+}
+
+/// What a task comes back with. Everything about it is durable.
+#[derive(Debug)]
+pub(super) enum TaskOutput {
+    /// A row that was to be submitted.
+    Submission(Submitted),
+    /// A row whose music was to be finished: its next step, unless it may be submitted now.
+    MusicCheck(Row, Option<Disposition>),
+    /// A cover whose record was read.
+    Poll(JobResult),
+    /// A cover of which an image was to be fetched.
+    Download(JobResult),
+}
+
+/// What became of a row that was to be submitted.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    pub(super) row: Row,
+    pub(super) disposition: Disposition,
+    /// What its answer meant; `None` if it was not sent.
+    pub(super) reason: Option<Reason>,
+    /// When its cover is to be looked at, if it has one.
+    pub(super) poll_at: Option<UnixMillis>,
+}
+
+/// Where a row goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// It will not be sent again in this run.
+    Done(RowState),
+    /// It is sent, or sent again, once it is due; whether the answer before counts as one of its attempts.
+    Again { due: Instant, counts: bool },
+    /// Its answer stops the run.
+    Stopped,
+    /// The ledger does not let it be sent: it is settled, or on its way as another row.
+    Refused,
+}
+
+impl Disposition {
+    /// Whether the row failed in this run.
+    pub(super) fn is_failed(self) -> bool {
+        match self {
+            Self::Done(state) => matches!(state, RowState::Failed | RowState::GaveUp),
+            Self::Again { .. } | Self::Stopped | Self::Refused => false,
+        }
+    }
+}
+
+/// What became of a cover that was polled, or of an image of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobResult {
+    /// It is due again later.
+    Later,
+    /// This run follows it no more.
+    GivenUp,
+    /// Its images are known; how long it took, if that is known too.
+    Generated(Option<Duration>),
+    /// It will never be finished.
+    Failed,
+    /// An image of it is on disk.
+    Saved,
+}
