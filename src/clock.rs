@@ -52,33 +52,37 @@ fn whole_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Time that only moves forward, tied once to the time of day.
+/// How far the system's time of day may move before this is a step: it was set, or the machine was suspended.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Time for waiting, which only moves forward, and the time of day, which moves with it from one step of the system's
+/// time of day to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: Instant,
-    started_at: UnixMillis,
+    started_at: Reading,
 }
 
 impl Clock {
-    /// A clock that shows the system's time of day now, and from then on runs steadily whatever happens to that.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    /// A clock that shows the system's time of day.
     #[must_use]
     pub fn start() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), started_at: UnixMillis(whole_millis(since_epoch)) }
+        let started_at = Reading::of_system();
+        Self { started: runtime_now(), started_at }
     }
 
     /// The moment, for measuring and waiting.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the runtime for the time")]
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::now()
+        runtime_now()
     }
 
-    /// The time of day, for the ledger and for people.
+    /// The time of day, for the ledger and for people; it follows when the system's is set.
     #[must_use]
     pub fn unix(&self) -> UnixMillis {
-        self.started_at.after(self.now() - self.started)
+        // The runtime's time is what tests pause; the steps are those of the system's time, whatever the runtime's is.
+        let steady = self.started_at.time_of_day.after(self.elapsed());
+        UnixMillis(steady.0.saturating_add(self.started_at.step_until(Reading::of_system())))
     }
 
     /// Times of day as moments; one from the future, by a clock that was set back since, counts as now.
@@ -93,6 +97,34 @@ impl Clock {
     pub fn elapsed(&self) -> Duration {
         self.now() - self.started
     }
+}
+
+/// What both of the system's clocks show at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    steady: std::time::Instant,
+    time_of_day: UnixMillis,
+}
+
+impl Reading {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    fn of_system() -> Self {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { steady: std::time::Instant::now(), time_of_day: UnixMillis(whole_millis(since_epoch)) }
+    }
+
+    /// Milliseconds that the time of day was set forward until `later`, negative if back; zero below a [`STEP`], so
+    /// that times which are measured are exact.
+    fn step_until(self, later: Self) -> i64 {
+        let expected = self.time_of_day.after(later.steady - self.steady);
+        let step = later.time_of_day.0.saturating_sub(expected.0);
+        if Duration::from_millis(step.unsigned_abs()) < STEP { 0 } else { step }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the runtime for the time")]
+fn runtime_now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]
@@ -121,5 +153,39 @@ mod tests {
         let before = clock.unix();
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(before.until(clock.unix()), Duration::from_secs(3600));
+    }
+
+    /// A clock as it would be had the system's time of day been set by so much since it was started.
+    fn started_before_a_step(millis: i64) -> Clock {
+        let mut clock = Clock::start();
+        clock.started_at.time_of_day.0 -= millis;
+        clock
+    }
+
+    #[test]
+    fn the_time_of_day_follows_when_the_system_s_is_set() {
+        for step in [3_600_000, -3_600_000] {
+            let off = started_before_a_step(step).unix().0 - Clock::start().unix().0;
+            assert!(off.abs() < 1_000, "off by {off} ms after a step of {step} ms");
+        }
+    }
+
+    #[test]
+    fn only_a_second_and_more_is_a_step() {
+        let began = Reading::of_system();
+        let step = |millis: i64| {
+            let hours = Duration::from_secs(7200);
+            let time_of_day = UnixMillis(began.time_of_day.after(hours).0 + millis);
+            began.step_until(Reading { steady: began.steady + hours, time_of_day })
+        };
+        assert_eq!([0, 999, -999, 1_000, -1_000, 3_600_000].map(step), [0, 0, 0, 1_000, -1_000, 3_600_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_does_not_move_waiting() {
+        let clock = started_before_a_step(3_600_000);
+        let began = clock.now();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!((clock.now() - began, clock.elapsed()), (Duration::from_secs(60), Duration::from_secs(60)));
     }
 }

@@ -8,13 +8,11 @@
 mod activity;
 mod chart;
 mod document;
-mod expiry;
 mod input;
+mod labels;
 mod links;
-mod moment;
-mod shield;
 mod thumbnail;
-mod words;
+mod time_format;
 
 pub use activity::{Activity, Kind};
 pub use input::{MAX_ROWS, Page, PageImage, PageRow, RunLine};

@@ -16,21 +16,17 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Hints;
-use super::desk::{DECIDED_WITHIN, Desk};
-use super::seats::Seat;
+use super::handler::{HANDLED_WITHIN, Handler, Hints};
+use super::limiter::Slot;
 
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a request may take from its first byte to its answer; the service waits 15 s for that.
-pub const REQUEST_WITHIN: Duration = HEAD_WITHIN.saturating_add(DECIDED_WITHIN);
+const REQUEST_WITHIN: Duration = HEAD_WITHIN.saturating_add(HANDLED_WITHIN);
 
 /// How old a connection may become and still begin a request.
 const BEGINS_WITHIN: Duration = Duration::from_secs(20);
-
-/// How old a connection may become until its last answer.
-pub const LIFETIME: Duration = BEGINS_WITHIN.saturating_add(REQUEST_WITHIN);
 
 /// Most that is kept of a connection's bytes while they are read, and so the longest head.
 const MAX_BUFFER_BYTES: usize = 16 * 1024;
@@ -40,25 +36,30 @@ const MAX_BUFFER_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes in both directions.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 type Served = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Serves `stream` until it ends, is asked to leave, or `stop` is cancelled and its request is answered.
-pub(super) async fn serve<W: Wire, H: Hints>(stream: W, seat: Seat, desk: Arc<Desk<H>>, stop: CancellationToken) {
-    let seat = Arc::new(seat);
-    let occupied = Arc::clone(&seat);
+pub(super) async fn serve<W: Stream, H: Hints>(
+    stream: W,
+    slot: Slot,
+    handler: Arc<Handler<H>>,
+    stop: CancellationToken,
+) {
+    let slot = Arc::new(slot);
+    let occupied = Arc::clone(&slot);
     let service = service_fn(move |request: Request<Incoming>| -> Served {
-        let (desk, seat) = (Arc::clone(&desk), Arc::clone(&occupied));
-        Box::pin(async move { Ok(desk.answer(request, &seat).await.into_response()) })
+        let (handler, slot) = (Arc::clone(&handler), Arc::clone(&occupied));
+        Box::pin(async move { Ok(handler.answer(request, &slot).await) })
     });
     let connection = http().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         biased;
-        () = converse(connection, &seat, &stop) => {}
-        () = seat.asked_to_leave() => {}
+        () = run_to_its_end(connection, &slot, &stop) => {}
+        () = slot.asked_to_leave() => {}
     }
 }
 
@@ -69,8 +70,11 @@ fn http() -> http1::Builder {
     http
 }
 
-async fn converse<W: Wire, S>(mut connection: http1::Connection<TokioIo<W>, S>, seat: &Seat, stop: &CancellationToken)
-where
+async fn run_to_its_end<W: Stream, S>(
+    mut connection: http1::Connection<TokioIo<W>, S>,
+    slot: &Slot,
+    stop: &CancellationToken,
+) where
     S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future = Served> + Unpin,
 {
     let is_over = tokio::select! {
@@ -80,7 +84,7 @@ where
         () = sleep(BEGINS_WITHIN) => false,
     };
     if !is_over {
-        if seat.is_silent() {
+        if slot.is_idle() {
             return;
         }
         Pin::new(&mut connection).graceful_shutdown();
@@ -92,7 +96,7 @@ where
     linger(connection.into_parts().io.into_inner()).await;
 }
 
-async fn linger(mut stream: impl Wire) {
+async fn linger(mut stream: impl Stream) {
     let mut thrown_away = [0; 4096];
     let read_out = async {
         if stream.shutdown().await.is_ok() {

@@ -10,16 +10,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::signing::{CallbackSecret, WebhookKey};
 
-use super::Hints;
-use super::answer::Refusal;
 use super::connection::serve;
-use super::desk::{Desk, Tally};
-use super::seats::Seats;
+use super::handler::{Counters, Handler, Hints};
+use super::limiter::ConnectionLimiter;
+use super::request::Rejection;
 
 /// Most connections at once; a system that lets a program open 1,024 files has room for them.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -40,11 +39,11 @@ pub struct ReceiverConfig {
 
 /// What a receiver has seen so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
+pub struct ReceiverStats {
     /// Callbacks whose hint is durable.
     pub received: u64,
     /// Requests that were not taken, by reason; a reason that never occurred is not listed.
-    pub refused: BTreeMap<Refusal, u64>,
+    pub rejected: BTreeMap<Rejection, u64>,
     /// Connections that had to leave for others.
     pub dropped: u64,
     /// Times that the system could not hand over a connection.
@@ -59,8 +58,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    seats: Arc<Seats>,
-    tally: Arc<Tally>,
+    limiter: Arc<ConnectionLimiter>,
+    counters: Arc<Counters>,
     accepting: JoinHandle<()>,
     stop: DropGuard,
 }
@@ -73,11 +72,12 @@ impl Receiver {
     pub async fn start<H: Hints>(listen: SocketAddr, config: ReceiverConfig, hints: Arc<H>) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let (seats, tally, stop) = (Seats::new(MAX_CONNECTIONS), Arc::<Tally>::default(), CancellationToken::new());
+        let (limiter, counters, stop) =
+            (ConnectionLimiter::new(MAX_CONNECTIONS), Arc::<Counters>::default(), CancellationToken::new());
         let ReceiverConfig { secret, webhook_key, clock } = config;
-        let desk = Arc::new(Desk { secret, webhook_key, clock, hints, tally: Arc::clone(&tally) });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&seats), desk, stop.clone()));
-        Ok(Self { address, seats, tally, accepting, stop: stop.drop_guard() })
+        let handler = Arc::new(Handler { secret, webhook_key, clock, hints, counters: Arc::clone(&counters) });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&limiter), handler, stop.clone()));
+        Ok(Self { address, limiter, counters, accepting, stop: stop.drop_guard() })
     }
 
     /// Where it listens.
@@ -88,44 +88,51 @@ impl Receiver {
 
     /// What it has seen so far.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        let counts = self.tally.counts().clone();
-        Stats {
+    pub fn stats(&self) -> ReceiverStats {
+        let counts = self.counters.counts().clone();
+        ReceiverStats {
             received: counts.received,
-            refused: counts.refused,
-            dropped: self.seats.dropped(),
+            rejected: counts.rejected,
+            dropped: self.limiter.dropped(),
             accept_failures: counts.accept_failures,
-            connections: self.seats.taken(),
-            most_connections: self.seats.most(),
+            connections: self.limiter.taken(),
+            most_connections: self.limiter.most(),
         }
     }
 
     /// Ends it: nothing is accepted any more, requests under way are answered, and what is not done after `grace` is cut
     /// off. Returns when no connection is left.
     pub async fn stop(self, grace: Duration) {
+        let ReceiverStats { received, rejected, dropped, .. } = self.stats();
+        info!(received, ?rejected, dropped, "no more callbacks are taken");
         drop(self.stop);
         // It ends by itself, at once, and has nothing to say.
         let _ = self.accepting.await;
-        if timeout(grace, self.seats.all_gone()).await.is_err() {
-            self.seats.drop_all();
-            self.seats.all_gone().await;
+        if timeout(grace, self.limiter.all_gone()).await.is_err() {
+            self.limiter.drop_all();
+            self.limiter.all_gone().await;
         }
     }
 }
 
-async fn accept<H: Hints>(listener: TcpListener, seats: Arc<Seats>, desk: Arc<Desk<H>>, stop: CancellationToken) {
+async fn accept<H: Hints>(
+    listener: TcpListener,
+    limiter: Arc<ConnectionLimiter>,
+    handler: Arc<Handler<H>>,
+    stop: CancellationToken,
+) {
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
-                let Some(seat) = stop.run_until_cancelled(seats.take()).await else { return };
-                tokio::spawn(serve(stream, seat, Arc::clone(&desk), stop.clone()));
+                let Some(slot) = stop.run_until_cancelled(limiter.take()).await else { return };
+                tokio::spawn(serve(stream, slot, Arc::clone(&handler), stop.clone()));
             }
             Err(cause) if is_about_one_connection(&cause) => {}
             Err(cause) => {
                 warn!(%cause, "cannot accept connections");
-                desk.tally.count_accept_failure();
+                handler.counters.count_accept_failure();
                 // Mostly a lack of open files, of which this frees one.
-                seats.drop_oldest();
+                limiter.drop_oldest();
                 stop.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
             }
         }

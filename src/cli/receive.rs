@@ -124,7 +124,7 @@ impl Hints for LedgerHints {
         Ok(())
     }
 
-    async fn is_well(&self) -> bool {
+    async fn is_healthy(&self) -> bool {
         self.ledger.is_healthy()
     }
 }

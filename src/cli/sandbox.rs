@@ -12,7 +12,7 @@ use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::Stop;
-use crate::sandbox::{Callbacks, Form, Sandbox, Scenario, Spread, WebhookKey, Window};
+use crate::sandbox::{Callbacks, Form, MaintenanceWindow, Sandbox, Scenario, SigningKey, Spread};
 
 /// Run the stand-in API server until interrupted
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(super) struct SandboxArgs {
 
     /// A maintenance window: time after the start, and length; may be repeated
     #[arg(long, value_name = "FROM+LASTS")]
-    maintenance: Vec<Window>,
+    maintenance: Vec<MaintenanceWindow>,
 
     /// Of 100 requests, how many meet a passing fault
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -77,7 +77,7 @@ pub(super) struct SandboxArgs {
 
     /// Signs callbacks as `api.kie.ai` does
     #[arg(long, value_name = "TEXT", env = "COVERBATCH_WEBHOOK_KEY", hide_env_values = true)]
-    webhook_key: Option<WebhookKey>,
+    webhook_key: Option<SigningKey>,
 
     /// Call nobody back; otherwise callback addresses on this machine, and only those, are called
     #[arg(long)]
@@ -91,7 +91,7 @@ pub(super) struct SandboxArgs {
 impl SandboxArgs {
     fn scenario(self) -> Scenario {
         let (delay, repeats) = (self.callback_delay.0, self.callback_repeats);
-        let callbacks = Callbacks { delay, repeats, webhook_key: self.webhook_key };
+        let callbacks = Callbacks { delay, repeats, signing_key: self.webhook_key };
         Scenario {
             limit: self.rate,
             read_limit: self.read_rate,

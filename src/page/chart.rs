@@ -2,10 +2,8 @@
 
 use crate::clock::UnixMillis;
 
-use super::activity::{DAY, round_length};
-use super::moment::Moment as _;
-use super::words::{Grouped as _, Said as _};
-use super::{Activity, Kind};
+use super::activity::{Activity, DAY, Kind, round_length};
+use super::labels::Thousands as _;
 
 /// The drawing.
 const WIDTH: u64 = 960;
@@ -98,7 +96,7 @@ impl Bar {
     pub(super) fn text(&self) -> String {
         let parts: Vec<String> = (Kind::ALL.iter().zip(self.counts))
             .filter(|(_, count)| *count > 0)
-            .map(|(kind, count)| format!("{} {}", count.grouped(), kind.said()))
+            .map(|(kind, count)| format!("{} {}", count.thousands(), kind.label()))
             .collect();
         format!("{} to {}: {}", self.from, self.until, parts.join(", "))
     }
@@ -106,7 +104,7 @@ impl Bar {
 
 impl CountLabel {
     fn at(count: u64, top: u64) -> Self {
-        Self { y: Chart::FLOOR - height(count, top), count: count.grouped() }
+        Self { y: Chart::FLOOR - height(count, top), count: count.thousands() }
     }
 }
 
@@ -180,7 +178,7 @@ fn time_label(at: i64, begin: i64, span: i64, step: i64, is_first: bool) -> Time
 
 fn legend(activity: &Activity) -> Vec<Legend> {
     let occurs = Kind::ALL.into_iter().filter(|kind| activity.total(*kind) > 0);
-    occurs.map(|kind| Legend { kind, total: activity.total(kind).grouped() }).collect()
+    occurs.map(|kind| Legend { kind, total: activity.total(kind).thousands() }).collect()
 }
 
 fn summary(activity: &Activity) -> String {
@@ -188,9 +186,9 @@ fn summary(activity: &Activity) -> String {
     let held_up = activity.total(Kind::Throttled) + activity.total(Kind::Unavailable);
     format!(
         "{} submissions {}, {} of them throttled or met by a service that was not there.",
-        total.grouped(),
+        total.thousands(),
         when(activity),
-        held_up.grouped()
+        held_up.thousands()
     )
 }
 

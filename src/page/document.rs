@@ -3,16 +3,19 @@
 use std::io::{self, BufWriter, Write};
 
 use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::{Brief, Status, one_line};
-
-use super::chart::Chart;
-use super::expiry::Expiry;
-use super::links::View as _;
-use super::moment::Moment as _;
-use super::words::{Grouped as _, Looks as _, Said as _};
-use super::{Kind, Page, PageImage, PageRow, RunLine, links, shield};
 use crate::results::Cause;
+
+use super::activity::Kind;
+use super::chart::Chart;
+use super::input::{Page, PageImage, PageRow, RunLine};
+use super::labels::Thousands as _;
+use super::links;
+use super::time_format::Expiry;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -37,7 +40,7 @@ impl Page {
         let mut to = BufWriter::new(to);
         let document = Document {
             page: self,
-            policy: shield::policy(STYLE, SCRIPT),
+            policy: csp(STYLE, SCRIPT),
             headline: self.headline(),
             chart: Chart::of(&self.activity),
             style: STYLE,
@@ -45,6 +48,20 @@ impl Page {
         };
         document.write_into(&mut to)?;
         to.flush()
+    }
+
+    /// What happened, in the words of the digest: `2 of 12 rows have no cover yet`.
+    fn headline(&self) -> String {
+        let left = self.counts.iter().filter(|(status, _)| !status.is_settled()).map(|(_, rows)| rows).sum::<u64>()
+            + self.awaited;
+        let rows =
+            format!("{} {}", self.rows_total.thousands(), if self.rows_total == 1 { "row has" } else { "rows have" });
+        match (left, self.rows_total) {
+            (_, 0) => "The catalog has no rows".to_owned(),
+            (0, 1) => "The one row has its cover".to_owned(),
+            (0, _) => format!("All {rows} their cover"),
+            _ => format!("{} of {rows} no cover yet", left.thousands()),
+        }
     }
 
     fn bare_title(&self) -> String {
@@ -139,6 +156,20 @@ impl PageImage {
     fn target(&self) -> Option<String> {
         self.path().or_else(|| self.address().map(str::to_owned))
     }
+}
+
+/// The content security policy: nothing is loaded, and nothing runs or styles but the two texts it gives the hashes of.
+fn csp(style: &str, script: &str) -> String {
+    format!(
+        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(style),
+        hash(script)
+    )
+}
+
+/// The source expression for an inline text (<https://www.w3.org/TR/CSP3/#grammardef-hash-source>).
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
 #[cfg(test)]

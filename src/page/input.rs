@@ -4,7 +4,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Reason, Status};
 use crate::results::Cause;
 
-use super::Activity;
+use super::activity::Activity;
 
 /// Rows that one page shows at most and stays usable; whoever fills it in picks them.
 pub const MAX_ROWS: usize = 10_000;
@@ -85,6 +85,6 @@ pub struct PageImage {
     pub url: String,
     /// The file here, relative to the page.
     pub file: Option<String>,
-    /// A small copy, as [`thumbnail`](super::thumbnail()) makes it.
+    /// A small copy, as [`thumbnail`](crate::page::thumbnail()) makes it.
     pub thumbnail: Option<String>,
 }

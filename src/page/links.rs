@@ -31,14 +31,9 @@ pub(super) fn embedded(picture: &str) -> Option<&str> {
     base64.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')).then_some(picture)
 }
 
-/// What the page can be filtered by.
-pub(super) trait View {
+impl Status {
     /// The address within the page of what has this status and text; any text if it is empty.
-    fn view(self, text: &str) -> String;
-}
-
-impl View for Status {
-    fn view(self, text: &str) -> String {
+    pub(super) fn view(self, text: &str) -> String {
         let status = format!("#status={self}");
         if text.is_empty() { status } else { format!("{status}&q={}", utf8_percent_encode(text, IN_VIEW)) }
     }

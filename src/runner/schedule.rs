@@ -114,6 +114,10 @@ impl CoverJobs {
             JobKind::Poll => self.poll = due.next,
             JobKind::Download => self.download = due.next,
         }
+        if due.next.is_none() {
+            // Another process may have moved the last cover from one kind to the other since the ledger was asked.
+            self.invalidate();
+        }
         Ok(due.job)
     }
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
-use super::call::CoverRequest;
-use super::course::CoverCourse;
-use super::dice::{Making, later_cover_id};
+use super::behavior::{Behavior, CoverFault, Script};
+use super::random::{CoverDraw, later_cover_id};
+use super::request::CoverRequest;
 use super::scenario::Scenario;
 
 /// A cover waits for the first part of its time, one in so many, and is being made in the rest.
@@ -74,23 +74,31 @@ impl Cover {
     /// The cover that is accepted `now`, for a music task that has `before` failed ones.
     pub(super) fn begun(scenario: &Scenario, now: Duration, before: usize, request: CoverRequest) -> Self {
         let id = later_cover_id(scenario.seed, &request.music, before);
-        let making = Making::new(scenario, &id);
-        let course = CoverCourse::of(request.music.as_str());
-        let parent = match course {
-            CoverCourse::Foreign => ANOTHER_MUSIC_TASK.to_owned(),
-            CoverCourse::Ordinary | CoverCourse::Failing(_) | CoverCourse::WithoutImages | CoverCourse::Stuck => {
-                request.music.as_str().to_owned()
+        let draw = CoverDraw::new(scenario, &id);
+        let script = Script::of(request.music.as_str());
+        let behavior = script.at(u32::try_from(before).unwrap_or(u32::MAX));
+        let fault = if let Behavior::Cover(fault) = behavior { Some(fault) } else { None };
+        let parent = if fault == Some(CoverFault::Foreign) { ANOTHER_MUSIC_TASK } else { request.music.as_str() };
+        let ending = match fault {
+            Some(CoverFault::Fails) => Ending::Failure,
+            Some(CoverFault::WithoutImages) => Ending::NoImages,
+            Some(CoverFault::Foreign) => Ending::Images,
+            Some(CoverFault::Stuck) | None => {
+                if draw.fails {
+                    Ending::Failure
+                } else {
+                    Ending::Images
+                }
             }
         };
-        let end = now.saturating_add(making.takes);
         Self {
             id,
+            parent: parent.to_owned(),
             request,
-            parent,
             accepted: now,
-            running: now.saturating_add(making.takes / WAITING),
-            end: (course != CoverCourse::Stuck).then_some(end),
-            ending: ending(course, before, making),
+            running: now.saturating_add(draw.takes / WAITING),
+            end: (fault != Some(CoverFault::Stuck)).then(|| now.saturating_add(draw.takes)),
+            ending,
         }
     }
 
@@ -161,16 +169,6 @@ impl Cover {
     }
 }
 
-fn ending(course: CoverCourse, before: usize, making: Making) -> Ending {
-    let by_chance = if making.fails { Ending::Failure } else { Ending::Images };
-    match course {
-        CoverCourse::Failing(times) if times.include(u32::try_from(before).unwrap_or(u32::MAX)) => Ending::Failure,
-        CoverCourse::WithoutImages => Ending::NoImages,
-        CoverCourse::Foreign => Ending::Images,
-        CoverCourse::Ordinary | CoverCourse::Failing(_) | CoverCourse::Stuck => by_chance,
-    }
-}
-
 /// All covers; of each music task only the last has not failed.
 #[derive(Debug, Default)]
 pub(super) struct Covers {
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_course_has_its_record() {
+    fn each_fault_has_its_record() {
         let there = |before: usize, music: &str| {
             let mut record = cover(music, before).record(SECOND * 9, UnixMillis(0), "http://here");
             ["parentTaskId", "successFlag", "errorCode", "errorMessage", "completeTime"].map(|name| record[name].take())

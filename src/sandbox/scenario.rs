@@ -1,5 +1,6 @@
 //! How the stand-in behaves as a whole, and the texts a command line says it with.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -8,8 +9,6 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::domain::{Rate, parse_duration};
-
-use super::callback::Callbacks;
 
 /// How the stand-in behaves.
 #[derive(Debug, Clone)]
@@ -23,7 +22,7 @@ pub struct Scenario {
     /// How many covers can be paid for, at one credit each; then 402. `None`: endless.
     pub credits: Option<u64>,
     /// When everything is answered 455.
-    pub maintenance: Vec<Window>,
+    pub maintenance: Vec<MaintenanceWindow>,
     /// Of 100 requests, how many get a fault that passes: code 500, a gateway's 502 page, or a broken connection.
     pub fault_percent: u8,
     /// Where an answer carries its code.
@@ -43,24 +42,16 @@ pub struct Scenario {
 }
 
 /// What `api.kie.ai` documents: 20 generate requests per 10 s.
-const LIMIT: Rate = Rate {
-    count: match NonZeroU32::new(20) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
-    },
-    period: Duration::from_secs(10),
-};
+const LIMIT: Rate = per_ten_seconds(20);
 
 /// The one limit that is written down for reads on `api.kie.ai`, of its job record: 10 a second for each key.
 ///
 /// In a window as long as that of [`LIMIT`], since a client that looks for all its covers every 30 s reads in bursts.
-const READ_LIMIT: Rate = Rate {
-    count: match NonZeroU32::new(100) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
-    },
-    period: Duration::from_secs(10),
-};
+const READ_LIMIT: Rate = per_ten_seconds(100);
+
+const fn per_ten_seconds(count: u32) -> Rate {
+    Rate { count: NonZeroU32::new(count).expect("more than none"), period: Duration::from_secs(10) }
+}
 
 /// How long a cover takes; the service takes minutes, which nobody who tries something out wants to wait.
 const GENERATION: Duration = Duration::from_secs(3);
@@ -90,16 +81,57 @@ impl Default for Scenario {
     }
 }
 
-/// A maintenance window.
+/// How the stand-in calls back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callbacks {
+    /// From the end of a cover to its callback, drawn for each cover.
+    pub delay: RangeInclusive<Duration>,
+    /// How often a callback that was answered 200 is delivered again.
+    pub repeats: u32,
+    /// Signs each delivery.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// At once, without repeats, unsigned.
+impl Default for Callbacks {
+    fn default() -> Self {
+        Self { delay: Duration::ZERO..=Duration::ZERO, repeats: 0, signing_key: None }
+    }
+}
+
+/// Why a text says nothing about a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected {0}")]
+pub struct BadScenario(&'static str);
+
+/// A key that callbacks are signed with; it is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey(pub(super) Box<str>);
+
+impl FromStr for SigningKey {
+    type Err = BadScenario;
+
+    fn from_str(text: &str) -> Result<Self, BadScenario> {
+        if text.is_empty() { Err(BadScenario("a key, and it is empty")) } else { Ok(Self(text.into())) }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(***)")
+    }
+}
+
+/// When the service is under maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct MaintenanceWindow {
     /// When it begins, after the start of the stand-in.
     pub from: Duration,
     /// How long it lasts.
     pub lasts: Duration,
 }
 
-impl Window {
+impl MaintenanceWindow {
     /// Whether `moment`, counted from the start of the stand-in, lies in it.
     #[must_use]
     pub fn contains(self, moment: Duration) -> bool {
@@ -107,18 +139,14 @@ impl Window {
     }
 }
 
-/// Why a text is not a maintenance window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected FROM+LASTS, two durations such as `30s+20s`")]
-pub struct BadWindow;
-
 /// `30s+20s`: begins 30 s after the start and lasts 20 s.
-impl FromStr for Window {
-    type Err = BadWindow;
+impl FromStr for MaintenanceWindow {
+    type Err = BadScenario;
 
-    fn from_str(text: &str) -> Result<Self, BadWindow> {
-        let (from, lasts) = text.split_once('+').ok_or(BadWindow)?;
-        let part = |text| parse_duration(text).map_err(|_| BadWindow);
+    fn from_str(text: &str) -> Result<Self, BadScenario> {
+        let bad = BadScenario("FROM+LASTS, two durations such as `30s+20s`");
+        let (from, lasts) = text.split_once('+').ok_or(bad)?;
+        let part = |text| parse_duration(text).map_err(|_| bad);
         Ok(Self { from: part(from)?, lasts: part(lasts)? })
     }
 }
@@ -130,20 +158,17 @@ pub struct Spread(
     pub RangeInclusive<Duration>,
 );
 
-/// Why a text is not a range of durations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected a duration such as `100ms`, or a range of them such as `50ms..400ms` with the shorter one first")]
-pub struct BadSpread;
-
 /// `50ms..400ms`, both included, or `100ms` for always the same.
 impl FromStr for Spread {
-    type Err = BadSpread;
+    type Err = BadScenario;
 
-    fn from_str(text: &str) -> Result<Self, BadSpread> {
+    fn from_str(text: &str) -> Result<Self, BadScenario> {
+        let bad =
+            BadScenario("a duration such as `100ms`, or a range such as `50ms..400ms` with the shorter one first");
         let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
-        let part = |text| parse_duration(text).map_err(|_| BadSpread);
+        let part = |text| parse_duration(text).map_err(|_| bad);
         let range = part(shortest)?..=part(longest)?;
-        if range.is_empty() { Err(BadSpread) } else { Ok(Self(range)) }
+        if range.is_empty() { Err(bad) } else { Ok(Self(range)) }
     }
 }
 
@@ -158,21 +183,16 @@ pub enum Form {
     Mixed,
 }
 
-/// Why a text is not a form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected `body`, `http` or `mixed`")]
-pub struct BadForm;
-
 /// `body`, `http` or `mixed`.
 impl FromStr for Form {
-    type Err = BadForm;
+    type Err = BadScenario;
 
-    fn from_str(text: &str) -> Result<Self, BadForm> {
+    fn from_str(text: &str) -> Result<Self, BadScenario> {
         match text {
             "body" => Ok(Self::Body),
             "http" => Ok(Self::Http),
             "mixed" => Ok(Self::Mixed),
-            _ => Err(BadForm),
+            _ => Err(BadScenario("`body`, `http` or `mixed`")),
         }
     }
 }
@@ -191,28 +211,35 @@ mod tests {
         assert_eq!("0s..1s".parse(), Ok(Spread(ms(0)..=ms(1000))));
         assert_eq!("100ms".parse(), Ok(Spread(ms(100)..=ms(100))));
         for wrong in ["", "..", "50..400", "400ms..50ms", "50ms..", "50ms...400ms", "50ms..=400ms", "-1s..1s"] {
-            assert_eq!(wrong.parse::<Spread>(), Err(BadSpread), "{wrong}");
+            assert!(wrong.parse::<Spread>().unwrap_err().to_string().starts_with("expected a duration"), "{wrong}");
         }
     }
 
     #[test]
-    fn a_window_is_its_beginning_and_its_length() {
-        assert_eq!("30s+20s".parse(), Ok(Window { from: ms(30_000), lasts: ms(20_000) }));
+    fn a_maintenance_window_is_its_beginning_and_its_length() {
+        assert_eq!("30s+20s".parse(), Ok(MaintenanceWindow { from: ms(30_000), lasts: ms(20_000) }));
         for wrong in ["", "30s", "30+20", "30s+", "+20s", "30s+-20s", "30s+20s+1s"] {
-            assert_eq!(wrong.parse::<Window>(), Err(BadWindow), "{wrong}");
+            let error = wrong.parse::<MaintenanceWindow>().unwrap_err();
+            assert!(error.to_string().starts_with("expected FROM+LASTS"), "{wrong}");
         }
     }
 
     #[test]
-    fn a_window_holds_its_beginning_and_not_its_end() {
-        let window = Window { from: ms(10), lasts: ms(5) };
+    fn a_maintenance_window_holds_its_beginning_and_not_its_end() {
+        let window = MaintenanceWindow { from: ms(10), lasts: ms(5) };
         assert_eq!([9, 10, 14, 15].map(|at| window.contains(ms(at))), [false, true, true, false]);
-        assert!(Window { from: ms(1), lasts: Duration::MAX }.contains(Duration::MAX));
+        assert!(MaintenanceWindow { from: ms(1), lasts: Duration::MAX }.contains(Duration::MAX));
     }
 
     #[test]
     fn a_form_is_one_of_three_words() {
         assert_eq!(["body", "http", "mixed"].map(str::parse), [Ok(Form::Body), Ok(Form::Http), Ok(Form::Mixed)]);
-        assert_eq!("Body".parse::<Form>(), Err(BadForm));
+        assert!("Body".parse::<Form>().is_err());
+    }
+
+    #[test]
+    fn a_key_is_not_empty_and_not_printed() {
+        assert_eq!(format!("{:?}", "a-key".parse::<SigningKey>().unwrap()), "SigningKey(***)");
+        assert!("".parse::<SigningKey>().is_err());
     }
 }

@@ -17,23 +17,31 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 
-use super::answer::{Answer, Ending, Reply};
-use super::call::{Call, Caller};
-use super::callback::{Notice, WebhookKey};
-use super::delivery::{PAUSE, RETRIES, is_taken};
+use super::behavior::Delivery;
+use super::connection::{Cutter, FlakyListener};
 use super::images::ImageRequest;
-use super::scenario::Scenario;
+use super::reply::Reply;
+use super::request::{ApiKeyId, ApiRequest};
+use super::scenario::{Scenario, SigningKey};
 use super::service::{Service, Stats};
-use super::wire::{Breaker, Wires};
+use super::webhook::Webhook;
 
 /// How long [`Sandbox::stop`] waits for connections to end.
 const GRACE: Duration = Duration::from_millis(500);
+/// How late a late answer is.
+const LATE: Duration = Duration::from_secs(2);
+/// How long a request is held that gets no answer.
+const HELD: Duration = Duration::from_secs(10 * 60);
+/// Before a callback is tried again or repeated; the documentation is silent about it.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// After so many failed retries in a row the service gives up, by its documentation.
+pub(super) const RETRIES: u32 = 3;
 
 /// A running stand-in; it stops taking requests when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
-    desk: Arc<Desk>,
+    state: Arc<AppState>,
     serving: JoinHandle<io::Result<()>>,
     stop: DropGuard,
 }
@@ -47,13 +55,13 @@ impl Sandbox {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let webhook_key = scenario.callbacks.as_ref().and_then(|callbacks| callbacks.webhook_key.clone());
+        let signing_key = scenario.callbacks.as_ref().and_then(|callbacks| callbacks.signing_key.clone());
         let service = Mutex::new(Service::new(scenario, url_of(address), clock.unix()));
-        let desk = Arc::new(Desk { service, webhook_key, clock, started: clock.now(), stop: stop.clone() });
-        let routes = Router::new().fallback(answer).with_state(Arc::clone(&desk));
-        let serving = axum::serve(Wires(listener), routes.into_make_service_with_connect_info::<Breaker>())
+        let state = Arc::new(AppState { service, signing_key, clock, started: clock.now(), stop: stop.clone() });
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let serving = axum::serve(FlakyListener(listener), routes.into_make_service_with_connect_info::<Cutter>())
             .with_graceful_shutdown(stop.clone().cancelled_owned());
-        Ok(Self { address, desk, serving: tokio::spawn(serving.into_future()), stop: stop.drop_guard() })
+        Ok(Self { address, state, serving: tokio::spawn(serving.into_future()), stop: stop.drop_guard() })
     }
 
     /// Where it is, as `http://127.0.0.1:8000`.
@@ -65,7 +73,7 @@ impl Sandbox {
     /// What it has seen so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.desk.service().stats()
+        self.state.service().stats()
     }
 
     /// Ends it. Answers on their way are given at once, requests that are being held lose their connection.
@@ -82,15 +90,15 @@ fn url_of(address: SocketAddr) -> String {
 
 /// What all requests share.
 #[derive(Debug)]
-struct Desk {
+struct AppState {
     service: Mutex<Service>,
-    webhook_key: Option<WebhookKey>,
+    signing_key: Option<SigningKey>,
     clock: Clock,
     started: Instant,
     stop: CancellationToken,
 }
 
-impl Desk {
+impl AppState {
     fn service(&self) -> MutexGuard<'_, Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,74 +106,60 @@ impl Desk {
     /// The reply to a request; `None` for a wrong path or method.
     fn reply(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<Reply> {
         let image = ImageRequest::read(method, uri, headers);
-        let call = Call::read(method, uri, body);
+        let request = ApiRequest::read(method, uri, body);
         let mut service = self.service();
         // Read under the lock, so that the service never sees time go backwards.
         let now = self.clock.now() - self.started;
         match image {
             Some(request) => Some(service.image_reply(now, &request)),
-            None => Some(service.reply(now, Caller::of(headers), call?)),
+            None => Some(service.reply(now, ApiKeyId::of(headers), request?)),
         }
     }
 
-    /// Makes a callback when it is due, as often as it is to be made.
-    async fn tell(&self, notice: Notice) {
-        tokio::time::sleep(notice.due.saturating_sub(self.clock.now() - self.started)).await;
-        for _ in 0..notice.repeats {
-            if !self.deliver(&notice).await {
-                return;
-            }
+    /// Makes a callback when it is due: again when it is not answered 200, and as often as it is to be repeated.
+    async fn call_back(&self, webhook: Webhook) {
+        tokio::time::sleep(webhook.due.saturating_sub(self.clock.now() - self.started)).await;
+        let (mut repeats, mut failures) = (0, 0);
+        while repeats <= webhook.repeats && failures <= RETRIES {
+            // Each try has its own time, and so its own signature.
+            let is_taken = webhook.send(self.signing_key.as_ref(), self.clock.unix().0 / 1000).await;
+            self.service().note_callback(is_taken);
+            (repeats, failures) = if is_taken { (repeats + 1, 0) } else { (repeats, failures + 1) };
             tokio::time::sleep(PAUSE).await;
         }
-        self.deliver(&notice).await;
-    }
-
-    /// Whether the callback was answered 200 in the end.
-    async fn deliver(&self, notice: &Notice) -> bool {
-        for _ in 0..RETRIES {
-            if self.post(notice).await {
-                return true;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        self.post(notice).await
-    }
-
-    async fn post(&self, notice: &Notice) -> bool {
-        // Each try has its own time, and so its own signature.
-        let request = notice.request(self.webhook_key.as_ref(), self.clock.unix().0 / 1000);
-        let is_taken = is_taken(&notice.recipient, &request).await;
-        self.service().note_callback(is_taken);
-        is_taken
     }
 }
 
 async fn answer(
-    State(desk): State<Arc<Desk>>,
-    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    State(state): State<Arc<AppState>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let reply = desk.reply(&method, &uri, &headers, &body).unwrap_or_else(|| Answer::nowhere(uri.path()).into());
-    if let Some(notice) = reply.notice {
-        let desk = Arc::clone(&desk);
-        tokio::spawn(async move { desk.stop.run_until_cancelled(desk.tell(notice)).await });
+    let mut reply = state.reply(&method, &uri, &headers, &body).unwrap_or_else(|| Reply::nowhere(uri.path()));
+    if let Some(webhook) = reply.webhook.take() {
+        let state = Arc::clone(&state);
+        tokio::spawn(async move { state.stop.run_until_cancelled(state.call_back(webhook)).await });
     }
-    desk.stop.run_until_cancelled(tokio::time::sleep(reply.wait)).await;
-    match reply.ending {
-        Ending::Whole => {}
-        Ending::Broken => breaker.trip(),
+    let extra = match reply.delivery {
+        Delivery::Late => LATE,
+        Delivery::Never => HELD,
+        Delivery::Whole | Delivery::Padded | Delivery::Halved | Delivery::Cut => Duration::ZERO,
+    };
+    state.stop.run_until_cancelled(tokio::time::sleep(reply.latency + extra)).await;
+    if let Delivery::Cut | Delivery::Never = reply.delivery {
+        cutter.cut();
     }
-    response(reply.answer).await
+    response(reply).await
 }
 
-async fn response(answer: Answer) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let location = answer.location.map(|location| [(header::LOCATION, location)]);
-    match answer.content.into_body().await {
-        Ok(body) => (status, [(header::CONTENT_TYPE, answer.content_type)], location, body).into_response(),
+async fn response(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let location = reply.location.map(|location| [(header::LOCATION, location)]);
+    match reply.content.into_body(reply.delivery).await {
+        Ok(body) => (status, [(header::CONTENT_TYPE, reply.content_type)], location, body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

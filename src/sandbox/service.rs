@@ -8,17 +8,15 @@ use serde_json::{Value, json};
 use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
-use super::answer::{Answer, Envelope, Reply};
-use super::call::{Call, Caller, CoverRequest};
-use super::callback::Notice;
-use super::course::MusicCourse;
+use super::admission::{Admission, Denial, SlidingWindow};
+use super::behavior::{Behavior, Fault, MusicFault, Script};
 use super::covers::{Cover, Covers};
-use super::dice::Draw;
-use super::door::{Door, Refusal};
-use super::fate::{Fate, Fault};
-use super::images::{ImageFate, ImageFile, ImageRequest};
+use super::images::{ImageFile, ImageRequest};
+use super::random::RequestDraw;
+use super::reply::{Envelope, Reply};
+use super::request::{ApiKeyId, ApiRequest, CoverRequest};
 use super::scenario::Scenario;
-use super::window::Recent;
+use super::webhook::Webhook;
 
 /// The balance shown when credits are endless.
 const ENDLESS: u64 = 1_000_000;
@@ -58,13 +56,13 @@ pub(super) struct Service {
     started: UnixMillis,
     stats: Stats,
     credits: Option<u64>,
-    arrivals: Recent,
-    door: Door,
+    arrivals: SlidingWindow,
+    admission: Admission,
     /// How many requests about each subject were let in.
     let_in: HashMap<u64, u32>,
     covers: Covers,
     /// The callback for the cover that the request at hand has made.
-    notice: Option<Notice>,
+    webhook: Option<Webhook>,
 }
 
 impl Service {
@@ -75,11 +73,11 @@ impl Service {
             started,
             stats: Stats::default(),
             credits: scenario.credits,
-            arrivals: Recent::new(scenario.limit.period),
-            door: Door::new(&scenario),
+            arrivals: SlidingWindow::new(scenario.limit.period),
+            admission: Admission::new(&scenario),
             let_in: HashMap::new(),
             covers: Covers::default(),
-            notice: None,
+            webhook: None,
             scenario,
         }
     }
@@ -89,24 +87,22 @@ impl Service {
         self.stats
     }
 
-    /// The reply to a call that arrives `now`.
+    /// The reply to a request that arrives `now`.
     ///
-    /// What the call changes is changed when this returns, whatever then becomes of the reply.
-    pub(super) fn reply(&mut self, now: Duration, caller: Option<Caller>, call: Call) -> Reply {
-        let subject = call.subject(self.scenario.seed);
+    /// What the request changes is changed when this returns, whatever then becomes of the reply.
+    pub(super) fn reply(&mut self, now: Duration, key: Option<ApiKeyId>, request: ApiRequest) -> Reply {
+        let subject = request.subject(self.scenario.seed);
         let before = self.let_in.get(&subject).copied().unwrap_or(0);
-        let draw = Draw::new(&self.scenario, subject, before);
-        self.note_arrival(now, &call);
-        let mut reply = if let Some(refusal) = self.door.refuses(now, caller, &call) {
-            self.note_refusal(refusal);
-            Envelope::bare(refusal.code()).carried_by(draw.carrier).into()
+        let draw = RequestDraw::new(&self.scenario, subject, before);
+        self.note_arrival(now, &request);
+        let reply = if let Some(denial) = self.admission.denies(now, key, &request) {
+            self.note_denial(denial);
+            Envelope::bare(denial.code()).carried_by(draw.carrier)
         } else {
             self.let_in.insert(subject, before.saturating_add(1));
-            self.served(now, call, before, draw)
+            self.admitted(now, request, before, draw)
         };
-        reply.wait += draw.latency;
-        reply.notice = self.notice.take();
-        reply
+        Reply { latency: draw.latency, webhook: self.webhook.take(), ..reply }
     }
 
     /// Counts a callback that was sent.
@@ -121,17 +117,14 @@ impl Service {
         self.stats.images += 1;
         self.stats.keys_at_images += u64::from(request.shows_key);
         let there = request.file.as_ref().and_then(|file| Some((file, self.music_of(now, file)?)));
-        let Some((file, music)) = there else { return Answer::image_host(404).into() };
+        let Some((file, music)) = there else { return Reply::image_host(404) };
         let subject = file.subject(self.scenario.seed);
         let before = self.let_in.get(&subject).copied().unwrap_or(0);
-        let draw = Draw::new(&self.scenario, subject, before);
-        let fate = match (file.fate(music.as_str(), before), draw.fault) {
-            (ImageFate::Ordinary, Some(fault)) => fault.into(),
-            (fate, _) => fate,
-        };
+        let draw = RequestDraw::new(&self.scenario, subject, before);
         self.let_in.insert(subject, before.saturating_add(1));
-        let picture = file.picture(self.scenario.seed, self.scenario.image_pixels);
-        Reply { wait: draw.latency, ..fate.reply(file, picture, &self.base_url) }
+        let fault = file.fault(music.as_str(), before, draw.fault);
+        let gradient = file.gradient(self.scenario.seed, self.scenario.image_pixels);
+        Reply { latency: draw.latency, ..file.reply(fault, gradient, &self.base_url) }
     }
 
     /// The music task of an image that can be had.
@@ -140,57 +133,69 @@ impl Service {
         cover.has_images(now, self.scenario.retention).then(|| cover.request.music.clone())
     }
 
-    fn note_arrival(&mut self, now: Duration, call: &Call) {
+    fn note_arrival(&mut self, now: Duration, request: &ApiRequest) {
         self.stats.requests += 1;
-        match call {
-            Call::Generate(_) => {
+        match request {
+            ApiRequest::Generate(_) => {
                 self.arrivals.note(now);
                 self.stats.most_in_a_window = self.stats.most_in_a_window.max(self.arrivals.count(now));
             }
-            Call::CoverRecord(_) | Call::MusicRecord(_) => self.stats.reads += 1,
-            Call::Credit => {}
+            ApiRequest::CoverRecord(_) | ApiRequest::MusicRecord(_) => self.stats.reads += 1,
+            ApiRequest::Credit => {}
         }
     }
 
-    const fn note_refusal(&mut self, refusal: Refusal) {
-        match refusal {
-            Refusal::Closed | Refusal::Stranger => {}
-            Refusal::FastSubmission => self.stats.refused_for_pace += 1,
-            Refusal::FastRead => self.stats.refused_reads += 1,
+    const fn note_denial(&mut self, denial: Denial) {
+        match denial {
+            Denial::Maintenance | Denial::NoKey => {}
+            Denial::FastSubmission => self.stats.refused_for_pace += 1,
+            Denial::FastRead => self.stats.refused_reads += 1,
         }
     }
 
-    fn served(&mut self, now: Duration, call: Call, before: u32, draw: Draw) -> Reply {
-        match fate_of(&call).fault(before).or(draw.fault) {
-            Some(Fault::Instead(canned)) => canned.answer(draw.carrier).into(),
-            Some(Fault::Spoilt(damage)) => damage.done_to(self.envelope(now, call, before).carried_by(draw.carrier)),
-            None => self.envelope(now, call, before).carried_by(draw.carrier).into(),
-        }
-    }
-
-    fn envelope(&mut self, now: Duration, call: Call, before: u32) -> Envelope {
-        match call {
-            Call::Generate(Ok(request)) => self.generate(now, request),
-            Call::CoverRecord(Ok(id)) => Envelope::success(self.cover_record(now, &id)),
-            Call::MusicRecord(Ok(id)) => Envelope::success(music_record(&id, before)),
-            Call::Credit => Envelope::success(json!(self.credits.unwrap_or(ENDLESS))),
-            Call::Generate(Err(complaint)) | Call::CoverRecord(Err(complaint)) | Call::MusicRecord(Err(complaint)) => {
-                Envelope::complaint(complaint.words())
+    fn admitted(&mut self, now: Duration, request: ApiRequest, before: u32, draw: RequestDraw) -> Reply {
+        let behavior = match &request {
+            ApiRequest::Generate(Ok(request)) => Script::of(request.music.as_str()).at(before),
+            ApiRequest::Generate(Err(_))
+            | ApiRequest::CoverRecord(_)
+            | ApiRequest::MusicRecord(_)
+            | ApiRequest::Credit => Behavior::Ordinary,
+        };
+        let fault = if let Behavior::Answer(fault) = behavior { Some(fault) } else { draw.fault };
+        match fault {
+            Some(Fault::Canned(canned)) => Reply::canned(canned, draw.carrier),
+            Some(Fault::Delivery(delivery)) => {
+                Reply { delivery, ..self.envelope(now, request, before).carried_by(draw.carrier) }
             }
+            None => self.envelope(now, request, before).carried_by(draw.carrier),
+        }
+    }
+
+    fn envelope(&mut self, now: Duration, request: ApiRequest, before: u32) -> Envelope {
+        match request {
+            ApiRequest::Generate(Ok(request)) => self.generate(now, request),
+            ApiRequest::CoverRecord(Ok(id)) => Envelope::success(self.cover_record(now, &id)),
+            ApiRequest::MusicRecord(Ok(id)) => Envelope::success(music_record(&id, before)),
+            ApiRequest::Credit => Envelope::success(json!(self.credits.unwrap_or(ENDLESS))),
+            ApiRequest::Generate(Err(error))
+            | ApiRequest::CoverRecord(Err(error))
+            | ApiRequest::MusicRecord(Err(error)) => Envelope::invalid(error.words()),
         }
     }
 
     fn generate(&mut self, now: Duration, request: CoverRequest) -> Envelope {
-        match Fate::of(request.music.as_str()) {
-            Fate::CoveredWithoutId => Envelope::bare(400),
-            Fate::Conflict => Envelope::bare(409),
-            Fate::Covered => {
+        match Script::of(request.music.as_str()).at(0) {
+            Behavior::CoveredWithoutId => Envelope::bare(400),
+            Behavior::Conflict => Envelope::bare(409),
+            Behavior::Covered => {
                 if self.covers.standing(now, &request.music).0.is_none() {
                     self.covers.keep(Cover::there_before(&self.scenario, now, request.clone()));
                 }
                 self.make_cover(now, request)
             }
-            Fate::Ordinary | Fate::Faulted(..) => self.make_cover(now, request),
+            Behavior::Ordinary | Behavior::Answer(_) | Behavior::Cover(_) | Behavior::Music(_) | Behavior::Image(_) => {
+                self.make_cover(now, request)
+            }
         }
     }
 
@@ -205,8 +210,8 @@ impl Service {
         self.credits = self.credits.map(|left| left - 1);
         self.stats.accepted += 1;
         let cover = self.covers.keep(Cover::begun(&self.scenario, now, failed, request));
-        let told = self.scenario.callbacks.as_ref();
-        self.notice = told.and_then(|told| Notice::of(cover, told, self.scenario.seed, &self.base_url));
+        let callbacks = self.scenario.callbacks.as_ref();
+        self.webhook = callbacks.and_then(|how| Webhook::of(cover, how, self.scenario.seed, &self.base_url));
         Envelope::success(json!({"taskId": cover.id}))
     }
 
@@ -216,24 +221,23 @@ impl Service {
     }
 }
 
-fn fate_of(call: &Call) -> Fate {
-    match call {
-        Call::Generate(Ok(request)) => Fate::of(request.music.as_str()),
-        Call::Generate(Err(_)) | Call::CoverRecord(_) | Call::MusicRecord(_) | Call::Credit => Fate::Ordinary,
-    }
-}
-
 /// The record that the read of a music task finds which has `before` others before it; null for an unknown one.
 fn music_record(id: &str, before: u32) -> Value {
-    let tracks = json!({"taskId": id, "sunoData": []});
-    if MusicTaskId::new(id).is_err() {
+    let script = Script::of(id);
+    if MusicTaskId::new(id).is_err() || script.is_unknown() {
         return Value::Null;
     }
-    let (status, response, error_code, error_message) = match MusicCourse::of(id) {
-        MusicCourse::Unknown => return Value::Null,
-        MusicCourse::Unfinished(times) if times.include(before) => ("PENDING", Value::Null, None, None),
-        MusicCourse::Unfinished(_) | MusicCourse::Finished => ("SUCCESS", tracks, None, None),
-        MusicCourse::Failed => ("GENERATE_AUDIO_FAILED", Value::Null, Some(500), Some(MUSIC_FAILURE)),
+    let tracks = json!({"taskId": id, "sunoData": []});
+    let (status, response, error_code, error_message) = match script.at(before) {
+        Behavior::Music(MusicFault::Unfinished) => ("PENDING", Value::Null, None, None),
+        Behavior::Music(MusicFault::Failed) => ("GENERATE_AUDIO_FAILED", Value::Null, Some(500), Some(MUSIC_FAILURE)),
+        Behavior::Ordinary
+        | Behavior::Covered
+        | Behavior::CoveredWithoutId
+        | Behavior::Conflict
+        | Behavior::Answer(_)
+        | Behavior::Cover(_)
+        | Behavior::Image(_) => ("SUCCESS", tracks, None, None),
     };
     json!({
         "taskId": id,

@@ -148,7 +148,7 @@ async fn a_track_is_accepted_once_and_then_a_duplicate_with_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fate_has_its_answer() {
+async fn each_behavior_has_its_answer() {
     let sandbox = stand_in(quick()).await;
     let table = [
         ("covered-1", 200, duplicate("covered-1")),
@@ -210,7 +210,7 @@ async fn a_fault_with_a_number_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_answer_is_spoilt_the_cover_is_made() {
+async fn where_the_delivery_fails_the_cover_is_made() {
     let sandbox = stand_in(quick()).await;
     let cut = generate(&sandbox, "cutx1-1").await;
     assert_eq!((cut.status, cut.is_whole), (200, false));
@@ -221,8 +221,7 @@ async fn where_the_answer_is_spoilt_the_cover_is_made() {
     assert!(serde_json::from_str::<Value>(&garbled.body).is_err());
 
     let huge = generate(&sandbox, "hugex1-1").await;
-    assert!(huge.is_whole && huge.body.len() > 1024 * 1024);
-    assert_eq!(huge.json(), accepted("hugex1-1"));
+    assert!(huge.body.len() > 1024 * 1024 && huge.body.contains(&accepted("hugex1-1").to_string()));
 
     for music in ["cutx1-1", "garbledx1-1", "hugex1-1"] {
         assert_eq!(generate(&sandbox, music).await.json(), duplicate(music));
@@ -305,7 +304,7 @@ async fn endless_credits_have_a_balance_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_refuses_everything_and_passes() {
-    let window = Window { from: Duration::ZERO, lasts: Duration::from_millis(1500) };
+    let window = MaintenanceWindow { from: Duration::ZERO, lasts: Duration::from_millis(1500) };
     let sandbox = stand_in(Scenario { maintenance: vec![window], ..quick() }).await;
     assert_eq!(generate(&sandbox, "a").await.json(), bare(455, "System maintenance"));
     assert_eq!(read_cover(&sandbox, "x").await, bare(455, "System maintenance"));
@@ -383,7 +382,7 @@ async fn a_cover_that_was_there_before_is_finished_and_an_unknown_one_is_null() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn music_is_finished_unless_it_is_fated_to_be_unknown() {
+async fn music_is_finished_unless_its_id_says_that_it_is_unknown() {
     let sandbox = stand_in(quick()).await;
     let status = async |id: &str| {
         let said = get(&sandbox, &format!("/api/v1/generate/record-info?taskId={id}")).await.json();

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coverbatch::callback::{MAX_CONNECTIONS, Refusal};
+use coverbatch::callback::{MAX_CONNECTIONS, Rejection};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
 
@@ -82,7 +82,7 @@ async fn slow_senders_of_all_kinds_are_ended_while_others_are_served() {
     }
     assert_eq!(statuses, [0, 0, 0, 408, 408]);
     assert_eq!(stage.noted(), ["m-0", "m-1", "m-2", "m-3"]);
-    assert_eq!(stage.refused(Refusal::TooSlow), 2);
+    assert_eq!(stage.rejected(Rejection::TooSlow), 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Callers who are not the service.
 
-use coverbatch::callback::Refusal;
+use coverbatch::callback::Rejection;
 
 use crate::stage::{KEY, Stage, post, signature};
 
@@ -46,7 +46,7 @@ async fn whatever_is_no_callback_gets_the_same_answer_to_the_byte() {
         assert_eq!(without_date(&stage.ask(request).await), expected, "{method}");
     }
     assert!(stage.noted().is_empty());
-    assert_eq!(stage.refused(Refusal::Unknown), 1 + paths.len() as u64 + 7);
+    assert_eq!(stage.rejected(Rejection::Unknown), 1 + paths.len() as u64 + 7);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_key_demands_a_signature_and_nothing_happens_without() {
         assert_eq!(stage.status(post(&stage.path("m-1"), headers, body)).await, 401, "{what}");
     }
     assert!(stage.noted().is_empty());
-    assert_eq!(stage.refused(Refusal::BadSignature), table.len() as u64);
+    assert_eq!(stage.rejected(Rejection::BadSignature), table.len() as u64);
     assert_eq!(stage.status(post("/callback/m-1/x", &right, BODY)).await, 404, "the token comes first");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coverbatch::callback::{MAX_BODY_BYTES, Refusal};
+use coverbatch::callback::{MAX_BODY_BYTES, Rejection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -38,7 +38,7 @@ async fn a_hint_that_fails_is_503_so_that_the_service_calls_again() {
     stage.break_notes(true);
     assert_eq!(stage.status(stage.callback("m-1")).await, 503);
     assert_eq!(stage.status("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await, 503);
-    assert_eq!((stage.refused(Refusal::NotNoted), stage.stats().received), (1, 0));
+    assert_eq!((stage.rejected(Rejection::NotNoted), stage.stats().received), (1, 0));
     stage.break_notes(false);
     assert_eq!(stage.status(stage.callback("m-1")).await, 200);
     assert_eq!(stage.status("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await, 200);
@@ -87,7 +87,7 @@ async fn a_huge_body_without_a_length_is_refused_when_it_is_too_much_and_the_ans
     let mut heard = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap();
     assert_eq!(status(&String::from_utf8(heard).unwrap()), 413);
-    assert_eq!((stage.refused(Refusal::TooLarge), stage.stats().received), (1, 0));
+    assert_eq!((stage.rejected(Rejection::TooLarge), stage.stats().received), (1, 0));
 }
 
 #[tokio::test]

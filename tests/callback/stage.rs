@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use coverbatch::callback::{HintFailed, Hints, Receiver, ReceiverConfig, Refusal, Stats};
+use coverbatch::callback::{HintFailed, Hints, Receiver, ReceiverConfig, ReceiverStats, Rejection};
 use coverbatch::clock::Clock;
 use coverbatch::domain::MusicTaskId;
 use coverbatch::signing::{CallbackSecret, WebhookKey};
@@ -44,7 +44,7 @@ impl Hints for Notes {
         Ok(())
     }
 
-    async fn is_well(&self) -> bool {
+    async fn is_healthy(&self) -> bool {
         !self.is_broken.load(Ordering::SeqCst)
     }
 }
@@ -92,12 +92,12 @@ impl Stage {
         self.receiver.address()
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> ReceiverStats {
         self.receiver.stats()
     }
 
-    pub(crate) fn refused(&self, refusal: Refusal) -> u64 {
-        self.stats().refused.get(&refusal).copied().unwrap_or_default()
+    pub(crate) fn rejected(&self, rejection: Rejection) -> u64 {
+        self.stats().rejected.get(&rejection).copied().unwrap_or_default()
     }
 
     pub(crate) async fn stop(self, grace: Duration) {

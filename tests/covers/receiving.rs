@@ -94,7 +94,7 @@ fn with_a_webhook_key_only_what_is_signed_with_it_is_a_hint() {
     for (signs_with, taken) in [(Some("the-right-key"), true), (Some("another-key"), false), (None, false)] {
         let service = Seeing::with(|scenario| {
             let callbacks = scenario.callbacks.as_mut().unwrap();
-            callbacks.webhook_key = signs_with.map(|key| key.parse().unwrap());
+            callbacks.signing_key = signs_with.map(|key| key.parse().unwrap());
         });
         let batch = Batch::tracks(3)
             .to(&service.address())

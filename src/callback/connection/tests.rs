@@ -7,13 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::callback::HintFailed;
-use crate::callback::seats::Seats;
+use crate::callback::handler::HintFailed;
+use crate::callback::limiter::ConnectionLimiter;
 use crate::clock::Clock;
 use crate::domain::MusicTaskId;
 use crate::signing::CallbackSecret;
 
 use super::*;
+
+/// How old a connection may become until its last answer.
+const LIFETIME: Duration = BEGINS_WITHIN.saturating_add(REQUEST_WITHIN);
 
 /// Notes hints after a while, or never.
 struct After(Option<Duration>);
@@ -27,7 +30,7 @@ impl Hints for After {
         Ok(())
     }
 
-    async fn is_well(&self) -> bool {
+    async fn is_healthy(&self) -> bool {
         self.hint(MusicTaskId::new("any").unwrap()).await.is_ok()
     }
 }
@@ -36,18 +39,19 @@ struct Caller {
     wire: DuplexStream,
     began: Instant,
     clock: Clock,
-    seats: Arc<Seats>,
+    limiter: Arc<ConnectionLimiter>,
     stop: CancellationToken,
     secret: CallbackSecret,
 }
 
 async fn call(hints: After) -> Caller {
     let (wire, theirs) = duplex(4096);
-    let (clock, stop, seats) = (Clock::start(), CancellationToken::new(), Seats::new(1));
+    let (clock, stop, limiter) = (Clock::start(), CancellationToken::new(), ConnectionLimiter::new(1));
     let secret = CallbackSecret::new("canary-canary-42").unwrap();
-    let desk = Desk { secret: secret.clone(), webhook_key: None, clock, hints: Arc::new(hints), tally: Arc::default() };
-    tokio::spawn(serve(theirs, seats.take().await, Arc::new(desk), stop.clone()));
-    Caller { wire, began: clock.now(), clock, seats, stop, secret }
+    let handler =
+        Handler { secret: secret.clone(), webhook_key: None, clock, hints: Arc::new(hints), counters: Arc::default() };
+    tokio::spawn(serve(theirs, limiter.take().await, Arc::new(handler), stop.clone()));
+    Caller { wire, began: clock.now(), clock, limiter, stop, secret }
 }
 
 impl Caller {
@@ -100,7 +104,7 @@ async fn a_head_that_trickles_has_no_more_time() {
     }
     let (heard, _) = caller.hear_out().await;
     assert_eq!(heard, "");
-    assert_eq!(caller.seats.taken(), 0);
+    assert_eq!(caller.limiter.taken(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +115,7 @@ async fn a_body_that_trickles_is_answered_408_in_time() {
         caller.send(&request).await;
         let (heard, age) = caller.hear_out().await;
         assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
-        assert!(is_about(age, DECIDED_WITHIN), "{age:?}");
+        assert!(is_about(age, HANDLED_WITHIN), "{age:?}");
     }
 }
 
@@ -121,7 +125,7 @@ async fn a_head_and_a_body_at_the_last_moment_still_end_within_the_time_for_a_re
     sleep(HEAD_WITHIN.mul_f32(0.99)).await;
     let request = caller.request("Content-Length: 2\r\n\r\n{");
     caller.send(&request).await;
-    sleep(DECIDED_WITHIN.mul_f32(0.99)).await;
+    sleep(HANDLED_WITHIN.mul_f32(0.99)).await;
     caller.send("}").await;
     let (heard, age) = caller.hear_out().await;
     assert!(heard.starts_with("HTTP/1.1 503 "), "{heard}");
@@ -136,7 +140,7 @@ async fn a_hint_that_is_not_noted_in_time_and_a_doubtful_health_are_503() {
         caller.send(if is_hint { &hint } else { "GET /healthz HTTP/1.1\r\n\r\n" }).await;
         let (heard, age) = caller.hear_out().await;
         assert!(heard.starts_with("HTTP/1.1 503 "), "{heard}");
-        assert!(is_about(age, DECIDED_WITHIN), "{age:?}");
+        assert!(is_about(age, HANDLED_WITHIN), "{age:?}");
     }
 }
 

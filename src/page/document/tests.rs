@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
-use crate::page::Activity;
+use crate::page::activity::Activity;
 
 const HOSTILE: &[&str] = &[
     "<script>alert(1)</script>",
@@ -137,8 +137,8 @@ fn the_policy_allows_the_emitted_style_and_script_and_nothing_else() {
         html.split(open).nth(1).unwrap().split(close).next().unwrap().to_owned()
     };
     let policy = between("http-equiv=\"Content-Security-Policy\" content=\"", "\"").replace("&#39;", "'");
-    let style = shield::hash(&between("<style>", "</style>"));
-    let script = shield::hash(&between("<script>", "</script>"));
+    let style = hash(&between("<style>", "</style>"));
+    let script = hash(&between("<script>", "</script>"));
     let expected = format!(
         "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
     );
@@ -262,4 +262,10 @@ fn every_text_stands_out_from_what_is_behind_it() {
             assert!(of(&format!("c-{bar}"), "paper") >= 3.0, "{bar}: {}", of(&format!("c-{bar}"), "paper"));
         }
     }
+}
+
+#[test]
+fn a_hash_is_that_of_the_specification() {
+    // The example of section 8.2 of Content Security Policy Level 2.
+    assert_eq!(hash("alert('Hello, world.');"), "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng=");
 }

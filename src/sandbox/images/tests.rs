@@ -1,8 +1,7 @@
-//! Downloads as a client makes them, through real sockets; names and fates as tables.
+//! Downloads as a client makes them, through real sockets; names as a table.
 
 use std::time::Duration;
 
-use crate::sandbox::fate::Fate;
 use crate::sandbox::tests::{Said, exchange, generate, id_of, quick, read_cover, stand_in};
 use crate::sandbox::{Sandbox, Scenario};
 
@@ -26,11 +25,11 @@ async fn download(sandbox: &Sandbox, path: &str) -> Said {
 
 #[test]
 fn an_image_has_the_name_of_its_cover_and_a_number() {
-    let file = |cover_id: &str, number, place| Some(ImageFile { cover_id: cover_id.to_owned(), number, place });
+    let file = |cover_id: &str, number, is_moved| Some(ImageFile { cover_id: cover_id.to_owned(), number, is_moved });
     let table = [
-        ("abc-1.png", file("abc", 1, Place::First)),
-        ("a-b-2.png", file("a-b", 2, Place::First)),
-        ("moved/abc-2.png", file("abc", 2, Place::Moved)),
+        ("abc-1.png", file("abc", 1, false)),
+        ("a-b-2.png", file("a-b", 2, false)),
+        ("moved/abc-2.png", file("abc", 2, true)),
         ("abc-3.png", None),
         ("abc-01.png", None),
         ("abc-1.jpg", None),
@@ -54,39 +53,10 @@ fn a_download_is_a_get_below_images() {
     assert_eq!((read("POST", "/images/x", &plain), read("GET", "/images", &plain)), (None, None));
 }
 
-#[test]
-fn an_id_spells_out_the_fate_of_its_images() {
-    let table = [
-        ("imgjpeg-1", ImageFate::Encoded(Encoding::Jpeg)),
-        ("imgwebp-1", ImageFate::Encoded(Encoding::Webp)),
-        ("imghtml-1", ImageFate::Html),
-        ("imgempty-1", ImageFate::Empty),
-        ("imgcut-1", ImageFate::Cut),
-        ("imgtrunc-1", ImageFate::Sized(Extent::FirstHalf)),
-        ("imghuge-1", ImageFate::Sized(Extent::Padded)),
-        ("imgredirect-1", ImageFate::Astray),
-        ("imgmoved-1", ImageFate::Moved),
-        ("img404-1", ImageFate::Status(404)),
-        ("img503x1-1", ImageFate::Status(503)),
-        ("img200-1", ImageFate::Status(200)),
-        ("img599-1", ImageFate::Status(599)),
-    ];
-    for (id, fate) in table {
-        assert_eq!(ImageFate::of(id, 0), fate, "{id}");
-        assert_eq!(Fate::of(id), Fate::Ordinary, "{id}");
-    }
-    for id in ["a", "img-1", "img404", "img199-1", "img600-1", "img0404-1", "img99999-1", "jpeg-1", "imgjpegx0-1"] {
-        assert_eq!(ImageFate::of(id, 0), ImageFate::Ordinary, "{id}");
-    }
-    let fares = |id, before| ImageFate::of(id, before) != ImageFate::Ordinary;
-    assert_eq!([0, 1, 2].map(|before| fares("img503x2-1", before)), [true, true, false]);
-    assert!(fares("imgcut-1", u32::MAX));
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finished_cover_has_two_pictures_that_differ_and_stay_the_same() {
+async fn a_finished_cover_has_two_images_that_differ_and_stay_the_same() {
     let sandbox = stand_in(instant()).await;
-    let mut pictures = Vec::new();
+    let mut images_seen = Vec::new();
     for music in ["a", "b"] {
         generate(&sandbox, music).await;
         let images = read_cover(&sandbox, &id_of(music)).await["data"]["response"]["images"].take();
@@ -95,15 +65,15 @@ async fn a_finished_cover_has_two_pictures_that_differ_and_stay_the_same() {
             let said = download(&sandbox, path).await;
             assert_eq!((said.status, said.content_type.as_str(), said.is_whole), (200, "image/png", true));
             assert_eq!(download(&sandbox, path).await.bytes, said.bytes);
-            pictures.push(said.bytes);
+            images_seen.push(said.bytes);
         }
     }
-    for (at, picture) in pictures.iter().enumerate() {
+    for (at, picture) in images_seen.iter().enumerate() {
         let read = image::load_from_memory_with_format(picture, image::ImageFormat::Png).unwrap();
         assert_eq!((read.width(), read.height()), (64, 64));
-        assert!(!pictures[..at].contains(picture), "{at}");
+        assert!(!images_seen[..at].contains(picture), "{at}");
     }
-    assert_eq!((pictures.len(), sandbox.stats().images), (4, 8));
+    assert_eq!((images_seen.len(), sandbox.stats().images), (4, 8));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +113,7 @@ async fn a_key_at_the_images_is_counted_and_one_elsewhere_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fate_of_an_image_is_seen_by_a_download() {
+async fn each_fault_of_an_image_is_seen_by_a_download() {
     let sandbox = stand_in(instant()).await;
     let get = async |music: &str| {
         generate(&sandbox, music).await;

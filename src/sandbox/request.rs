@@ -1,4 +1,4 @@
-//! What a client asks for: method, path and body read into one of the calls the service knows. Pure.
+//! What a client asks for: method, path and body read into one of the requests the service knows. Pure.
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -6,17 +6,17 @@ use serde::Deserialize;
 
 use crate::domain::MusicTaskId;
 
-use super::dice::fingerprint;
+use super::random::fingerprint;
 
 /// One request that the service knows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ApiRequest {
     /// Make a cover.
-    Generate(Result<CoverRequest, Complaint>),
+    Generate(Result<CoverRequest, ValidationError>),
     /// Read a cover.
-    CoverRecord(Result<String, Complaint>),
+    CoverRecord(Result<String, ValidationError>),
     /// Read a music task.
-    MusicRecord(Result<String, Complaint>),
+    MusicRecord(Result<String, ValidationError>),
     /// Read the balance.
     Credit,
 }
@@ -32,7 +32,7 @@ pub(super) struct CoverRequest {
 
 /// What is wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Complaint {
+pub(super) enum ValidationError {
     /// No `taskId`.
     NoTaskId,
     /// No `callBackUrl`.
@@ -41,7 +41,7 @@ pub(super) enum Complaint {
     UnknownMusic,
 }
 
-impl Complaint {
+impl ValidationError {
     /// The vendor's words.
     pub(super) const fn words(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Complaint {
     }
 }
 
-impl Call {
+impl ApiRequest {
     /// The call that this request makes; `None` for a wrong path or method.
     pub(super) fn read(method: &Method, uri: &Uri, body: &[u8]) -> Option<Self> {
         match (method.as_str(), uri.path()) {
@@ -77,7 +77,7 @@ impl Call {
 }
 
 impl CoverRequest {
-    fn read(body: &[u8]) -> Result<Self, Complaint> {
+    fn read(body: &[u8]) -> Result<Self, ValidationError> {
         #[derive(Deserialize, Default)]
         #[serde(rename_all = "camelCase")]
         struct Fields {
@@ -85,9 +85,9 @@ impl CoverRequest {
             call_back_url: Option<String>,
         }
         let fields: Fields = serde_json::from_slice(body).unwrap_or_default();
-        let task_id = present(fields.task_id).ok_or(Complaint::NoTaskId)?;
-        let callback_url = present(fields.call_back_url).ok_or(Complaint::NoCallback)?;
-        let music = MusicTaskId::new(task_id).map_err(|_| Complaint::UnknownMusic)?;
+        let task_id = present(fields.task_id).ok_or(ValidationError::NoTaskId)?;
+        let callback_url = present(fields.call_back_url).ok_or(ValidationError::NoCallback)?;
+        let music = MusicTaskId::new(task_id).map_err(|_| ValidationError::UnknownMusic)?;
         Ok(Self { music, callback_url })
     }
 }
@@ -97,21 +97,21 @@ fn present(text: Option<String>) -> Option<String> {
 }
 
 /// The `taskId` of the query.
-fn task_id(uri: &Uri) -> Result<String, Complaint> {
+fn task_id(uri: &Uri) -> Result<String, ValidationError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Fields {
         task_id: Option<String>,
     }
-    let fields = Query::<Fields>::try_from_uri(uri).map_err(|_| Complaint::NoTaskId)?;
-    present(fields.0.task_id).ok_or(Complaint::NoTaskId)
+    let fields = Query::<Fields>::try_from_uri(uri).map_err(|_| ValidationError::NoTaskId)?;
+    present(fields.0.task_id).ok_or(ValidationError::NoTaskId)
 }
 
 /// Who calls: a fingerprint of the key, which is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Caller(u64);
+pub(super) struct ApiKeyId(u64);
 
-impl Caller {
+impl ApiKeyId {
     /// Who sent these headers; `None` without `Authorization: Bearer` and a key.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let key = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?.trim();
@@ -123,36 +123,36 @@ impl Caller {
 mod tests {
     use super::*;
 
-    fn read(method: &str, uri: &str, body: &str) -> Option<Call> {
-        Call::read(&method.parse().unwrap(), &uri.parse().unwrap(), body.as_bytes())
+    fn read(method: &str, uri: &str, body: &str) -> Option<ApiRequest> {
+        ApiRequest::read(&method.parse().unwrap(), &uri.parse().unwrap(), body.as_bytes())
     }
 
     #[test]
     fn a_generate_request_lacks_nothing_or_is_complained_about() {
         let table = [
-            (r#"{"callBackUrl":"u"}"#, Complaint::NoTaskId),
-            (r#"{"taskId":"","callBackUrl":"u"}"#, Complaint::NoTaskId),
-            (r#"{"taskId":7,"callBackUrl":"u"}"#, Complaint::NoTaskId),
-            ("{", Complaint::NoTaskId),
-            (r#"{"taskId":"m"}"#, Complaint::NoCallback),
-            (r#"{"taskId":"m","callbackUrl":"u"}"#, Complaint::NoCallback),
-            (r#"{"taskId":"two words","callBackUrl":"u"}"#, Complaint::UnknownMusic),
+            (r#"{"callBackUrl":"u"}"#, ValidationError::NoTaskId),
+            (r#"{"taskId":"","callBackUrl":"u"}"#, ValidationError::NoTaskId),
+            (r#"{"taskId":7,"callBackUrl":"u"}"#, ValidationError::NoTaskId),
+            ("{", ValidationError::NoTaskId),
+            (r#"{"taskId":"m"}"#, ValidationError::NoCallback),
+            (r#"{"taskId":"m","callbackUrl":"u"}"#, ValidationError::NoCallback),
+            (r#"{"taskId":"two words","callBackUrl":"u"}"#, ValidationError::UnknownMusic),
         ];
-        for (body, complaint) in table {
+        for (body, error) in table {
             let call = read("POST", "/api/v1/suno/cover/generate", body);
-            assert_eq!(call, Some(Call::Generate(Err(complaint))), "{body}");
+            assert_eq!(call, Some(ApiRequest::Generate(Err(error))), "{body}");
         }
         let whole = CoverRequest { music: MusicTaskId::new("m").unwrap(), callback_url: "u".to_owned() };
         let call = read("POST", "/api/v1/suno/cover/generate", r#"{"taskId":"m","callBackUrl":"u","more":1}"#);
-        assert_eq!(call, Some(Call::Generate(Ok(whole))));
+        assert_eq!(call, Some(ApiRequest::Generate(Ok(whole))));
     }
 
     #[test]
     fn a_read_names_its_task_in_the_query() {
         let record = |query: &str| read("GET", &format!("/api/v1/suno/cover/record-info{query}"), "");
-        assert_eq!(record("?taskId=a%2Fb"), Some(Call::CoverRecord(Ok("a/b".to_owned()))));
+        assert_eq!(record("?taskId=a%2Fb"), Some(ApiRequest::CoverRecord(Ok("a/b".to_owned()))));
         for none in ["", "?", "?taskId=", "?taskid=a"] {
-            assert_eq!(record(none), Some(Call::CoverRecord(Err(Complaint::NoTaskId))), "{none}");
+            assert_eq!(record(none), Some(ApiRequest::CoverRecord(Err(ValidationError::NoTaskId))), "{none}");
         }
     }
 
@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn a_caller_is_known_by_a_key_of_any_kind() {
-        let of = |value: &str| Caller::of(&HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]));
+        let of = |value: &str| ApiKeyId::of(&HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]));
         assert!(of("Bearer a").is_some());
         assert_ne!(of("Bearer a"), of("Bearer b"));
-        assert_eq!((of("Bearer "), of("Basic a"), of("a"), Caller::of(&HeaderMap::new())), (None, None, None, None));
+        assert_eq!((of("Bearer "), of("Basic a"), of("a"), ApiKeyId::of(&HeaderMap::new())), (None, None, None, None));
     }
 }

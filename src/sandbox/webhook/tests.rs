@@ -1,5 +1,6 @@
 //! Callbacks as a program on this machine receives them, through real sockets; addresses and signatures as tables.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -8,8 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::MusicTaskId;
-use crate::sandbox::call::CoverRequest;
-use crate::sandbox::delivery::{PAUSE, RETRIES};
+use crate::sandbox::request::CoverRequest;
+use crate::sandbox::server::{PAUSE, RETRIES};
 use crate::sandbox::tests::{ask, id_of, quick, stand_in};
 use crate::sandbox::{Sandbox, Scenario};
 
@@ -111,22 +112,20 @@ fn only_plain_http_to_this_machine_is_called() {
         ("", None),
     ];
     for (url, expected) in table {
-        let expected = expected.map(|(addresses, host, target): (Vec<&str>, &str, &str)| Recipient {
+        let expected = expected.map(|(addresses, host, path): (Vec<&str>, &str, &str)| Target {
             addresses: addresses.into_iter().map(|address| address.parse().unwrap()).collect(),
             host: host.to_owned(),
-            target: target.to_owned(),
+            path: path.to_owned(),
         });
-        assert_eq!(Recipient::read(url), expected, "{url}");
+        assert_eq!(Target::read(url), expected, "{url}");
     }
 }
 
 #[test]
 fn a_signature_is_that_of_the_test_vector() {
-    let key: WebhookKey = KEY.parse().unwrap();
+    let key: SigningKey = KEY.parse().unwrap();
     let signature = key.signature("21aee3c3c2a01fa5e030b3799fa4dd56", 1_769_670_760);
-    assert_eq!(signature.as_deref(), Some("RzT9hcGcvO0vUlca4+kTewzkO4SN6LV6WW4Fs0WxBlM="));
-    assert_eq!(format!("{key:?}"), "WebhookKey(***)");
-    assert_eq!("".parse::<WebhookKey>(), Err(BadWebhookKey));
+    assert_eq!(signature, "RzT9hcGcvO0vUlca4+kTewzkO4SN6LV6WW4Fs0WxBlM=");
 }
 
 #[test]
@@ -137,7 +136,7 @@ fn a_callback_is_due_when_its_cover_has_ended_and_the_delay_has_passed() {
         let music = MusicTaskId::new(music).unwrap();
         let request = CoverRequest { music, callback_url: "http://127.0.0.1/".to_owned() };
         let cover = Cover::begun(&scenario, second, 0, request);
-        Notice::of(&cover, &Callbacks { delay, ..Callbacks::default() }, 0, "").map(|notice| notice.due)
+        Webhook::of(&cover, &Callbacks { delay, ..Callbacks::default() }, 0, "").map(|webhook| webhook.due)
     };
     assert_eq!(due("a", Duration::ZERO..=Duration::ZERO), Some(second * 4));
     assert_eq!(due("genfail-1", second * 2..=second * 2), Some(second * 6));
@@ -146,6 +145,21 @@ fn a_callback_is_due_when_its_cover_has_ended_and_the_delay_has_passed() {
     assert!(
         drawn.iter().all(|due| (second * 5..=second * 13).contains(due)) && drawn.iter().min() < drawn.iter().max()
     );
+}
+
+#[test]
+fn the_status_is_the_second_word_of_an_http_answer() {
+    let table: [(&[u8], _); 6] = [
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", Some(200)),
+        (b"HTTP/1.0 204\r\n\r\n", Some(204)),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", Some(503)),
+        (b"SSH-2.0 200 x\r\n\r\n", None),
+        (b"HTTP/1.1\r\n\r\n", None),
+        (b"\xff\r\n\r\n", None),
+    ];
+    for (head, expected) in table {
+        assert_eq!(status(head), expected, "{}", head.escape_ascii());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,15 +187,15 @@ async fn the_end_of_a_cover_is_told_in_the_words_of_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_signed_at_its_time_and_repeated_as_asked() {
     let receiver = Receiver::answering(&[200]).await;
-    let key: WebhookKey = KEY.parse().unwrap();
-    let callbacks = Callbacks { repeats: 2, webhook_key: Some(key.clone()), ..Callbacks::default() };
+    let key: SigningKey = KEY.parse().unwrap();
+    let callbacks = Callbacks { repeats: 2, signing_key: Some(key.clone()), ..Callbacks::default() };
     let sandbox = stand_in(instant(Some(callbacks))).await;
     generate(&sandbox, "a", &receiver.url).await;
     let requests = receiver.has_received(3).await;
     for request in &requests {
         let timestamp: i64 = header(request, "X-Webhook-Timestamp").unwrap().parse().unwrap();
         assert!(UnixMillis(timestamp * 1000).until(Clock::start().unix()) < PATIENCE, "{timestamp}");
-        assert_eq!(header(request, "X-Webhook-Signature"), key.signature(&id_of("a"), timestamp));
+        assert_eq!(header(request, "X-Webhook-Signature"), Some(key.signature(&id_of("a"), timestamp)));
         assert_eq!(body(request), body(&requests[0]));
     }
     until_counted(&sandbox, 3, 3).await;

@@ -1,11 +1,50 @@
-//! How long the service keeps a picture.
+//! Times as people read them, in UTC like the results CSV, and how long the service keeps a picture.
 
 use crate::clock::UnixMillis;
 
 use super::activity::DAY;
 
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// Days before the end at which people are warned.
 pub(super) const WARNING_DAYS: i64 = 3;
+
+impl UnixMillis {
+    /// `02:10`.
+    pub(super) fn time_of_day(self) -> String {
+        part(self, 11, 16)
+    }
+
+    /// `02:10:07`.
+    pub(super) fn second_of_day(self) -> String {
+        part(self, 11, 19)
+    }
+
+    /// `22 Nov`.
+    pub(super) fn day(self) -> String {
+        let month = part(self, 5, 7).parse().ok().and_then(|month: usize| MONTHS.get(month.wrapping_sub(1)));
+        format!("{} {}", part(self, 8, 10).trim_start_matches('0'), month.unwrap_or(&"?"))
+    }
+
+    /// `22 Nov 2026`.
+    pub(super) fn date(self) -> String {
+        format!("{} {}", self.day(), part(self, 0, 4))
+    }
+
+    /// `22 Nov 2026, 02:10`.
+    pub(super) fn day_and_time(self) -> String {
+        format!("{}, {}", self.date(), self.time_of_day())
+    }
+
+    /// `22 Nov, 02:10`.
+    pub(super) fn short(self) -> String {
+        format!("{}, {}", self.day(), self.time_of_day())
+    }
+}
+
+fn part(time: UnixMillis, from: usize, to: usize) -> String {
+    time.to_string().get(from..to).unwrap_or_default().to_owned()
+}
 
 /// How much time is left of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +91,14 @@ impl Expiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_short_and_in_utc() {
+        let time = UnixMillis::from_rfc3339("2026-11-02T02:10:07.500Z").unwrap();
+        assert_eq!(time.day_and_time(), "2 Nov 2026, 02:10");
+        assert_eq!(time.second_of_day(), "02:10:07");
+        assert_eq!(UnixMillis(i64::MAX).day(), "30 Dec");
+    }
 
     #[test]
     fn people_are_warned_in_the_last_three_days() {

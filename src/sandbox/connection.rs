@@ -16,15 +16,15 @@ use tokio::net::{TcpListener, TcpStream};
 const KEPT_BACK: usize = 16;
 
 /// Accepts connections that can be broken.
-pub(super) struct Wires(pub(super) TcpListener);
+pub(super) struct FlakyListener(pub(super) TcpListener);
 
-impl Listener for Wires {
-    type Io = Wire;
+impl Listener for FlakyListener {
+    type Io = FlakyConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
+    async fn accept(&mut self) -> (FlakyConnection, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        (Wire { stream, breaker: Breaker::default() }, peer)
+        (FlakyConnection { stream, cutter: Cutter::default() }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -32,44 +32,44 @@ impl Listener for Wires {
     }
 }
 
-/// Breaks one connection at the end of the answer that is written next.
+/// Cuts one connection off at the end of the answer that is written next.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Breaker(Arc<AtomicBool>);
+pub(super) struct Cutter(Arc<AtomicBool>);
 
-impl Breaker {
+impl Cutter {
     /// The next answer lacks its last bytes, and after it the connection is gone.
-    pub(super) fn trip(&self) {
+    pub(super) fn cut(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    fn is_tripped(&self) -> bool {
+    fn is_cut(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl Connected<IncomingStream<'_, Wires>> for Breaker {
-    fn connect_info(incoming: IncomingStream<'_, Wires>) -> Self {
-        incoming.io().breaker.clone()
+impl Connected<IncomingStream<'_, FlakyListener>> for Cutter {
+    fn connect_info(incoming: IncomingStream<'_, FlakyListener>) -> Self {
+        incoming.io().cutter.clone()
     }
 }
 
 /// A connection that can be broken.
 ///
 /// It does not offer vectored writes, so that head and body of a short answer arrive in one write.
-pub(super) struct Wire {
+pub(super) struct FlakyConnection {
     stream: TcpStream,
-    breaker: Breaker,
+    cutter: Cutter,
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for FlakyConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for FlakyConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.breaker.is_tripped() {
+        if !self.cutter.is_cut() {
             return Pin::new(&mut self.stream).poll_write(cx, bytes);
         }
         let passed = bytes.len().saturating_sub(KEPT_BACK);

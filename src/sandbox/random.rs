@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::MusicTaskId;
 
-use super::fate::{Canned, Damage, Fault};
+use super::behavior::{Canned, Delivery, Fault};
 use super::scenario::{Form, Scenario};
 
 /// The cover task id that a stand-in with this seed gives to this music task: 32 hex digits.
@@ -28,19 +28,19 @@ fn hex_id(seed: u64) -> String {
 
 /// What chance decides about one cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Making {
+pub(super) struct CoverDraw {
     /// From acceptance to its end.
     pub(super) takes: Duration,
     /// Whether it fails.
     pub(super) fails: bool,
 }
 
-impl Making {
+impl CoverDraw {
     /// The draw for this cover.
     pub(super) fn new(scenario: &Scenario, cover_id: &str) -> Self {
-        let mut dice = fastrand::Rng::with_seed(fingerprint(scenario.seed, &["making", cover_id]));
-        let takes = within(&scenario.generation, &mut dice);
-        Self { takes, fails: dice.u8(0..100) < scenario.generation_failure_percent }
+        let mut rng = fastrand::Rng::with_seed(fingerprint(scenario.seed, &["making", cover_id]));
+        let takes = within(&scenario.generation, &mut rng);
+        Self { takes, fails: rng.u8(0..100) < scenario.generation_failure_percent }
     }
 }
 
@@ -50,15 +50,15 @@ pub(super) fn callback_delay(seed: u64, cover_id: &str, range: &RangeInclusive<D
 }
 
 /// A duration out of this range, ends included.
-fn within(range: &RangeInclusive<Duration>, dice: &mut fastrand::Rng) -> Duration {
+fn within(range: &RangeInclusive<Duration>, rng: &mut fastrand::Rng) -> Duration {
     let spread = range.end().saturating_sub(*range.start());
     let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
-    range.start().saturating_add(Duration::from_nanos(dice.u64(0..=nanos)))
+    range.start().saturating_add(Duration::from_nanos(rng.u64(0..=nanos)))
 }
 
 /// What chance decides about one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Draw {
+pub(super) struct RequestDraw {
     /// How long the answer takes.
     pub(super) latency: Duration,
     /// Where the answer carries its code.
@@ -76,33 +76,33 @@ pub(super) enum Carrier {
     Status,
 }
 
-impl Draw {
+impl RequestDraw {
     /// The draw for the request about `subject` that has `before` others before it.
     ///
     /// Of nothing else, so that it does not depend on the order in which requests about several subjects arrive.
     pub(super) fn new(scenario: &Scenario, subject: u64, before: u32) -> Self {
-        let mut dice = fastrand::Rng::with_seed(subject.wrapping_add(u64::from(before).wrapping_mul(FNV_PRIME)));
-        let latency = within(&scenario.latency, &mut dice);
-        let carrier = carrier(scenario.form, &mut dice);
-        let fault = (dice.u8(0..100) < scenario.fault_percent).then(|| passing_fault(carrier, &mut dice));
+        let mut rng = fastrand::Rng::with_seed(subject.wrapping_add(u64::from(before).wrapping_mul(FNV_PRIME)));
+        let latency = within(&scenario.latency, &mut rng);
+        let carrier = carrier(scenario.form, &mut rng);
+        let fault = (rng.u8(0..100) < scenario.fault_percent).then(|| passing_fault(carrier, &mut rng));
         Self { latency, carrier, fault }
     }
 }
 
-fn carrier(form: Form, dice: &mut fastrand::Rng) -> Carrier {
+fn carrier(form: Form, rng: &mut fastrand::Rng) -> Carrier {
     match form {
         Form::Body => Carrier::Body,
         Form::Http => Carrier::Status,
-        Form::Mixed => dice.choice([Carrier::Body, Carrier::Status]).unwrap_or(Carrier::Body),
+        Form::Mixed => rng.choice([Carrier::Body, Carrier::Status]).unwrap_or(Carrier::Body),
     }
 }
 
-fn passing_fault(carrier: Carrier, dice: &mut fastrand::Rng) -> Fault {
-    match (dice.u8(0..3), carrier) {
-        (0, Carrier::Body) => Fault::Instead(Canned::Code(500)),
-        (0, Carrier::Status) => Fault::Instead(Canned::Http(500)),
-        (1, _) => Fault::Instead(Canned::Http(502)),
-        (_, _) => Fault::Spoilt(Damage::Cut),
+fn passing_fault(carrier: Carrier, rng: &mut fastrand::Rng) -> Fault {
+    match (rng.u8(0..3), carrier) {
+        (0, Carrier::Body) => Fault::Canned(Canned::Code(500)),
+        (0, Carrier::Status) => Fault::Canned(Canned::Http(500)),
+        (1, _) => Fault::Canned(Canned::Http(502)),
+        (_, _) => Fault::Delivery(Delivery::Cut),
     }
 }
 
@@ -124,8 +124,10 @@ mod tests {
 
     use super::*;
 
-    fn draws(scenario: &Scenario) -> Vec<Draw> {
-        (0..1000).map(|subject| Draw::new(scenario, fingerprint(scenario.seed, &[&subject.to_string()]), 0)).collect()
+    fn draws(scenario: &Scenario) -> Vec<RequestDraw> {
+        (0..1000)
+            .map(|subject| RequestDraw::new(scenario, fingerprint(scenario.seed, &[&subject.to_string()]), 0))
+            .collect()
     }
 
     #[test]
@@ -154,16 +156,16 @@ mod tests {
             seed,
             ..Scenario::default()
         };
-        let draw = |scenario: &Scenario| -> Vec<Making> {
-            (0..1000).map(|cover: u32| Making::new(scenario, &cover.to_string())).collect()
+        let draw = |scenario: &Scenario| -> Vec<CoverDraw> {
+            (0..1000).map(|cover: u32| CoverDraw::new(scenario, &cover.to_string())).collect()
         };
         let drawn = draw(&scenario(1, 25));
         assert_eq!(drawn, draw(&scenario(1, 25)));
         assert_ne!(drawn, draw(&scenario(2, 25)));
-        assert!(drawn.iter().all(|making| (shortest..=longest).contains(&making.takes)));
-        assert!(drawn.iter().map(|making| making.takes).min() < Some(Duration::from_millis(2100)));
-        assert!(drawn.iter().map(|making| making.takes).max() > Some(Duration::from_millis(9900)));
-        let failed = |percent| draw(&scenario(1, percent)).iter().filter(|making| making.fails).count();
+        assert!(drawn.iter().all(|cover| (shortest..=longest).contains(&cover.takes)));
+        assert!(drawn.iter().map(|cover| cover.takes).min() < Some(Duration::from_millis(2100)));
+        assert!(drawn.iter().map(|cover| cover.takes).max() > Some(Duration::from_millis(9900)));
+        let failed = |percent| draw(&scenario(1, percent)).iter().filter(|cover| cover.fails).count();
         assert_eq!((failed(0), failed(100)), (0, 1000));
         assert!((200..300).contains(&failed(25)), "{}", failed(25));
     }
@@ -188,9 +190,9 @@ mod tests {
     #[test]
     fn a_fault_passes_and_all_kinds_occur() {
         let scenario = Scenario { fault_percent: 50, ..Scenario::default() };
-        let of_one_row: Vec<_> = (0..100).map(|before| Draw::new(&scenario, 7, before).fault).collect();
+        let of_one_row: Vec<_> = (0..100).map(|before| RequestDraw::new(&scenario, 7, before).fault).collect();
         let (cut, code, page) =
-            (Fault::Spoilt(Damage::Cut), Fault::Instead(Canned::Code(500)), Fault::Instead(Canned::Http(502)));
+            (Fault::Delivery(Delivery::Cut), Fault::Canned(Canned::Code(500)), Fault::Canned(Canned::Http(502)));
         for expected in [None, Some(cut), Some(code), Some(page)] {
             assert!(of_one_row.contains(&expected), "{expected:?}");
         }

@@ -1,6 +1,6 @@
 //! How many connections there are, and who goes when one more comes.
 //!
-//! Waiting costs an attacker nothing, so a limit alone would let the silent lock out everyone else. Here the oldest
+//! Waiting costs an attacker nothing, so a limit alone would let the idle lock out everyone else. Here the oldest
 //! that keeps us waiting leaves for the newcomer; who waits for us never does.
 
 use std::collections::BTreeMap;
@@ -18,62 +18,62 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Nothing that is a request.
-    Silent,
+    Idle,
     /// Its request is coming in.
-    Talking,
+    Reading,
     /// Its request is whole, and it waits for us.
-    Waiting,
+    Processing,
 }
 
-/// A fixed number of places for connections.
+/// A fixed number of slots for connections.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionLimiter {
     capacity: usize,
     free: Arc<Semaphore>,
-    room: Mutex<Room>,
+    slots: Mutex<Slots>,
 }
 
 #[derive(Debug, Default)]
-struct Room {
+struct Slots {
     next: u64,
     /// Who has not been asked to leave, oldest first.
-    seated: BTreeMap<u64, Seated>,
+    occupied: BTreeMap<u64, Occupant>,
     most: usize,
     dropped: u64,
 }
 
 #[derive(Debug)]
-struct Seated {
+struct Occupant {
     phase: Phase,
     leave: CancellationToken,
 }
 
-/// One connection's place; free again when this is dropped.
+/// One connection's slot; free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Slot {
     number: u64,
     leave: CancellationToken,
-    seats: Arc<Seats>,
+    limiter: Arc<ConnectionLimiter>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Seats {
+impl ConnectionLimiter {
     pub(super) fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { capacity, free: Arc::new(Semaphore::new(capacity)), room: Mutex::default() })
+        Arc::new(Self { capacity, free: Arc::new(Semaphore::new(capacity)), slots: Mutex::default() })
     }
 
-    /// A place, for which another connection may have to leave first.
-    pub(super) async fn take(self: &Arc<Self>) -> Seat {
+    /// A slot, for which another connection may have to leave first.
+    pub(super) async fn take(self: &Arc<Self>) -> Slot {
         let permit = self.permit().await;
         let leave = CancellationToken::new();
         let taken = self.taken();
-        let mut room = self.room();
-        let number = room.next;
-        room.next += 1;
-        room.most = room.most.max(taken);
-        room.seated.insert(number, Seated { phase: Phase::Silent, leave: leave.clone() });
-        drop(room);
-        Seat { number, leave, seats: Arc::clone(self), _permit: permit }
+        let mut slots = self.slots();
+        let number = slots.next;
+        slots.next += 1;
+        slots.most = slots.most.max(taken);
+        slots.occupied.insert(number, Occupant { phase: Phase::Idle, leave: leave.clone() });
+        drop(slots);
+        Slot { number, leave, limiter: Arc::clone(self), _permit: permit }
     }
 
     async fn permit(&self) -> OwnedSemaphorePermit {
@@ -86,9 +86,9 @@ impl Seats {
         }
     }
 
-    /// Asks one connection to leave unless there is a place, or someone who is on the way out.
+    /// Asks one connection to leave unless there is a free slot, or someone who is on the way out.
     fn make_room(&self) {
-        let is_full = self.room().seated.len() >= self.capacity;
+        let is_full = self.slots().occupied.len() >= self.capacity;
         if is_full {
             self.drop_oldest();
         }
@@ -96,18 +96,19 @@ impl Seats {
 
     /// Ends the oldest connection that keeps us waiting, if there is one.
     pub(super) fn drop_oldest(&self) {
-        let mut room = self.room();
-        let oldest = room.seated.iter().find(|(_, seated)| seated.phase != Phase::Waiting).map(|(number, _)| *number);
-        if let Some(seated) = oldest.and_then(|number| room.seated.remove(&number)) {
-            seated.leave.cancel();
-            room.dropped += 1;
+        let mut slots = self.slots();
+        let oldest =
+            slots.occupied.iter().find(|(_, occupant)| occupant.phase != Phase::Processing).map(|(number, _)| *number);
+        if let Some(occupant) = oldest.and_then(|number| slots.occupied.remove(&number)) {
+            occupant.leave.cancel();
+            slots.dropped += 1;
         }
     }
 
     /// Ends all connections, whatever they are doing.
     pub(super) fn drop_all(&self) {
-        for (_, seated) in std::mem::take(&mut self.room().seated) {
-            seated.leave.cancel();
+        for (_, occupant) in std::mem::take(&mut self.slots().occupied) {
+            occupant.leave.cancel();
         }
     }
 
@@ -124,28 +125,28 @@ impl Seats {
 
     /// Most connections that were open at once.
     pub(super) fn most(&self) -> usize {
-        self.room().most
+        self.slots().most
     }
 
     /// Connections that had to leave for others.
     pub(super) fn dropped(&self) -> u64 {
-        self.room().dropped
+        self.slots().dropped
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seat {
+impl Slot {
     /// Says what the connection is doing from now on; `false` if it has been asked to leave.
     pub(super) fn enter(&self, phase: Phase) -> bool {
-        self.seats.room().seated.get_mut(&self.number).map(|seated| seated.phase = phase).is_some()
+        self.limiter.slots().occupied.get_mut(&self.number).map(|occupant| occupant.phase = phase).is_some()
     }
 
     /// Whether the connection has begun no request that is still open.
-    pub(super) fn is_silent(&self) -> bool {
-        self.seats.room().seated.get(&self.number).is_none_or(|seated| seated.phase == Phase::Silent)
+    pub(super) fn is_idle(&self) -> bool {
+        self.limiter.slots().occupied.get(&self.number).is_none_or(|occupant| occupant.phase == Phase::Idle)
     }
 
     /// Returns when the connection has to end at once.
@@ -154,9 +155,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.seats.room().seated.remove(&self.number);
+        self.limiter.slots().occupied.remove(&self.number);
     }
 }
 
@@ -166,51 +167,51 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_that_keeps_us_waiting_leaves_for_the_next() {
-        let seats = Seats::new(3);
-        let (first, second, third) = (seats.take().await, seats.take().await, seats.take().await);
-        assert!(first.enter(Phase::Waiting) && second.enter(Phase::Talking));
+        let limiter = ConnectionLimiter::new(3);
+        let (first, second, third) = (limiter.take().await, limiter.take().await, limiter.take().await);
+        assert!(first.enter(Phase::Processing) && second.enter(Phase::Reading));
         let next = tokio::spawn({
-            let seats = Arc::clone(&seats);
-            async move { seats.take().await }
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.take().await }
         });
         timeout(LOOK_AGAIN * 10, second.asked_to_leave()).await.expect("the oldest that does not wait for us");
-        assert!(!second.enter(Phase::Waiting), "who was asked to leave is not served any more");
-        assert_eq!((seats.taken(), seats.dropped()), (3, 1));
+        assert!(!second.enter(Phase::Processing), "who was asked to leave is not served any more");
+        assert_eq!((limiter.taken(), limiter.dropped()), (3, 1));
         drop(second);
         let next = next.await.unwrap();
-        assert_eq!((seats.taken(), seats.most(), seats.dropped()), (3, 3, 1));
-        assert!(first.enter(Phase::Silent) && third.enter(Phase::Silent) && next.is_silent());
+        assert_eq!((limiter.taken(), limiter.most(), limiter.dropped()), (3, 3, 1));
+        assert!(first.enter(Phase::Idle) && third.enter(Phase::Idle) && next.is_idle());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_slow_to_leave_costs_nobody_else_the_place() {
-        let seats = Seats::new(2);
-        let (first, second) = (seats.take().await, seats.take().await);
-        assert!(timeout(LOOK_AGAIN * 10, seats.take()).await.is_err());
-        assert_eq!(seats.dropped(), 1);
-        assert!(second.enter(Phase::Silent));
+        let limiter = ConnectionLimiter::new(2);
+        let (first, second) = (limiter.take().await, limiter.take().await);
+        assert!(timeout(LOOK_AGAIN * 10, limiter.take()).await.is_err());
+        assert_eq!(limiter.dropped(), 1);
+        assert!(second.enter(Phase::Idle));
         drop(first);
-        seats.take().await;
+        limiter.take().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn when_all_wait_for_us_the_next_waits_too() {
-        let seats = Seats::new(1);
-        let only = seats.take().await;
-        assert!(only.enter(Phase::Waiting));
-        assert!(timeout(LOOK_AGAIN * 10, seats.take()).await.is_err());
-        assert_eq!(seats.dropped(), 0);
-        assert!(only.enter(Phase::Silent));
+        let limiter = ConnectionLimiter::new(1);
+        let only = limiter.take().await;
+        assert!(only.enter(Phase::Processing));
+        assert!(timeout(LOOK_AGAIN * 10, limiter.take()).await.is_err());
+        assert_eq!(limiter.dropped(), 0);
+        assert!(only.enter(Phase::Idle));
         let leaves = async {
             only.asked_to_leave().await;
             drop(only);
         };
-        let both = timeout(LOOK_AGAIN * 10, async { tokio::join!(seats.take(), leaves) }).await;
+        let both = timeout(LOOK_AGAIN * 10, async { tokio::join!(limiter.take(), leaves) }).await;
         let (_next, ()) = both.expect("it leaves when it does not wait for us any more");
-        seats.all_gone_after_drop().await;
+        limiter.all_gone_after_drop().await;
     }
 
-    impl Seats {
+    impl ConnectionLimiter {
         async fn all_gone_after_drop(&self) {
             assert!(timeout(LOOK_AGAIN, self.all_gone()).await.is_err(), "one is still here");
             self.drop_all();
