@@ -31,7 +31,7 @@ use crate::domain::{Ended, MusicTaskId};
 use crate::files::FileError;
 use crate::gate::Gate;
 use crate::ledger::{Follower, Ledger, LedgerError, RowKey, RunId};
-use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
+use crate::policy::{GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
 use crate::worklist::{Worklist, WorklistError};
 
 use flight::{Answered, Departing, Landed, Pilot};
@@ -113,7 +113,7 @@ pub struct Runner<A, L> {
     /// Why images cannot be saved any more; what is on its way is awaited before that is told.
     failure: Option<FileError>,
     horizon: Horizon,
-    usual: Usual,
+    usual: GenerationEstimate,
     concurrency: usize,
     max_failures: MaxFailures,
     /// Failures that are not written down yet.
@@ -153,7 +153,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             has_left_covers: false,
             failure: None,
             horizon: Horizon::default(),
-            usual: Usual::default(),
+            usual: GenerationEstimate::default(),
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
             unwritten: 0,
@@ -195,7 +195,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// The same, knowing how long covers usually take.
     #[must_use]
-    pub fn knowing(self, usual: Usual) -> Self {
+    pub fn knowing(self, usual: GenerationEstimate) -> Self {
         Self { usual, ..self }
     }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::gate::{Gate, GateConfig, slack};
 use crate::images::{DefaultCover, Store};
 use crate::ledger::{FollowedBy, Follower, Ledger as _, RunId, SqliteLedger};
-use crate::policy::Patience;
+use crate::policy::PollPolicy;
 use crate::results::Goal;
 use crate::runner::Following;
 
@@ -111,7 +111,7 @@ impl ReadArgs {
         who: Follower,
         gate: &Arc<Gate>,
         store: Option<&Store>,
-        (patience, timeout): (Patience, Duration),
+        (patience, timeout): (PollPolicy, Duration),
     ) -> Following {
         Following {
             who,
@@ -156,8 +156,8 @@ impl WaitArgs {
         DefaultCover::open(path).map(Arc::new).map_err(unusable)
     }
 
-    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> Patience {
-        Patience { wait: Some(self.wait_timeout), max_attempts }
+    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
+        PollPolicy { wait: Some(self.wait_timeout), max_attempts }
     }
 
     /// What is wanted of each row.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
 use crate::ledger::{Follower, Ledger as _, SqliteLedger};
-use crate::policy::{Patience, Usual};
+use crate::policy::{GenerationEstimate, PollPolicy};
 use crate::progress::Screen;
 use crate::runner::{FollowConfig, Following, Runner, Stop};
 
@@ -93,11 +93,11 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     print(&format!("listening on http://{}\n", receiver.address()))?;
     let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
     let max_attempts = args.request.max_attempts;
-    let patience = (Patience { wait: None, max_attempts }, args.request.timeout);
+    let patience = (PollPolicy { wait: None, max_attempts }, args.request.timeout);
     let following = args.read.following(Follower::Everyone, &gate, store.as_ref(), patience);
     let following = Following { hinted, ..following };
     let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
-    let usual = Usual::new(ledger.generation_times().await?);
+    let usual = GenerationEstimate::new(ledger.generation_times().await?);
     let runner = Runner::follower((api, Arc::clone(&ledger)), (following, clock), config, stop.clone()).knowing(usual);
     let ended = runner.run().await;
     receiver.stop(GRACE).await;

@@ -26,7 +26,7 @@ use crate::error::{Error, Exit};
 use crate::files::check_writable;
 use crate::gate::{Gate, GateConfig, slack};
 use crate::ledger::{Follower, Ledger as _, RunId, RunLock, SqliteLedger};
-use crate::policy::Usual;
+use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
@@ -223,10 +223,10 @@ impl Run<'_> {
     }
 
     /// How long covers usually take; of the stand-in that is known.
-    async fn usual(&self, ledger: &SqliteLedger) -> Result<Usual, Error> {
+    async fn usual(&self, ledger: &SqliteLedger) -> Result<GenerationEstimate, Error> {
         Ok(match self.service.api_url {
-            Some(_) => Usual::new(ledger.generation_times().await?),
-            None => Usual::new([*Scenario::default().generation.end()]),
+            Some(_) => GenerationEstimate::new(ledger.generation_times().await?),
+            None => GenerationEstimate::new([*Scenario::default().generation.end()]),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit, Refused};
 use crate::ledger::{Claim, FollowedBy, Ledger, RowKey, RunId, Settlement};
-use crate::policy::{Decision, Jitter, RowPolicy, Who, decide};
+use crate::policy::{Decision, Jitter, RowPolicy, Scope, decide};
 use crate::runner::pursuit::Followed;
 use crate::runner::{Row, RunError, Stop};
 
@@ -186,9 +186,9 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let now = self.clock.now();
         match decision {
             Decision::MoveTo(state) => Fate::Done(state),
-            Decision::Again(Who::ThisRow(wait)) => Fate::Again(Row { failures: row.failures + 1, ..row }, now + wait),
+            Decision::Again(Scope::Row(wait)) => Fate::Again(Row { failures: row.failures + 1, ..row }, now + wait),
             // The gate makes it wait, and everyone else.
-            Decision::Again(Who::Everyone(_)) => Fate::Again(row, now),
+            Decision::Again(Scope::Account(_)) => Fate::Again(row, now),
             Decision::Stop(_) => Fate::Stopped,
         }
     }
@@ -197,11 +197,11 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
 /// Tells the gate at once, before anything is written down: it may have to close for everyone.
 fn report(departure: Departure, outcome: &Outcome, decision: Decision, jitter: Jitter) {
     match (decision, &outcome.verdict) {
-        (Decision::Again(Who::Everyone(refusal)), _) => {
+        (Decision::Again(Scope::Account(refusal)), _) => {
             let refused = Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
             departure.refused(refused, jitter);
         }
         (_, Verdict::Lost) => departure.lost(jitter),
-        (Decision::MoveTo(_) | Decision::Again(Who::ThisRow(_)) | Decision::Stop(_), _) => departure.answered(),
+        (Decision::MoveTo(_) | Decision::Again(Scope::Row(_)) | Decision::Stop(_), _) => departure.answered(),
     }
 }

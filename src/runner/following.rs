@@ -14,7 +14,7 @@ use crate::domain::Rate;
 use crate::gate::Gate;
 use crate::images::Store;
 use crate::ledger::{FollowedBy, Follower, Lane, Ledger, LedgerError};
-use crate::policy::Patience;
+use crate::policy::PollPolicy;
 
 /// How often the ledger is asked for news that others wrote.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub struct Following {
     /// The pace that the gate keeps, which other processes share.
     pub pace: Rate,
     /// How long they are followed.
-    pub patience: Patience,
+    pub patience: PollPolicy,
     /// Where their images go, if they are wanted on disk.
     pub images: Option<Store>,
     /// Longest time for one look.

@@ -14,7 +14,7 @@ use crate::files::FileError;
 use crate::gate::{Departure, Permit, Refused};
 use crate::images::{Draft, ImageNumber, Store};
 use crate::ledger::{IMAGES_LAST, Ledger, LedgerError, Pursued, Pursuit};
-use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
+use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::runner::flight::{Checked, Fate, Landed, Pilot};
 use crate::runner::{BLOCKING_THREADS, Following, Row, RunError};
 
@@ -65,13 +65,13 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     }
 
     /// A cover that is not finished is looked at again, or given up by the run that waits for it.
-    fn unfinished(&self, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
+    fn unfinished(&self, pursuit: &Pursuit, patience: PollPolicy, said: (Reason, Answer)) -> Verdict {
         let now = self.clock.unix();
         let age = pursuit.since.until(now);
         let waited = pursuit.since.max(self.began).until(now);
         // After trouble it is worth knowing that the record can be read again.
         let said = (pursuit.troubles > 0).then_some((Reason::Accepted, said.1));
-        match patience.until_next_look(age, waited) {
+        match patience.until_next_poll(age, waited) {
             Some(next) if patience.wait.is_some() || age < IMAGES_LAST => {
                 let due = now.after(next);
                 (Pursued::Later { due, troubles: 0, said, given_up: false }, Followed::Later)
@@ -81,28 +81,34 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
     }
 
     /// A run gives a cover up for others to follow; whoever follows all gives it a rest, until its images are forgotten.
-    fn given_up(age: Duration, patience: Patience, now: UnixMillis, said: Option<(Reason, Answer)>) -> Verdict {
+    fn given_up(age: Duration, patience: PollPolicy, now: UnixMillis, said: Option<(Reason, Answer)>) -> Verdict {
         let given_up = patience.wait.is_some();
         if !given_up && age >= IMAGES_LAST {
             return (Pursued::Forgotten(said), Followed::GivenUp);
         }
-        let due = now.after(Patience::rest(age));
+        let due = now.after(PollPolicy::rest(age));
         (Pursued::Later { due, troubles: 0, said, given_up }, Followed::GivenUp)
     }
 
     /// A call that found nothing is made again later.
-    fn put_off(&self, setback: Setback, pursuit: &Pursuit, patience: Patience, said: (Reason, Answer)) -> Verdict {
+    fn put_off(
+        &self,
+        setback: PollFailure,
+        pursuit: &Pursuit,
+        patience: PollPolicy,
+        said: (Reason, Answer),
+    ) -> Verdict {
         let now = self.clock.unix();
         let later = |due, troubles, said| (Pursued::Later { due, troubles, said, given_up: false }, Followed::Later);
         match setback {
-            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), pursuit.troubles + 1, Some(said)),
+            PollFailure::Again(Scope::Row(wait)) => later(now.after(wait), pursuit.troubles + 1, Some(said)),
             // The gate makes it wait, and everyone else.
-            Setback::Again(Who::Everyone(_)) => later(now, pursuit.troubles, None),
-            Setback::Stop(ended) => {
+            PollFailure::Again(Scope::Account(_)) => later(now, pursuit.troubles, None),
+            PollFailure::Stop(ended) => {
                 self.stop.request(ended);
                 later(now, pursuit.troubles, None)
             }
-            Setback::GiveUp => {
+            PollFailure::GiveUp => {
                 info!(task = %pursuit.task, reason = %said.0, message = said.1.message, "given up for now");
                 Self::given_up(pursuit.since.until(now), patience, now, Some(said))
             }
@@ -171,12 +177,12 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
                 self.note(&row.task, RowState::Pending, (Reason::MusicNotReady, answer)).await?
             }
             Ok(MusicProgress::Failed) => self.note(&row.task, RowState::Failed, (Reason::MusicFailed, answer)).await?,
-            Err(Setback::GiveUp) => self.note(&row.task, RowState::GaveUp, (reason, answer)).await?,
-            Err(Setback::Again(Who::ThisRow(wait))) => {
+            Err(PollFailure::GiveUp) => self.note(&row.task, RowState::GaveUp, (reason, answer)).await?,
+            Err(PollFailure::Again(Scope::Row(wait))) => {
                 Fate::Again(Row { failures: row.failures + 1, ..row }, now + wait)
             }
-            Err(Setback::Again(Who::Everyone(_))) => Fate::Again(row, now),
-            Err(Setback::Stop(ended)) => {
+            Err(PollFailure::Again(Scope::Account(_))) => Fate::Again(row, now),
+            Err(PollFailure::Stop(ended)) => {
                 self.stop.request(ended);
                 Fate::Stopped
             }

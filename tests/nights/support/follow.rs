@@ -13,7 +13,7 @@ use coverbatch::gate::{Gate, GateConfig, slack};
 use coverbatch::images::Store;
 use coverbatch::join::Trust;
 use coverbatch::ledger::{FollowedBy, Follower, Ledger, RunId};
-use coverbatch::policy::{Patience, Usual};
+use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::results::Tally;
 use coverbatch::runner::{Covers, FollowConfig, Following, Runner, Stop};
 use tokio::time::{Instant, timeout};
@@ -55,7 +55,7 @@ impl Night {
         let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
         let following = (self.following(Follower::Everyone, gate), self.clock);
-        let usual = Usual::new(self.ledger.generation_times().await.unwrap());
+        let usual = GenerationEstimate::new(self.ledger.generation_times().await.unwrap());
         let runner = Runner::follower(parts, following, self.follow_config(), stop).knowing(usual);
         let progress = runner.progress();
         let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
@@ -117,7 +117,7 @@ impl Night {
             who,
             gate,
             pace: self.settings.poll,
-            patience: Patience { wait, max_attempts: self.settings.run.rows.max_attempts },
+            patience: PollPolicy { wait, max_attempts: self.settings.run.rows.max_attempts },
             images: self.settings.downloads.then(|| Store::open(&self.images_path()).unwrap()),
             timeout: seconds(30),
             longest_fetch: seconds(60),

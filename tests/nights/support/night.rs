@@ -12,7 +12,7 @@ use coverbatch::domain::{Ended, Rate};
 use coverbatch::gate::{Gate, GateConfig, GateView, slack};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Follower, Ledger, RunId, SqliteLedger};
-use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
+use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Choice, Counts, Worklist};
@@ -226,7 +226,7 @@ impl Night {
         if self.settings.wait.is_some() {
             runner = runner.following(self.following(Follower::Run(run), gate));
         }
-        Ok(runner.knowing(Usual::new(ledger.generation_times().await?)))
+        Ok(runner.knowing(GenerationEstimate::new(ledger.generation_times().await?)))
     }
 
     /// Writes the results, and reads them back.
