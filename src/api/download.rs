@@ -13,7 +13,7 @@ use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use thiserror::Error;
 use url::Url;
 
-use super::http::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, USER_AGENT, causes, retry_after};
+use super::client::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, USER_AGENT, causes, retry_after};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::clock::Clock;
 use crate::domain::{Answer, Brief, Found, MAX_IMAGE_BYTES, Reading, Reason, one_line};
