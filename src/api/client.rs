@@ -29,6 +29,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are dropped before a server is likely to have closed them.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Longest silence that a client is asked to bear: a year, since `reqwest` adds it to the time of day and no clock shows
+/// the end of time.
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Why there is no client.
 #[derive(Debug, Error)]
 #[error("cannot set up the HTTPS client")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 use url::Url;
 
@@ -162,7 +162,8 @@ impl HttpApi {
         if let Some(known) = balance.filter(|known| now - known.read < BALANCE_LASTS) {
             return known.is_empty;
         }
-        // An account that cannot be read is taken for a full one: the run slows down and does not stop.
+        // An account that cannot be read, or not in time, is taken for a full one: the run slows down and does not stop.
+        *balance = Some(Balance { is_empty: false, read: now });
         let is_empty = self.read_balance().await.unwrap_or(false);
         info!(is_empty, "asked for the balance, because a 429 may mean haste or an empty account");
         *balance = Some(Balance { is_empty, read: self.config.clock.now() });
@@ -196,11 +197,14 @@ impl HttpApi {
 
 impl CoverApi for HttpApi {
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
+        let began = self.config.clock.now();
         let answer = self.exchange(self.submission(task), |raw| read_submission(raw, &self.config.key)).await;
         let mut outcome = answer.unwrap_or_else(|fault| read_fault(&fault));
         outcome = without_echo(outcome, task);
         if is_unclear(&outcome, self.config.provider) {
-            outcome = resolved(outcome, self.is_account_empty().await);
+            // The balance is read in what is left of the time: to those who wait it is one request.
+            let left = self.config.timeout.saturating_sub(self.config.clock.now() - began);
+            outcome = resolved(outcome, timeout(left, self.is_account_empty()).await.unwrap_or(false));
         }
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
