@@ -2,11 +2,12 @@
 
 mod address;
 mod callback;
+pub mod client;
 pub mod download;
 pub mod http;
-mod names;
+pub mod json;
 pub mod ping;
-mod public;
+mod public_addr;
 mod reach;
 pub mod wire;
 
@@ -15,12 +16,9 @@ use std::io;
 
 use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 
-use address::{COVER_RECORD_PATH, MUSIC_RECORD_PATH};
-use callback::percent_encoded;
-
 pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
-pub use public::is_public;
+pub use public_addr::is_public;
 pub use wire::Provider;
 
 /// A service that makes covers.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error as ThisError;
 
-use crate::api::http::ClientError;
+use crate::api::client::ClientError;
 use crate::catalog::CatalogError;
 use crate::default_covers::StandInError;
 use crate::domain::{Ended, Signal};

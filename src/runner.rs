@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{CoverScope, Ledger, LedgerError, RunId};
-use crate::policy::{InDoubt, MaxFailures, RowPolicy, Usual};
+use crate::policy::{GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
 use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
@@ -99,7 +99,7 @@ pub struct Runner<A, L> {
     concurrency: usize,
     max_failures: MaxFailures,
     deadline: Option<Duration>,
-    estimate: Usual,
+    estimate: GenerationEstimate,
     rng: fastrand::Rng,
     tasks: JoinSet<Result<TaskOutput, RunError>>,
     /// Why images cannot be saved any more; what is on its way is awaited before that is told.
@@ -127,7 +127,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
             deadline: config.deadline,
-            estimate: Usual::default(),
+            estimate: GenerationEstimate::default(),
             rng: fastrand::Rng::with_seed(config.seed),
             tasks: JoinSet::new(),
             failure: None,
@@ -161,7 +161,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// The same, knowing how long covers usually take.
     #[must_use]
-    pub fn knowing(self, estimate: Usual) -> Self {
+    pub fn knowing(self, estimate: GenerationEstimate) -> Self {
         Self { estimate, ..self }
     }
 

@@ -13,9 +13,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::ping::Ping;
-use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
+use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, ImageSink, Provider};
 use coverbatch::clock::Clock;
-use coverbatch::domain::{CoverTaskId, MusicTaskId, Outcome, Reason, Verdict};
+use coverbatch::domain::{CoverTaskId, Found, MusicTaskId, Outcome, Reason, Verdict};
 use coverbatch::secret::ApiKey;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
@@ -313,5 +313,44 @@ async fn a_429_that_may_mean_either_is_decided_by_the_balance_which_is_asked_onc
         let requests = server.received_requests().await.unwrap();
         assert_eq!(requests.iter().filter(|request| request.method.as_str() == "GET").count(), 1);
         assert_eq!(requests.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn the_balance_is_read_within_the_time_of_the_submission() {
+    let server = MockServer::start().await;
+    let answers = [("POST", json!({"code": 429}), 800), ("GET", json!({"code": 200, "data": 0}), 30_000)];
+    for (verb, body, delay) in answers {
+        let answer = ResponseTemplate::new(200).set_body_json(body).set_delay(Duration::from_millis(delay));
+        Mock::given(method(verb)).respond_with(answer).mount(&server).await;
+    }
+    let api = api_of(Provider::Sunoapi, &server.uri(), Duration::from_secs(1));
+    let began = Clock::start();
+    let outcome = api.submit(&MusicTaskId::new("a").unwrap()).await;
+    assert_eq!(outcome.verdict, Verdict::Throttled);
+    assert!(began.elapsed() < Duration::from_millis(1_400), "took {:?}", began.elapsed());
+    api.submit(&MusicTaskId::new("b").unwrap()).await;
+    let requests = server.received_requests().await.unwrap();
+    let reads = requests.iter().filter(|request| request.method.as_str() == "GET").count();
+    assert_eq!(reads, 1, "an account that cannot be read is taken for a full one for a while");
+}
+
+#[tokio::test]
+async fn the_longest_time_there_is_may_be_waited() {
+    let server = server(ResponseTemplate::new(200).set_body_json(json!({"code": 455}))).await;
+    assert_eq!(submit(&server.uri(), Duration::MAX).await.verdict, Verdict::Unavailable);
+    let config =
+        DownloadConfig { hosts: Vec::new(), loopback_allowed: true, timeout: Duration::MAX, clock: Clock::start() };
+    let downloads = Downloads::new(&config).unwrap();
+    let reading = downloads.fetch(&server.uri(), &mut Nowhere).await.unwrap();
+    assert!(matches!(reading.found, Found::Known(_)), "{reading:?}");
+}
+
+/// Takes whatever comes.
+struct Nowhere;
+
+impl ImageSink for Nowhere {
+    async fn write(&mut self, _: Vec<u8>) -> std::io::Result<()> {
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use thiserror::Error;
 use url::Url;
 
-use super::http::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, USER_AGENT, causes, retry_after};
+use super::client::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, MAX_SILENCE, USER_AGENT, causes, retry_after};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::api::ImageSink;
 use crate::clock::Clock;
@@ -183,7 +183,7 @@ fn builder(reach: &Arc<Reach>, config: &DownloadConfig) -> ClientBuilder {
         .retry(retry::never())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
-        .read_timeout(config.timeout)
+        .read_timeout(config.timeout.min(MAX_SILENCE))
         .pool_idle_timeout(IDLE_TIMEOUT)
         .dns_resolver(Arc::new(Resolver(Arc::clone(reach))))
 }

@@ -1,43 +1,30 @@
-//! The service over HTTP: one request, one [`Outcome`] or [`Reading`]. The only home of `reqwest`.
-//!
-//! One submission is one request: reqwest's own retries and redirects are switched off, since a second request would
-//! pass the rate limit unseen and could carry the key to another host.
+//! The service over HTTP: one request, one [`Outcome`] or [`Reading`].
 
 use std::collections::HashSet;
-use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, redirect, retry};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
-use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 use url::Url;
 
-use crate::api::download::Downloads;
-use crate::api::names::System;
-use crate::api::wire::{
+use super::address::{ApiUrl, COVER_RECORD_PATH, MUSIC_RECORD_PATH};
+use super::callback::{CallbackUrl, percent_encoded};
+use super::client::{CONNECT_TIMEOUT, ClientError, builder, causes, retry_after};
+use super::download::Downloads;
+use super::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
-    read_is_empty, read_music_record, read_no_answer, read_retry_after, read_submission, resolved, without_echo,
+    read_is_empty, read_music_record, read_no_answer, read_submission, resolved, without_echo,
 };
-use crate::api::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, CoverApi, ImageSink, MUSIC_RECORD_PATH, percent_encoded};
+use crate::api::{CoverApi, ImageSink};
 use crate::clock::Clock;
 use crate::domain::{Answer, CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 use crate::secret::ApiKey;
-
-/// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
-pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
-
-/// Longest wait for a connection; nine tenths of the timeout if that is shorter, so that it always ends first and it is
-/// known that nothing was sent.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Idle connections are dropped before a server is likely to have closed them.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long an answer of the balance endpoint counts.
 const BALANCE_LASTS: Duration = Duration::from_secs(60);
@@ -60,11 +47,6 @@ pub struct HttpConfig {
     /// Who fetches images, without the key.
     pub downloads: Downloads,
 }
-
-/// Why there is no client.
-#[derive(Debug, Error)]
-#[error("cannot set up the HTTPS client")]
-pub struct ClientError(#[source] pub(super) reqwest::Error);
 
 /// The service over HTTP.
 #[derive(Debug)]
@@ -106,16 +88,9 @@ impl HttpApi {
     /// # Errors
     /// [`ClientError`] if the system's certificates cannot be read.
     pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
+        let builder = builder(config.api_url.is_secure())
             .connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9))
-            .timeout(config.timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .dns_resolver(Arc::new(System));
-        // Without TLS nobody's certificate is needed, and a machine may have none.
-        let builder = if config.api_url.is_secure() { builder } else { builder.tls_certs_only([]) };
+            .timeout(config.timeout);
         // A proxy cannot reach this machine's own loopback address.
         let builder = if config.api_url.is_loopback() { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(ClientError)?;
@@ -187,7 +162,8 @@ impl HttpApi {
         if let Some(known) = balance.filter(|known| now - known.read < BALANCE_LASTS) {
             return known.is_empty;
         }
-        // An account that cannot be read is taken for a full one: the run slows down and does not stop.
+        // An account that cannot be read, or not in time, is taken for a full one: the run slows down and does not stop.
+        *balance = Some(Balance { is_empty: false, read: now });
         let is_empty = self.read_balance().await.unwrap_or(false);
         info!(is_empty, "asked for the balance, because a 429 may mean haste or an empty account");
         *balance = Some(Balance { is_empty, read: self.config.clock.now() });
@@ -221,11 +197,14 @@ impl HttpApi {
 
 impl CoverApi for HttpApi {
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
+        let began = self.config.clock.now();
         let answer = self.exchange(self.submission(task), |raw| read_submission(raw, &self.config.key)).await;
         let mut outcome = answer.unwrap_or_else(|fault| read_fault(&fault));
         outcome = without_echo(outcome, task);
         if is_unclear(&outcome, self.config.provider) {
-            outcome = resolved(outcome, self.is_account_empty().await);
+            // The balance is read in what is left of the time: to those who wait it is one request.
+            let left = self.config.timeout.saturating_sub(self.config.clock.now() - began);
+            outcome = resolved(outcome, timeout(left, self.is_account_empty()).await.unwrap_or(false));
         }
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
@@ -248,32 +227,6 @@ impl CoverApi for HttpApi {
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         self.config.downloads.fetch(url, sink).await
     }
-}
-
-/// What the `Retry-After` header asks for.
-pub(super) fn retry_after(response: &Response, clock: Clock) -> Option<Duration> {
-    read_retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, clock.unix())
-}
-
-/// What an HTTP library says of its own layers, which tells an operator nothing.
-const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
-
-/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words.push(inner.to_string());
-        cause = inner.source();
-    }
-    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
-    words.dedup();
-    if words.is_empty() { "the request could not be sent".to_owned() } else { in_words(&words.join(": ")) }
-}
-
-/// The TLS library's names for what is wrong with a certificate, where they are no words.
-fn in_words(text: &str) -> String {
-    text.replace("UnknownIssuer", "its issuer is not trusted on this machine")
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 //!
 //! A ping never fails a run and never holds it up: it is sent beside it, with a short timeout, and forgotten.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::{Client, Response};
+use thiserror::Error;
 use tokio::task::JoinHandle;
 use tracing::warn;
 use url::Url;
 
-use super::http::USER_AGENT;
-use super::names::System;
+use super::client::{ClientError, builder};
 
 /// Longest time for one ping.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,17 +22,27 @@ pub struct Ping {
     client: Client,
 }
 
+/// Why a monitor cannot be told.
+#[derive(Debug, Error)]
+pub enum PingError {
+    /// The address leads nowhere.
+    #[error("it is not an http or https URL")]
+    NotHttp,
+    /// There is no client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
 impl Ping {
-    /// A monitor at `address`; `None` if that is no http or https URL.
-    #[must_use]
-    pub fn new(address: &str) -> Option<Self> {
-        let address = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let client = Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .dns_resolver(Arc::new(System));
-        Some(Self { address, client: client.build().ok()? })
+    /// A monitor at `address`.
+    ///
+    /// # Errors
+    /// [`PingError`]
+    pub fn new(address: &str) -> Result<Self, PingError> {
+        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https");
+        let address = Url::parse(address).ok().filter(is_http).ok_or(PingError::NotHttp)?;
+        let client = builder(address.scheme() == "https").timeout(TIMEOUT).build().map_err(ClientError)?;
+        Ok(Self { address, client })
     }
 
     /// Tells that a run starts, beside it.
@@ -54,7 +63,7 @@ impl Ping {
             path.pop_if_empty().push(what);
         }
         let sent = self.client.post(address).body(body).send().await;
-        if let Err(error) = sent.and_then(reqwest::Response::error_for_status) {
+        if let Err(error) = sent.and_then(Response::error_for_status) {
             warn!(what, error = %error.without_url(), "the monitor could not be told");
         }
     }

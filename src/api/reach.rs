@@ -12,8 +12,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::names::addresses;
-use super::public::is_public;
+use super::client::addresses;
+use super::public_addr::is_public;
 
 /// Where a proxy is named for the whole system, as `reqwest` reads it.
 const PROXY_VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];

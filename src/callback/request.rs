@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::json::{self, object};
 use crate::domain::{MAX_ID_BYTES, MusicTaskId};
 use crate::signing::CallbackSecret;
 
@@ -129,20 +130,11 @@ struct RawData<'a> {
 /// It is what was sent, of any content; good for checking a signature and for nothing else.
 pub(super) fn read_task_id(body: &[u8]) -> Option<String> {
     let callback: RawCallback<'_> = object(body)?;
-    callback.task_id.and_then(read_text).or_else(|| {
+    let said = |raw: &RawValue| json::text(raw).filter(|text| !text.is_empty());
+    callback.task_id.and_then(said).or_else(|| {
         let data: RawData<'_> = object(callback.data?.get().as_bytes())?;
-        data.task_id.and_then(read_text).or_else(|| read_text(data.snake_task_id?))
+        data.task_id.and_then(said).or_else(|| said(data.snake_task_id?))
     })
-}
-
-/// The JSON object in `text`. Serde would take an array for a struct too, so that is ruled out first.
-fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(text).ok())?
-}
-
-fn read_text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok().filter(|text: &String| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::images::{DefaultCover, ImageFolder, Store};
 use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger, Waiter};
-use crate::policy::Patience;
+use crate::policy::PollPolicy;
 use crate::ratelimit::{Gate, GateConfig, slack};
 use crate::results::Goal;
 use crate::runner::{BLOCKING_THREADS, CoverTracking};
@@ -89,7 +89,7 @@ impl ReadArgs {
         Ok(Some(ImageFolder::new(Store::open(path)?, BLOCKING_THREADS - 1, LONGEST_WRITE)))
     }
 
-    /// Who fetches the images.
+    /// Scope fetches the images.
     pub(super) fn downloads(&self, timeout: Duration, is_sandbox: bool, clock: Clock) -> Result<Downloads, Error> {
         let config = DownloadConfig { hosts: self.image_host.clone(), loopback_allowed: is_sandbox, timeout, clock };
         Downloads::new(&config)
@@ -115,7 +115,7 @@ impl ReadArgs {
         scope: CoverScope,
         gate: &Arc<Gate>,
         folder: Option<&ImageFolder>,
-        (policy, timeout): (Patience, Duration),
+        (policy, timeout): (PollPolicy, Duration),
     ) -> CoverTracking {
         CoverTracking {
             scope,
@@ -160,8 +160,8 @@ impl WaitArgs {
         DefaultCover::open(path).map(Arc::new).map_err(unusable)
     }
 
-    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> Patience {
-        Patience { wait: Some(self.wait_timeout), max_attempts }
+    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
+        PollPolicy { wait: Some(self.wait_timeout), max_attempts }
     }
 
     /// What is wanted of each row.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
 use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, SqliteLedger};
-use crate::policy::{Patience, Usual};
+use crate::policy::{GenerationEstimate, PollPolicy};
 use crate::progress::Screen;
 use crate::runner::{CoverTracking, FollowConfig, Runner, Stop};
 
@@ -93,11 +93,11 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     print(&format!("listening on http://{}\n", receiver.address()))?;
     let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
     let max_attempts = args.request.max_attempts;
-    let policy = (Patience { wait: None, max_attempts }, args.request.timeout);
+    let policy = (PollPolicy { wait: None, max_attempts }, args.request.timeout);
     let tracking = args.read.tracking(CoverScope::All, &gate, folder.as_ref(), policy);
     let tracking = CoverTracking { woken, ..tracking };
     let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
-    let usual = Usual::new(ledger.generation_times().await?);
+    let usual = GenerationEstimate::new(ledger.generation_times().await?);
     let runner = Runner::follower((api, Arc::clone(&ledger)), (tracking, clock), config, stop.clone()).knowing(usual);
     let ended = runner.run().await;
     receiver.stop(GRACE).await;

@@ -25,7 +25,7 @@ use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
 use crate::ledger::{CoverScope, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
-use crate::policy::Usual;
+use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
 use crate::ratelimit::{Gate, GateConfig, slack};
 use crate::runner::{Progress, Runner, Stop};
@@ -223,10 +223,10 @@ impl Run<'_> {
     }
 
     /// How long covers usually take; of the stand-in that is known.
-    async fn usual(&self, ledger: &SqliteLedger) -> Result<Usual, Error> {
+    async fn usual(&self, ledger: &SqliteLedger) -> Result<GenerationEstimate, Error> {
         Ok(match self.service.api_url {
-            Some(_) => Usual::new(ledger.generation_times().await?),
-            None => Usual::new([*Scenario::default().generation.end()]),
+            Some(_) => GenerationEstimate::new(ledger.generation_times().await?),
+            None => GenerationEstimate::new([*Scenario::default().generation.end()]),
         })
     }
 

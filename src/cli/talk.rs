@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::api::ping::Ping;
+use crate::api::ping::{Ping, PingError};
 use crate::api::{ApiUrl, Provider};
 use crate::cli::key;
 use crate::cli::logging::{self, LogFormat};
@@ -17,7 +17,7 @@ use crate::secret::ApiKey;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(super) struct ServiceArgs {
-    /// Who offers the service
+    /// Scope offers the service
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
     pub(super) provider: ProviderName,
 
@@ -101,8 +101,13 @@ impl TellArgs {
     /// The monitor to tell.
     pub(super) fn monitor(&self) -> Result<Option<Ping>, Error> {
         let Some(address) = &self.ping_url else { return Ok(None) };
-        let unusable = || Error::usage(format!("--ping-url `{address}` cannot be called"), "give an http or https URL");
-        Ping::new(address).map(Some).ok_or_else(unusable)
+        Ping::new(address).map(Some).map_err(|bad| match bad {
+            PingError::NotHttp => Error::usage(
+                format!("--ping-url `{address}` cannot be called: {bad}"),
+                "such as https://hc-ping.com/<uuid>",
+            ),
+            PingError::Client(bad) => bad.into(),
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::{Answer, Reason};
+use super::outcome::Answer;
+use super::status::Reason;
 use crate::clock::UnixMillis;
 
 /// Images kept of a cover; the service makes 2.

@@ -10,7 +10,7 @@ use crate::api::CoverApi;
 use crate::clock::UnixMillis;
 use crate::domain::{Outcome, RowState, Verdict};
 use crate::ledger::{Claim, Ledger, Settlement, Waiter};
-use crate::policy::{Decision, Jitter, Who, decide};
+use crate::policy::{Decision, Jitter, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
 
 /// What a submission leaves behind for those who follow its cover.
@@ -79,9 +79,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let now = self.clock.now();
         match decision {
             Decision::MoveTo(state) => Disposition::Done(state),
-            Decision::Again(Who::ThisRow(wait)) => Disposition::Again { due: now + wait, counts: true },
+            Decision::Again(Scope::Row(wait)) => Disposition::Again { due: now + wait, counts: true },
             // The gate makes it wait, and everyone else.
-            Decision::Again(Who::Everyone(_)) => Disposition::Again { due: now, counts: false },
+            Decision::Again(Scope::Account(_)) => Disposition::Again { due: now, counts: false },
             Decision::Stop(_) => Disposition::Stopped,
         }
     }
@@ -90,10 +90,10 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 /// What an answer tells the gate.
 fn feedback(outcome: &Outcome, decision: Decision) -> Feedback {
     match (decision, &outcome.verdict) {
-        (Decision::Again(Who::Everyone(refusal)), _) => {
+        (Decision::Again(Scope::Account(refusal)), _) => {
             Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after }
         }
         (_, Verdict::Lost) => Feedback::Lost,
-        (Decision::MoveTo(_) | Decision::Again(Who::ThisRow(_)) | Decision::Stop(_), _) => Feedback::Answered,
+        (Decision::MoveTo(_) | Decision::Again(Scope::Row(_)) | Decision::Stop(_), _) => Feedback::Answered,
     }
 }

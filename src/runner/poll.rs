@@ -13,7 +13,7 @@ use crate::api::CoverApi;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState};
 use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, Ledger, LedgerError};
-use crate::policy::{Jitter, Patience, Refusal, Setback, Who, found};
+use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::ratelimit::{Feedback, Reservation};
 
 /// What is written down of a job, and what that comes to.
@@ -51,13 +51,13 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     }
 
     /// A cover that is not finished is polled again, or given up by the run that waits for it.
-    fn unfinished(&self, job: &CoverJob, policy: Patience, said: (Reason, Answer)) -> Settled {
+    fn unfinished(&self, job: &CoverJob, policy: PollPolicy, said: (Reason, Answer)) -> Settled {
         let now = self.clock.unix();
         let age = job.since.until(now);
         let waited = job.since.max(self.began).until(now);
         // After trouble it is worth knowing that the record can be read again.
         let said = (job.failures > 0).then_some((Reason::Accepted, said.1));
-        match policy.until_next_look(age, waited) {
+        match policy.until_next_poll(age, waited) {
             Some(next) if policy.wait.is_some() || age < IMAGES_LAST => {
                 let due = now.after(next);
                 (JobOutcome::Later { due, failures: 0, said, given_up: false }, JobResult::Later)
@@ -69,23 +69,23 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// A call that found nothing is made again later.
     pub(super) fn reschedule(
         &self,
-        failure: Setback,
+        failure: PollFailure,
         job: &CoverJob,
-        policy: Patience,
+        policy: PollPolicy,
         said: (Reason, Answer),
     ) -> Settled {
         let now = self.clock.unix();
         let later =
             |due, failures, said| (JobOutcome::Later { due, failures, said, given_up: false }, JobResult::Later);
         match failure {
-            Setback::Again(Who::ThisRow(wait)) => later(now.after(wait), job.failures + 1, Some(said)),
+            PollFailure::Again(Scope::Row(wait)) => later(now.after(wait), job.failures + 1, Some(said)),
             // The gate makes it wait, and everyone else.
-            Setback::Again(Who::Everyone(_)) => later(now, job.failures, None),
-            Setback::Stop(ended) => {
+            PollFailure::Again(Scope::Account(_)) => later(now, job.failures, None),
+            PollFailure::Stop(ended) => {
                 self.stop.request(ended);
                 later(now, job.failures, None)
             }
-            Setback::GiveUp => {
+            PollFailure::GiveUp => {
                 info!(task = %job.task, reason = %said.0, message = said.1.message, "given up for now");
                 given_up(job.since.until(now), policy, now, Some(said))
             }
@@ -121,12 +121,14 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Ok(MusicProgress::Finished) => return Ok(TaskOutput::MusicCheck(row, None)),
             Ok(MusicProgress::Unfinished) => (RowState::Pending, Reason::MusicNotReady),
             Ok(MusicProgress::Failed) => (RowState::Failed, Reason::MusicFailed),
-            Err(Setback::GiveUp) => (RowState::GaveUp, reason),
-            Err(Setback::Again(Who::ThisRow(wait))) => return Ok(TaskOutput::MusicCheck(row, Some(again(true, wait)))),
-            Err(Setback::Again(Who::Everyone(_))) => {
+            Err(PollFailure::GiveUp) => (RowState::GaveUp, reason),
+            Err(PollFailure::Again(Scope::Row(wait))) => {
+                return Ok(TaskOutput::MusicCheck(row, Some(again(true, wait))));
+            }
+            Err(PollFailure::Again(Scope::Account(_))) => {
                 return Ok(TaskOutput::MusicCheck(row, Some(again(false, Duration::ZERO))));
             }
-            Err(Setback::Stop(ended)) => {
+            Err(PollFailure::Stop(ended)) => {
                 self.stop.request(ended);
                 return Ok(TaskOutput::MusicCheck(row, Some(Disposition::Stopped)));
             }
@@ -148,12 +150,12 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 }
 
 /// A run gives a cover up for others to follow; whoever follows all gives it a rest, until its images are forgotten.
-fn given_up(age: Duration, policy: Patience, now: UnixMillis, said: Option<(Reason, Answer)>) -> Settled {
+fn given_up(age: Duration, policy: PollPolicy, now: UnixMillis, said: Option<(Reason, Answer)>) -> Settled {
     let given_up = policy.wait.is_some();
     if !given_up && age >= IMAGES_LAST {
         return (JobOutcome::Forgotten(said), JobResult::GivenUp);
     }
-    let due = now.after(Patience::rest(age));
+    let due = now.after(PollPolicy::rest(age));
     (JobOutcome::Later { due, failures: 0, said, given_up }, JobResult::GivenUp)
 }
 

@@ -13,7 +13,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::domain::Rate;
 use crate::images::ImageFolder;
 use crate::ledger::{CoverJob, CoverScope, JobKind, Ledger, LedgerError, Waiter};
-use crate::policy::Patience;
+use crate::policy::PollPolicy;
 use crate::ratelimit::Gate;
 
 /// How often the ledger is asked for news that others wrote.
@@ -35,7 +35,7 @@ pub struct CoverTracking {
     /// The pace that the gate keeps, which other processes share.
     pub pace: Rate,
     /// How long they are followed.
-    pub policy: Patience,
+    pub policy: PollPolicy,
     /// Where their images go, if they are wanted on disk.
     pub images: Option<ImageFolder>,
     /// Longest time for one poll.
@@ -56,7 +56,7 @@ impl CoverTracking {
         longest.saturating_add(SPARE)
     }
 
-    /// Who waits for rows that are submitted by the same run, if anyone does.
+    /// Scope waits for rows that are submitted by the same run, if anyone does.
     pub(super) fn waiter(&self) -> Option<Waiter> {
         match self.scope {
             CoverScope::OfRun(run) => {

@@ -311,3 +311,11 @@ fn a_machine_without_certificates_of_authorities_is_told_what_to_do() {
     assert!(ran.stderr.ends_with("or name a file of them in SSL_CERT_FILE\n"), "{}", ran.stderr);
     batch.run(&["--sandbox"]).exit(0).silent();
 }
+
+#[test]
+fn a_monitor_that_cannot_be_called_for_want_of_certificates_is_not_taken_for_a_bad_url() {
+    let batch = Batch::ids(["a1"]).env("SSL_CERT_FILE", "missing.pem");
+    let ran = batch.run(&["--sandbox", "--ping-url", "https://monitor.example/x"]).exit(2);
+    ran.says("cannot set up the HTTPS client");
+    batch.run(&["--sandbox", "--ping-url", "http://127.0.0.1:9/x"]).exit(0);
+}

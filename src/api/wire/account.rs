@@ -1,8 +1,46 @@
-//! Haste or an empty account: 429 means either, and where its words do not tell, the balance does.
+//! Haste or an empty account: 429 means either, which depends on the provider, and where its words do not tell, the
+//! balance does.
 
-use super::Provider;
 use super::envelope::Envelope;
 use crate::domain::{Outcome, Reason, Verdict};
+
+/// Who offers the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// `api.sunoapi.org`.
+    Sunoapi,
+    /// `api.kie.ai`.
+    Kie,
+}
+
+impl Provider {
+    /// Where the API is.
+    #[must_use]
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::Sunoapi => "https://api.sunoapi.org",
+            Self::Kie => "https://api.kie.ai",
+        }
+    }
+
+    /// Where the balance of the account can be read.
+    #[must_use]
+    pub const fn balance_path(self) -> &'static str {
+        match self {
+            Self::Sunoapi => "/api/v1/generate/credit",
+            Self::Kie => "/api/v1/chat/credit",
+        }
+    }
+
+    /// Whether a 429 without any words may mean an empty account: sunoapi.org's older table says so, while kie.ai
+    /// documents 402 for that.
+    const fn means_money_by_429(self) -> bool {
+        match self {
+            Self::Sunoapi => true,
+            Self::Kie => false,
+        }
+    }
+}
 
 /// Whether a 429 can mean haste as well as an empty account, so that only the balance can tell.
 #[must_use]
@@ -62,8 +100,8 @@ impl Topic {
 
 #[cfg(test)]
 mod tests {
+    use super::super::submission::tests::{CREDITS, FREQUENCY, envelope, read};
     use super::*;
-    use crate::api::wire::tests::{CREDITS, FREQUENCY, envelope, read};
 
     #[test]
     fn an_unclear_429_is_one_that_may_mean_either() {

@@ -6,8 +6,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::envelope::{Envelope, object, read_code, read_text};
-use super::{Fault, RawAnswer, judge, message_of, read_fault};
+use super::envelope::Envelope;
+use super::judge::{judge, message_of};
+use super::raw::{Fault, RawAnswer};
+use super::submission::read_fault;
+use crate::api::json::{object, text, whole_number};
 use crate::clock::UnixMillis;
 use crate::domain::{
     Answer, CoverProgress, CoverTaskId, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome, Reading, Reason,
@@ -140,8 +143,8 @@ const fn refusal<T>(verdict: &Verdict) -> Found<T> {
 }
 
 fn cover_progress(record: &RawCover<'_>, cover: &CoverTaskId, task: &MusicTaskId) -> Said<CoverProgress> {
-    let is = |field: Option<&RawValue>, id: &str| field.and_then(read_text).is_some_and(|text| text == id);
-    let words = record.error_message.and_then(read_text).unwrap_or_default().into_owned();
+    let is = |field: Option<&RawValue>, id: &str| field.and_then(text).is_some_and(|said| said == id);
+    let words = record.error_message.and_then(text).unwrap_or_default();
     if !is(record.parent_task_id, task.as_str()) {
         return (Err("the record belongs to another music task"), words);
     }
@@ -169,13 +172,13 @@ enum Flag {
 
 /// The flag; where it is missing, the status that older documentation speaks of.
 fn flag(record: &RawCover<'_>) -> Option<Flag> {
-    match record.success_flag.and_then(read_code) {
+    match record.success_flag.and_then(whole_number) {
         Some(0) => Some(Flag::Waiting),
         Some(1) => Some(Flag::Done),
         Some(2) => Some(Flag::Running),
         Some(3) => Some(Flag::Failed),
         Some(_) => None,
-        None => match record.status.and_then(read_text)?.as_ref() {
+        None => match record.status.and_then(text)?.as_str() {
             "PENDING" => Some(Flag::Waiting),
             "SUCCESS" => Some(Flag::Done),
             "CREATE_TASK_FAILED" | "GENERATE_COVER_FAILED" => Some(Flag::Failed),
@@ -187,7 +190,7 @@ fn flag(record: &RawCover<'_>) -> Option<Flag> {
 fn images(record: &RawCover<'_>) -> Option<Images> {
     let response: RawResponse<'_> = object(record.response?.get().as_bytes())?;
     let entries: Vec<&RawValue> = serde_json::from_str(response.images?.get()).ok()?;
-    Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(read_text))
+    Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(text))
 }
 
 fn generated(record: &RawCover<'_>, images: Images) -> Generated {
@@ -201,7 +204,7 @@ fn moment(raw: &RawValue) -> Option<UnixMillis> {
     serde_json::from_str::<i64>(raw.get())
         .ok()
         .map(UnixMillis)
-        .or_else(|| UnixMillis::from_rfc3339(&read_text(raw)?))
+        .or_else(|| UnixMillis::from_rfc3339(&text(raw)?))
         .filter(|time| *time >= NO_COVERS_BEFORE)
 }
 
@@ -212,11 +215,11 @@ const MUSIC_FAILED: [&str; 3] = ["CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", 
 const MUSIC_UNFINISHED: [&str; 4] = ["PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "CALLBACK_EXCEPTION"];
 
 fn music_progress(record: &RawMusic<'_>) -> Said<MusicProgress> {
-    let words = record.error_message.and_then(read_text).unwrap_or_default().into_owned();
-    let status = record.status.and_then(read_text).unwrap_or_default();
+    let words = record.error_message.and_then(text).unwrap_or_default();
+    let status = record.status.and_then(text).unwrap_or_default();
     // PENDING can linger while the error fields already report a failure; 200 there means no error.
-    let has_error = record.error_code.and_then(read_code).is_some_and(|code| code != 0 && code != 200);
-    match status.as_ref() {
+    let has_error = record.error_code.and_then(whole_number).is_some_and(|code| code != 0 && code != 200);
+    match status.as_str() {
         "SUCCESS" => (Ok(MusicProgress::Finished), words),
         failed if MUSIC_FAILED.contains(&failed) => (Ok(MusicProgress::Failed), or(words, failed)),
         "PENDING" if has_error => (Ok(MusicProgress::Failed), or(words, "reported as failed")),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::CallbackUrl;
-use crate::api::http::{USER_AGENT, submission_body};
+use crate::api::client::USER_AGENT;
+use crate::api::http::submission_body;
 use crate::clock::Clock;
 use crate::domain::{Brief, MusicTaskId, Rate};
 use crate::ratelimit::expected_time;

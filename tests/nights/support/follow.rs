@@ -12,7 +12,7 @@ use coverbatch::domain::{Ended, MusicTaskId, Signal};
 use coverbatch::images::{ImageFolder, Store};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
-use coverbatch::policy::{Patience, Usual};
+use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::ratelimit::{Gate, GateConfig, slack};
 use coverbatch::results::Tally;
 use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Runner, Stop};
@@ -55,7 +55,7 @@ impl Night {
         let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
         let tracking = (self.tracking(CoverScope::All, gate), self.clock);
-        let usual = Usual::new(self.ledger.generation_times().await.unwrap());
+        let usual = GenerationEstimate::new(self.ledger.generation_times().await.unwrap());
         let runner = Runner::follower(parts, tracking, self.follow_config(), stop).knowing(usual);
         let progress = runner.progress();
         let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
@@ -117,7 +117,7 @@ impl Night {
             scope,
             gate,
             pace: self.settings.poll,
-            policy: Patience { wait, max_attempts: self.settings.run.rows.max_attempts },
+            policy: PollPolicy { wait, max_attempts: self.settings.run.rows.max_attempts },
             images: self.settings.downloads.then(|| self.image_folder()),
             timeout: seconds(30),
             longest_download: seconds(60),

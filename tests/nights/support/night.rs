@@ -11,7 +11,7 @@ use coverbatch::clock::Clock;
 use coverbatch::domain::{Ended, Rate};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, Ledger, RunId, SqliteLedger};
-use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
+use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateConfig, GateView, slack};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
@@ -226,7 +226,7 @@ impl Night {
         if self.settings.wait.is_some() {
             runner = runner.tracking(self.tracking(CoverScope::OfRun(run), gate));
         }
-        Ok(runner.knowing(Usual::new(ledger.generation_times().await?)))
+        Ok(runner.knowing(GenerationEstimate::new(ledger.generation_times().await?)))
     }
 
     /// Writes the results, and reads them back.

@@ -1,6 +1,6 @@
 use std::fmt::{Debug, Write as _};
 
-use super::super::tests::{CREDITS, FREQUENCY, envelope};
+use super::super::submission::tests::{CREDITS, FREQUENCY, envelope};
 use super::*;
 
 const IMAGES: &str = r#"{"images":["https://x.example/1.png","https://x.example/2.png"]}"#;

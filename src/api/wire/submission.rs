@@ -1,0 +1,202 @@
+//! The answer to a submission, read into an [`Outcome`].
+
+use super::envelope::Envelope;
+use super::judge::{judge, message_of};
+use super::raw::{Fault, RawAnswer};
+use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
+use crate::secret::ApiKey;
+
+/// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
+#[must_use]
+pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
+    let envelope = Envelope::read(raw.body);
+    let (verdict, reason) = judge(raw, &envelope);
+    // Masked before it is cut, or half of a key could be left at the end.
+    let message = key.masked_in(&message_of(raw, &envelope, reason));
+    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message: one_line(&message) };
+    Outcome { verdict, reason, answer, retry_after: raw.retry_after }
+}
+
+/// The outcome without a cover whose id is only the music task's own, sent back: asked for by that id, the record of the
+/// cover would stay empty for ever.
+#[must_use]
+pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
+    let is_echo = |cover: &CoverTaskId| cover.as_str() == task.as_str();
+    if matches!(&outcome.verdict, Verdict::Accepted(cover) if is_echo(cover)) {
+        let message = format!("code 200 without the id of a cover, only the music task's: {}", outcome.answer.message);
+        let answer = Answer { message: one_line(&message), ..outcome.answer };
+        Outcome { verdict: Verdict::Troubled, reason: Reason::BadResponse, answer, ..outcome }
+    } else if matches!(&outcome.verdict, Verdict::Covered(Some(cover)) if is_echo(cover)) {
+        Outcome { verdict: Verdict::Covered(None), ..outcome }
+    } else {
+        outcome
+    }
+}
+
+/// What the lack of an answer means.
+#[must_use]
+pub fn read_fault(fault: &Fault) -> Outcome {
+    let (verdict, reason, http_status, message) = match fault {
+        Fault::NotSent(why) => (Verdict::Unavailable, Reason::Connection, None, why.clone()),
+        Fault::TimedOut(after) => (Verdict::Lost, Reason::Timeout, None, format!("no answer within {}", Brief(*after))),
+        Fault::Broken(how) => (Verdict::Lost, Reason::Connection, None, how.clone()),
+        Fault::TooLarge(status) => {
+            (Verdict::Troubled, Reason::BadResponse, Some(*status), "the answer is larger than 1 MiB".to_owned())
+        }
+    };
+    let answer = Answer { http_status, code: None, message: one_line(&message) };
+    Outcome { verdict, reason, answer, retry_after: None }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fmt::Write as _;
+    use std::time::Duration;
+
+    use super::super::judge::is_known_code;
+    use super::*;
+
+    pub(in crate::api::wire) const FREQUENCY: &str = "Your call frequency is too high. Please try again later.";
+    pub(in crate::api::wire) const CREDITS: &str = "The current credits are insufficient. Please top up.";
+    const COVER: &str = "21aee3c3c2a01fa5e030b3799fa4dd56";
+
+    pub(in crate::api::wire) fn read(status: u16, body: &str) -> Outcome {
+        read_submission(
+            RawAnswer { status, body: body.as_bytes(), retry_after: None },
+            &ApiKey::new("canary-42").unwrap(),
+        )
+    }
+
+    pub(in crate::api::wire) fn envelope(code: u16, message: &str, with_id: bool) -> String {
+        let data = if with_id { format!(r#"{{"taskId":"{COVER}"}}"#) } else { "null".to_owned() };
+        format!(r#"{{"code":{code},"msg":"{message}","data":{data}}}"#)
+    }
+
+    fn shown(outcome: &Outcome) -> String {
+        let verdict = match &outcome.verdict {
+            Verdict::Accepted(cover) => format!("Accepted({cover})"),
+            Verdict::Covered(Some(cover)) => format!("Covered({cover})"),
+            Verdict::Covered(None)
+            | Verdict::Throttled
+            | Verdict::Unavailable
+            | Verdict::NoCredits
+            | Verdict::Unauthorized
+            | Verdict::Rejected
+            | Verdict::Troubled
+            | Verdict::Lost => format!("{:?}", outcome.verdict),
+        };
+        format!("{} {}", verdict.replace(COVER, "id"), outcome.reason)
+    }
+
+    /// Codes with the same reading are one line.
+    fn ranges(reading: impl Fn(u16) -> String) -> String {
+        let mut table = String::new();
+        let mut first = 100;
+        for code in 100..=999 {
+            if code == 999 || reading(code + 1) != reading(first) {
+                let codes = if code == first { code.to_string() } else { format!("{first}-{code}") };
+                writeln!(table, "{codes:<9}{}", reading(first)).unwrap();
+                first = code + 1;
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn every_code_in_both_forms_with_every_message_that_changes_its_meaning() {
+        let mut table = String::new();
+        for (name, message) in [("frequency", FREQUENCY), ("credits", CREDITS), ("no words", "")] {
+            for with_id in [true, false] {
+                let id = if with_id { "with id" } else { "without id" };
+                let body = ranges(|code| shown(&read(200, &envelope(code, message, with_id))));
+                let http = ranges(|code| shown(&read(code, &envelope(code, message, with_id))));
+                writeln!(table, "== HTTP 200 with the code in the body, {name}, {id}\n{body}").unwrap();
+                writeln!(table, "== the code as HTTP status too, {name}, {id}\n{http}").unwrap();
+            }
+        }
+        for (name, body) in [("an empty body", ""), ("a page", "<html>oops</html>"), ("plain words", "no\n")] {
+            let bare = ranges(|code| shown(&read(code, body)));
+            writeln!(table, "== HTTP status with {name}\n{bare}").unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn bodies_that_break_the_documented_shape() {
+        let deep = format!(r#"{{"code":200,"data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let bodies = [
+            r#"{"code":"200","msg":"success","data":{"taskId":"c1"}}"#,
+            r#"{"code":"429","msg":null}"#,
+            r#"{"code":200,"msg":"success","data":null}"#,
+            r#"{"code":200,"msg":"success","data":"c1"}"#,
+            r#"{"code":200,"msg":"success","data":["c1"]}"#,
+            r#"{"code":200,"msg":"success","data":{"taskId":17}}"#,
+            r#"{"code":200,"msg":"success","data":{"taskId":""}}"#,
+            r#"{"code":200,"msg":"success","data":{"taskId":"two words"}}"#,
+            r#"{"code":200,"msg":["odd"],"data":{"taskId":"c1","more":{"deep":[1]}}}"#,
+            r#"{"code":200.0,"data":{"taskId":"c1"}}"#,
+            r#"{"code":null,"data":{"taskId":"c1"}}"#,
+            r#"{"code":true}"#,
+            r#"{"code":-1}"#,
+            r#"{"code":99999999999999999999}"#,
+            r#"{"code":401,"msg":"You do not have access permissions"}"#,
+            r#"{"status":404,"error":"Not Found","path":"/api"}"#,
+            "\u{feff}{\"code\":455}",
+            r#"[200,"success",{"taskId":"c1"}]"#,
+            r#"{"code":200,"data":{"taskId":"c1"}"#,
+            r#"{"code":200} trailing"#,
+            r#"{"code":500,"code":200}"#,
+            "200",
+            "null",
+            "",
+            "  ",
+            "<html><body>hello</body></html>",
+            "error code: 1010",
+        ];
+        let mut table = String::new();
+        for body in bodies {
+            let outcome = read(200, body);
+            writeln!(table, "{body:?}\n    {} | {}", shown(&outcome), outcome.answer.message).unwrap();
+        }
+        writeln!(table, "100,000 levels\n    {}", shown(&read(200, &deep))).unwrap();
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn an_http_error_around_a_body_that_claims_success_settles_nothing() {
+        assert_eq!(read(500, &envelope(200, "success", true)).verdict, Verdict::Troubled);
+    }
+
+    #[test]
+    fn a_key_that_the_service_repeats_is_masked_also_where_the_message_is_cut() {
+        for pad in 180..=200 {
+            let outcome = read(200, &envelope(401, &format!("{}canary-42", "x".repeat(pad)), false));
+            assert!(!outcome.answer.message.contains("can"), "{pad}");
+        }
+    }
+
+    #[test]
+    fn the_cdns_block_says_so() {
+        let outcome = read(403, "error code: 1010");
+        assert_eq!(outcome.answer.message, "blocked before the API, by its CDN: error code: 1010");
+    }
+
+    #[test]
+    fn every_fault_has_its_reading() {
+        let read = |fault| shown(&read_fault(&fault));
+        assert_eq!(read(Fault::NotSent("refused".into())), "Unavailable connection");
+        assert_eq!(read(Fault::TimedOut(Duration::from_secs(30))), "Lost timeout");
+        assert_eq!(read(Fault::Broken("reset".into())), "Lost connection");
+        assert_eq!(read(Fault::TooLarge(200)), "Troubled bad_response");
+    }
+
+    #[test]
+    fn a_code_with_a_verdict_of_its_own_is_known() {
+        let read_as = |code: u16| shown(&read(200, &envelope(code, "", false)));
+        let odd = read_as(999);
+        for code in 100..=999 {
+            let has_own = read_as(code) != odd && !(500..=599).contains(&code);
+            assert!(!has_own || is_known_code(i64::from(code)), "{code}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where a row stands, in the ledger and in the results, and why: each value has one word, in files and in messages.
+
+use std::fmt;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The one word for this value in files and messages.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value that this word stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What the ledger holds of a music task.
+    RowState {
+        /// Not sent, or sent and put back to be sent again.
+        Pending = "pending",
+        /// A submission is announced and its answer is not recorded yet.
+        InFlight = "in_flight",
+        /// A submission was made and its answer is lost.
+        InDoubt = "in_doubt",
+        /// Accepted by the service (code 200 with a cover task id).
+        Submitted = "submitted",
+        /// The service had a cover already (code 400 or 409).
+        Exists = "exists",
+        /// Rejected by the service for what it is (404, 413, 422, 451).
+        Failed = "failed",
+        /// Attempts used up on trouble that may pass.
+        GaveUp = "gave_up",
+        /// Its cover is finished: the images are known, and on disk if that was wanted.
+        Completed = "completed",
+        /// The service accepted it and then could not make its cover.
+        GenerationFailed = "generation_failed",
+    }
+}
+
+impl RowState {
+    /// Whether the music task has its cover and is never sent again.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Submitted | Self::Exists | Self::Completed => true,
+            Self::Pending | Self::InFlight | Self::InDoubt | Self::Failed | Self::GaveUp | Self::GenerationFailed => {
+                false
+            }
+        }
+    }
+
+    /// The status that the results CSV shows for it.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::InFlight | Self::InDoubt => Status::InDoubt,
+            Self::Submitted => Status::Submitted,
+            Self::Exists => Status::Exists,
+            Self::Failed => Status::Failed,
+            Self::GaveUp => Status::GaveUp,
+            Self::Completed => Status::Completed,
+            Self::GenerationFailed => Status::GenerationFailed,
+        }
+    }
+}
+
+words! {
+    /// What the results CSV says of a row, in the order in which a summary lists them.
+    Status {
+        /// The cover is finished.
+        Completed = "completed",
+        /// Accepted by the service.
+        Submitted = "submitted",
+        /// A cover was already there.
+        Exists = "exists",
+        /// Rejected by the service.
+        Failed = "failed",
+        /// Accepted, and then the cover could not be made.
+        GenerationFailed = "generation_failed",
+        /// Attempts used up.
+        GaveUp = "gave_up",
+        /// Sent, and the answer was lost.
+        InDoubt = "in_doubt",
+        /// Not reached, because the run stopped early.
+        Pending = "pending",
+        /// The row itself is unusable.
+        Invalid = "invalid",
+    }
+}
+
+impl Status {
+    /// Whether nothing is left to do for the row.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Completed | Self::Submitted | Self::Exists => true,
+            Self::Failed | Self::GenerationFailed | Self::GaveUp | Self::InDoubt | Self::Pending | Self::Invalid => {
+                false
+            }
+        }
+    }
+}
+
+words! {
+    /// Why a row has its status: one word, made for a pivot table.
+    Reason {
+        /// Code 200 with a cover task id.
+        Accepted = "accepted",
+        /// Code 400: a cover was generated before.
+        AlreadyExists = "already_exists",
+        /// Code 409: a cover record exists.
+        Conflict = "conflict",
+        /// Code 404.
+        NotFound = "not_found",
+        /// Code 422.
+        InvalidRequest = "invalid_request",
+        /// Code 413 or 451.
+        Rejected = "rejected",
+        /// Code 429 (frequency), 430 or 405.
+        RateLimited = "rate_limited",
+        /// Code 455.
+        Maintenance = "maintenance",
+        /// A code that speaks of trouble on the service's side.
+        ServerError = "server_error",
+        /// No answer within the timeout, or code 408.
+        Timeout = "timeout",
+        /// No connection, or one that broke.
+        Connection = "connection",
+        /// An answer that does not say what happened.
+        BadResponse = "bad_response",
+        /// Code 401 or 403: the key or the client is refused.
+        Unauthorized = "unauthorized",
+        /// Code 402, 433, or 429 with a message about credits.
+        NoCredits = "no_credits",
+        /// Not reached before `--deadline`.
+        Deadline = "deadline",
+        /// Not reached: the service refused everyone for `--max-outage`.
+        Outage = "outage",
+        /// Not reached, or answer lost: the run was ended from outside.
+        Interrupted = "interrupted",
+        /// Not reached: `--max-failures` stopped the run.
+        TooManyFailures = "too_many_failures",
+        /// The answer is lost and `--in-doubt hold` keeps the row back.
+        Held = "held",
+        /// The row itself is unusable.
+        BadRow = "bad_row",
+        /// The cover is finished.
+        Generated = "generated",
+        /// The service could not make the cover.
+        GenerationFailed = "generation_failed",
+        /// `--check-music`: the music is not finished yet.
+        MusicNotReady = "music_not_ready",
+        /// `--check-music`: the music could not be made.
+        MusicFailed = "music_failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_leads_back_to_its_value() {
+        for state in RowState::ALL {
+            assert_eq!(RowState::from_word(state.word()), Some(*state));
+        }
+        for status in Status::ALL {
+            assert_eq!(Status::from_word(status.word()), Some(*status));
+        }
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_word(reason.word()), Some(*reason));
+        }
+        assert_eq!(Reason::from_word("Accepted"), None);
+    }
+}
