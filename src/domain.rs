@@ -12,11 +12,12 @@ use std::fmt;
 use std::time::Duration;
 
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use message::{MAX_MESSAGE_CHARS, one_line};
+pub use message::{MAX_MESSAGE_CHARS, escape_formula, one_line, unescape_formula};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use reading::{
     CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Reading,
 };
+pub use result_column::ResultColumn;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -48,6 +49,8 @@ macro_rules! words {
         }
     };
 }
+
+mod result_column;
 
 words! {
     /// What the ledger holds of a music task.
