@@ -2,25 +2,26 @@
 //!
 //! Only here is anything read from the environment, and only here does anything know of `clap`.
 
+mod batch;
 mod completions;
 mod cover_args;
 mod follow;
-mod job;
 mod key;
 mod logging;
 mod next;
 mod options;
+mod outcome;
+mod output;
 mod receive;
 mod report;
 mod results;
 mod run;
 mod sandbox;
+mod service_args;
 mod signals;
 mod status;
-mod talk;
 mod why;
 
-use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Pars
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::BLOCKING_THREADS;
+
+use output::eprint;
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
@@ -75,7 +78,7 @@ fn report_defect(defect: &PanicHookInfo<'_>) {
     let what =
         what.downcast_ref::<&str>().copied().or(what.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
     let place = defect.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-    complain(&format!(
+    eprint(&format!(
         "error: a defect of coverbatch: {what}{place}\nhint: please report it; the ledger is safe, and a rerun goes on\n"
     ));
 }
@@ -85,7 +88,7 @@ fn run() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let screen = Screen::default();
     let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
-        complain(&error.report());
+        eprint(&error.report());
         error.exit()
     });
     ExitCode::from(exit.code())
@@ -112,22 +115,6 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
     });
     runtime.shutdown_background();
     exit
-}
-
-/// Tells a person something; that standard error is closed is no reason to fail.
-fn complain(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// Puts out what was asked for; that its reader has gone away, as `head` does, is no reason to fail.
-fn print(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::System { what: "write to standard output", cause })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(super) struct RequestArgs {
 
 /// Where images go, and what stands in for missing ones; both were found to be usable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stock {
+pub(super) struct ImageSettings {
     pub(super) store: Option<Store>,
     pub(super) default_cover: Option<Arc<DefaultCover>>,
 }
@@ -128,9 +128,9 @@ impl ReadArgs {
 
 impl WaitArgs {
     /// Checks that images can be saved, and that the default cover is one.
-    pub(super) fn stock(&self) -> Result<Stock, Error> {
+    pub(super) fn image_settings(&self) -> Result<ImageSettings, Error> {
         let default_cover = self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
-        Ok(Stock { store: self.read.store()?, default_cover })
+        Ok(ImageSettings { store: self.read.store()?, default_cover })
     }
 
     /// The same as far as that can be told without writing anything.

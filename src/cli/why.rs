@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
 use crate::ledger::sqlite::Attention;

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{DIGEST_LINES, Paused, Summary, Traffic, plural};
+use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Status};
 use crate::results::Cause;
 use crate::runner::Covers;
+
+/// Most lines of a digest.
+pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
 const FIXED_LINES: usize = 18;
@@ -177,4 +180,10 @@ fn cause_line(cause: &Cause) -> String {
 /// The time of day in UTC.
 fn time_of_day(time: UnixMillis) -> String {
     time.to_string().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

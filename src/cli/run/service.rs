@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 
-use super::RunArgs;
+use super::args::RunArgs;
 use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
 use crate::error::Error;
 use crate::secret::ApiKey;
