@@ -127,3 +127,17 @@ fn a_timeout_is_about_one_request_and_its_row() {
     let ran = batch.run(&["--timeout", "200ms", "--max-attempts", "1"]).exit(4).results(&["a gave_up timeout"]);
     assert_eq!(ran.table().column("cover_message"), ["no answer within 200ms"]);
 }
+
+/// The longest that a signed 64-bit number of seconds holds, and what is just too long.
+#[test]
+fn a_duration_that_no_clock_can_add_is_2() {
+    let batch = Batch::ids(["a"]);
+    let options = ["--max-outage", "--timeout", "--deadline", "--wait-timeout"];
+    for option in options {
+        for endless in ["9223372036854775807s", "8760h 1ms"] {
+            let ran = batch.run(&["--sandbox", "--wait", option, endless]).exit(2);
+            ran.says(&format!("invalid value '{endless}' for '{option}")).says("at most 8760h (a year)");
+        }
+        batch.run(&["--sandbox", "--wait", option, "8760h"]).exit(0);
+    }
+}
