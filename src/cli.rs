@@ -20,6 +20,7 @@ mod sandbox;
 mod service_args;
 mod signals;
 mod status;
+mod usage;
 mod why;
 
 use std::panic::{self, PanicHookInfo};
@@ -40,8 +41,9 @@ use output::eprint;
     disable_help_flag = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
-                  Exit codes: 0 every row settled, 3 rows failed for good, 4 a rerun will send some, 5 account,\n\
-                  6 another run is going on, 7 catalog unusable, 8 ledger or results not written, 2 wrong usage."
+                  Exit codes: 0 every row is settled; 2 wrong usage; 3 rows failed for good; 4 rows are left for a\n\
+                  rerun; 5 key refused or no credits; 6 another run is going on; 7 the catalog cannot be used;\n\
+                  8 something could not be written; 130 or 143 ended by a signal."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -84,8 +86,11 @@ fn report_defect(defect: &PanicHookInfo<'_>) {
 }
 
 fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return ExitCode::from(usage::report(&error)),
+    };
     let screen = Screen::default();
     let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
         eprint(&error.report());

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{IsTerminal as _, stderr};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -39,6 +40,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) trust: Trust,
     pub(super) in_doubt: InDoubt,
     pub(super) goal: Goal,
+    pub(super) max_outage: Duration,
     pub(super) tell: &'a TellArgs,
     pub(super) is_quiet: bool,
 }
@@ -106,6 +108,7 @@ impl BatchContext<'_> {
             submissions: outcome.submissions.map(|traffic| self.traffic(outcome.progress.sent, traffic)),
             reads: outcome.reads.map(|traffic| self.traffic(outcome.progress.reads, traffic)),
             covers: follows.then_some(outcome.progress.covers),
+            max_outage: self.max_outage,
             outcomes: outcome.progress.outcomes.counts(),
             started: outcome.started,
             took: self.clock.elapsed(),

@@ -68,6 +68,7 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Er
             hint,
         ));
     }
+    args.catalog.is_there()?;
     let (api_url, key) = (args.service.url()?, args.service.key()?);
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
@@ -85,6 +86,7 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Er
         trust: args.ledger.trust(),
         in_doubt: InDoubt::Resend,
         goal: args.wait.goal(),
+        max_outage: args.request.max_outage,
         tell: &args.tell,
         is_quiet: args.log.quiet,
     };

@@ -23,15 +23,15 @@ pub(super) enum LogFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct LogArgs {
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_LOG_FORMAT", hide_env = true)]
     log_format: LogFormat,
 
-    /// More log lines; may be repeated
+    /// Log more; may be repeated
     #[arg(short, long, action = ArgAction::Count, env = "COVERBATCH_VERBOSE", hide_env = true)]
     verbose: u8,
 
-    /// No progress line, and no summary of a clean run
+    /// Show no progress, and no summary of a clean run
     #[arg(short, long, env = "COVERBATCH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) quiet: bool,
 }

@@ -13,15 +13,15 @@ use crate::error::{Error, Exit};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct TellArgs {
-    /// The summary as one JSON document on standard output
+    /// Print the summary as one JSON document
     #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
 
-    /// Write the run as metrics for the node exporter's textfile collector
+    /// Write metrics of the run, for the node exporter's textfile collector
     #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
     pub(super) metrics_file: Option<PathBuf>,
 
-    /// Tell a monitor: <URL>/start, and <URL>/<exit code> with the digest, as healthchecks.io takes it
+    /// Tell a monitor such as healthchecks.io: <URL>/start, then <URL>/<exit code> with the digest
     #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
     ping_url: Option<String>,
 }

@@ -64,6 +64,8 @@ pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Sc
 async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<CommandOutcome, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
+    args.catalog.is_there()?;
+    args.check_waits(matches)?;
     let service = Service::of(args, matches)?;
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
@@ -78,6 +80,7 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
         trust: args.ledger.trust(),
         in_doubt: args.rerun.in_doubt(),
         goal: args.goal(),
+        max_outage: args.request.max_outage,
         tell: &args.tell,
         is_quiet: args.log.quiet,
     };

@@ -13,11 +13,11 @@ use crate::secret::ApiKey;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(super) struct ServiceArgs {
-    /// Who offers the service
+    /// Which provider
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
     pub(super) provider: ProviderName,
 
-    /// Base address of the API [default: the provider's]
+    /// Base URL of the API [default: the provider's]
     #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
     pub(super) api_url: Option<String>,
 

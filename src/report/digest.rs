@@ -43,9 +43,24 @@ impl Summary {
             }
             (_, ended) => format!(
                 "coverbatch: stopped, {}; {left} of {} no cover yet\n",
-                why(ended),
+                self.why(ended),
                 plural(rows, "row has", "rows have")
             ),
+        }
+    }
+
+    /// Why a run ended early, in words.
+    fn why(&self, ended: Ended) -> String {
+        match ended {
+            Ended::Finished => "finished".to_owned(),
+            Ended::Interrupted(_) => "interrupted by a signal".to_owned(),
+            Ended::Deadline => "--deadline passed".to_owned(),
+            Ended::Outage => {
+                format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
+            }
+            Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
+            Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
+            Ended::NoCredits => "the account has no credits left".to_owned(),
         }
     }
 
@@ -142,19 +157,6 @@ impl Traffic {
         let shown: Vec<String> = self.pauses.iter().take(SHOWN_PAUSES).map(times).collect();
         let more = self.pauses.len() - shown.len();
         shown.join(", ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
-    }
-}
-
-/// Why a run ended early, in words.
-const fn why(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Finished => "finished",
-        Ended::Interrupted(_) => "interrupted by a signal",
-        Ended::Deadline => "--deadline passed",
-        Ended::Outage => "the service refused everyone for --max-outage",
-        Ended::TooManyFailures => "too many rows failed (--max-failures)",
-        Ended::Unauthorized => "the service refuses the key or this machine",
-        Ended::NoCredits => "the account has no credits left",
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Summary {
     pub reads: Option<Traffic>,
     /// What came of covers, if it follows them.
     pub covers: Option<Covers>,
+    /// How long the service was allowed to refuse everyone.
+    pub max_outage: Duration,
     /// Answers of the service by what they meant.
     pub outcomes: BTreeMap<Reason, u64>,
     /// When it began.

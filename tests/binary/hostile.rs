@@ -89,7 +89,7 @@ fn what_is_no_file_is_read_once_or_refused() {
     fs::create_dir(batch.path("folder.csv")).unwrap();
     let table = [
         ("run /dev/null", 7, "`/dev/null` is empty; it needs a header row"),
-        ("run dangling.csv", 7, "cannot read `dangling.csv`\n  caused by: No such file"),
+        ("run dangling.csv", 7, "/dangling.csv`\n  caused by: No such file"),
         ("run loop.csv", 7, "Too many levels of symbolic links"),
         ("run folder.csv", 7, "cannot read `folder.csv`\n  caused by: is a directory"),
         ("run songs.csv/", 7, "Not a directory"),

@@ -84,7 +84,10 @@ fn the_environment_can_start_the_sandbox_and_a_dry_run_and_can_say_no() {
 #[test]
 fn a_bad_value_in_the_environment_is_2_too() {
     let ran = Batch::ids(["a"]).env("COVERBATCH_RATE", "fast").run(&["--sandbox"]).exit(2);
-    ran.says("invalid value 'fast' for '--rate <N/PERIOD>'");
+    ran.says("invalid value 'fast' for '--rate <N/PERIOD>'")
+        .says("hint: the value comes from the variable COVERBATCH_RATE");
+    let ran = Batch::ids(["a"]).env("COVERBATCH_RATE", "1/1s").run(&["--sandbox", "--rate", "fast"]).exit(2);
+    assert!(!ran.stderr.contains("COVERBATCH_RATE"), "{}", ran.stderr);
 }
 
 #[test]

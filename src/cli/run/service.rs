@@ -35,6 +35,12 @@ impl Service {
             return Ok(Self { api_url: None, key, callback });
         }
         let (api_url, key) = (args.service.url()?, args.service.key()?);
+        if callback.is_loopback() && !api_url.is_loopback() {
+            return Err(Error::usage(
+                "--callback-url names this machine by an address that means another one to the service",
+                "name the address by which the internet reaches this machine, or give --no-callback",
+            ));
+        }
         Ok(Self { api_url: Some(api_url), key, callback })
     }
 
