@@ -20,7 +20,7 @@ mod records;
 mod repeats;
 mod row;
 
-pub use columns::{ID_COLUMNS, RESULT_COLUMNS};
+pub use columns::ID_COLUMNS;
 pub use dialect::{BadDelimiter, Delimiter, Dialect};
 pub use earlier::Earlier;
 pub use error::{CatalogError, NotCsv};

@@ -2,25 +2,27 @@
 //!
 //! Only here is anything read from the environment, and only here does anything know of `clap`.
 
+mod batch;
 mod completions;
 mod cover_args;
 mod follow;
-mod job;
 mod key;
 mod logging;
 mod next;
 mod options;
+mod outcome;
+mod output;
 mod receive;
 mod report;
 mod results;
 mod run;
 mod sandbox;
+mod service_args;
 mod signals;
 mod status;
-mod talk;
+mod usage;
 mod why;
 
-use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::BLOCKING_THREADS;
 
+use output::eprint;
+
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,8 +41,9 @@ use crate::runner::BLOCKING_THREADS;
     disable_help_flag = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
-                  Exit codes: 0 every row settled, 3 rows failed for good, 4 a rerun will send some, 5 account,\n\
-                  6 another run is going on, 7 catalog unusable, 8 ledger or results not written, 2 wrong usage."
+                  Exit codes: 0 every row is settled; 2 wrong usage; 3 rows failed for good; 4 rows are left for a\n\
+                  rerun; 5 key refused or no credits; 6 another run is going on; 7 the catalog cannot be used;\n\
+                  8 something could not be written; 130 or 143 ended by a signal."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -75,17 +80,20 @@ fn report_defect(defect: &PanicHookInfo<'_>) {
     let what =
         what.downcast_ref::<&str>().copied().or(what.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
     let place = defect.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-    complain(&format!(
+    eprint(&format!(
         "error: a defect of coverbatch: {what}{place}\nhint: please report it; the ledger is safe, and a rerun goes on\n"
     ));
 }
 
 fn run() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return ExitCode::from(usage::report(&error)),
+    };
     let screen = Screen::default();
     let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
-        complain(&error.report());
+        eprint(&error.report());
         error.exit()
     });
     ExitCode::from(exit.code())
@@ -112,22 +120,6 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
     });
     runtime.shutdown_background();
     exit
-}
-
-/// Tells a person something; that standard error is closed is no reason to fail.
-fn complain(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// Puts out what was asked for; that its reader has gone away, as `head` does, is no reason to fail.
-fn print(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::System { what: "write to standard output", cause })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -9,14 +9,17 @@ mod message;
 mod outcome;
 mod rate;
 mod reading;
+mod result_column;
 mod status;
+mod words;
 
 pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use message::{MAX_MESSAGE_CHARS, one_line};
+pub use message::{MAX_MESSAGE_CHARS, escape_formula, one_line, unescape_formula};
 pub use outcome::{Answer, Outcome, Verdict};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use reading::{
     CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Reading,
 };
+pub use result_column::ResultColumn;
 pub use status::{Reason, RowState, Status};

@@ -16,8 +16,8 @@ use thiserror::Error;
 /// What a new file may be read and written by, before the umask; that of an existing one is kept.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// How the name of a CSV or text file in the making begins; other kinds of file have their own beginnings.
-pub const CSV_IN_THE_MAKING: &str = ".coverbatch-csv-";
+/// How the names of unfinished CSV and text files begin; other kinds of file have their own prefix.
+pub const CSV_TEMP_PREFIX: &str = ".coverbatch-csv-";
 
 /// A file cannot be written.
 #[derive(Debug, Error)]
@@ -35,11 +35,11 @@ impl FileError {
     }
 }
 
-/// A file in the making; dropped without being put anywhere, it is gone.
+/// A file that is written beside its place and gone if it is dropped before it is committed.
 #[derive(Debug)]
-pub struct Unfinished(NamedTempFile);
+pub struct AtomicFile(NamedTempFile);
 
-impl Unfinished {
+impl AtomicFile {
     /// An empty file beside `path`, whose permissions it takes over; its name begins with `prefix`.
     ///
     /// # Errors
@@ -92,24 +92,24 @@ impl Unfinished {
     ///
     /// # Errors
     /// If it cannot be synchronised or renamed.
-    pub fn put(self, path: &Path) -> io::Result<()> {
+    pub fn commit(self, path: &Path) -> io::Result<()> {
         self.0.as_file().sync_all()?;
         self.0.persist(path)?;
-        synchronise(folder_of(path))
+        fsync_dir(folder_of(path))
     }
 
     /// Puts the finished file into its place unless something is there. Durable when this returns.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if something is there; others as for [`Self::put`].
-    pub fn put_new(self, path: &Path) -> io::Result<()> {
+    /// [`io::ErrorKind::AlreadyExists`] if something is there; others as for [`Self::commit`].
+    pub fn commit_noclobber(self, path: &Path) -> io::Result<()> {
         self.0.as_file().sync_all()?;
         self.0.persist_noclobber(path)?;
-        synchronise(folder_of(path))
+        fsync_dir(folder_of(path))
     }
 }
 
-impl Write for Unfinished {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -123,7 +123,7 @@ impl Write for Unfinished {
 ///
 /// # Errors
 /// If the folder cannot be opened or synchronised.
-pub fn synchronise(folder: &Path) -> io::Result<()> {
+pub fn fsync_dir(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -133,9 +133,9 @@ pub fn synchronise(folder: &Path) -> io::Result<()> {
 /// [`FileError`]; the file is as it was then.
 pub fn replace_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let real = real(path);
-    let written = Unfinished::beside(&real, CSV_IN_THE_MAKING).and_then(|mut file| {
+    let written = AtomicFile::beside(&real, CSV_TEMP_PREFIX).and_then(|mut file| {
         file.write_all(content)?;
-        file.put(&real)
+        file.commit(&real)
     });
     written.map_err(|cause| FileError::new(path, cause))
 }
@@ -145,10 +145,10 @@ pub fn replace_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`] if its folder cannot be written to.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
-    Unfinished::beside(&real(path), CSV_IN_THE_MAKING).map(drop).map_err(|cause| FileError::new(path, cause))
+    AtomicFile::beside(&real(path), CSV_TEMP_PREFIX).map(drop).map_err(|cause| FileError::new(path, cause))
 }
 
-/// Removes what killed processes have left in the folder: files in the making that nobody holds a lock on.
+/// Removes what killed processes have left in the folder: unfinished files that nobody holds a lock on.
 ///
 /// A failure is of no account: such a file is only in the way of tidiness.
 pub fn remove_abandoned(folder: &Path, prefix: &str) {
@@ -187,21 +187,21 @@ mod tests {
         let foreign = folder.path().join(".other-abandoned");
         fs::write(&abandoned, "half").unwrap();
         fs::write(&foreign, "theirs").unwrap();
-        let mut living = Unfinished::within(folder.path(), CSV_IN_THE_MAKING).unwrap();
-        remove_abandoned(folder.path(), CSV_IN_THE_MAKING);
+        let mut living = AtomicFile::within(folder.path(), CSV_TEMP_PREFIX).unwrap();
+        remove_abandoned(folder.path(), CSV_TEMP_PREFIX);
         assert!(!abandoned.exists() && foreign.exists());
         living.write_all(b"whole").unwrap();
         let place = folder.path().join("place");
-        living.put(&place).unwrap();
+        living.commit(&place).unwrap();
         assert_eq!(fs::read(place).unwrap(), b"whole");
     }
 
     #[test]
-    fn put_new_never_replaces_anything() {
+    fn commit_noclobber_never_replaces_anything() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("place");
         fs::write(&place, "first").unwrap();
-        let refused = Unfinished::within(folder.path(), CSV_IN_THE_MAKING).unwrap().put_new(&place).unwrap_err();
+        let refused = AtomicFile::within(folder.path(), CSV_TEMP_PREFIX).unwrap().commit_noclobber(&place).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&place).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 use thiserror::Error;
 use url::Url;
 
+use super::address::is_loopback;
 use crate::domain::MusicTaskId;
 use crate::signing::CallbackSecret;
 
@@ -36,9 +37,19 @@ pub enum BadCallback {
     /// It is not http or https.
     #[error("its scheme is `{0}`; only http and https are called")]
     Scheme(String),
+    /// It holds something else in braces that looks as if it were filled in.
+    #[error("`{0}` is not filled in; only `{TASK_ID}` and `{TOKEN}` are")]
+    Placeholder(String),
     /// It holds `{token}` and there is nothing to make tokens with.
     #[error("it holds `{TOKEN}`, and there is no callback secret to make tokens with")]
     NoSecret,
+}
+
+/// The first word in braces.
+fn placeholder(text: &str) -> Option<&str> {
+    let from = text.find('{')?;
+    let to = from + text[from..].find('}')?;
+    Some(&text[from..=to])
 }
 
 /// A callback address for each music task.
@@ -68,10 +79,19 @@ impl CallbackUrl {
         if !matches!(example.scheme(), "http" | "https") {
             return Err(BadCallback::Scheme(example.scheme().to_owned()));
         }
+        if let Some(unknown) = placeholder(&template.replace(TASK_ID, "").replace(TOKEN, "")) {
+            return Err(BadCallback::Placeholder(unknown.to_owned()));
+        }
         if secret.is_none() && template.contains(TOKEN) {
             return Err(BadCallback::NoSecret);
         }
         Ok(Self { template: template.to_owned(), secret })
+    }
+
+    /// Whether it leads to the machine that calls it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(&self.template.replace(TASK_ID, "x").replace(TOKEN, "x")).is_ok_and(|url| is_loopback(&url))
     }
 
     /// An address that reaches nobody.

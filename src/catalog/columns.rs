@@ -4,34 +4,10 @@ use csv::ByteRecord;
 
 use super::earlier::{Earlier, EarlierColumns};
 use super::{BadRow, CatalogError, CatalogSource};
-use crate::domain::{MusicTaskId, one_line};
+use crate::domain::{MusicTaskId, ResultColumn, one_line};
 
 /// The names an id column may have when none is given, the first one found being taken.
 pub const ID_COLUMNS: [&str; 4] = ["task_id", "taskId", "music_task_id", "id"];
-
-/// The columns that the results CSV has after those of the catalog, in this order.
-pub const RESULT_COLUMNS: [&str; 17] = [
-    STATUS_COLUMN,
-    "cover_retryable",
-    "cover_reason",
-    "cover_http_status",
-    "cover_code",
-    "cover_message",
-    "cover_task_id",
-    "cover_attempts",
-    "cover_first_sent_at",
-    "cover_finished_at",
-    "cover_duplicate_of_row",
-    "cover_image_1",
-    "cover_image_2",
-    "cover_file_1",
-    "cover_file_2",
-    "cover_expires_at",
-    "cover_fallback",
-];
-
-/// The column that makes a CSV file an earlier results CSV.
-pub(super) const STATUS_COLUMN: &str = "cover_status";
 
 /// Most columns that a message lists.
 const MAX_LISTED: usize = 20;
@@ -171,7 +147,7 @@ fn shown(cell: &[u8]) -> String {
 }
 
 fn is_result(cell: &[u8]) -> bool {
-    RESULT_COLUMNS.iter().any(|name| cell.trim_ascii() == name.as_bytes())
+    ResultColumn::ALL.iter().any(|column| cell.trim_ascii() == column.word().as_bytes())
 }
 
 /// Whether a header cell can only be data: 32 hexadecimal digits, hyphens aside.

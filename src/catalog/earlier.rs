@@ -2,9 +2,10 @@
 
 use csv::ByteRecord;
 
-use super::columns::STATUS_COLUMN;
 use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, Images, MAX_IMAGES, Reason, Status, one_line};
+use crate::domain::{
+    CoverTaskId, Images, MAX_IMAGES, Reason, ResultColumn as Column, Status, one_line, unescape_formula,
+};
 
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,65 +40,41 @@ pub struct Earlier {
     pub is_fallback: bool,
 }
 
-/// Where the columns of an earlier run are.
+/// Where the columns of an earlier run are, in the order of [`Column::ALL`].
 #[derive(Debug)]
-pub(super) struct EarlierColumns {
-    status: usize,
-    reason: Option<usize>,
-    retryable: Option<usize>,
-    http_status: Option<usize>,
-    code: Option<usize>,
-    message: Option<usize>,
-    cover: Option<usize>,
-    attempts: Option<usize>,
-    first_sent_at: Option<usize>,
-    finished_at: Option<usize>,
-    images: [Option<usize>; MAX_IMAGES],
-    files: [Option<usize>; MAX_IMAGES],
-    expires_at: Option<usize>,
-    fallback: Option<usize>,
-}
+pub(super) struct EarlierColumns(Vec<Option<usize>>);
 
 impl EarlierColumns {
     /// Looks the columns up by their names; `None` without a status column.
     pub(super) fn find(position: impl Fn(&str) -> Option<usize>) -> Option<Self> {
-        Some(Self {
-            status: position(STATUS_COLUMN)?,
-            reason: position("cover_reason"),
-            retryable: position("cover_retryable"),
-            http_status: position("cover_http_status"),
-            code: position("cover_code"),
-            message: position("cover_message"),
-            cover: position("cover_task_id"),
-            attempts: position("cover_attempts"),
-            first_sent_at: position("cover_first_sent_at"),
-            finished_at: position("cover_finished_at"),
-            images: [position("cover_image_1"), position("cover_image_2")],
-            files: [position("cover_file_1"), position("cover_file_2")],
-            expires_at: position("cover_expires_at"),
-            fallback: position("cover_fallback"),
-        })
+        let columns = Self(Column::ALL.iter().map(|column| position(column.word())).collect());
+        columns.at(Column::Status).is_some().then_some(columns)
+    }
+
+    fn at(&self, column: Column) -> Option<usize> {
+        self.0[column as usize]
     }
 
     /// What a row's cells say; `None` without a known status.
     pub(super) fn read(&self, cells: &ByteRecord) -> Option<Earlier> {
-        let text = |column: Option<usize>| column.and_then(|at| str::from_utf8(cells.get(at)?.trim_ascii()).ok());
+        let text = |column| str::from_utf8(cells.get(self.at(column)?)?.trim_ascii()).ok();
         let time = |column| text(column).and_then(UnixMillis::from_rfc3339);
+        let file = |column| text(column).filter(|name| !name.is_empty()).map(str::to_owned);
         Some(Earlier {
-            status: text(Some(self.status)).and_then(Status::from_word)?,
-            reason: text(self.reason).and_then(Reason::from_word),
-            retryable: text(self.retryable).and_then(yes_or_no),
-            http_status: text(self.http_status).and_then(|number| number.parse().ok()),
-            code: text(self.code).and_then(|number| number.parse().ok()),
-            message: text(self.message).map(unprotected).map(one_line).unwrap_or_default(),
-            cover: text(self.cover).and_then(|id| CoverTaskId::new(id).ok()),
-            attempts: text(self.attempts).and_then(|number| number.parse().ok()).unwrap_or(0),
-            first_sent_at: time(self.first_sent_at),
-            finished_at: time(self.finished_at),
-            images: Images::new(self.images.into_iter().filter_map(text)),
-            files: self.files.map(|column| text(column).filter(|name| !name.is_empty()).map(str::to_owned)),
-            expires_at: time(self.expires_at),
-            is_fallback: text(self.fallback).and_then(yes_or_no).unwrap_or(false),
+            status: text(Column::Status).and_then(Status::from_word)?,
+            reason: text(Column::Reason).and_then(Reason::from_word),
+            retryable: text(Column::Retryable).and_then(yes_or_no),
+            http_status: text(Column::HttpStatus).and_then(|number| number.parse().ok()),
+            code: text(Column::Code).and_then(|number| number.parse().ok()),
+            message: text(Column::Message).map(unescape_formula).map(one_line).unwrap_or_default(),
+            cover: text(Column::CoverTaskId).and_then(|id| CoverTaskId::new(id).ok()),
+            attempts: text(Column::Attempts).and_then(|number| number.parse().ok()).unwrap_or(0),
+            first_sent_at: time(Column::FirstSentAt),
+            finished_at: time(Column::FinishedAt),
+            images: Images::new([Column::Image1, Column::Image2].into_iter().filter_map(text)),
+            files: [Column::File1, Column::File2].map(file),
+            expires_at: time(Column::ExpiresAt),
+            is_fallback: text(Column::Fallback).and_then(yes_or_no).unwrap_or(false),
         })
     }
 }
@@ -110,21 +87,12 @@ fn yes_or_no(word: &str) -> Option<bool> {
     }
 }
 
-/// The message without the `'` that keeps a spreadsheet from taking it for a formula.
-fn unprotected(message: &str) -> &str {
-    match message.strip_prefix('\'') {
-        Some(formula) if formula.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) => formula,
-        Some(_) | None => message,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::RESULT_COLUMNS;
 
     fn columns() -> EarlierColumns {
-        EarlierColumns::find(|name| RESULT_COLUMNS.iter().position(|column| *column == name)).unwrap()
+        EarlierColumns::find(|name| Column::ALL.iter().position(|column| column.word() == name)).unwrap()
     }
 
     fn read(cells: [&str; 11]) -> Option<Earlier> {
@@ -186,25 +154,6 @@ mod tests {
     }
 
     #[test]
-    fn every_column_that_is_read_is_one_that_is_written() {
-        let found = columns();
-        let all = [
-            found.retryable,
-            found.reason,
-            found.http_status,
-            found.code,
-            found.message,
-            found.cover,
-            found.attempts,
-            found.first_sent_at,
-            found.finished_at,
-        ];
-        assert_eq!(all, std::array::from_fn(|at| Some(at + 1)));
-        let covers = [found.images, found.files, [found.expires_at, found.fallback]].concat();
-        assert_eq!(covers, [11, 12, 13, 14, 15, 16].map(Some));
-    }
-
-    #[test]
     fn a_full_row_is_read_back() {
         let (first, last) = ("2025-11-22T02:10:00.007Z", "2025-11-22T02:10:01.000Z");
         let earlier = read(["exists", "no", "conflict", "200", "409", "'=1+1", "abc", "3", first, last, "7"]).unwrap();
@@ -234,25 +183,6 @@ mod tests {
         assert_eq!(broken, expected);
         for unknown in ["", "Failed", "in_flight", "\u{fffd}"] {
             assert_eq!(read([unknown, "no", "conflict", "200", "409", "", "", "1", "", "", ""]), None, "{unknown}");
-        }
-    }
-
-    #[test]
-    fn only_the_protecting_quote_is_removed() {
-        let table = [
-            ("'=x", "=x"),
-            ("'+x", "+x"),
-            ("'-x", "-x"),
-            ("'@x", "@x"),
-            ("'＝x", "＝x"),
-            ("'＠x", "＠x"),
-            ("'x", "'x"),
-            ("''=x", "''=x"),
-            ("'", "'"),
-            ("=x", "=x"),
-        ];
-        for (cell, message) in table {
-            assert_eq!(unprotected(cell), message, "{cell}");
         }
     }
 }

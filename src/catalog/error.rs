@@ -58,7 +58,7 @@ pub enum CatalogError {
         /// How many columns there are.
         columns: usize,
     },
-    /// The id column is one of [`RESULT_COLUMNS`](super::RESULT_COLUMNS).
+    /// The id column is one of [`ResultColumn`](crate::domain::ResultColumn).
     #[error("the column `{column}` of {catalog} is a result of an earlier run and cannot hold the music task ids")]
     IdColumnIsResult {
         /// Which catalog.

@@ -151,7 +151,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::catalog::{MAX_RECORD_BYTES, RESULT_COLUMNS};
+    use crate::catalog::MAX_RECORD_BYTES;
+    use crate::domain::ResultColumn;
     use crate::domain::{BadId, Status};
 
     /// A catalog file in a folder of its own.
@@ -463,9 +464,9 @@ mod tests {
 
     #[test]
     fn without_a_status_column_every_column_is_the_catalogs_own() {
-        let header = RESULT_COLUMNS[1..].join(",");
+        let header = ResultColumn::ALL[1..].iter().map(|column| column.word()).collect::<Vec<_>>().join(",");
         let catalog = Given::file(format!("id,{header}\na,,,,,,,,,,\n")).open().unwrap();
-        assert_eq!(catalog.own_header().count(), RESULT_COLUMNS.len());
+        assert_eq!(catalog.own_header().count(), ResultColumn::ALL.len());
         assert_eq!(all_rows(&catalog)[0].earlier, None);
     }
 

@@ -3,7 +3,7 @@
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::error::{Error, Exit};
 
 /// Print completions for a shell.

@@ -1,5 +1,6 @@
 //! The options about covers once they are accepted, and what they come to.
 
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::download::{DownloadConfig, Downloads};
-use crate::cli::options::positive_duration;
+use crate::cli::options::{positive_count, positive_duration};
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
-use crate::images::{DefaultCover, ImageFolder, Store};
+use crate::images::{DefaultCover, DefaultCoverError, ImageFolder, Store};
 use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger, Waiter};
 use crate::policy::PollPolicy;
 use crate::ratelimit::{Gate, GateConfig, slack};
@@ -30,7 +31,7 @@ pub(super) struct ReadArgs {
     #[arg(long, value_name = "DIR", env = "COVERBATCH_DOWNLOAD", hide_env = true)]
     pub(super) download: Option<PathBuf>,
 
-    /// A host that images may come from although its address is not public; may be repeated
+    /// Take images from this host too, though its address is not public; may be repeated
     #[arg(long, value_name = "HOST", value_delimiter = ',', env = "COVERBATCH_IMAGE_HOST", hide_env = true)]
     image_host: Vec<String>,
 }
@@ -42,11 +43,11 @@ pub(super) struct WaitArgs {
     #[command(flatten)]
     pub(super) read: ReadArgs,
 
-    /// How long to wait for one cover, from its acceptance or the start of this command
-    #[arg(long, value_name = "DUR", default_value = "30m", value_parser = parse_duration, env = "COVERBATCH_WAIT_TIMEOUT", hide_env = true)]
+    /// How long to wait for one cover, from its acceptance or from the start of this command
+    #[arg(long, value_name = "DUR", default_value = "30m", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_WAIT_TIMEOUT", hide_env = true)]
     wait_timeout: Duration,
 
-    /// With --download: an image that stands in, under their names, for covers that are missing
+    /// With --download: the image to save in place of each cover that is missing
     #[arg(long, value_name = "FILE", env = "COVERBATCH_DEFAULT_COVER", hide_env = true)]
     default_cover: Option<PathBuf>,
 }
@@ -55,20 +56,20 @@ pub(super) struct WaitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pace")]
 pub(super) struct RequestArgs {
-    /// Requests in flight at most
-    #[arg(long, value_name = "N", default_value = "32", env = "COVERBATCH_CONCURRENCY", hide_env = true)]
+    /// At most N requests in flight
+    #[arg(long, value_name = "N", default_value = "32", value_parser = positive_count, env = "COVERBATCH_CONCURRENCY", hide_env = true)]
     pub(super) concurrency: std::num::NonZeroU32,
 
     /// Longest time for one request
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = positive_duration, env = "COVERBATCH_TIMEOUT", hide_env = true)]
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = positive_duration, allow_hyphen_values = true, env = "COVERBATCH_TIMEOUT", hide_env = true)]
     pub(super) timeout: Duration,
 
-    /// Answers about a row before it is given up for this run
-    #[arg(long, value_name = "N", default_value = "6", env = "COVERBATCH_MAX_ATTEMPTS", hide_env = true)]
+    /// Give a row up for this run after N answers about it
+    #[arg(long, value_name = "N", default_value = "6", value_parser = positive_count, env = "COVERBATCH_MAX_ATTEMPTS", hide_env = true)]
     pub(super) max_attempts: std::num::NonZeroU32,
 
-    /// How long the service may refuse everyone before the run stops
-    #[arg(long, value_name = "DUR", default_value = "1h", value_parser = parse_duration, env = "COVERBATCH_MAX_OUTAGE", hide_env = true)]
+    /// Stop once the service has refused every request for this long
+    #[arg(long, value_name = "DUR", default_value = "1h", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_MAX_OUTAGE", hide_env = true)]
     pub(super) max_outage: Duration,
 }
 
@@ -77,7 +78,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 /// Where images go, and what stands in for missing ones; both were found to be usable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stock {
+pub(super) struct ImageSettings {
     pub(super) folder: Option<ImageFolder>,
     pub(super) default_cover: Option<Arc<DefaultCover>>,
 }
@@ -132,9 +133,9 @@ impl ReadArgs {
 
 impl WaitArgs {
     /// Checks that images can be saved, and that the default cover is one.
-    pub(super) fn stock(&self) -> Result<Stock, Error> {
+    pub(super) fn image_settings(&self) -> Result<ImageSettings, Error> {
         let default_cover = self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
-        Ok(Stock { folder: self.read.folder()?, default_cover })
+        Ok(ImageSettings { folder: self.read.folder()?, default_cover })
     }
 
     /// The same as far as that can be told without writing anything.
@@ -153,9 +154,8 @@ impl WaitArgs {
         if self.read.download.is_none() {
             return Err(Error::usage("--default-cover has no folder to copy it to", "give --download DIR too"));
         }
-        let unusable = |bad| {
-            let problem = format!("--default-cover `{}` cannot be used: {bad}", path.display());
-            Error::usage(problem, "give a PNG, JPEG or WebP image")
+        let unusable = |bad: DefaultCoverError| {
+            Error::usage(format!("{bad}{}", cause_of(&bad)), "give a PNG, JPEG or WebP image with --default-cover")
         };
         DefaultCover::open(path).map(Arc::new).map_err(unusable)
     }
@@ -173,4 +173,9 @@ impl WaitArgs {
     pub(super) const fn mark(&self, run: RunId) -> Waiter {
         Waiter { run, wants_files: self.read.download.is_some(), longest: self.wait_timeout }
     }
+}
+
+/// `: no such file`, where there is a cause.
+fn cause_of(error: &impl StdError) -> String {
+    error.source().map(|cause| format!(": {cause}")).unwrap_or_default()
 }

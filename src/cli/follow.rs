@@ -7,12 +7,15 @@ use clap::Args;
 
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
-use crate::cli::cover_args::{RequestArgs, Stock, WaitArgs};
-use crate::cli::job::{Deeds, Done, Job, monitored};
+use crate::cli::batch::{BatchContext, RunOutcome};
+use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
+use crate::cli::logging::LogArgs;
 use crate::cli::next::next_commands;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::cli::outcome::TellArgs;
+use crate::cli::outcome::{CommandOutcome, monitored};
+use crate::cli::service_args::ServiceArgs;
 use crate::cli::signals;
-use crate::cli::talk::{LogArgs, ServiceArgs, TellArgs};
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -54,7 +57,7 @@ pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error
     monitored(args.tell.monitor()?, follow(&args, screen)).await
 }
 
-async fn follow(args: &FollowArgs, screen: &Screen) -> Result<Done, Error> {
+async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
     if args.ledger.sandbox {
@@ -65,14 +68,15 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<Done, Error> {
             hint,
         ));
     }
+    args.catalog.is_there()?;
     let (api_url, key) = (args.service.url()?, args.service.key()?);
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
     let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
     check_writable(&paths.results)?;
     paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-    let stock = args.wait.stock()?;
-    let job = Job {
+    let image_settings = args.wait.image_settings()?;
+    let batch = BatchContext {
         clock,
         stop,
         catalog,
@@ -82,39 +86,40 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<Done, Error> {
         trust: args.ledger.trust(),
         in_doubt: InDoubt::Resend,
         goal: args.wait.goal(),
+        max_outage: args.request.max_outage,
         tell: &args.tell,
         is_quiet: args.log.quiet,
     };
-    let ledger = Arc::new(SqliteLedger::open(&job.ledger_path, api_url.as_str())?);
+    let ledger = Arc::new(SqliteLedger::open(&batch.ledger_path, api_url.as_str())?);
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
     let (provider, callback) = (args.service.provider.provider(), CallbackUrl::inert());
     let api = Arc::new(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?);
-    Following { args, screen, job, stock, ledger, api }.go().await
+    Following { args, screen, batch, image_settings, ledger, api }.go().await
 }
 
 /// A command whose options have been checked.
 struct Following<'a> {
     args: &'a FollowArgs,
     screen: &'a Screen,
-    job: Job<'a>,
-    stock: Stock,
+    batch: BatchContext<'a>,
+    image_settings: ImageSettings,
     ledger: Arc<SqliteLedger>,
     api: Arc<HttpApi>,
 }
 
 impl Following<'_> {
-    async fn go(self) -> Result<Done, Error> {
-        let (clock, args) = (self.job.clock, self.args);
+    async fn go(self) -> Result<CommandOutcome, Error> {
+        let (clock, args) = (self.batch.clock, self.args);
         let started = clock.unix();
         let run = self.ledger.begin_follow(&args.catalog.identity(), started).await?;
         let gate = args.wait.read.gate(&self.ledger, args.request.max_outage, clock).await?;
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {
-            self.job.salvage(&self.ledger, run).await;
+            self.batch.write_partial_results(&self.ledger, run).await;
         }
         let (ended, progress) = followed?;
-        let deeds = Deeds {
+        let outcome = RunOutcome {
             run,
             ended,
             started,
@@ -124,36 +129,37 @@ impl Following<'_> {
             lines_used: 0,
             next: next_commands::<FollowArgs>("follow"),
         };
-        self.job.finish(self.ledger, &self.stock, deeds).await
+        self.batch.finish(self.ledger, &self.image_settings, outcome).await
     }
 
     /// Takes up what a run beside this command had accepted meanwhile, until there is nothing more.
     async fn rounds(&self, run: RunId, started: UnixMillis, gate: &Arc<Gate>) -> Result<(Ended, Progress), Error> {
-        let (job, wait) = (&self.job, &self.args.wait);
+        let (batch, wait) = (&self.batch, &self.args.wait);
         let (mut ended, mut progress) = (Ended::Finished, Progress::default());
-        while job.stop.requested().is_none() {
-            let taken = covers::take_up(&job.catalog, &*self.ledger, job.trust, wait.mark(run), started).await;
+        while batch.stop.requested().is_none() {
+            let taken = covers::take_up(&batch.catalog, &*self.ledger, batch.trust, wait.mark(run), started).await;
             let taken = taken.map_err(|error| Error::Worklist(error.into()))?;
             if taken == 0 {
                 break;
             }
             let policy = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
-            let tracking = wait.read.tracking(CoverScope::OfRun(run), gate, self.stock.folder.as_ref(), policy);
+            let tracking =
+                wait.read.tracking(CoverScope::OfRun(run), gate, self.image_settings.folder.as_ref(), policy);
             let config = FollowConfig {
                 concurrency: self.args.request.concurrency,
                 max_attempts: self.args.request.max_attempts,
                 seed: fastrand::u64(..),
             };
             let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
-            let runner = Runner::follower(parts, (tracking, job.clock), config, job.stop.clone());
+            let runner = Runner::follower(parts, (tracking, batch.clock), config, batch.stop.clone());
             let seen = runner.progress();
-            let shown = (stderr().is_terminal() && !job.is_quiet)
+            let shown = (stderr().is_terminal() && !batch.is_quiet)
                 .then(|| self.screen.follow_covers(taken, Arc::clone(gate), seen.clone()));
             ended = runner.run().await?;
             drop(shown);
             progress.reads += seen.borrow().reads;
             progress.covers += seen.borrow().covers;
         }
-        Ok((job.stop.requested().unwrap_or(ended), progress))
+        Ok((batch.stop.requested().unwrap_or(ended), progress))
     }
 }

@@ -3,7 +3,8 @@
 use std::env;
 use std::io::{IsTerminal as _, stderr};
 
-use clap::ValueEnum;
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::{LogWriter, Screen};
@@ -16,6 +17,30 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What is told on the way.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct LogArgs {
+    /// Format of log lines
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_LOG_FORMAT", hide_env = true)]
+    log_format: LogFormat,
+
+    /// Log more; may be repeated
+    #[arg(short, long, action = ArgAction::Count, env = "COVERBATCH_VERBOSE", hide_env = true)]
+    verbose: u8,
+
+    /// Show no progress, and no summary of a clean run
+    #[arg(short, long, env = "COVERBATCH_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) quiet: bool,
+}
+
+impl LogArgs {
+    /// Begins to log.
+    pub(super) fn begin(&self, screen: &Screen) {
+        begin(self.log_format, self.verbose, self.quiet, screen);
+    }
 }
 
 /// Begins to log. Without `-v` only warnings, because cron mails whatever is printed.

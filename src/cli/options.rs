@@ -1,7 +1,9 @@
 //! What several commands have in common: which catalog, which ledger, which files.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use tokio::task::spawn_blocking;
 
-use crate::catalog::{Catalog, CatalogOptions, CatalogSource, Delimiter};
+use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter};
 use crate::domain::parse_duration;
 use crate::error::Error;
 use crate::join::Trust;
@@ -27,11 +29,11 @@ pub(super) struct CatalogArgs {
     #[arg(value_name = "CATALOG")]
     catalog: String,
 
-    /// Column of the music task ids, by name or number [default: `task_id`, `taskId`, `music_task_id`, `id`]
+    /// Column that holds the music task ids, by name or number [default: `task_id`, `taskId`, `music_task_id`, `id`]
     #[arg(long, value_name = "NAME|N", env = "COVERBATCH_ID_COLUMN", hide_env = true)]
     id_column: Option<String>,
 
-    /// What is between two cells [default: found out among , ; tab |]
+    /// The character between two cells [default: detected among , ; tab |]
     #[arg(long, value_name = "C", env = "COVERBATCH_DELIMITER", hide_env = true)]
     delimiter: Option<Delimiter>,
 }
@@ -40,11 +42,11 @@ pub(super) struct CatalogArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct LedgerArgs {
-    /// Durable record of every music task ever sent [default: <stem>.coverbatch.db beside the catalog]
+    /// Ledger: the durable record of every music task ever sent [default: <stem>.coverbatch.db beside the catalog]
     #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
     ledger: Option<PathBuf>,
 
-    /// Try it with the stand-in service: no key, no cost, a ledger of its own (<stem>.sandbox.db)
+    /// Use the stand-in service: no key, no cost, a ledger of its own (<stem>.sandbox.db)
     #[arg(long, env = "COVERBATCH_SANDBOX", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) sandbox: bool,
 }
@@ -53,18 +55,28 @@ pub(super) struct LedgerArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct OutputArgs {
-    /// Results CSV, replaced as a whole [default: <stem>.results.csv beside the catalog]
+    /// Where the results CSV goes [default: <stem>.results.csv beside the catalog]
     #[arg(short = 'o', long, value_name = "PATH", env = "COVERBATCH_RESULTS", hide_env = true)]
     results: Option<PathBuf>,
 
-    /// Also write the rows that are not settled, as a catalog of their own
+    /// Also write a catalog of the rows that are not settled
     #[arg(long, value_name = "PATH", env = "COVERBATCH_FAILURES", hide_env = true)]
     failures: Option<PathBuf>,
 }
 
 impl CatalogArgs {
+    /// Makes sure that there is a catalog. One that is missing is named by its whole path: cron starts in another folder
+    /// than a person.
+    pub(super) fn is_there(&self) -> Result<(), Error> {
+        let Some(path) = self.path() else { return Ok(()) };
+        let whole = || CatalogSource::Path(path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        let missing = |cause| CatalogError::Unreadable { catalog: whole(), cause };
+        Ok(fs::metadata(path).map(drop).map_err(missing)?)
+    }
+
     /// Reads and checks the whole catalog.
     pub(super) async fn open(&self) -> Result<Arc<Catalog>, Error> {
+        self.is_there()?;
         let source = if self.catalog == "-" {
             CatalogSource::StandardInput
         } else {
@@ -161,8 +173,13 @@ pub(super) fn bad_rows(catalog: &Catalog) -> String {
 /// A duration that is not zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        Ok(Duration::ZERO) => Err("expected more than zero, such as `30s`".to_owned()),
         Ok(duration) => Ok(duration),
         Err(bad) => Err(bad.to_string()),
     }
+}
+
+/// A count that is not zero.
+pub(super) fn positive_count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "expected a whole number, at least 1".to_owned())
 }

@@ -11,7 +11,7 @@ use crate::cli::options::{CatalogArgs, LedgerArgs};
 use crate::cli::results::view;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
-use crate::files::{CSV_IN_THE_MAKING, FileError, Unfinished};
+use crate::files::{AtomicFile, CSV_TEMP_PREFIX, FileError};
 use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::page::Page;
 use crate::results::{self, Goal, View};
@@ -70,7 +70,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
 /// Writes the page beside its place and renames it into it.
 fn write(path: &Path, page: &Page) -> std::io::Result<()> {
     let path = crate::files::real(path);
-    let mut file = BufWriter::new(Unfinished::beside(&path, CSV_IN_THE_MAKING)?);
+    let mut file = BufWriter::new(AtomicFile::beside(&path, CSV_TEMP_PREFIX)?);
     page.write_html(&mut file)?;
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.put(&path)
+    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit(&path)
 }

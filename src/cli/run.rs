@@ -14,11 +14,13 @@ use crate::api::ApiUrl;
 use crate::api::download::Downloads;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::Catalog;
-use crate::cli::cover_args::Stock;
-use crate::cli::job::{Deeds, Done, Job, monitored};
+use crate::cli::batch::{BatchContext, RunOutcome};
+use crate::cli::cover_args::ImageSettings;
 use crate::cli::next::next_commands;
 use crate::cli::options::bad_rows;
-use crate::cli::{complain, print, signals};
+use crate::cli::outcome::{CommandOutcome, monitored};
+use crate::cli::output::{eprint, print};
+use crate::cli::signals;
 use crate::clock::Clock;
 use crate::covers;
 use crate::domain::Ended;
@@ -41,7 +43,7 @@ pub(super) use args::RunArgs;
 struct Run<'a> {
     args: &'a RunArgs,
     screen: &'a Screen,
-    job: Job<'a>,
+    batch: BatchContext<'a>,
     service: Service,
     downloads: Downloads,
 }
@@ -59,14 +61,16 @@ pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Sc
 }
 
 /// Checks everything that can be checked before anything is sent, and then runs.
-async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Done, Error> {
+async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<CommandOutcome, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
     signals::watch(&stop)?;
+    args.catalog.is_there()?;
+    args.check_waits(matches)?;
     let service = Service::of(args, matches)?;
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
     let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
-    let job = Job {
+    let batch = BatchContext {
         clock,
         stop,
         catalog,
@@ -76,13 +80,14 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
         trust: args.ledger.trust(),
         in_doubt: args.rerun.in_doubt(),
         goal: args.goal(),
+        max_outage: args.request.max_outage,
         tell: &args.tell,
         is_quiet: args.log.quiet,
     };
     // A service on this machine has its images on this machine.
     let is_local = service.api_url.as_ref().is_none_or(ApiUrl::is_loopback);
     let downloads = args.wait.read.downloads(args.request.timeout, is_local, clock)?;
-    let run = Run { args, screen, job, service, downloads };
+    let run = Run { args, screen, batch, service, downloads };
     if args.dry.dry_run { run.dry_run().await } else { run.run().await }
 }
 
@@ -93,21 +98,21 @@ impl Run<'_> {
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
-        &self.job.catalog
+        &self.batch.catalog
     }
 
     /// Tells what a run would do.
-    async fn dry_run(self) -> Result<Done, Error> {
+    async fn dry_run(self) -> Result<CommandOutcome, Error> {
         self.args.wait.check()?;
-        let ledger_path = &self.job.ledger_path;
+        let ledger_path = &self.batch.ledger_path;
         let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
         let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.choice()).await?;
         let plan = DryRun {
             counts,
             rate: self.args.pace.rate,
-            clock: self.job.clock,
+            clock: self.batch.clock,
             ledger: (ledger_path, ledger.is_some()),
-            paths: &self.job.paths,
+            paths: &self.batch.paths,
             address: self.service.address(),
             callback: &self.service.callback,
             first: worklist.next(true).await?,
@@ -117,34 +122,34 @@ impl Run<'_> {
             ledger.close().await;
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
-        complain(&bad_rows(self.catalog()));
-        Ok(Done { exit: Exit::Success, digest: String::new() })
+        eprint(&bad_rows(self.catalog()));
+        Ok(CommandOutcome { exit: Exit::Success, digest: String::new() })
     }
 
     /// Sends what is to be sent, and writes down what came of it.
-    async fn run(self) -> Result<Done, Error> {
-        check_writable(&self.job.paths.results)?;
-        self.job.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-        let stock = self.args.wait.stock()?;
-        let clock = self.job.clock;
+    async fn run(self) -> Result<CommandOutcome, Error> {
+        check_writable(&self.batch.paths.results)?;
+        self.batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
+        let image_settings = self.args.wait.image_settings()?;
+        let clock = self.batch.clock;
         let started = clock.unix();
-        let _lock = RunLock::take(&self.job.ledger_path, started)?;
-        let ledger = Arc::new(SqliteLedger::open(&self.job.ledger_path, self.service.identity())?);
+        let _lock = RunLock::take(&self.batch.ledger_path, started)?;
+        let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
         let bad = bad_rows(self.catalog());
-        complain(&bad);
+        eprint(&bad);
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
         let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &*ledger, self.choice()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
-            covers::take_up(self.catalog(), &*ledger, self.job.trust, mark, started).await.map_err(worklist_error)?;
+            covers::take_up(self.catalog(), &*ledger, self.batch.trust, mark, started).await.map_err(worklist_error)?;
         }
         let gates = self.gates(&ledger).await?;
-        let sent = self.send(&ledger, &gates, &stock, (run, worklist), counts).await;
+        let sent = self.send(&ledger, &gates, &image_settings, (run, worklist), counts).await;
         if sent.is_err() {
-            self.job.salvage(&ledger, run).await;
+            self.batch.write_partial_results(&ledger, run).await;
         }
         let (ended, progress) = sent?;
-        let deeds = Deeds {
+        let outcome = RunOutcome {
             run,
             ended,
             started,
@@ -154,12 +159,12 @@ impl Run<'_> {
             lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>("run"),
         };
-        self.job.finish(ledger, &stock, deeds).await
+        self.batch.finish(ledger, &image_settings, outcome).await
     }
 
     /// Gates that count what earlier runs sent and read within one window.
     async fn gates(&self, ledger: &SqliteLedger) -> Result<Gates, Error> {
-        let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.job.clock);
+        let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
         let since = clock.unix().before(rate.period + slack(rate));
         let earlier = clock.instants(ledger.sends_since(since).await?);
         let submissions = Gate::new(GateConfig { rate, max_outage }, clock, &earlier);
@@ -176,7 +181,7 @@ impl Run<'_> {
         &self,
         ledger: &Arc<SqliteLedger>,
         gates: &Gates,
-        stock: &Stock,
+        image_settings: &ImageSettings,
         (run, worklist): (RunId, Worklist),
         counts: Counts,
     ) -> Result<(Ended, Progress), Error> {
@@ -185,9 +190,9 @@ impl Run<'_> {
             None => Some(self.start_sandbox().await?),
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
-        let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.job.clock), (run, worklist));
-        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.job.stop.clone());
-        let runner = self.with_reads(runner, gates, stock, run).knowing(self.usual(ledger).await?);
+        let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
+        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
+        let runner = self.with_reads(runner, gates, image_settings, run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
@@ -207,7 +212,7 @@ impl Run<'_> {
         &self,
         mut runner: Runner<HttpApi, SqliteLedger>,
         gates: &Gates,
-        stock: &Stock,
+        image_settings: &ImageSettings,
         run: RunId,
     ) -> Runner<HttpApi, SqliteLedger> {
         let Some(gate) = &gates.reads else { return runner };
@@ -217,7 +222,12 @@ impl Run<'_> {
         }
         if self.args.waits() {
             let policy = (wait.patience(request.max_attempts), request.timeout);
-            runner = runner.tracking(wait.read.tracking(CoverScope::OfRun(run), gate, stock.folder.as_ref(), policy));
+            runner = runner.tracking(wait.read.tracking(
+                CoverScope::OfRun(run),
+                gate,
+                image_settings.folder.as_ref(),
+                policy,
+            ));
         }
         runner
     }
@@ -232,7 +242,7 @@ impl Run<'_> {
 
     async fn start_sandbox(&self) -> Result<Sandbox, Error> {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Sandbox::start(anywhere, Scenario::default(), self.job.clock).await.map_err(Error::Sandbox)
+        Sandbox::start(anywhere, Scenario::default(), self.batch.clock).await.map_err(Error::Sandbox)
     }
 
     fn api(&self, sandbox: Option<&Sandbox>) -> Result<HttpApi, Error> {
@@ -242,7 +252,7 @@ impl Run<'_> {
                 .map_err(|bad| Error::usage(bad.to_string(), ""))?,
         };
         let Service { key, callback, .. } = &self.service;
-        let (timeout, clock) = (self.args.request.timeout, self.job.clock);
+        let (timeout, clock) = (self.args.request.timeout, self.batch.clock);
         let config = HttpConfig {
             api_url,
             key: key.clone(),

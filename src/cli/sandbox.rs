@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::logging::{self, LogFormat};
-use crate::cli::{print, signals};
+use crate::cli::output::print;
+use crate::cli::signals;
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};

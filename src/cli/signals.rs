@@ -4,7 +4,7 @@ use std::process;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::complain;
+use crate::cli::output::eprint;
 use crate::domain::{Ended, Signal};
 use crate::error::{Error, Exit};
 use crate::runner::Stop;
@@ -25,7 +25,7 @@ pub(super) fn watch(stop: &Stop) -> Result<(), Error> {
                 leave(signal);
             }
             asked = true;
-            complain("coverbatch: stopping; answers on their way are awaited (a second signal leaves at once)\n");
+            eprint("coverbatch: stopping; answers on their way are awaited (a second signal leaves at once)\n");
             stop.request(Ended::Interrupted(signal));
         }
     });

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::options::{CatalogArgs, LedgerArgs, bad_rows};
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::cli::results::view;
 use crate::domain::{Brief, Rate, Status};
 use crate::error::{Error, Exit};

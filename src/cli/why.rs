@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
 use crate::ledger::{Artwork, PollStats, ReadLedger as _, Record, SqliteLedger, Submission};
 
 /// How a ledger is named if nobody says otherwise.
 const LEDGER_SUFFIX: &str = ".coverbatch.db";
+
+/// How the ledger of a stand-in service is named.
+const SANDBOX_SUFFIX: &str = ".sandbox.db";
 
 /// Print everything the ledger knows of one music task, also while a run is going on
 #[derive(Debug, Args)]
@@ -45,14 +48,19 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
 
 /// The ledger in this folder, if there is one and only one.
 fn only_ledger() -> Result<PathBuf, Error> {
-    let is_ledger = |path: &Path| path.to_string_lossy().ends_with(LEDGER_SUFFIX);
     let entries = fs::read_dir(".").map_err(|cause| Error::System { what: "list this folder", cause })?;
-    let mut ledgers = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_ledger(path));
-    match (ledgers.next(), ledgers.next()) {
-        (Some(only), None) => Ok(only),
-        (Some(_), Some(_)) => Err(Error::usage("there are several ledgers in this folder", "name one with --ledger")),
-        (None, _) => Err(Error::usage("there is no ledger in this folder", "name one with --ledger")),
-    }
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.retain(|name| name.ends_with(LEDGER_SUFFIX) || name.ends_with(SANDBOX_SUFFIX));
+    names.sort();
+    let mut real = names.iter().filter(|name| name.ends_with(LEDGER_SUFFIX));
+    let problem = match (real.next(), real.next()) {
+        (Some(only), None) => return Ok(PathBuf::from(only)),
+        (Some(_), Some(_)) => "there are several ledgers in this folder",
+        (None, _) => "there is no ledger in this folder",
+    };
+    let found = if names.is_empty() { String::new() } else { format!("; there are `{}`", names.join("`, `")) };
+    Err(Error::usage(problem, format!("name one with --ledger{found}")))
 }
 
 /// What is known of the images, a line each.

@@ -47,16 +47,19 @@ impl fmt::Display for Rate {
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("expected a number with a unit, such as `30s`, `1m 30s` or `2h`")]
+#[error("expected a number with a unit, such as `30s`, `1m 30s` or `2h`, at most 8760h (a year)")]
 pub struct BadDuration;
+
+/// The longest duration that is taken: sums of a few of them stay within what every clock can hold.
+const MAX_DURATION: Duration = Duration::from_secs(8760 * 60 * 60);
 
 /// The duration in a text such as `30s`, `1m 30s` or `250ms`.
 ///
 /// # Errors
-/// [`BadDuration`] for a number without unit, a negative duration, or anything else.
+/// [`BadDuration`] for a number without unit, a negative duration, one of more than a year, or anything else.
 pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| BadDuration)?;
-    Duration::try_from(signed).map_err(|_| BadDuration)
+    Duration::try_from(signed).ok().filter(|duration| *duration <= MAX_DURATION).ok_or(BadDuration)
 }
 
 /// A duration as a person would say it: `0.4s`, `12s`, `2m 05s`, `3h 07m`.

@@ -8,10 +8,10 @@ use super::default_cover::DefaultCover;
 use super::name::{ImageNumber, file_name, stem};
 use super::structure::{NotAnImage, check};
 use crate::domain::{ImageKind, MusicTaskId};
-use crate::files::{FileError, Unfinished, folder_of, remove_abandoned, synchronise};
+use crate::files::{AtomicFile, FileError, folder_of, fsync_dir, remove_abandoned};
 
-/// How the name of an image in the making begins.
-const IN_THE_MAKING: &str = ".coverbatch-image-";
+/// How the names of unfinished images begin.
+const TEMP_PREFIX: &str = ".coverbatch-image-";
 
 /// Every kind of image, for finding files whose extension is not known.
 const KINDS: [ImageKind; 3] = [ImageKind::Png, ImageKind::Jpeg, ImageKind::WebP];
@@ -29,9 +29,9 @@ impl Store {
     /// [`FileError`] if it is no folder or cannot be written to.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
         make(folder)
-            .and_then(|()| Unfinished::within(folder, IN_THE_MAKING))
+            .and_then(|()| AtomicFile::within(folder, TEMP_PREFIX))
             .map_err(|cause| FileError::new(folder, cause))?;
-        remove_abandoned(folder, IN_THE_MAKING);
+        remove_abandoned(folder, TEMP_PREFIX);
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// [`FileError`] if the folder cannot be written to.
     pub fn draft(&self) -> Result<Draft, FileError> {
-        let file = Unfinished::within(&self.folder, IN_THE_MAKING).map_err(|cause| self.error(cause))?;
+        let file = AtomicFile::within(&self.folder, TEMP_PREFIX).map_err(|cause| self.error(cause))?;
         Ok(Draft { file, folder: self.folder.clone() })
     }
 
@@ -55,7 +55,7 @@ impl Store {
         }
         let name = file_name(task, ImageNumber::One, cover.kind());
         let mut draft = self.draft()?;
-        let put = draft.write_all(cover.content()).and_then(|()| draft.file.put_new(&self.folder.join(&name)));
+        let put = draft.write_all(cover.content()).and_then(|()| draft.file.commit_noclobber(&self.folder.join(&name)));
         match put {
             // Another process was faster, perhaps with the cover itself.
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(name),
@@ -76,10 +76,10 @@ impl Store {
     }
 }
 
-/// An image in the making: bytes are written to it as they come, and kept only if they prove to be one.
+/// An unfinished image: bytes are written to it as they come, and kept only if they prove to be one.
 #[derive(Debug)]
 pub struct Draft {
-    file: Unfinished,
+    file: AtomicFile,
     folder: PathBuf,
 }
 
@@ -99,7 +99,7 @@ impl Draft {
         };
         let name = file_name(task, number, kind);
         let path = folder.join(&name);
-        let put = file.put(&path).and_then(|()| remove_others(&folder, &stem(task, number), kind));
+        let put = file.commit(&path).and_then(|()| remove_others(&folder, &stem(task, number), kind));
         put.map_err(|cause| FileError::new(path, cause))?;
         Ok(Ok(name))
     }
@@ -125,13 +125,13 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
             Err(cause) => return Err(cause),
         }
     }
-    if removed { synchronise(folder) } else { Ok(()) }
+    if removed { fsync_dir(folder) } else { Ok(()) }
 }
 
 /// Makes the folder if it is not there. Durable when this returns.
 fn make(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
-        Ok(()) => synchronise(folder_of(folder)),
+        Ok(()) => fsync_dir(folder_of(folder)),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(cause) => Err(cause),
     }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{DIGEST_LINES, Paused, Summary, Traffic, plural};
+use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Status};
 use crate::results::Cause;
 use crate::runner::Covers;
+
+/// Most lines of a digest.
+pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
 const FIXED_LINES: usize = 18;
@@ -40,9 +43,24 @@ impl Summary {
             }
             (_, ended) => format!(
                 "coverbatch: stopped, {}; {left} of {} no cover yet\n",
-                why(ended),
+                self.why(ended),
                 plural(rows, "row has", "rows have")
             ),
+        }
+    }
+
+    /// Why a run ended early, in words.
+    fn why(&self, ended: Ended) -> String {
+        match ended {
+            Ended::Finished => "finished".to_owned(),
+            Ended::Interrupted(_) => "interrupted by a signal".to_owned(),
+            Ended::Deadline => "--deadline passed".to_owned(),
+            Ended::Outage => {
+                format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
+            }
+            Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
+            Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
+            Ended::NoCredits => "the account has no credits left".to_owned(),
         }
     }
 
@@ -142,19 +160,6 @@ impl Traffic {
     }
 }
 
-/// Why a run ended early, in words.
-const fn why(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Finished => "finished",
-        Ended::Interrupted(_) => "interrupted by a signal",
-        Ended::Deadline => "--deadline passed",
-        Ended::Outage => "the service refused everyone for --max-outage",
-        Ended::TooManyFailures => "too many rows failed (--max-failures)",
-        Ended::Unauthorized => "the service refuses the key or this machine",
-        Ended::NoCredits => "the account has no credits left",
-    }
-}
-
 /// One cause of a digest: `212 rows gave_up: server_error (code 500), lines 3, 9, 17 …: Unexpected server error`.
 fn cause_line(cause: &Cause) -> String {
     let mut line = format!("{} {}", plural(cause.rows, "row", "rows"), cause.status);
@@ -177,4 +182,10 @@ fn cause_line(cause: &Cause) -> String {
 /// The time of day in UTC.
 fn time_of_day(time: UnixMillis) -> String {
     time.to_string().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

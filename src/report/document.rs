@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{NextStep, Paused, Summary, Traffic};
+use super::summary::{NextStep, Paused, Summary, Traffic};
 use crate::domain::{Reason, Status};
 use crate::results::{Cause, Tally};
 

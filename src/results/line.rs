@@ -1,13 +1,13 @@
 //! What the results say of one row.
 
-use std::{fmt, iter};
+use std::{array, fmt, iter};
 
-use crate::catalog::{BadRow, Catalog, RESULT_COLUMNS, Row};
-use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
+use super::view::{Goal, View};
+use crate::catalog::{BadRow, Catalog, Row};
+use crate::domain::{CoverTaskId, Reason, ResultColumn, RowState, Status, escape_formula, one_line};
 use crate::join::Joined;
 use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
-use crate::results::{Goal, View};
 
 /// How far the cover of an accepted row has come, measured by what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,39 +64,45 @@ pub struct ResultLine {
     pub reason: Option<Reason>,
     /// How far its cover has come.
     pub cover: Cover,
-    /// The cells, in the order of [`RESULT_COLUMNS`].
-    cells: [String; RESULT_COLUMNS.len()],
+    /// The cells, in the order of [`ResultColumn::ALL`].
+    cells: [String; COLUMNS],
 }
+
+/// How many columns the results add.
+const COLUMNS: usize = ResultColumn::ALL.len();
 
 /// A number, a time or an id as a cell: empty if there is none, never 0.
 fn cell(value: Option<impl fmt::Display>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Where an image of the cover is.
-fn image(art: Option<&Artwork>, number: usize) -> String {
-    cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)))
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// Foreign words as a cell.
+fn words(text: &str) -> String {
+    escape_formula(&one_line(text))
 }
 
 impl ResultLine {
     /// The verdict on a joined row.
     #[must_use]
     pub fn new(catalog: &Catalog, joined: &Joined, view: View) -> Self {
-        let first_row = catalog.first_row_of(joined.row.number);
         match &joined.row.id {
             Err(bad) => Self::invalid(*bad),
-            Ok(_) => Self::valid(joined.record.as_ref(), first_row, view),
+            Ok(_) => Self::valid(joined.record.as_ref(), catalog.first_row_of(joined.row.number), view),
         }
     }
 
     fn invalid(bad: BadRow) -> Self {
-        let (status, reason) = (Status::Invalid, Some(Reason::BadRow));
-        let mut cells: [String; RESULT_COLUMNS.len()] = Default::default();
-        cells[0] = status.to_string();
-        cells[1] = yes_no(false);
-        cells[2] = cell(reason);
-        cells[5] = harmless(&bad.to_string());
-        Self { status, retryable: false, reason, cover: Cover::Done, cells }
+        let (status, reason) = (Status::Invalid, Reason::BadRow);
+        let mut cells: [String; COLUMNS] = Default::default();
+        cells[ResultColumn::Status as usize] = status.to_string();
+        cells[ResultColumn::Retryable as usize] = yes_no(false);
+        cells[ResultColumn::Reason as usize] = reason.to_string();
+        cells[ResultColumn::Message as usize] = words(&bad.to_string());
+        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, cells }
     }
 
     fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
@@ -106,38 +112,43 @@ impl ResultLine {
         let reason = reason(state, record.and_then(|record| record.reason), view);
         let answer = record.map(|record| &record.answer);
         let art = record.map(|record| &record.artwork);
-        let cells = [
-            status.to_string(),
-            yes_no(retryable),
-            cell(reason),
-            cell(answer.and_then(|answer| answer.http_status)),
-            cell(answer.and_then(|answer| answer.code)),
-            answer.map(|answer| harmless(&answer.message)).unwrap_or_default(),
-            cell(record.and_then(|record| record.cover.as_ref()).map(CoverTaskId::as_str)),
-            cell(record.map(|record| record.submissions).or(Some(0))),
-            cell(record.and_then(|record| record.first_sent_at)),
-            cell(record.and_then(|record| record.finished_at)),
-            cell(first_row),
-            image(art, 0),
-            image(art, 1),
-            cell(art.and_then(|art| art.files[0].as_ref().or(art.fallback.as_ref()))),
-            cell(art.and_then(|art| art.files[1].as_ref())),
-            cell(art.and_then(Artwork::expires_at)),
-            art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true)).unwrap_or_default(),
-        ];
+        let image = |number: usize| cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)));
+        let cells = array::from_fn(|at| match ResultColumn::ALL[at] {
+            ResultColumn::Status => status.to_string(),
+            ResultColumn::Retryable => yes_no(retryable),
+            ResultColumn::Reason => cell(reason),
+            ResultColumn::HttpStatus => cell(answer.and_then(|answer| answer.http_status)),
+            ResultColumn::Code => cell(answer.and_then(|answer| answer.code)),
+            ResultColumn::Message => answer.map(|answer| words(&answer.message)).unwrap_or_default(),
+            ResultColumn::CoverTaskId => cell(record.and_then(|record| record.cover.as_ref()).map(CoverTaskId::as_str)),
+            ResultColumn::Attempts => record.map_or(0, |record| record.submissions).to_string(),
+            ResultColumn::FirstSentAt => cell(record.and_then(|record| record.first_sent_at)),
+            ResultColumn::FinishedAt => cell(record.and_then(|record| record.finished_at)),
+            ResultColumn::DuplicateOfRow => cell(first_row),
+            ResultColumn::Image1 => image(0),
+            ResultColumn::Image2 => image(1),
+            ResultColumn::File1 => cell(art.and_then(|art| art.files[0].as_ref().or(art.fallback.as_ref()))),
+            ResultColumn::File2 => cell(art.and_then(|art| art.files[1].as_ref())),
+            ResultColumn::ExpiresAt => cell(art.and_then(Artwork::expires_at)),
+            ResultColumn::Fallback => cell(art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true))),
+        });
         Self { status, retryable, reason, cover: Cover::of(record, view), cells }
+    }
+
+    fn cell(&self, column: ResultColumn) -> &str {
+        &self.cells[column as usize]
     }
 
     /// What was said of it.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.cells[5]
+        self.cell(ResultColumn::Message)
     }
 
     /// Whether it repeats an earlier row.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
-        !self.cells[10].is_empty()
+        !self.cell(ResultColumn::DuplicateOfRow).is_empty()
     }
 
     /// The cells of a row in the results: the catalog's own, and then the verdict.
@@ -167,17 +178,6 @@ fn reason(state: RowState, known: Option<Reason>, view: View) -> Option<Reason> 
         | RowState::Completed
         | RowState::GenerationFailed => known,
     }
-}
-
-fn yes_no(yes: bool) -> String {
-    if yes { "yes" } else { "no" }.to_owned()
-}
-
-/// A message that a spreadsheet does not take for a formula.
-fn harmless(message: &str) -> String {
-    let line = one_line(message);
-    let formula = line.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    if formula { format!("'{line}") } else { line }
 }
 
 #[cfg(test)]
@@ -305,7 +305,8 @@ mod tests {
         ];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.csv");
-        let mut text = format!("task_id,{}\n", RESULT_COLUMNS.join(","));
+        let names: Vec<&str> = ResultColumn::ALL.iter().map(|column| column.word()).collect();
+        let mut text = format!("task_id,{}\n", names.join(","));
         for (number, record) in records.iter().enumerate() {
             let line = ResultLine::valid(Some(record), None, view(Goal::Accepted));
             writeln!(text, "t{number},{}", line.cells.join(",")).unwrap();
@@ -315,13 +316,5 @@ mod tests {
         let mut join = Join::new(&catalog, None::<&SqliteLedger>, Trust::All).unwrap();
         let read: Vec<Record> = join.next().await.unwrap().into_iter().filter_map(|joined| joined.record).collect();
         assert_eq!(read, records);
-    }
-
-    #[test]
-    fn a_message_that_begins_like_a_formula_is_made_harmless() {
-        for sign in ["=", "+", "-", "@", "＝", "＋", "－", "＠"] {
-            assert_eq!(harmless(&format!("\t {sign}cmd()")), format!("'{sign}cmd()"));
-        }
-        assert_eq!(harmless("a=b"), "a=b");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::line::{Cover, ResultLine};
 use crate::domain::{Reason, Status};
 use crate::join::Joined;
-use crate::results::{Cover, ResultLine};
 
 /// Line numbers kept of each cause.
 const FIRST_LINES: usize = 3;

@@ -55,7 +55,16 @@ fn a_reader_that_goes_away_is_no_error() {
     }
     let line = "{ sleep 0.05; $P run none.csv --sandbox 2>&1; echo $? >code; } | :";
     assert_eq!(code_of(&batch, line), "7", "an error that nobody reads");
-    assert_eq!(code_of(&batch, "$P status songs.csv --sandbox >/dev/full; echo $? >code"), "1", "a full disk is one");
+}
+
+#[test]
+fn standard_output_that_cannot_be_written_is_8() {
+    let batch = Batch::ids(["a"]);
+    for words in ["run songs.csv --sandbox --json", "status songs.csv --sandbox", "run songs.csv --sandbox -n"] {
+        let ran = batch.shell(&format!("{PROGRAM} {words} >/dev/full")).exit(8);
+        ran.complains("error: cannot write to standard output\n  caused by: No space left on device (os error 28)\n");
+    }
+    batch.call("results", &["--sandbox"]).exit(0).results(&["a submitted accepted"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Each exit code, and the words that come with it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::process::Command;
@@ -21,9 +22,16 @@ fn all_settled_is_0() {
 #[test]
 fn wrong_usage_is_2_and_says_what_to_do() {
     let batch = Batch::ids(["a"]).env("SUNO_API_KEY", "some-key-or-other");
-    let table: [(&[&str], &str, &str); 9] = [
+    let table: [(&[&str], &str, &str); 16] = [
         (&[], "the service demands a callback address", "--callback-url URL, or --no-callback"),
         (&["--callback-url", "x"], "--callback-url `x` cannot be called", "absolute http or https URL"),
+        (&["--callback-url", "https://x.example/{id}"], "`{id}` is not filled in; only `{task_id}`", "absolute http"),
+        (&["--callback-url", "http://localhost/x"], "means another one to the service", "--no-callback"),
+        (&["--no-callback", "--wait-timeout", "5s"], "has no effect without --wait", "give --wait or --download DIR"),
+        (&["--no-callback", "--timeout", "-5s"], "invalid value '-5s'", "such as `30s`"),
+        (&["--no-callback", "--timeout", "0s"], "invalid value '0s'", "more than zero, such as `30s`"),
+        (&["--no-callback", "--concurrency", "0"], "invalid value '0'", "at least 1"),
+        (&["--default-cover", "songs.csv", "--download", "x", "--sandbox"], "as the default cover: it is", "PNG, JPEG"),
         (&["--callback-url", "https://x.example", "--no-callback"], "exclude each other", "give one of them"),
         (&["--no-callback", "--api-url", "http://api.example"], "the key would travel in clear", "https://api.kie.ai"),
         (&["--no-callback", "--api-key-file", "none"], "cannot read the API key file `none`", "check --api-key-file"),
@@ -37,6 +45,33 @@ fn wrong_usage_is_2_and_says_what_to_do() {
     }
     batch.run(&["second.csv", "--sandbox"]).exit(2).says("unexpected argument 'second.csv'");
     assert_eq!(batch.listing(), ["songs.csv"]);
+}
+
+#[test]
+fn a_command_that_there_is_not_is_2_and_leads_to_the_one_that_was_meant() {
+    let batch = Batch::ids(["a"]);
+    for (words, hint) in [
+        (["retry", "songs.csv"].as_slice(), "hint: a rerun is the same `coverbatch run` again"),
+        (&["songs.csv"], "hint: did you mean `coverbatch run songs.csv`?"),
+        (&["none.csv"], "hint: did you mean `coverbatch run none.csv`?"),
+        (&["stats"], "tip: a similar subcommand exists: 'status'"),
+    ] {
+        let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        batch.words(&words).exit(2).says("error: ").says(hint);
+    }
+}
+
+#[test]
+fn a_catalog_that_is_missing_is_told_before_a_key_and_by_its_whole_path() {
+    let batch = Batch::ids(["a"]);
+    fs::remove_file(batch.catalog()).unwrap();
+    for command in ["run", "follow", "status"] {
+        let ran = batch.call(command, if command == "run" { &["--no-callback"] } else { &[] }).exit(7);
+        ran.complains(&format!(
+            "error: cannot read `{}`\n  caused by: No such file or directory (os error 2)\n",
+            batch.catalog().display()
+        ));
+    }
 }
 
 #[test]
@@ -92,7 +127,7 @@ fn a_deadline_an_outage_and_too_many_failures_are_4_and_name_themselves() {
     assert_eq!(late.table().column("cover_reason").last(), Some(&"deadline"));
     let nobody = Batch::ids(["a"]).to("http://127.0.0.1:1");
     let alone = nobody.run(&["--max-outage", "0s"]).exit(4).results(&["a pending outage"]);
-    alone.says("the service refused everyone for --max-outage").says("Connection refused");
+    alone.says("the service refused every request for 0s (--max-outage)").says("Connection refused");
     let bad = Batch::ids(["code-404-a", "code-404-b", "c", "d"]).to(&service.address);
     let stopped = bad.run(&["--max-failures", "1", "--concurrency", "1"]).exit(4);
     stopped.says("too many rows failed (--max-failures)").says("look at the causes above").results(&[

@@ -89,7 +89,7 @@ fn what_is_no_file_is_read_once_or_refused() {
     fs::create_dir(batch.path("folder.csv")).unwrap();
     let table = [
         ("run /dev/null", 7, "`/dev/null` is empty; it needs a header row"),
-        ("run dangling.csv", 7, "cannot read `dangling.csv`\n  caused by: No such file"),
+        ("run dangling.csv", 7, "/dangling.csv`\n  caused by: No such file"),
         ("run loop.csv", 7, "Too many levels of symbolic links"),
         ("run folder.csv", 7, "cannot read `folder.csv`\n  caused by: is a directory"),
         ("run songs.csv/", 7, "Not a directory"),
@@ -251,5 +251,29 @@ fn a_catalog_that_changes_during_the_run_costs_no_answer() {
         let why = batch.shell(&format!("{PROGRAM} why --ledger songs.coverbatch.db d{nth}t0")).exit(0);
         assert!(why.stdout.contains("submitted"), "{what}: {}", why.stdout);
         assert_eq!(batch.call("results", &[]).code, Some(after), "{what}");
+    }
+}
+
+/// A results CSV is a catalog, and anybody may have written it.
+#[test]
+fn files_that_a_results_csv_names_outside_of_the_images_are_not_opened() {
+    let batch = Batch::ids(["unused"]);
+    let folder = batch.path("covers");
+    fs::create_dir(&folder).unwrap();
+    for name in ["covers/own.png", "secret.png"] {
+        image::RgbImage::new(8, 8).save(batch.path(name)).unwrap();
+    }
+    symlink("../secret.png", folder.join("link.png")).unwrap();
+    let absolute = batch.path("secret.png").display().to_string();
+    let shown = |file: &str| {
+        let row = format!("a,completed,https://x.example/1.png,{file}\n");
+        fs::write(batch.catalog(), format!("task_id,cover_status,cover_image_1,cover_file_1\n{row}")).unwrap();
+        batch.call("report", &["--download", "covers", "-o", "page.html"]).exit(0);
+        let page = fs::read_to_string(batch.path("page.html")).unwrap();
+        (page.contains("data:image/jpeg;base64,"), page.contains("secret.png"))
+    };
+    assert_eq!(shown("own.png"), (true, false));
+    for outside in ["../secret.png", "x/../../secret.png", "./../secret.png", &absolute, "link.png", "..", ""] {
+        assert_eq!(shown(outside), (false, false), "{outside}");
     }
 }

@@ -92,6 +92,13 @@ fn why_tells_every_submission_of_one_music_task() {
         .prints("submissions  2\n")
         .prints("  run 1  server_error, HTTP 200, code 500, after ")
         .prints("  run 1  accepted, HTTP 200, code 200, after ");
+    batch.run(&["--sandbox"]).exit(0);
+    why("b").exit(0);
+    fs::rename(batch.path("songs.coverbatch.db"), batch.path("other.db")).unwrap();
+    why("b")
+        .exit(2)
+        .says("there is no ledger in this folder\nhint: name one with --ledger; there are `songs.sandbox.db`");
+    fs::rename(batch.path("other.db"), batch.path("songs.coverbatch.db")).unwrap();
     let unknown = why("never-sent").exit(2);
     assert!(unknown.stderr.contains("knows nothing of `never-sent`"), "{}", unknown.stderr);
 }

@@ -84,7 +84,10 @@ fn the_environment_can_start_the_sandbox_and_a_dry_run_and_can_say_no() {
 #[test]
 fn a_bad_value_in_the_environment_is_2_too() {
     let ran = Batch::ids(["a"]).env("COVERBATCH_RATE", "fast").run(&["--sandbox"]).exit(2);
-    ran.says("invalid value 'fast' for '--rate <N/PERIOD>'");
+    ran.says("invalid value 'fast' for '--rate <N/PERIOD>'")
+        .says("hint: the value comes from the variable COVERBATCH_RATE");
+    let ran = Batch::ids(["a"]).env("COVERBATCH_RATE", "1/1s").run(&["--sandbox", "--rate", "fast"]).exit(2);
+    assert!(!ran.stderr.contains("COVERBATCH_RATE"), "{}", ran.stderr);
 }
 
 #[test]
@@ -126,4 +129,18 @@ fn a_timeout_is_about_one_request_and_its_row() {
     let batch = Batch::ids(["a"]).to(&service.address());
     let ran = batch.run(&["--timeout", "200ms", "--max-attempts", "1"]).exit(4).results(&["a gave_up timeout"]);
     assert_eq!(ran.table().column("cover_message"), ["no answer within 200ms"]);
+}
+
+/// The longest that a signed 64-bit number of seconds holds, and what is just too long.
+#[test]
+fn a_duration_that_no_clock_can_add_is_2() {
+    let batch = Batch::ids(["a"]);
+    let options = ["--max-outage", "--timeout", "--deadline", "--wait-timeout"];
+    for option in options {
+        for endless in ["9223372036854775807s", "8760h 1ms"] {
+            let ran = batch.run(&["--sandbox", "--wait", option, endless]).exit(2);
+            ran.says(&format!("invalid value '{endless}' for '{option}")).says("at most 8760h (a year)");
+        }
+        batch.run(&["--sandbox", "--wait", option, "8760h"]).exit(0);
+    }
 }

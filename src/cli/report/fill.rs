@@ -130,7 +130,7 @@ impl Filler<'_> {
     /// Where the images of a row are on disk.
     fn files_of(&self, joined: &Joined) -> Vec<Option<PathBuf>> {
         let Some(art) = joined.record.as_ref().map(|record| &record.artwork) else { return Vec::new() };
-        names(art).into_iter().map(|name| Some(self.images?.join(name?))).collect()
+        names(art).into_iter().map(|name| within(self.images?, &name?)).collect()
     }
 
     /// The rows with small copies of their images, and the way from the page to each.
@@ -197,6 +197,14 @@ fn names(art: &Artwork) -> Vec<Option<String>> {
         }
     }
     names
+}
+
+/// Where a file of a folder is. `None` for a name or a link that leads elsewhere: it may come from a results CSV that
+/// anybody wrote.
+fn within(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut parts = Path::new(name).components();
+    let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    Some(folder.join(name)).filter(|path| is_name && !path.is_symlink())
 }
 
 /// The way from a page to a file, through the folders that they have in common.

@@ -9,8 +9,10 @@ use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 use crate::api::{BadCallback, CallbackUrl};
 use crate::cli::cover_args::{RequestArgs, WaitArgs};
 use crate::cli::key;
+use crate::cli::logging::LogArgs;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
-use crate::cli::talk::{LogArgs, ServiceArgs, TellArgs};
+use crate::cli::outcome::TellArgs;
+use crate::cli::service_args::ServiceArgs;
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
@@ -57,15 +59,15 @@ pub(in crate::cli) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(super) struct CallbackArgs {
-    /// Address to call when a cover is done; `{task_id}` and `{token}` are replaced
+    /// Address that the service calls when a cover is done; `{task_id}` and `{token}` are filled in
     #[arg(long, value_name = "URL", env = "COVERBATCH_CALLBACK_URL", hide_env = true)]
     callback_url: Option<String>,
 
-    /// Send an address that reaches nobody, to read the outcome later
+    /// Give the service an address that reaches nobody; covers are then found by --wait or `follow`
     #[arg(long, env = "COVERBATCH_NO_CALLBACK", hide_env = true, value_parser = FalseyValueParser::new())]
     no_callback: bool,
 
-    /// File whose first line is the secret that makes the `{token}` of a callback URL [default:
+    /// File whose first line is the secret behind `{token}` [default:
     /// `$COVERBATCH_CALLBACK_SECRET`]
     #[arg(long, value_name = "PATH", env = "COVERBATCH_CALLBACK_SECRET_FILE", hide_env = true)]
     callback_secret_file: Option<PathBuf>,
@@ -79,7 +81,7 @@ pub(super) struct PaceArgs {
     pub(super) rate: Rate,
 
     /// Send nothing new after this long [default: none]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, env = "COVERBATCH_DEADLINE", hide_env = true)]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
     deadline: Option<Duration>,
 }
 
@@ -90,11 +92,11 @@ pub(super) struct RerunArgs {
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_RETRY", hide_env = true)]
     retry: RetryName,
 
-    /// What to do with rows whose answer was lost
+    /// What to do with rows that were sent and whose answer was lost
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_IN_DOUBT", hide_env = true)]
     in_doubt: InDoubtName,
 
-    /// Stop when so many rows, or so many of a hundred after the first 100, have failed
+    /// Stop when N rows have failed, or P percent of at least 100 rows
     #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = max_failures, env = "COVERBATCH_MAX_FAILURES", hide_env = true)]
     max_failures: MaxFailures,
 }
@@ -122,11 +124,11 @@ enum InDoubtName {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Covers")]
 struct CoverArgs {
-    /// Read the record of the music first, and submit only what is finished
+    /// Submit only music that is finished: its record is read first
     #[arg(long, env = "COVERBATCH_CHECK_MUSIC", hide_env = true, value_parser = FalseyValueParser::new())]
     check_music: bool,
 
-    /// Follow accepted covers until they are finished; implied by --download
+    /// Wait for accepted covers until they are finished; --download implies it
     #[arg(long, env = "COVERBATCH_WAIT", hide_env = true, value_parser = FalseyValueParser::new())]
     wait: bool,
 }
@@ -134,7 +136,7 @@ struct CoverArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct DryArgs {
-    /// Check everything and print the plan; sends and writes nothing
+    /// Check everything and print the plan; send and write nothing
     #[arg(short = 'n', long, env = "COVERBATCH_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
 }
@@ -149,6 +151,14 @@ impl RunArgs {
             deadline: self.pace.deadline,
             seed: fastrand::u64(..),
         }
+    }
+
+    /// Refuses a --wait-timeout on the command line of a run that does not wait.
+    pub(super) fn check_waits(&self, matches: Option<&ArgMatches>) -> Result<(), Error> {
+        if self.waits() || !is_flag(matches, "wait_timeout") {
+            return Ok(());
+        }
+        Err(Error::usage("--wait-timeout has no effect without --wait", "give --wait or --download DIR too"))
     }
 
     /// Whether covers are followed once they are accepted.
@@ -168,8 +178,7 @@ impl RunArgs {
 
     /// The address to call. A flag wins over the environment, also over the environment's opposite.
     pub(super) fn callback(&self, matches: Option<&ArgMatches>) -> Result<CallbackUrl, Error> {
-        let is_flag = |id| matches.is_some_and(|m| m.value_source(id) == Some(ValueSource::CommandLine));
-        let (url_flag, inert_flag) = (is_flag("callback_url"), is_flag("no_callback"));
+        let (url_flag, inert_flag) = (is_flag(matches, "callback_url"), is_flag(matches, "no_callback"));
         let secret = || key::callback_secret(self.callback.callback_secret_file.as_deref());
         match (&self.callback.callback_url, self.callback.no_callback) {
             (Some(_), true) if url_flag == inert_flag => {
@@ -211,6 +220,11 @@ impl RerunArgs {
             InDoubtName::Hold => InDoubt::Hold,
         }
     }
+}
+
+/// Whether an option stands on the command line, and not only in the environment.
+fn is_flag(matches: Option<&ArgMatches>, id: &str) -> bool {
+    matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine))
 }
 
 /// `10` or `50%`.

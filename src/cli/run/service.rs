@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 
-use super::RunArgs;
+use super::args::RunArgs;
 use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
 use crate::error::Error;
 use crate::secret::ApiKey;
@@ -35,6 +35,12 @@ impl Service {
             return Ok(Self { api_url: None, key, callback });
         }
         let (api_url, key) = (args.service.url()?, args.service.key()?);
+        if callback.is_loopback() && !api_url.is_loopback() {
+            return Err(Error::usage(
+                "--callback-url names this machine by an address that means another one to the service",
+                "name the address by which the internet reaches this machine, or give --no-callback",
+            ));
+        }
         Ok(Self { api_url: Some(api_url), key, callback })
     }
 

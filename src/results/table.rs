@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use csv::{Terminator, WriterBuilder};
 
 use crate::catalog::Dialect;
-use crate::files::{CSV_IN_THE_MAKING, FileError, Unfinished, folder_of, real, remove_abandoned};
+use crate::files::{AtomicFile, CSV_TEMP_PREFIX, FileError, folder_of, real, remove_abandoned};
 
-/// A CSV file in the making.
+/// An unfinished CSV file.
 pub(super) struct Table {
     path: PathBuf,
-    writer: csv::Writer<BufWriter<Unfinished>>,
+    writer: csv::Writer<BufWriter<AtomicFile>>,
 }
 
 impl Table {
@@ -19,8 +19,8 @@ impl Table {
     pub(super) fn new(path: &Path, dialect: Dialect) -> Result<Self, FileError> {
         let path = real(path);
         let error = |cause| FileError::new(&path, cause);
-        remove_abandoned(folder_of(&path), CSV_IN_THE_MAKING);
-        let mut file = BufWriter::new(Unfinished::beside(&path, CSV_IN_THE_MAKING).map_err(error)?);
+        remove_abandoned(folder_of(&path), CSV_TEMP_PREFIX);
+        let mut file = BufWriter::new(AtomicFile::beside(&path, CSV_TEMP_PREFIX).map_err(error)?);
         if dialect.bom {
             file.write_all(b"\xef\xbb\xbf").map_err(error)?;
         }
@@ -45,7 +45,7 @@ impl Table {
     }
 }
 
-fn replace(writer: csv::Writer<BufWriter<Unfinished>>, path: &Path) -> io::Result<()> {
+fn replace(writer: csv::Writer<BufWriter<AtomicFile>>, path: &Path) -> io::Result<()> {
     let file = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.put(path)
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.commit(path)
 }

@@ -2,19 +2,18 @@
 
 use std::error::Error as _;
 use std::fs;
-use std::future::Future;
 use std::io::{IsTerminal as _, stderr};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::api::ping::Ping;
 use crate::catalog::Catalog;
-use crate::cli::cover_args::Stock;
-use crate::cli::talk::TellArgs;
-use crate::cli::{complain, print};
+use crate::cli::cover_args::ImageSettings;
+use crate::cli::outcome::{CommandOutcome, TellArgs};
+use crate::cli::output::{eprint, print};
 use crate::clock::{Clock, UnixMillis};
 use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
@@ -30,7 +29,7 @@ use crate::results::{self, Goal, Paths, View};
 use crate::runner::{Progress, Stop};
 
 /// A command over a catalog whose options have been checked.
-pub(super) struct Job<'a> {
+pub(super) struct BatchContext<'a> {
     pub(super) clock: Clock,
     pub(super) stop: Stop,
     pub(super) catalog: Arc<Catalog>,
@@ -41,18 +40,13 @@ pub(super) struct Job<'a> {
     pub(super) trust: Trust,
     pub(super) in_doubt: InDoubt,
     pub(super) goal: Goal,
+    pub(super) max_outage: Duration,
     pub(super) tell: &'a TellArgs,
     pub(super) is_quiet: bool,
 }
 
-/// How a command ended, and what is told of it.
-pub(super) struct Done {
-    pub(super) exit: Exit,
-    pub(super) digest: String,
-}
-
 /// What a command did, for its summary.
-pub(super) struct Deeds {
+pub(super) struct RunOutcome {
     pub(super) run: RunId,
     pub(super) ended: Ended,
     pub(super) started: UnixMillis,
@@ -66,33 +60,14 @@ pub(super) struct Deeds {
     pub(super) next: NextCommands,
 }
 
-/// Does `work`, and tells a monitor of its start and its end.
-pub(super) async fn monitored(
-    monitor: Option<Ping>,
-    work: impl Future<Output = Result<Done, Error>>,
-) -> Result<Exit, Error> {
-    let started = monitor.as_ref().map(Ping::start);
-    let done = work.await;
-    if let (Some(monitor), Some(started)) = (monitor, started) {
-        // In this order, or the monitor would take the run for one that goes on.
-        let _ = started.await;
-        let (exit, digest) = match &done {
-            Ok(done) => (done.exit, done.digest.clone()),
-            Err(error) => (error.exit(), error.report()),
-        };
-        monitor.end(exit.code(), digest).await;
-    }
-    done.map(|done| done.exit)
-}
-
-impl Job<'_> {
+impl BatchContext<'_> {
     /// How the rows look now.
     fn view(&self, unreached: Option<Reason>) -> View {
         View { unreached, in_doubt: self.in_doubt, trust: self.trust, goal: self.goal, now: self.clock.unix() }
     }
 
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
-    pub(super) async fn salvage(&self, ledger: &SqliteLedger, run: RunId) {
+    pub(super) async fn write_partial_results(&self, ledger: &SqliteLedger, run: RunId) {
         // The command has failed already, and says so; that this fails too changes nothing.
         let _ = ledger.release_jobs(run, self.clock.unix()).await;
         if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
@@ -103,15 +78,20 @@ impl Job<'_> {
     }
 
     /// Puts default covers where covers are missing, writes the results, and tells what came of it all.
-    pub(super) async fn finish(&self, ledger: Arc<SqliteLedger>, stock: &Stock, deeds: Deeds) -> Result<Done, Error> {
-        ledger.end_run(deeds.run, deeds.ended, self.clock.unix()).await?;
-        let stood_in = match (&stock.folder, &stock.default_cover) {
+    pub(super) async fn finish(
+        &self,
+        ledger: Arc<SqliteLedger>,
+        image_settings: &ImageSettings,
+        outcome: RunOutcome,
+    ) -> Result<CommandOutcome, Error> {
+        ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await?;
+        let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 default_covers::stand_in(&self.catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };
-        let view = self.view(deeds.ended.reason());
+        let view = self.view(outcome.ended.reason());
         let tally = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await?;
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
@@ -119,22 +99,23 @@ impl Job<'_> {
         // Told only now: the results are written whatever else fails.
         stood_in?;
         // A signal that came while the results were being written still decides the exit code.
-        let ended = self.stop.requested().unwrap_or(deeds.ended);
+        let ended = self.stop.requested().unwrap_or(outcome.ended);
         let follows = self.goal != Goal::Accepted;
         let summary = Summary {
             ended,
             exit: Exit::of_run(ended, &tally),
             tally,
-            submissions: deeds.submissions.map(|traffic| self.traffic(deeds.progress.sent, traffic)),
-            reads: deeds.reads.map(|traffic| self.traffic(deeds.progress.reads, traffic)),
-            covers: follows.then_some(deeds.progress.covers),
-            outcomes: deeds.progress.outcomes.counts(),
-            started: deeds.started,
+            submissions: outcome.submissions.map(|traffic| self.traffic(outcome.progress.sent, traffic)),
+            reads: outcome.reads.map(|traffic| self.traffic(outcome.progress.reads, traffic)),
+            covers: follows.then_some(outcome.progress.covers),
+            max_outage: self.max_outage,
+            outcomes: outcome.progress.outcomes.counts(),
+            started: outcome.started,
             took: self.clock.elapsed(),
             files: self.files(),
-            next: deeds.next,
+            next: outcome.next,
         };
-        self.tell(&summary, deeds.lines_used)
+        self.tell(&summary, outcome.lines_used)
     }
 
     fn traffic(&self, requests: u64, (rate, gate): (Rate, Arc<Gate>)) -> Traffic {
@@ -161,11 +142,11 @@ impl Job<'_> {
     }
 
     /// The summary, to whoever wants it: nobody after a clean run that nobody watches.
-    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<Done, Error> {
+    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<CommandOutcome, Error> {
         let watched = stderr().is_terminal() && !self.is_quiet;
         let digest = summary.digest(lines_used);
         if watched || summary.exit != Exit::Success {
-            complain(&digest);
+            eprint(&digest);
         }
         if let Some(path) = &self.tell.metrics_file {
             write_metrics(path, summary);
@@ -173,7 +154,7 @@ impl Job<'_> {
         if self.tell.json {
             print(&(summary.json() + "\n"))?;
         }
-        Ok(Done { exit: summary.exit, digest })
+        Ok(CommandOutcome { exit: summary.exit, digest })
     }
 }
 

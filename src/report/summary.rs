@@ -1,0 +1,138 @@
+//! Everything worth telling about a run, and what a person does next.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Ended, Rate, Reason, Status};
+use crate::error::Exit;
+use crate::ratelimit::GateView;
+use crate::results::Tally;
+use crate::runner::Covers;
+
+/// Everything worth telling about a run.
+#[derive(Debug)]
+pub struct Summary {
+    /// How it ended.
+    pub ended: Ended,
+    /// Its exit code.
+    pub exit: Exit,
+    /// The rows, counted as the results show them.
+    pub tally: Tally,
+    /// Submissions, if it makes any.
+    pub submissions: Option<Traffic>,
+    /// Reads of records, if it makes any.
+    pub reads: Option<Traffic>,
+    /// What came of covers, if it follows them.
+    pub covers: Option<Covers>,
+    /// How long the service was allowed to refuse everyone.
+    pub max_outage: Duration,
+    /// Answers of the service by what they meant.
+    pub outcomes: BTreeMap<Reason, u64>,
+    /// When it began.
+    pub started: UnixMillis,
+    /// How long it took.
+    pub took: Duration,
+    /// The files.
+    pub files: Files,
+    /// The command to go on with, ready for a shell.
+    pub next: NextCommands,
+}
+
+/// Requests of one kind, and the limit they keep.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// Requests made.
+    pub requests: u64,
+    /// The limit.
+    pub rate: Rate,
+    /// What the gate has seen.
+    pub gate: GateView,
+    /// When none was made because of the service.
+    pub pauses: Vec<Paused>,
+}
+
+/// A time in which nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    /// Why.
+    pub reason: Reason,
+    /// From when.
+    pub from: UnixMillis,
+    /// Until when.
+    pub until: UnixMillis,
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The results CSV.
+    pub results: PathBuf,
+    /// The failures CSV, if asked for.
+    pub failures: Option<PathBuf>,
+    /// The ledger.
+    pub ledger: PathBuf,
+    /// The folder of the images, if they are saved.
+    pub images: Option<PathBuf>,
+}
+
+/// Commands, ready for a shell.
+#[derive(Debug, Clone)]
+pub struct NextCommands {
+    /// The same command again.
+    pub rerun: String,
+    /// A run that sends what is left; the same, if the command is one that sends.
+    pub send: String,
+    /// The same run, with everything that failed for good.
+    pub retry_all: String,
+    /// The same run, with rows that are held back.
+    pub resend: String,
+}
+
+/// What a person does after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NextStep<'a> {
+    /// What to think of first.
+    pub advice: &'static str,
+    /// The exact command, ready for a shell.
+    pub command: &'a str,
+}
+
+impl Summary {
+    /// What to do now; nothing after a clean run.
+    #[must_use]
+    pub fn next_step(&self) -> Option<NextStep<'_>> {
+        let NextCommands { rerun, send, retry_all, resend } = &self.next;
+        let (advice, command) = match (self.exit, self.ended) {
+            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
+            (Exit::Account, _) => ("top up the account, then", rerun),
+            (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
+                ("look at the causes above before you go on with", send)
+            }
+            (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
+                ("to go on waiting for these covers", rerun)
+            }
+            (Exit::Left, _) if self.tally.retryable == 0 => {
+                ("these rows may have been paid for; to send them again", resend)
+            }
+            (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
+            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", send),
+            (Exit::Failed, _) if self.tally.with(Status::GenerationFailed) > 0 => {
+                ("the service could not make these covers in 3 runs; to ask once more", retry_all)
+            }
+            // Nothing in the catalog is wrong, and nothing brings the images back.
+            (Exit::Failed, _) if self.tally.forgotten == self.tally.left() => return None,
+            (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
+                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
+            }
+            (Exit::Failed, _) => ("correct these rows in the catalog, then", send),
+            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
+                return None;
+            }
+        };
+        Some(NextStep { advice, command })
+    }
+}
