@@ -16,6 +16,8 @@ mod read_log;
 mod runs;
 mod schema;
 mod submissions;
+#[cfg(test)]
+mod tests;
 mod write_queue;
 
 use std::path::Path;

@@ -1,0 +1,253 @@
+//! What is SQLite's own: files, their settings, transactions and plans. The promises of the traits are tested in
+//! `tests/ledger`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::ledger::error::LedgerErrorKind;
+
+const API: &str = "https://api.example";
+
+fn task(id: &str) -> MusicTaskId {
+    MusicTaskId::new(id).unwrap()
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    (folder, path)
+}
+
+async fn claim(ledger: &SqliteLedger, id: &str) -> Result<Claim, LedgerError> {
+    ledger.claim(RunId(1), &task(id), UnixMillis(10)).await
+}
+
+#[tokio::test]
+async fn once_a_write_has_failed_nothing_is_written_any_more() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    claim(&ledger, "a").await.unwrap();
+    ledger
+        .call(|connection| {
+            let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        })
+        .await
+        .unwrap();
+    let mut failure = None;
+    for n in 0..10_000 {
+        if let Err(error) = claim(&ledger, &format!("{n:0>120}")).await {
+            failure = Some(error);
+            break;
+        }
+    }
+    let failure = failure.unwrap();
+    assert_eq!(failure.to_string(), "cannot write to the ledger `:memory:`");
+    assert_eq!(
+        (failure.kind, failure.cause.to_string().as_str()),
+        (LedgerErrorKind::Unavailable, "database or disk is full")
+    );
+    assert!(ledger.look_up(vec![task("a")]).await.is_err());
+}
+
+/// How many commits the write-ahead log holds: the last frame of each says how large the database is after it.
+fn commits_in(log: &Path) -> usize {
+    let (header, frame) = (32, 24 + 2048);
+    std::fs::read(log).unwrap()[header..].chunks_exact(frame).filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test]
+async fn many_callers_share_few_commits_and_each_finds_its_own_row() {
+    let (_folder, path) = place();
+    let log = path.with_extension("db-wal");
+    let ledger = Arc::new(SqliteLedger::open(&path, API).unwrap());
+    claim(&ledger, "first").await.unwrap();
+    let before = commits_in(&log);
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..500 {
+        let ledger = Arc::clone(&ledger);
+        callers.spawn(async move {
+            let id = format!("t{n}");
+            ledger.claim(RunId(1), &task(&id), UnixMillis(n)).await.unwrap();
+            let found = ledger.look_up(vec![task(&id)]).await.unwrap().remove(0).unwrap();
+            assert_eq!(found.first_sent_at, Some(UnixMillis(n)));
+        });
+    }
+    callers.join_all().await;
+    let commits = commits_in(&log) - before;
+    assert!((1..50).contains(&commits), "{commits} commits for 500 claims");
+}
+
+#[tokio::test]
+async fn what_waits_together_happens_together() {
+    let (_folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    // Both are handed over before the thread that commits can be done with the first one.
+    let (claimed, released) = tokio::join!(biased; claim(&ledger, "a"), ledger.release(AttemptKey(7)));
+    assert!(claimed.is_err() && released.is_err());
+    ledger.close().await;
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    assert_eq!(ledger.look_up(vec![task("a")]).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn a_defect_in_a_transaction_ends_the_ledger_and_keeps_nobody_waiting() {
+    let ledger = SqliteLedger::in_memory(API).unwrap();
+    let broken = ledger.call::<(), Failure>(|_| panic!("on purpose")).await.unwrap_err();
+    assert_eq!(broken.kind, LedgerErrorKind::Defect);
+    assert_eq!(broken.cause.to_string(), "a defect of this program ended the transaction");
+    assert!(ledger.begin_run("/c.csv", UnixMillis(1)).await.is_err());
+    assert!(!ledger.is_healthy());
+}
+
+/// Of 300 pairs of processes that opened a new ledger at once, 118 had one that gave up.
+#[test]
+fn whoever_opens_a_new_ledger_at_the_same_moment_has_it() {
+    const RIVALS: usize = 4;
+    for _ in 0..40 {
+        let (_folder, path) = place();
+        let together = Barrier::new(RIVALS);
+        thread::scope(|threads| {
+            let open = || {
+                together.wait();
+                SqliteLedger::open(&path, API).map(drop)
+            };
+            let rivals: Vec<_> = (0..RIVALS).map(|_| threads.spawn(open)).collect();
+            for rival in rivals {
+                rival.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+fn refusal(path: &Path) -> (LedgerErrorKind, String) {
+    let error = SqliteLedger::open(path, API).unwrap_err();
+    (error.kind, error.cause.to_string())
+}
+
+/// Changes a ledger from outside, and holds that opening it is refused and changes nothing.
+#[track_caller]
+fn is_refused(path: &Path, change: &str, kind: LedgerErrorKind, words: &str) {
+    Connection::open(path).unwrap().execute_batch(change).unwrap();
+    let before = std::fs::read(path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(refusal(path), (kind, words.to_owned()), "{change}");
+        let read = SqliteLedger::open_to_read(path, Some(API)).unwrap_err();
+        assert_eq!((read.kind, read.cause.to_string()), (kind, words.to_owned()), "{change}");
+    }
+    assert!(std::fs::read(path).unwrap() == before, "{change}: the refused file was changed");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_a_ledger_of_this_version_and_api_is_refused_and_left_alone() {
+    let (_folder, path) = place();
+    std::fs::write(&path, "title,artist\n".repeat(100)).unwrap();
+    assert_eq!(refusal(&path), (LedgerErrorKind::Damaged, "file is not a database".to_owned()));
+    assert_eq!(std::fs::read(&path).unwrap().len(), 1300);
+    std::fs::remove_file(&path).unwrap();
+    let foreign = "it is a database of another program";
+    is_refused(&path, "CREATE TABLE mine (x)", LedgerErrorKind::Foreign, foreign);
+
+    for (change, kind, words) in [
+        (
+            "UPDATE account SET api_url = 'https://other.example'",
+            LedgerErrorKind::OtherApi,
+            "it belongs to the API at https://other.example, not to https://api.example",
+        ),
+        (
+            "PRAGMA user_version = 2",
+            LedgerErrorKind::OtherVersion,
+            "it was written by another version of coverbatch (schema 2, this one knows 1)",
+        ),
+        (
+            "PRAGMA user_version = 0",
+            LedgerErrorKind::OtherVersion,
+            "it was written by another version of coverbatch (schema 0, this one knows 1)",
+        ),
+        ("PRAGMA application_id = 7", LedgerErrorKind::Foreign, foreign),
+        ("DROP TABLE account", LedgerErrorKind::Damaged, "no such table: account"),
+    ] {
+        let (_folder, path) = place();
+        SqliteLedger::open(&path, API).unwrap().close().await;
+        is_refused(&path, change, kind, words);
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_another_process_keeps_locked_is_busy() {
+    let (_folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    ledger.call(|connection| connection.busy_timeout(Duration::from_millis(1))).await.unwrap();
+    let rival = Connection::open(&path).unwrap();
+    rival.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = claim(&ledger, "a").await.unwrap_err();
+    assert_eq!((error.kind, error.cause.to_string().as_str()), (LedgerErrorKind::Busy, "database is locked"));
+}
+
+#[tokio::test]
+async fn a_ledger_on_disk_is_durable_by_full_synchronisation_and_can_be_read_meanwhile() {
+    let (_folder, path) = place();
+    assert!(SqliteLedger::open_to_read(&path, Some(API)).unwrap().is_none());
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    let settings = ledger
+        .call(|connection| {
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            let synchronous: i32 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            let page_bytes: i32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            Ok::<_, Failure>((mode, synchronous, page_bytes))
+        })
+        .await
+        .unwrap();
+    assert_eq!(settings, ("wal".to_owned(), 2, 2048));
+    claim(&ledger, "a").await.unwrap();
+    let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
+    assert_eq!(reader.look_up(vec![task("a")]).await.unwrap().remove(0).unwrap().state, RowState::InFlight);
+    assert!(claim(&reader, "b").await.is_err());
+    ledger.close().await;
+}
+
+/// What SQLite does to find what a statement asks for.
+fn plan(connection: &Connection, sql: &str) -> String {
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    plan.query_map([1], |row| row.get(3)).unwrap().collect::<rusqlite::Result<Vec<String>>>().unwrap().join("; ")
+}
+
+#[test]
+fn what_is_due_is_found_by_index_among_100_000_old_rows() {
+    let connection = open::in_memory(API).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO task (id, state, submissions, cover_id, image_1, completed_at)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+             SELECT 'old' || i, 'completed', 1, 'c' || i, 'https://x/' || i, i FROM n;
+             INSERT INTO attempt (task, run, sent_at, paced_at, reason)
+             SELECT seq, 1, seq, seq, 'accepted' FROM task",
+        )
+        .unwrap();
+    for analysed in [false, true] {
+        for (scope, kind, index) in [
+            (CoverScope::OfRun(RunId(1)), JobKind::Poll, "task_awaited_poll (waiter=? AND due_at>?)"),
+            (CoverScope::OfRun(RunId(1)), JobKind::Download, "task_awaited_download (waiter=? AND due_at>?)"),
+            (CoverScope::All, JobKind::Poll, "task_due_poll (due_at>?)"),
+            (CoverScope::All, JobKind::Download, "task_due_download (due_at>?)"),
+        ] {
+            let condition = cover_jobs::condition(scope, kind);
+            let plan = plan(&connection, &format!("SELECT due_at FROM task WHERE {condition} ORDER BY due_at LIMIT 1"));
+            assert_eq!(plan, format!("SEARCH task USING INDEX {index}"), "analysed: {analysed}");
+        }
+        for (sql, expected) in [
+            ("SELECT seq FROM task WHERE id = ?1", "SEARCH task USING COVERING INDEX sqlite_autoindex_task_1 (id=?)"),
+            (
+                "SELECT paced_at FROM attempt WHERE paced_at >= ?1 ORDER BY paced_at DESC LIMIT 9",
+                "SEARCH attempt USING COVERING INDEX attempt_paced_at (paced_at>?)",
+            ),
+            ("UPDATE attempt SET paced_at = ?1 WHERE reason IS NULL", "SCAN attempt USING INDEX attempt_in_flight"),
+        ] {
+            assert_eq!(plan(&connection, sql), expected, "analysed: {analysed}");
+        }
+        connection.execute_batch("ANALYZE").unwrap();
+    }
+}

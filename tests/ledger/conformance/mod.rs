@@ -1,0 +1,192 @@
+//! The sentences of the traits, one test or more for each. `super` names the engine: how a ledger is made.
+
+mod following;
+mod importing;
+mod reading;
+mod submitting;
+mod waking;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use coverbatch::clock::UnixMillis;
+use coverbatch::domain::{Answer, CoverTaskId, Generated, Images, MusicTaskId, Rate, Reason, RowState};
+use coverbatch::images::ImageNumber;
+use coverbatch::ledger::{
+    Artwork, AttemptKey, Claim, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome, Ledger, LedgerError,
+    ReadLedger, Record, RunId, Settlement, SubmitLedger, Waiter,
+};
+
+use super::{Shared, fresh};
+
+/// How long a claim lasts here.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// A time long after 1970, so that 14 days before it is one too.
+const T: i64 = 1_800_000_000_000;
+
+const STATES: [RowState; 9] = [
+    RowState::Pending,
+    RowState::InFlight,
+    RowState::InDoubt,
+    RowState::Submitted,
+    RowState::Exists,
+    RowState::Failed,
+    RowState::GaveUp,
+    RowState::Completed,
+    RowState::GenerationFailed,
+];
+
+/// So many milliseconds after [`T`].
+fn at(ms: i64) -> UnixMillis {
+    UnixMillis(T + ms)
+}
+
+fn task(id: &str) -> MusicTaskId {
+    MusicTaskId::new(id).unwrap()
+}
+
+fn cover_of(id: &str) -> CoverTaskId {
+    CoverTaskId::new(format!("c-{id}")).unwrap()
+}
+
+fn words() -> Answer {
+    Answer { http_status: Some(200), code: Some(500), message: "words".to_owned() }
+}
+
+fn pace(count: u32, seconds: u64) -> Rate {
+    Rate { count: NonZeroU32::new(count).unwrap(), period: Duration::from_secs(seconds) }
+}
+
+/// A finished cover of so many images.
+fn images(count: usize) -> Generated {
+    let urls = ["https://x.example/1.png", "https://x.example/2.png"];
+    Generated {
+        images: Images::new(urls.into_iter().take(count)).unwrap(),
+        completed_at: Some(at(40)),
+        took: Some(Duration::from_millis(30)),
+    }
+}
+
+/// A settlement of something that was sent one before `ms` and answered then.
+fn settlement(state: RowState, reason: Reason, ms: i64) -> Settlement {
+    let (sent_at, at) = (at(ms - 1), at(ms));
+    Settlement { state, reason, answer: words(), cover: None, sent_at, at, poll_at: at, waiter: None }
+}
+
+/// A settlement that knows the cover, which is due at once.
+fn acceptance(id: &str, ms: i64, waiter: Option<Waiter>) -> Settlement {
+    let settled = settlement(RowState::Submitted, Reason::Accepted, ms);
+    Settlement { cover: Some(cover_of(id)), waiter, ..settled }
+}
+
+fn waiter(run: RunId, wants_files: bool) -> Waiter {
+    Waiter { run, wants_files, longest: Duration::MAX }
+}
+
+/// What an earlier results CSV says of an accepted cover.
+fn accepted_record(id: &str) -> Record {
+    Record {
+        state: RowState::Submitted,
+        reason: Some(Reason::Accepted),
+        answer: Answer::default(),
+        cover: Some(cover_of(id)),
+        submissions: 4,
+        failed_runs: 0,
+        first_sent_at: Some(at(1)),
+        finished_at: Some(at(2)),
+        artwork: Artwork::default(),
+    }
+}
+
+async fn run_in(ledger: &impl SubmitLedger) -> RunId {
+    ledger.begin_run("/c.csv", at(0)).await.unwrap()
+}
+
+async fn one(ledger: &impl ReadLedger, id: &str) -> Option<Record> {
+    ledger.look_up(vec![task(id)]).await.unwrap().remove(0)
+}
+
+async fn state(ledger: &impl ReadLedger, id: &str) -> Option<RowState> {
+    one(ledger, id).await.map(|record| record.state)
+}
+
+/// When a cover is due, if it is.
+async fn due(ledger: &impl ReadLedger, id: &str) -> Option<i64> {
+    Some(ledger.poll_stats(&task(id)).await.unwrap()?.due_at?.0 - T)
+}
+
+async fn claim(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> Claim {
+    ledger.claim(run, &task(id), at(ms)).await.unwrap()
+}
+
+async fn granted(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> AttemptKey {
+    match claim(ledger, run, id, ms).await {
+        Claim::Granted(attempt) => attempt,
+        Claim::Refused => panic!("{id} was refused"),
+    }
+}
+
+/// Sent at `ms` and answered one later with what moves it to `state`.
+async fn sent(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64, state: RowState) {
+    let attempt = granted(ledger, run, id, ms).await;
+    ledger.settle(attempt, settlement(state, Reason::ServerError, ms + 1)).await.unwrap();
+}
+
+/// Sent at `ms` and accepted one later; its cover is due at once.
+async fn accepted(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64, waiter: Option<Waiter>) {
+    let attempt = granted(ledger, run, id, ms).await;
+    ledger.settle(attempt, acceptance(id, ms + 1, waiter)).await.unwrap();
+}
+
+async fn claim_job(ledger: &impl FollowLedger, scope: CoverScope, kind: JobKind, ms: i64) -> Option<CoverJob> {
+    ledger.claim_job(scope, kind, at(ms), LEASE, pace(1000, 1)).await.unwrap().job
+}
+
+async fn poll(ledger: &impl FollowLedger, ms: i64) -> Option<CoverJob> {
+    claim_job(ledger, CoverScope::All, JobKind::Poll, ms).await
+}
+
+fn later(ms: i64) -> JobOutcome {
+    JobOutcome::Later { due: at(ms), failures: 0, said: None, given_up: false }
+}
+
+fn generated(count: usize, wants_files: bool) -> JobOutcome {
+    JobOutcome::Generated { cover: images(count), answer: words(), wants_files }
+}
+
+fn saved(number: ImageNumber, file: &str) -> JobOutcome {
+    JobOutcome::Saved { number, file: file.to_owned() }
+}
+
+/// Claims the only cover that is due and records what came of it.
+async fn polled(ledger: &impl FollowLedger, ms: i64, outcome: JobOutcome) {
+    let job = poll(ledger, ms).await.expect("one is due");
+    ledger.settle_job(job.key, outcome, at(ms)).await.unwrap();
+}
+
+/// A music task in each state, by the name of that state; those whose covers are not finished have one.
+async fn every_state(ledger: &impl Ledger, run: RunId) {
+    for state in STATES {
+        let id = state.word();
+        match state {
+            RowState::InFlight => drop(granted(ledger, run, id, 5).await),
+            RowState::Pending | RowState::InDoubt | RowState::Failed | RowState::GaveUp => {
+                sent(ledger, run, id, 5, state).await;
+            }
+            RowState::Submitted | RowState::Exists => {
+                let attempt = granted(ledger, run, id, 5).await;
+                let settled = Settlement { state, poll_at: at(90_000), ..acceptance(id, 6, None) };
+                ledger.settle(attempt, settled).await.unwrap();
+            }
+            RowState::Completed => {
+                accepted(ledger, run, id, 5, None).await;
+                polled(ledger, 7, generated(2, false)).await;
+            }
+            RowState::GenerationFailed => {
+                accepted(ledger, run, id, 5, None).await;
+                polled(ledger, 7, JobOutcome::Failed(words())).await;
+            }
+        }
+    }
+}

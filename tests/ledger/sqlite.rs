@@ -1,0 +1,38 @@
+//! Ledgers in SQLite.
+
+#[path = "conformance/mod.rs"]
+mod conformance;
+
+use std::path::PathBuf;
+
+use coverbatch::ledger::SqliteLedger;
+use tempfile::TempDir;
+
+const API: &str = "https://api.example";
+
+/// A ledger of its own, empty at first, that nobody else opens.
+#[expect(clippy::unused_async, reason = "other engines wait for theirs")]
+async fn fresh() -> SqliteLedger {
+    SqliteLedger::in_memory(API).unwrap()
+}
+
+/// Where several processes have one ledger, empty at first.
+struct Shared {
+    folder: TempDir,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// As one more process opens it.
+    #[expect(clippy::unused_async, reason = "other engines wait for theirs")]
+    async fn open(&self) -> SqliteLedger {
+        SqliteLedger::open(&self.path(), API).unwrap()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("x.db")
+    }
+}
