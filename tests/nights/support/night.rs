@@ -15,7 +15,7 @@ use coverbatch::ledger::{Follower, Ledger, RunId, SqliteLedger};
 use coverbatch::policy::{InDoubt, MaxFailures, Retry, RowPolicy, Usual};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
-use coverbatch::worklist::{Choice, Counts, Worklist};
+use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
@@ -190,7 +190,7 @@ impl Night {
         let started = self.clock.unix();
         let run = ledger.begin_run("songs", started).await?;
         let in_doubt = self.settings.run.rows.in_doubt;
-        let choice = Choice { retry: self.settings.retry, in_doubt, trust: Trust::All };
+        let choice = Selection { retry: self.settings.retry, in_doubt, trust: Trust::All };
         let (worklist, counts) = Worklist::plan_and_adopt(&catalog, &**ledger, choice).await?;
         if self.settings.wait.is_some() {
             self.take_up(&catalog, &**ledger, run, started).await?;

@@ -1,14 +1,42 @@
-//! What an earlier results CSV says of its rows: a help, never a reason to fail.
+//! The columns of a results CSV, and what an earlier one says of its rows: a help, never a reason to fail.
 
 use csv::ByteRecord;
 
-use super::columns::STATUS_COLUMN;
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, Reason, Status, one_line};
 
+/// The columns that the results CSV has after those of the catalog, in this order.
+pub const RESULT_COLUMNS: [&str; 17] = [
+    STATUS_COLUMN,
+    "cover_retryable",
+    "cover_reason",
+    "cover_http_status",
+    "cover_code",
+    "cover_message",
+    "cover_task_id",
+    "cover_attempts",
+    "cover_first_sent_at",
+    "cover_finished_at",
+    "cover_duplicate_of_row",
+    "cover_image_1",
+    "cover_image_2",
+    "cover_file_1",
+    "cover_file_2",
+    "cover_expires_at",
+    "cover_fallback",
+];
+
+/// The column that makes a CSV file an earlier results CSV.
+const STATUS_COLUMN: &str = "cover_status";
+
+/// Whether a header cell names one of [`RESULT_COLUMNS`].
+pub(super) fn is_result_column(cell: &[u8]) -> bool {
+    RESULT_COLUMNS.iter().any(|name| cell.trim_ascii() == name.as_bytes())
+}
+
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct PreviousResult {
     /// What became of the row.
     pub status: Status,
     /// Why.
@@ -41,7 +69,7 @@ pub struct Earlier {
 
 /// Where the columns of an earlier run are.
 #[derive(Debug)]
-pub(super) struct EarlierColumns {
+pub(super) struct PreviousColumns {
     status: usize,
     reason: Option<usize>,
     retryable: Option<usize>,
@@ -58,7 +86,7 @@ pub(super) struct EarlierColumns {
     fallback: Option<usize>,
 }
 
-impl EarlierColumns {
+impl PreviousColumns {
     /// Looks the columns up by their names; `None` without a status column.
     pub(super) fn find(position: impl Fn(&str) -> Option<usize>) -> Option<Self> {
         Some(Self {
@@ -80,10 +108,10 @@ impl EarlierColumns {
     }
 
     /// What a row's cells say; `None` without a known status.
-    pub(super) fn read(&self, cells: &ByteRecord) -> Option<Earlier> {
+    pub(super) fn read(&self, cells: &ByteRecord) -> Option<PreviousResult> {
         let text = |column: Option<usize>| column.and_then(|at| str::from_utf8(cells.get(at)?.trim_ascii()).ok());
         let time = |column| text(column).and_then(UnixMillis::from_rfc3339);
-        Some(Earlier {
+        Some(PreviousResult {
             status: text(Some(self.status)).and_then(Status::from_word)?,
             reason: text(self.reason).and_then(Reason::from_word),
             retryable: text(self.retryable).and_then(yes_or_no),
@@ -121,19 +149,18 @@ fn unprotected(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::RESULT_COLUMNS;
 
-    fn columns() -> EarlierColumns {
-        EarlierColumns::find(|name| RESULT_COLUMNS.iter().position(|column| *column == name)).unwrap()
+    fn columns() -> PreviousColumns {
+        PreviousColumns::find(|name| RESULT_COLUMNS.iter().position(|column| *column == name)).unwrap()
     }
 
-    fn read(cells: [&str; 11]) -> Option<Earlier> {
+    fn read(cells: [&str; 11]) -> Option<PreviousResult> {
         let all = [&cells[..], &[""; 6]].concat();
         columns().read(&ByteRecord::from(all))
     }
 
-    fn nothing() -> Earlier {
-        Earlier {
+    fn nothing() -> PreviousResult {
+        PreviousResult {
             status: Status::Failed,
             reason: None,
             retryable: None,
@@ -172,8 +199,8 @@ mod tests {
             "2025-11-22T02:10:00.007Z",
             "yes",
         ];
-        let earlier = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
-        let expected = Earlier {
+        let previous = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
+        let expected = PreviousResult {
             status: Status::Completed,
             cover: CoverTaskId::new("c").ok(),
             images: Images::new(["https://x/1"]),
@@ -182,7 +209,7 @@ mod tests {
             is_fallback: true,
             ..nothing()
         };
-        assert_eq!(earlier, expected);
+        assert_eq!(previous, expected);
     }
 
     #[test]
@@ -207,8 +234,8 @@ mod tests {
     #[test]
     fn a_full_row_is_read_back() {
         let (first, last) = ("2025-11-22T02:10:00.007Z", "2025-11-22T02:10:01.000Z");
-        let earlier = read(["exists", "no", "conflict", "200", "409", "'=1+1", "abc", "3", first, last, "7"]).unwrap();
-        let expected = Earlier {
+        let previous = read(["exists", "no", "conflict", "200", "409", "'=1+1", "abc", "3", first, last, "7"]).unwrap();
+        let expected = PreviousResult {
             status: Status::Exists,
             reason: Some(Reason::Conflict),
             retryable: Some(false),
@@ -221,7 +248,7 @@ mod tests {
             finished_at: Some(UnixMillis(1_763_777_401_000)),
             ..nothing()
         };
-        assert_eq!(earlier, expected);
+        assert_eq!(previous, expected);
     }
 
     #[test]
