@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use crate::catalog::{Catalog, CatalogError};
 use crate::covers::import;
 use crate::domain::{BadId, MusicTaskId, RowState};
-use crate::join::{Join, JoinError, Joined, Standings, Trust};
+use crate::join::{Join, JoinError, Joined, StateJoin, Trust};
 use crate::ledger::{KnownState, LedgerError, SubmitLedger};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
@@ -51,7 +51,7 @@ impl From<LedgerError> for WorklistError {
 
 /// What a run takes on.
 #[derive(Debug, Clone, Copy)]
-pub struct Choice {
+pub struct Selection {
     /// Which earlier failures.
     pub retry: Retry,
     /// Whether rows in doubt.
@@ -101,9 +101,9 @@ impl Worklist {
     pub async fn plan<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
         ledger: Option<&L>,
-        choice: Choice,
+        selection: Selection,
     ) -> Result<(Self, Counts), WorklistError> {
-        Self::planned(catalog, ledger, None, choice).await
+        Self::planned(catalog, ledger, None, selection).await
     }
 
     /// The same, after the ledger took over what only an earlier results CSV knew.
@@ -113,9 +113,9 @@ impl Worklist {
     pub async fn plan_and_import<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
         ledger: &L,
-        choice: Choice,
+        selection: Selection,
     ) -> Result<(Self, Counts), WorklistError> {
-        Self::planned(catalog, Some(ledger), Some(ledger), choice).await
+        Self::planned(catalog, Some(ledger), Some(ledger), selection).await
     }
 
     /// One pass over catalog and ledger; `importer` takes over what only a results CSV knew.
@@ -123,17 +123,17 @@ impl Worklist {
         catalog: &Arc<Catalog>,
         ledger: Option<&L>,
         importer: Option<&L>,
-        choice: Choice,
+        selection: Selection,
     ) -> Result<(Self, Counts), WorklistError> {
-        let mut planner = Planner::new(Arc::clone(catalog), choice);
+        let mut planner = Planner::new(Arc::clone(catalog), selection);
         if !catalog.is_results() {
-            let mut standings = Standings::new(catalog, ledger)?;
-            while let Some(chunk) = Some(standings.next().await?).filter(|chunk| !chunk.is_empty()) {
+            let mut states = StateJoin::new(catalog, ledger)?;
+            while let Some(chunk) = Some(states.next().await?).filter(|chunk| !chunk.is_empty()) {
                 chunk.iter().try_for_each(|(row, known)| planner.add(row.number, row.id.as_ref().ok(), *known))?;
             }
             return planner.finish();
         }
-        let mut join = Join::new(catalog, ledger, choice.trust)?;
+        let mut join = Join::new(catalog, ledger, selection.trust)?;
         while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
             if let Some(importer) = importer {
                 import(importer, &chunk).await?;
@@ -170,7 +170,7 @@ impl Worklist {
 /// A worklist being made.
 struct Planner {
     catalog: Arc<Catalog>,
-    choice: Choice,
+    selection: Selection,
     counts: Counts,
     first: List,
     last: List,
@@ -180,9 +180,9 @@ struct Planner {
 type List = BufWriter<SpooledTempFile>;
 
 impl Planner {
-    fn new(catalog: Arc<Catalog>, choice: Choice) -> Self {
+    fn new(catalog: Arc<Catalog>, selection: Selection) -> Self {
         let list = || BufWriter::new(SpooledTempFile::new(IN_MEMORY));
-        Self { catalog, choice, counts: Counts::default(), first: list(), last: list() }
+        Self { catalog, selection, counts: Counts::default(), first: list(), last: list() }
     }
 
     /// Counts a row, and lists its music task if it is to be sent.
@@ -198,7 +198,7 @@ impl Planner {
         }
         let KnownState { state, failed_runs } =
             known.unwrap_or(KnownState { state: RowState::Pending, failed_runs: 0 });
-        match plan(state, failed_runs, self.choice.retry, self.choice.in_doubt) {
+        match plan(state, failed_runs, self.selection.retry, self.selection.in_doubt) {
             Plan::Leave if state.is_settled() => self.counts.settled += 1,
             Plan::Leave => self.counts.left += 1,
             Plan::Send => {

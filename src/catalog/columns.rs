@@ -1,10 +1,15 @@
-//! What the columns of the catalog are: the id, the catalog's own, and those of an earlier run.
+//! What the header says: the delimiter, the id column, the catalog's own columns, and those of an earlier run.
+
+use std::sync::Arc;
 
 use csv::ByteRecord;
 
-use super::earlier::{Earlier, EarlierColumns};
-use super::{BadRow, CatalogError, CatalogSource};
-use crate::domain::{MusicTaskId, ResultColumn, one_line};
+use super::dialect::{Delimiter, Dialect};
+use super::error::{BadRow, CatalogError, CatalogSource};
+use super::previous::{PreviousColumns, PreviousResult, is_result_column};
+use super::reader::RecordReader;
+use super::source::SourceFile;
+use crate::domain::{MusicTaskId, one_line};
 
 /// The names an id column may have when none is given, the first one found being taken.
 pub const ID_COLUMNS: [&str; 4] = ["task_id", "taskId", "music_task_id", "id"];
@@ -24,7 +29,7 @@ pub(super) struct Columns {
     header: ByteRecord,
     is_own: Box<[bool]>,
     id: usize,
-    earlier: Option<EarlierColumns>,
+    previous: Option<PreviousColumns>,
 }
 
 impl Columns {
@@ -35,20 +40,20 @@ impl Columns {
         catalog: &CatalogSource,
     ) -> Result<Self, CatalogError> {
         let id = id_position(&header, id_column, catalog)?;
-        let earlier = EarlierColumns::find(|name| positions(&header, name).next());
-        let is_own: Box<[bool]> = header.iter().map(|cell| earlier.is_none() || !is_result(cell)).collect();
+        let previous = PreviousColumns::find(|name| positions(&header, name).next());
+        let is_own: Box<[bool]> = header.iter().map(|cell| previous.is_none() || !is_result_column(cell)).collect();
         if looks_like_id(&header[id]) {
             return Err(CatalogError::HeaderMissing(catalog.clone()));
         }
         if !is_own[id] {
             return Err(CatalogError::IdColumnIsResult { catalog: catalog.clone(), column: shown(&header[id]) });
         }
-        Ok(Self { header, is_own, id, earlier })
+        Ok(Self { header, is_own, id, previous })
     }
 
     /// Whether an earlier run's verdicts are among the columns.
     pub(super) fn has_results(&self) -> bool {
-        self.earlier.is_some()
+        self.previous.is_some()
     }
 
     /// The header's cells that are not of an earlier run.
@@ -72,10 +77,54 @@ impl Columns {
     }
 
     /// What an earlier run said of a row; nothing if its cells are not where they belong.
-    pub(super) fn earlier_of(&self, cells: &ByteRecord) -> Option<Earlier> {
-        let columns = self.earlier.as_ref()?;
+    pub(super) fn previous_of(&self, cells: &ByteRecord) -> Option<PreviousResult> {
+        let columns = self.previous.as_ref()?;
         if cells.len() == self.header.len() { columns.read(cells) } else { None }
     }
+}
+
+/// The header, and how it is written; an id column of one of the `wanted` names shows the delimiter.
+pub(super) fn read_header(
+    file: &Arc<SourceFile>,
+    delimiter: Option<Delimiter>,
+    wanted: &[&str],
+) -> Result<(ByteRecord, Dialect), CatalogError> {
+    let delimiter = delimiter.unwrap_or_else(|| detected(file, wanted));
+    let (header, crlf) = header_under(file, delimiter)?;
+    Ok((header, Dialect { delimiter, bom: file.has_bom(), crlf }))
+}
+
+/// The delimiter under which the header has an id column, else the one under which it has most columns.
+///
+/// A delimiter under which it cannot be read is none; if that is so for all, the comma will say why.
+fn detected(file: &Arc<SourceFile>, wanted: &[&str]) -> Delimiter {
+    let readable = |delimiter| Some((delimiter, header_under(file, delimiter).ok()?.0));
+    let headers: Vec<_> = Delimiter::CANDIDATES.into_iter().filter_map(readable).collect();
+    let named = |is: fn(&ByteRecord, &str) -> bool| {
+        headers.iter().find(|(_, header)| wanted.iter().any(|name| is(header, name)))
+    };
+    // A tab is a blank to other delimiters, so a name as it is counts for more than one with blanks around it.
+    let with_id = named(|header, name| header.iter().any(|cell| cell == name.as_bytes())).or_else(|| named(has_column));
+    // Reversed, because the last of several greatest would win.
+    let widest = || headers.iter().rev().max_by_key(|(_, header)| header.len());
+    with_id.or_else(widest).map_or(Delimiter::COMMA, |(delimiter, _)| *delimiter)
+}
+
+/// The header if cells are divided by `delimiter`, and whether it ends with CR LF.
+fn header_under(file: &Arc<SourceFile>, delimiter: Delimiter) -> Result<(ByteRecord, bool), CatalogError> {
+    let mut records = RecordReader::new(file, delimiter);
+    let mut header = ByteRecord::new();
+    match records.read(&mut header)? {
+        Some(_) => Ok((header, ends_with_crlf(file, records.consumed())?)),
+        None => Err(CatalogError::Empty(file.source().clone())),
+    }
+}
+
+/// Whether the line break at which the parser stands is CR LF; it may have taken the CR, or both.
+fn ends_with_crlf(file: &SourceFile, consumed: u64) -> Result<bool, CatalogError> {
+    let mut around = [0; 3];
+    let length = file.read_fully(&mut around, consumed.saturating_sub(2))?;
+    Ok(around[..length].windows(2).any(|pair| pair == b"\r\n"))
 }
 
 /// The names that an id column may have.
@@ -144,10 +193,6 @@ fn shown(cell: &[u8]) -> String {
         return name;
     }
     name.chars().take(MAX_LISTED_CHARS - 1).chain(['…']).collect()
-}
-
-fn is_result(cell: &[u8]) -> bool {
-    ResultColumn::ALL.iter().any(|column| cell.trim_ascii() == column.word().as_bytes())
 }
 
 /// Whether a header cell can only be data: 32 hexadecimal digits, hyphens aside.

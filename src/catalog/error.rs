@@ -1,11 +1,51 @@
-//! Why a catalog cannot be used, in words for the person who wrote it.
+//! Why a catalog or a row of it cannot be used, in words for the person who wrote it.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{CatalogSource, MAX_RECORD_BYTES};
+use crate::domain::BadId;
+
+/// Longest record, in bytes as they stand in the file, its line break included: what a pass may hold in memory.
+pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+
+/// Which catalog to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogSource {
+    /// A file, or a pipe with a name.
+    Path(PathBuf),
+    /// Standard input, copied to a temporary file first because it is read more than once.
+    StandardInput,
+}
+
+/// `-` is standard input; everything else is a path.
+impl From<PathBuf> for CatalogSource {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::StandardInput } else { Self::Path(path) }
+    }
+}
+
+impl FromStr for CatalogSource {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(PathBuf::from(text).into())
+    }
+}
+
+/// As it stands in messages: the path in backticks, or `standard input`.
+impl fmt::Display for CatalogSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "`{}`", path.display()),
+            Self::StandardInput => f.write_str("standard input"),
+        }
+    }
+}
 
 /// Why a catalog cannot be used.
 #[derive(Debug, Error)]
@@ -110,6 +150,22 @@ impl CatalogError {
     pub(super) fn temporary(cause: io::Error) -> Self {
         Self::TemporarySpace { folder: std::env::temp_dir(), cause }
     }
+}
+
+/// Why a row is unusable; the others are not concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadRow {
+    /// More or fewer cells than the header.
+    #[error("the row has {found} fields; the header has {expected}")]
+    FieldCount {
+        /// Cells of the row.
+        found: usize,
+        /// Cells of the header.
+        expected: usize,
+    },
+    /// The cell in the id column is not an id.
+    #[error(transparent)]
+    Id(#[from] BadId),
 }
 
 /// What a file is that is not a CSV file in UTF-8.

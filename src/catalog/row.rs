@@ -4,29 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use csv::ByteRecord;
-use thiserror::Error;
 
 use super::columns::Columns;
-use super::origin::Origin;
-use super::records::Records;
-use super::{CatalogError, Delimiter, Earlier};
+use super::dialect::Delimiter;
+use super::error::{BadRow, CatalogError};
+use super::previous::PreviousResult;
+use super::reader::RecordReader;
+use super::source::SourceFile;
 use crate::domain::{BadId, MusicTaskId};
-
-/// Why a row is unusable; the others are not concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum BadRow {
-    /// More or fewer cells than the header.
-    #[error("the row has {found} fields; the header has {expected}")]
-    FieldCount {
-        /// Cells of the row.
-        found: usize,
-        /// Cells of the header.
-        expected: usize,
-    },
-    /// The cell in the id column is not an id.
-    #[error(transparent)]
-    Id(#[from] BadId),
-}
 
 /// One data row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +25,13 @@ pub struct Row {
     /// The music task it names.
     pub id: Result<MusicTaskId, BadRow>,
     /// What an earlier run said of it, if the catalog is a results CSV.
-    pub earlier: Option<Box<Earlier>>,
+    pub previous: Option<Box<PreviousResult>>,
 }
 
 /// A row before the first, to be given to [`Rows::next_row`].
 impl Default for Row {
     fn default() -> Self {
-        Self { number: 0, line: 0, cells: ByteRecord::new(), id: Err(BadRow::Id(BadId::Empty)), earlier: None }
+        Self { number: 0, line: 0, cells: ByteRecord::new(), id: Err(BadRow::Id(BadId::Empty)), previous: None }
     }
 }
 
@@ -55,7 +40,7 @@ impl Row {
     #[must_use]
     pub fn take(&mut self) -> Self {
         let (number, line, cells) = (self.number, self.line, self.cells.clone());
-        Self { number, line, cells, id: self.take_id(), earlier: self.earlier.take() }
+        Self { number, line, cells, id: self.take_id(), previous: self.previous.take() }
     }
 
     /// The music task it names, which it names no more.
@@ -66,22 +51,22 @@ impl Row {
 
 /// One pass over the data rows, with a reading position of its own.
 pub struct Rows {
-    records: Records,
+    records: RecordReader,
     columns: Arc<Columns>,
-    origin: Arc<Origin>,
+    file: Arc<SourceFile>,
     number: u32,
 }
 
 impl Rows {
     /// A pass from the first data row.
     pub(super) fn new(
-        origin: &Arc<Origin>,
+        file: &Arc<SourceFile>,
         delimiter: Delimiter,
         columns: &Arc<Columns>,
     ) -> Result<Self, CatalogError> {
-        let mut records = Records::new(origin, delimiter);
+        let mut records = RecordReader::new(file, delimiter);
         records.read(&mut ByteRecord::new())?;
-        Ok(Self { records, columns: Arc::clone(columns), origin: Arc::clone(origin), number: 0 })
+        Ok(Self { records, columns: Arc::clone(columns), file: Arc::clone(file), number: 0 })
     }
 
     /// Puts the next row into `row`, whose memory is used again; `false` after the last.
@@ -94,19 +79,19 @@ impl Rows {
         row.number = self.number;
         row.line = line;
         row.id = self.columns.id_of(&row.cells);
-        row.earlier = self.columns.earlier_of(&row.cells).map(Box::new);
+        row.previous = self.columns.previous_of(&row.cells).map(Box::new);
         Ok(true)
     }
 
     fn too_many(&self) -> CatalogError {
-        CatalogError::TooManyRows(self.origin.source().clone())
+        CatalogError::TooManyRows(self.file.source().clone())
     }
 }
 
 impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rows")
-            .field("catalog", self.origin.source())
+            .field("catalog", self.file.source())
             .field("number", &self.number)
             .finish_non_exhaustive()
     }

@@ -32,7 +32,7 @@ use crate::progress::Screen;
 use crate::ratelimit::{Gate, GateConfig, slack};
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
-use crate::worklist::{Choice, Counts, Worklist};
+use crate::worklist::{Counts, Selection, Worklist};
 
 use dry::DryRun;
 use service::Service;
@@ -92,9 +92,9 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
 }
 
 impl Run<'_> {
-    fn choice(&self) -> Choice {
+    fn selection(&self) -> Selection {
         let rerun = &self.args.rerun;
-        Choice { retry: rerun.retry(), in_doubt: rerun.in_doubt(), trust: self.args.ledger.trust() }
+        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt(), trust: self.args.ledger.trust() }
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -106,7 +106,7 @@ impl Run<'_> {
         self.args.wait.check()?;
         let ledger_path = &self.batch.ledger_path;
         let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
-        let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.choice()).await?;
+        let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.selection()).await?;
         let plan = DryRun {
             counts,
             rate: self.args.pace.rate,
@@ -138,7 +138,7 @@ impl Run<'_> {
         let bad = bad_rows(self.catalog());
         eprint(&bad);
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
-        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &*ledger, self.choice()).await?;
+        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &*ledger, self.selection()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
             covers::take_up(self.catalog(), &*ledger, self.batch.trust, mark, started).await.map_err(worklist_error)?;

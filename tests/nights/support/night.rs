@@ -15,7 +15,7 @@ use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPol
 use coverbatch::ratelimit::{Gate, GateConfig, GateView, slack};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
-use coverbatch::worklist::{Choice, Counts, Worklist};
+use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
@@ -190,8 +190,8 @@ impl Night {
         let started = self.clock.unix();
         let run = ledger.begin_run("songs", started).await?;
         let in_doubt = self.settings.run.rows.in_doubt;
-        let choice = Choice { retry: self.settings.retry, in_doubt, trust: Trust::All };
-        let (worklist, counts) = Worklist::plan_and_import(&catalog, &**ledger, choice).await?;
+        let selection = Selection { retry: self.settings.retry, in_doubt, trust: Trust::All };
+        let (worklist, counts) = Worklist::plan_and_import(&catalog, &**ledger, selection).await?;
         if self.settings.wait.is_some() {
             self.take_up(&catalog, &**ledger, run, started).await?;
         }

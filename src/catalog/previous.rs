@@ -1,4 +1,4 @@
-//! What an earlier results CSV says of its rows: a help, never a reason to fail.
+//! The columns of a results CSV, and what an earlier one says of its rows: a help, never a reason to fail.
 
 use csv::ByteRecord;
 
@@ -7,9 +7,14 @@ use crate::domain::{
     CoverTaskId, Images, MAX_IMAGES, Reason, ResultColumn as Column, Status, one_line, unescape_formula,
 };
 
+/// Whether a header cell names a column of the results.
+pub(super) fn is_result_column(cell: &[u8]) -> bool {
+    Column::ALL.iter().any(|column| cell.trim_ascii() == column.word().as_bytes())
+}
+
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct PreviousResult {
     /// What became of the row.
     pub status: Status,
     /// Why.
@@ -42,9 +47,9 @@ pub struct Earlier {
 
 /// Where the columns of an earlier run are, in the order of [`Column::ALL`].
 #[derive(Debug)]
-pub(super) struct EarlierColumns(Vec<Option<usize>>);
+pub(super) struct PreviousColumns(Vec<Option<usize>>);
 
-impl EarlierColumns {
+impl PreviousColumns {
     /// Looks the columns up by their names; `None` without a status column.
     pub(super) fn find(position: impl Fn(&str) -> Option<usize>) -> Option<Self> {
         let columns = Self(Column::ALL.iter().map(|column| position(column.word())).collect());
@@ -56,11 +61,11 @@ impl EarlierColumns {
     }
 
     /// What a row's cells say; `None` without a known status.
-    pub(super) fn read(&self, cells: &ByteRecord) -> Option<Earlier> {
+    pub(super) fn read(&self, cells: &ByteRecord) -> Option<PreviousResult> {
         let text = |column| str::from_utf8(cells.get(self.at(column)?)?.trim_ascii()).ok();
         let time = |column| text(column).and_then(UnixMillis::from_rfc3339);
         let file = |column| text(column).filter(|name| !name.is_empty()).map(str::to_owned);
-        Some(Earlier {
+        Some(PreviousResult {
             status: text(Column::Status).and_then(Status::from_word)?,
             reason: text(Column::Reason).and_then(Reason::from_word),
             retryable: text(Column::Retryable).and_then(yes_or_no),
@@ -91,17 +96,17 @@ fn yes_or_no(word: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn columns() -> EarlierColumns {
-        EarlierColumns::find(|name| Column::ALL.iter().position(|column| column.word() == name)).unwrap()
+    fn columns() -> PreviousColumns {
+        PreviousColumns::find(|name| Column::ALL.iter().position(|column| column.word() == name)).unwrap()
     }
 
-    fn read(cells: [&str; 11]) -> Option<Earlier> {
+    fn read(cells: [&str; 11]) -> Option<PreviousResult> {
         let all = [&cells[..], &[""; 6]].concat();
         columns().read(&ByteRecord::from(all))
     }
 
-    fn nothing() -> Earlier {
-        Earlier {
+    fn nothing() -> PreviousResult {
+        PreviousResult {
             status: Status::Failed,
             reason: None,
             retryable: None,
@@ -140,8 +145,8 @@ mod tests {
             "2025-11-22T02:10:00.007Z",
             "yes",
         ];
-        let earlier = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
-        let expected = Earlier {
+        let previous = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
+        let expected = PreviousResult {
             status: Status::Completed,
             cover: CoverTaskId::new("c").ok(),
             images: Images::new(["https://x/1"]),
@@ -150,14 +155,14 @@ mod tests {
             is_fallback: true,
             ..nothing()
         };
-        assert_eq!(earlier, expected);
+        assert_eq!(previous, expected);
     }
 
     #[test]
     fn a_full_row_is_read_back() {
         let (first, last) = ("2025-11-22T02:10:00.007Z", "2025-11-22T02:10:01.000Z");
-        let earlier = read(["exists", "no", "conflict", "200", "409", "'=1+1", "abc", "3", first, last, "7"]).unwrap();
-        let expected = Earlier {
+        let previous = read(["exists", "no", "conflict", "200", "409", "'=1+1", "abc", "3", first, last, "7"]).unwrap();
+        let expected = PreviousResult {
             status: Status::Exists,
             reason: Some(Reason::Conflict),
             retryable: Some(false),
@@ -170,7 +175,7 @@ mod tests {
             finished_at: Some(UnixMillis(1_763_777_401_000)),
             ..nothing()
         };
-        assert_eq!(earlier, expected);
+        assert_eq!(previous, expected);
     }
 
     #[test]

@@ -1,15 +1,11 @@
 //! Where the catalog's bytes come from: one open file, whatever happens to its name.
 
-use std::convert::Infallible;
-use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::SystemTime;
 
-use super::{CatalogError, NotCsv};
+use super::error::{CatalogError, CatalogSource, NotCsv};
 
 /// How many bytes are looked at to tell that a file is no CSV file.
 const FIRST_BLOCK_BYTES: usize = 8 * 1024;
@@ -20,43 +16,9 @@ const COPY_BYTES: usize = 64 * 1024;
 /// The mark with which some programs begin a UTF-8 file.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Which catalog to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CatalogSource {
-    /// A file, or a pipe with a name.
-    Path(PathBuf),
-    /// Standard input, copied to a temporary file first because it is read more than once.
-    StandardInput,
-}
-
-/// `-` is standard input; everything else is a path.
-impl From<PathBuf> for CatalogSource {
-    fn from(path: PathBuf) -> Self {
-        if path.as_os_str() == "-" { Self::StandardInput } else { Self::Path(path) }
-    }
-}
-
-impl FromStr for CatalogSource {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(PathBuf::from(text).into())
-    }
-}
-
-/// As it stands in messages: the path in backticks, or `standard input`.
-impl fmt::Display for CatalogSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => write!(f, "`{}`", path.display()),
-            Self::StandardInput => f.write_str("standard input"),
-        }
-    }
-}
-
 /// The open file, and how it was when it was opened.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct SourceFile {
     file: File,
     source: CatalogSource,
     stamp: Stamp,
@@ -64,7 +26,7 @@ pub(super) struct Origin {
     bom: bool,
 }
 
-impl Origin {
+impl SourceFile {
     /// Opens the file, or copies it to a temporary one if it can be read only once.
     pub(super) fn open(source: &CatalogSource) -> Result<Self, CatalogError> {
         let file = match source {
@@ -79,14 +41,14 @@ impl Origin {
 
     fn of(file: File, source: &CatalogSource) -> Result<Self, CatalogError> {
         let stamp = Stamp::of(&file).map_err(|cause| unreadable(source, cause))?;
-        let mut origin = Self { file, source: source.clone(), stamp, bom: false };
+        let mut file = Self { file, source: source.clone(), stamp, bom: false };
         let mut block = vec![0; FIRST_BLOCK_BYTES];
-        let length = origin.read_fully(&mut block, 0)?;
+        let length = file.read_fully(&mut block, 0)?;
         if let Some(what) = NotCsv::seen_in(&block[..length]) {
             return Err(CatalogError::NotCsv { catalog: source.clone(), what });
         }
-        origin.bom = block[..length].starts_with(BOM);
-        Ok(origin)
+        file.bom = block[..length].starts_with(BOM);
+        Ok(file)
     }
 
     /// What the catalog is called in messages.
@@ -195,13 +157,13 @@ mod tests {
     #[test]
     fn what_can_be_read_once_is_copied_and_can_be_read_twice() {
         let source = CatalogSource::StandardInput;
-        let origin = Origin::of(spooled(&b"id\n1\n"[..], &source).unwrap(), &source).unwrap();
+        let file = SourceFile::of(spooled(&b"id\n1\n"[..], &source).unwrap(), &source).unwrap();
         for _ in 0..2 {
             let mut buffer = [0; 16];
-            assert_eq!(origin.read_fully(&mut buffer, 0).unwrap(), 5);
+            assert_eq!(file.read_fully(&mut buffer, 0).unwrap(), 5);
             assert_eq!(&buffer[..5], b"id\n1\n");
         }
-        origin.unchanged().unwrap();
+        file.unchanged().unwrap();
     }
 
     #[test]

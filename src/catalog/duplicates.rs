@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use tempfile::SpooledTempFile;
 
@@ -28,9 +28,9 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 /// The repeated rows with their first rows, by row number.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(Vec<(u32, u32)>);
+pub(super) struct Duplicates(Vec<(u32, u32)>);
 
-impl Repeats {
+impl Duplicates {
     /// The first row with the id of this one, unless this is it.
     pub(super) fn first_row_of(&self, row: u32) -> Option<u32> {
         self.0.binary_search_by_key(&row, |(repeat, _)| *repeat).ok().map(|at| self.0[at].1)
@@ -42,17 +42,17 @@ impl Repeats {
     }
 }
 
-/// The ids of the rows seen so far, on their way to [`Repeats`].
+/// The ids of the rows seen so far, on their way to [`Duplicates`].
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct DuplicateIndex {
     key: RandomState,
-    partitions: Vec<Spool<20>>,
+    partitions: Vec<TempList<20>>,
 }
 
-impl Seen {
+impl DuplicateIndex {
     /// No rows.
     pub(super) fn new() -> Self {
-        Self { key: RandomState::new(), partitions: (0..PARTITIONS).map(|_| Spool::new()).collect() }
+        Self { key: RandomState::new(), partitions: (0..PARTITIONS).map(|_| TempList::new()).collect() }
     }
 
     /// Notes the id of a row that comes after all rows noted before.
@@ -68,24 +68,24 @@ impl Seen {
     }
 
     /// The rows that repeat one.
-    pub(super) fn into_repeats(self) -> io::Result<Repeats> {
-        self.repeats_in_rounds(IDS_PER_ROUND)
+    pub(super) fn into_duplicates(self) -> io::Result<Duplicates> {
+        self.duplicates_in_rounds(IDS_PER_ROUND)
     }
 
-    fn repeats_in_rounds(self, ids_per_round: usize) -> io::Result<Repeats> {
-        let mut pairs = Spool::new();
+    fn duplicates_in_rounds(self, ids_per_round: usize) -> io::Result<Duplicates> {
+        let mut pairs = TempList::new();
         // One table for all, and as large for few rows as for many.
         let mut first_rows = HashMap::with_capacity(ids_per_round);
         for partition in self.partitions {
-            find_repeats(partition, ids_per_round, &mut first_rows, &mut pairs)?;
+            find_duplicates(partition, ids_per_round, &mut first_rows, &mut pairs)?;
         }
-        let mut repeats = Vec::with_capacity(pairs.length);
-        pairs.written()?.each(|[a, b, c, d, e, f, g, h]| {
-            repeats.push((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
+        let mut duplicates = Vec::with_capacity(pairs.length);
+        pairs.each(|[a, b, c, d, e, f, g, h]| {
+            duplicates.push((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
             Ok(())
         })?;
-        repeats.sort_unstable();
-        Ok(Repeats(repeats))
+        duplicates.sort_unstable();
+        Ok(Duplicates(duplicates))
     }
 }
 
@@ -93,14 +93,13 @@ impl Seen {
 ///
 /// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows. The table
 /// holds about as many ids however large the partition is: each round looks at the ids of one remainder only.
-fn find_repeats(
-    partition: Spool<20>,
+fn find_duplicates(
+    mut partition: TempList<20>,
     ids_per_round: usize,
     first_rows: &mut HashMap<[u8; 16], [u8; 4]>,
-    pairs: &mut Spool<8>,
+    pairs: &mut TempList<8>,
 ) -> io::Result<()> {
     let rounds = partition.length.div_ceil(ids_per_round) as u64;
-    let mut partition = partition.written()?;
     for round in 0..rounds {
         first_rows.clear();
         partition.each(|entry| {
@@ -125,12 +124,12 @@ fn find_repeats(
 
 /// Entries of `N` bytes, in memory while they are few.
 #[derive(Debug)]
-struct Spool<const N: usize> {
+struct TempList<const N: usize> {
     file: BufWriter<SpooledTempFile>,
     length: usize,
 }
 
-impl<const N: usize> Spool<N> {
+impl<const N: usize> TempList<N> {
     fn new() -> Self {
         Self { file: BufWriter::with_capacity(BUFFER_BYTES, SpooledTempFile::new(IN_MEMORY_BYTES)), length: 0 }
     }
@@ -140,26 +139,15 @@ impl<const N: usize> Spool<N> {
         self.file.write_all(&entry)
     }
 
-    /// All entries, to be read.
-    fn written(self) -> io::Result<Written<N>> {
-        let file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
-        Ok(Written { file: BufReader::with_capacity(IN_MEMORY_BYTES, file), length: self.length })
-    }
-}
-
-/// Entries that can be read as often as is wanted.
-struct Written<const N: usize> {
-    file: BufReader<SpooledTempFile>,
-    length: usize,
-}
-
-impl<const N: usize> Written<N> {
     /// Gives every entry to `take`, in the order in which they came.
     fn each(&mut self, mut take: impl FnMut([u8; N]) -> io::Result<()>) -> io::Result<()> {
-        self.file.rewind()?;
+        self.file.flush()?;
+        let file = self.file.get_mut();
+        file.rewind()?;
+        let mut reader = BufReader::with_capacity(IN_MEMORY_BYTES, file);
         for _ in 0..self.length {
             let mut entry = [0; N];
-            self.file.read_exact(&mut entry)?;
+            reader.read_exact(&mut entry)?;
             take(entry)?;
         }
         Ok(())
@@ -170,24 +158,24 @@ impl<const N: usize> Written<N> {
 mod tests {
     use super::*;
 
-    fn seen(ids: impl IntoIterator<Item = String>) -> Seen {
-        let mut seen = Seen::new();
+    fn seen(ids: impl IntoIterator<Item = String>) -> DuplicateIndex {
+        let mut seen = DuplicateIndex::new();
         for (row, id) in (1..).zip(ids) {
             seen.note(&MusicTaskId::new(id).unwrap(), row).unwrap();
         }
         seen
     }
 
-    fn repeats(ids: impl IntoIterator<Item = String>) -> Repeats {
-        seen(ids).into_repeats().unwrap()
+    fn duplicates(ids: impl IntoIterator<Item = String>) -> Duplicates {
+        seen(ids).into_duplicates().unwrap()
     }
 
     #[test]
     fn a_repeated_row_knows_its_first_row() {
-        let repeats = repeats(["a", "b", "a", "A", "b", "a"].map(str::to_owned));
-        let found: Vec<_> = (0..8).map(|row| repeats.first_row_of(row)).collect();
+        let duplicates = duplicates(["a", "b", "a", "A", "b", "a"].map(str::to_owned));
+        let found: Vec<_> = (0..8).map(|row| duplicates.first_row_of(row)).collect();
         assert_eq!(found, [None, None, None, Some(1), None, Some(2), Some(1), None]);
-        assert_eq!(repeats.count(), 3);
+        assert_eq!(duplicates.count(), 3);
     }
 
     #[test]
@@ -195,29 +183,29 @@ mod tests {
         let ids: Vec<String> = (0u64..300_000).map(|row| format!("id-{}", row * row % 299_993)).collect();
         let seen = seen(ids.iter().cloned());
         assert!(seen.partitions.iter().all(|partition| partition.file.get_ref().is_rolled()));
-        let repeats = seen.into_repeats().unwrap();
+        let duplicates = seen.into_duplicates().unwrap();
         let mut model: HashMap<&str, u32> = HashMap::new();
         for (row, id) in (1..).zip(&ids) {
             let first = *model.entry(id).or_insert(row);
-            assert_eq!(repeats.first_row_of(row), (first != row).then_some(first), "row {row}");
+            assert_eq!(duplicates.first_row_of(row), (first != row).then_some(first), "row {row}");
         }
-        assert_eq!(repeats.count(), ids.len() - model.len());
+        assert_eq!(duplicates.count(), ids.len() - model.len());
     }
 
     #[test]
     fn a_file_that_is_gone_through_in_rounds_gives_every_repeated_row_once() {
         let ids: Vec<String> = (0u64..30_000).map(|row| format!("id-{}", row * row % 9973)).collect();
-        let whole = repeats(ids.iter().cloned());
+        let whole = duplicates(ids.iter().cloned());
         assert!(whole.count() > 20_000);
         for ids_per_round in [1000, 100, 7] {
-            assert_eq!(seen(ids.iter().cloned()).repeats_in_rounds(ids_per_round).unwrap().0, whole.0);
+            assert_eq!(seen(ids.iter().cloned()).duplicates_in_rounds(ids_per_round).unwrap().0, whole.0);
         }
     }
 
     #[test]
     fn one_id_in_every_row_is_no_special_case() {
-        let repeats = repeats((0..100_000).map(|_| "same".to_owned()));
-        assert_eq!(repeats.count(), 99_999);
-        assert_eq!((repeats.first_row_of(1), repeats.first_row_of(100_000)), (None, Some(1)));
+        let duplicates = duplicates((0..100_000).map(|_| "same".to_owned()));
+        assert_eq!(duplicates.count(), 99_999);
+        assert_eq!((duplicates.first_row_of(1), duplicates.first_row_of(100_000)), (None, Some(1)));
     }
 }

@@ -6,7 +6,7 @@ use crate::catalog::{CatalogError, Row, Rows};
 
 /// A pass over the rows, as far as something is taken of each.
 #[derive(Debug)]
-pub(super) struct Ahead<T> {
+pub(super) struct Prefetch<T> {
     /// The next rows on their way; `None` after the last.
     coming: Option<JoinHandle<Read<T>>>,
     take: fn(&mut Row) -> T,
@@ -17,7 +17,7 @@ pub(super) struct Ahead<T> {
 /// The rest of the rows, and what was taken of those that were read.
 type Read<T> = Result<(Rows, Vec<T>), CatalogError>;
 
-impl<T: Send + 'static> Ahead<T> {
+impl<T: Send + 'static> Prefetch<T> {
     /// A pass that takes something of each of these rows, `chunk` at a time.
     pub(super) fn new(rows: Rows, take: fn(&mut Row) -> T, chunk: usize) -> Self {
         Self { coming: Some(spawn_blocking(move || read(rows, take, chunk))), take, chunk }
@@ -72,9 +72,9 @@ mod tests {
     async fn every_row_comes_once_and_in_its_order() {
         for rows in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             let (_file, catalog) = catalog(rows);
-            let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take, CHUNK);
+            let mut prefetch = Prefetch::new(catalog.rows().unwrap(), Row::take, CHUNK);
             let mut read = Vec::new();
-            while let Some(chunk) = Some(ahead.next().await.unwrap()).filter(|chunk| !chunk.is_empty()) {
+            while let Some(chunk) = Some(prefetch.next().await.unwrap()).filter(|chunk| !chunk.is_empty()) {
                 read.extend(chunk);
             }
             let mut pass = catalog.rows().unwrap();
@@ -84,7 +84,7 @@ mod tests {
                 assert_eq!(*read, row);
             }
             assert_eq!(read.len(), rows);
-            assert!(ahead.next().await.unwrap().is_empty(), "there is nothing after the last");
+            assert!(prefetch.next().await.unwrap().is_empty(), "there is nothing after the last");
         }
     }
 
@@ -94,10 +94,10 @@ mod tests {
         let text = fs::read_to_string(file.path()).unwrap();
         let middle = text.len() / 2 / 15 * 15;
         fs::write(file.path(), format!("{}\n\"{}", &text[..middle], &text[middle + 2..])).unwrap();
-        let mut ahead = Ahead::new(catalog.rows().unwrap(), Row::take_id, CHUNK);
+        let mut prefetch = Prefetch::new(catalog.rows().unwrap(), Row::take_id, CHUNK);
         let mut read = 0;
         let error = loop {
-            match ahead.next().await {
+            match prefetch.next().await {
                 Ok(chunk) => {
                     assert!(!chunk.is_empty(), "it ended after {read} rows");
                     read += chunk.len();
