@@ -115,6 +115,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let (at, lease) = (self.pilot.clock.unix(), following.lease(lane));
         let due = self.pilot.ledger.claim_due(following.who, lane, at, lease, following.pace).await?;
         self.horizon.set(lane, due.next);
+        if due.next.is_none() {
+            // Another process may have moved the last cover from one lane to the other since the ledger was asked.
+            self.horizon.forget();
+        }
         Ok(due.pursuit)
     }
 
