@@ -28,7 +28,7 @@ fn whatever_becomes_of_the_streams_the_work_is_done_and_the_exit_code_is_right()
         "$P run songs.csv --sandbox -vv 2>/dev/full; echo $? >code",
     ];
     for line in lines {
-        let batch = Batch::ids(["a", "code-404-b"]);
+        let batch = Batch::ids(["a", "code-404-b"]).env("COVERBATCH_RATE", "20/1s");
         assert_eq!(code_of(&batch, line), "4", "{line}");
         let ran = batch.run(&["--sandbox", "--retry", "none"]);
         ran.exit(4).results(&["a submitted accepted", "code-404-b failed not_found"]);

@@ -127,7 +127,7 @@ fn a_file_name_that_is_not_utf_8_ends_in_no_panic() {
 fn the_json_summary_agrees_with_the_results() {
     let service = StandIn::quick(&[]);
     let batch = Batch::sample("every-outcome.csv").to(&service.address);
-    let ran = batch.run(&["--json", "--max-attempts", "1", "--rate", "20/1s"]).exit(4);
+    let ran = batch.run(&["--json", "--max-attempts", "1", "--rate", "30/500ms"]).exit(4);
     let (summary, table) = (ran.json(), ran.table());
     assert_eq!(summary["exit_code"], 4);
     assert_eq!(summary["ended"], "finished");
@@ -139,9 +139,9 @@ fn the_json_summary_agrees_with_the_results() {
     assert_eq!(summary["rows"]["retryable"], retryable);
     let sent: u64 = table.column("cover_attempts").iter().filter_map(|cell| cell.parse::<u64>().ok()).sum();
     assert_eq!(summary["requests"]["sent"], sent);
-    assert_eq!(summary["requests"]["limit"], "20/1s");
+    assert_eq!(summary["requests"]["limit"], "30/500ms");
     let most = summary["requests"]["most_in_any_window"].as_u64().unwrap();
-    assert!((1..=20).contains(&most), "{most}");
+    assert!((1..=30).contains(&most), "{most}");
     let rows_with_causes: u64 =
         summary["causes"].as_array().unwrap().iter().map(|cause| cause["rows"].as_u64().unwrap()).sum();
     assert_eq!(rows_with_causes, table.len() as u64 - table.with("submitted") - table.with("exists"));

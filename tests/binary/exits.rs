@@ -168,7 +168,7 @@ fn the_first_refusal_of_the_key_is_the_last_request() {
 
 #[test]
 fn a_second_run_on_one_ledger_is_6_and_names_the_first() {
-    let service = StandIn::quick(&["--latency", "3s"]);
+    let service = StandIn::quick(&["--latency", "1500ms"]);
     let batch = Batch::ids(["a"]).to(&service.address);
     let first = batch.start(&[]);
     wait_for("the first run to hold the ledger", || batch.path("songs.coverbatch.db").exists());

@@ -75,7 +75,7 @@ fn a_messy_catalog_keeps_its_bytes_and_its_rows() {
 #[test]
 fn an_interrupted_night_goes_on_where_it_stood() {
     let batch = Batch::sample("rerun/interrupted-night.csv");
-    let ran = batch.run(&["--sandbox"]).exit(4).says("sent     8 requests");
+    let ran = batch.run(&["--sandbox", "--rate", "20/1s"]).exit(4).says("sent     8 requests");
     let table = ran.table();
     assert_as_expected(&table);
     assert_eq!(table.column("cover_attempts"), ["1", "2", "1", "1", "2", "3", "7", "2", "3", "1", "1", "1"]);

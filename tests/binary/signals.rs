@@ -13,9 +13,9 @@ fn slow(millis: u64) -> Scripted {
     })
 }
 
-/// A run of 40 tracks of which a few are on their way.
+/// A run of 20 tracks of which a few are on their way.
 fn begun(service: &Scripted) -> (Batch, Running) {
-    let batch = Batch::tracks(40).to(&service.address());
+    let batch = Batch::tracks(20).to(&service.address());
     let run = batch.start(&["--concurrency", "4"]);
     wait_for("some requests", || service.requests().len() >= 4);
     (batch, run)
@@ -28,13 +28,13 @@ fn stops(signal: Signal, code: i32) {
     let ran = run.finish().exit(code).says("coverbatch: stopping; answers on their way are awaited");
     let ran = ran.says("coverbatch: stopped, interrupted by a signal;").says("next: to go on with what is left");
     let (table, sent) = (ran.table(), service.requests().len());
-    assert!(sent < 12, "{sent} requests for 40 tracks at 4 each 400 ms, stopped at once");
-    assert_eq!(table.len(), 40);
+    assert!(sent < 12, "{sent} requests for 20 tracks at 4 each 400 ms, stopped at once");
+    assert_eq!(table.len(), 20);
     assert_eq!(table.with("submitted"), sent as u64, "what was on its way is awaited and written down");
-    assert_eq!(table.with("pending"), 40 - sent as u64);
+    assert_eq!(table.with("pending"), 20 - sent as u64);
     assert_eq!(table.column("cover_reason").last(), Some(&"interrupted"));
     batch.shell(ran.next()).exit(0).silent();
-    assert_eq!(service.requests().len(), 40, "nothing is sent twice");
+    assert_eq!(service.requests().len(), 20, "nothing is sent twice");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_second_signal_leaves_at_once_and_the_next_run_knows_what_is_in_doubt() {
     run.signal(Signal::Term);
     run.finish().exit(143);
     assert!(!batch.results_path().exists());
-    batch.call("status", &[]).exit(4).prints("  in_doubt          4\n").prints("  pending           36\n");
+    batch.call("status", &[]).exit(4).prints("  in_doubt          4\n").prints("  pending           16\n");
     batch.call("results", &[]).exit(4);
     assert_eq!(batch.listing()[2..], ["songs.csv", "songs.results.csv"].map(str::to_owned), "no log is left");
 }

@@ -1,6 +1,9 @@
 //! The default cover: wherever a row has none, until it has one.
 
 use std::fs;
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat};
 
 use crate::stage::{DOWNLOAD, FOLDER, Seeing, download, get, hasten, images, learned, learns, quick};
 use crate::story::{Batch, Ran, wait_for};
@@ -11,21 +14,21 @@ fn shelf(ran: &Ran) -> Vec<String> {
 }
 
 /// An image of another kind than the stand-in's, in the folder of the batch.
-fn jpeg(batch: &Batch, address: &str) -> Vec<u8> {
-    let other = learned(["imgjpeg-x"], address);
-    other.run(&DOWNLOAD).exit(0);
-    let content = fs::read(other.path(FOLDER).join("imgjpeg-x-1.jpg")).unwrap();
+fn jpeg(batch: &Batch) -> Vec<u8> {
+    let mut content = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(16, 16).write_to(&mut content, ImageFormat::Jpeg).unwrap();
+    let content = content.into_inner();
     fs::write(batch.path("default.jpg"), &content).unwrap();
     content
 }
 
 #[test]
 fn every_valid_row_without_a_cover_has_the_default_one_until_it_has_its_own() {
-    let service = quick(&["--generation", "1500ms"]);
+    let service = quick(&["--generation", "2s"]);
     let catalog = "task_id,title\na1,A\ngenfailx1-b2,B\ncode-422-c3,C\nconflict-d4,D\nbad id,E\nimg404x2-f6,F\n";
     let batch = Batch::of(catalog).to(&service.address);
     learns(&batch);
-    let default = jpeg(&batch, &service.address);
+    let default = jpeg(&batch);
     let options = download(&["--default-cover", "default.jpg", "--wait-timeout", "1s", "--max-attempts", "1"]);
     let ran = batch.run(&options).exit(4);
     let expected = [
@@ -66,7 +69,7 @@ fn every_valid_row_without_a_cover_has_the_default_one_until_it_has_its_own() {
 fn a_run_that_stops_early_leaves_the_default_cover_for_rows_it_never_reached() {
     let service = Seeing::with(|scenario| scenario.credits = Some(3));
     let batch = learned(["a1", "b2", "c3", "d4"], &service.address());
-    jpeg(&batch, &Seeing::quick().address());
+    jpeg(&batch);
     let ran = batch.run(&download(&["--default-cover", "default.jpg", "--concurrency", "1"])).exit(5);
     let table = ran.table();
     let (fallbacks, statuses) = (table.column("cover_fallback"), table.column("cover_status"));
@@ -92,9 +95,9 @@ fn a_default_cover_that_is_no_image_or_not_there_is_refused_before_anything_is_s
 
 #[test]
 fn one_of_the_same_kind_is_replaced_in_its_place() {
-    let service = quick(&["--generation", "1500ms"]);
+    let service = quick(&["--generation", "2s"]);
     let batch = learned(["imgjpeg-a1"], &service.address);
-    jpeg(&batch, &service.address);
+    jpeg(&batch);
     let options = download(&["--default-cover", "default.jpg", "--wait-timeout", "1s"]);
     let ran = batch.run(&options).exit(4);
     assert_eq!(shelf(&ran), ["imgjpeg-a1 submitted imgjpeg-a1-1.jpg yes"]);

@@ -119,15 +119,15 @@ fn with_a_webhook_key_only_what_is_signed_with_it_is_a_hint() {
 #[test]
 fn a_receiver_and_a_run_that_waits_share_a_ledger_and_fetch_every_image_once() {
     let service = Seeing::quick();
-    let batch = learned_tracks(80, &service.address()).env("COVERBATCH_CALLBACK_SECRET", SECRET);
+    let batch = learned_tracks(40, &service.address()).env("COVERBATCH_CALLBACK_SECRET", SECRET);
     let (receiver, address) = receive(&batch, &[]);
     let run = start_called_back(&batch, &address, &[DOWNLOAD.as_slice(), &["--rate", "40/1s"]].concat());
     let ran = run.finish().exit(0).silent();
-    assert_eq!(ran.table().with("completed"), 80);
+    assert_eq!(ran.table().with("completed"), 40);
     assert_images(&batch, &Ran { results: ran.results.clone(), ..ends(receiver) });
     let seen = service.stats();
-    println!("{} reads for 80 covers, {} callbacks", seen.reads, seen.callbacks_answered_200);
-    assert_eq!((seen.images - 160, seen.accepted, seen.keys_at_images), (160, 80, 0));
+    println!("{} reads for 40 covers, {} callbacks", seen.reads, seen.callbacks_answered_200);
+    assert_eq!((seen.images - 80, seen.accepted, seen.keys_at_images), (80, 40, 0));
 }
 
 #[test]

@@ -79,23 +79,23 @@ fn covers_that_a_run_left_are_brought_home_by_follow() {
 #[test]
 fn follow_takes_up_what_a_run_beside_it_has_accepted_meanwhile() {
     let service = Seeing::quick();
-    let batch = learned_tracks(60, &service.address());
+    let batch = learned_tracks(30, &service.address());
     let mut run = batch.start(&["--rate", "20/1s"]);
     wait_for("the first covers", || service.stats().accepted >= 3);
     let ran = batch.call("follow", &download(&["-o", "followed.csv"])).exit(0).silent();
     assert!(run.is_over(), "follow went on for as long as there was something to follow");
     run.finish().exit(0);
     let ran = Ran { results: batch.path("followed.csv"), ..ran };
-    assert_eq!(ran.table().with("completed"), 60);
+    assert_eq!(ran.table().with("completed"), 30);
     let seen = service.stats();
-    assert_eq!((service.submissions(), seen.images, seen.keys_at_images), (61, 120, 0));
+    assert_eq!((service.submissions(), seen.images, seen.keys_at_images), (31, 60, 0));
     assert_images(&batch, &ran);
 }
 
 #[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     for command in ["run", "follow"] {
-        let service = quick(&["--generation", "2500ms"]);
+        let service = quick(&["--generation", "2s"]);
         let batch = learned(["a1", "b2"], &service.address);
         if command == "follow" {
             batch.run(&[]).exit(0);
@@ -125,7 +125,7 @@ fn a_wait_timeout_is_kept_also_when_the_first_look_would_come_later() {
     let batch = Batch::ids(["a1", "stuck-b2"]).to(&service.address);
     let clock = Clock::start();
     for command in ["run", "run", "follow"] {
-        let ran = batch.call(command, &download(&["--wait-timeout", "2s"])).exit(4);
+        let ran = batch.call(command, &download(&["--wait-timeout", "1s"])).exit(4);
         assert_eq!(ends(&ran), ["completed generated", "submitted accepted"], "{command}");
         assert_images(&batch, &ran);
     }
@@ -150,7 +150,7 @@ fn a_failed_cover_is_asked_for_anew_by_later_runs_and_no_more_than_three_fail() 
 
 #[test]
 fn interrupted_while_it_waits_a_run_leaves_at_once_and_the_next_one_finishes() {
-    let service = quick(&["--generation", "3s"]);
+    let service = quick(&["--generation", "2s"]);
     let batch = learned(["a1", "b2"], &service.address);
     let run = batch.start(&DOWNLOAD);
     wait_for("both covers", || {

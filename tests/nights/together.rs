@@ -122,10 +122,27 @@ async fn whoever_follows_all_covers_reads_a_bad_record_less_and_less_often() {
     let night = Night::of(&["a"]);
     night.service.shows(|_| Seen::Foreign);
     night.run().await;
-    night.receive_for(seconds(24 * 3600)).await;
+    night.receive_for(seconds(12 * 3600)).await;
     let looks = night.looks_at("a");
     let last_hour = looks.iter().filter(|look| **look > looks[looks.len() - 1] - seconds(3600)).count();
     assert!(looks.len() < 500 && last_hour <= 12, "{} looks, {last_hour} in the last hour", looks.len());
+}
+
+/// Between two reads of the run, the follower learns where the last images are, and does not have them yet.
+#[tokio::test(start_paused = true)]
+async fn a_run_does_not_end_while_another_process_fetches_its_last_images() {
+    for offset in (0..1500).step_by(100) {
+        let night = Night::of(&["a", "b"]).downloading();
+        night.service.breaks_images("b", 2);
+        night.service.shows(|look| if look.id == "a" { Seen::Failed } else { Seen::Done });
+        let received = async {
+            sleep(seconds(59) + millis(offset)).await;
+            night.receive_for(seconds(60)).await
+        };
+        let (morning, _) = tokio::join!(night.run(), received);
+        assert_eq!(morning.tally.awaited, 0, "the follower begins {offset} ms later");
+        assert!(night.images().contains_key("b-2.png"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
