@@ -10,7 +10,6 @@ mod aimd;
 mod breaker;
 mod gate;
 mod pauses;
-mod reservation;
 mod spacing;
 mod window;
 
@@ -21,9 +20,8 @@ use tokio::time::Instant;
 use crate::domain::{Rate, Reason};
 use crate::policy::Refusal;
 
-pub use gate::{Gate, GateConfig, GateView, OutageOver};
+pub use gate::{Gate, GateConfig, GateView, InFlight, OutageOver, Reservation};
 pub use pauses::Pause;
-pub use reservation::{InFlight, Reservation};
 pub use spacing::expected_time;
 
 /// Least difference between our window and the service's: requests are not equally long on their way.

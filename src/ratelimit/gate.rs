@@ -1,4 +1,5 @@
-//! The gate of a run: the state that decides, and those who wait for it.
+//! The gate of a run: the state that decides, those who wait for it, and what they get: leave for one request, and the
+//! duty to report what came of it. Dropping either leaves the gate in order, so a caller that dies holds up nobody.
 //!
 //! Callers are served in the order in which they ask, one at a time: governor's own waiting lets every waiter wake for
 //! every request, and sleeps past tokio's clock.
@@ -12,12 +13,11 @@ use tokio::time::{Instant, sleep_until};
 use super::aimd::RateShare;
 use super::breaker::{Breaker, Epoch};
 use super::pauses::Pause;
-use super::reservation::Reservation;
 use super::spacing::Spacing;
 use super::window::{SendLog, Window};
 use super::{Admission, Feedback};
 use crate::clock::Clock;
-use crate::domain::Rate;
+use crate::domain::{Rate, Reason};
 use crate::policy::{Jitter, Refusal};
 
 /// The service has refused everyone for `--max-outage`.
@@ -132,7 +132,7 @@ impl Gate {
     }
 
     /// When a request that was reserved in `epoch` is sent: now, unless a pause has begun since.
-    pub(super) fn depart(&self, epoch: Epoch) -> Option<Instant> {
+    fn depart(&self, epoch: Epoch) -> Option<Instant> {
         let mut state = self.state();
         let now = (state.breaker.epoch() == epoch).then(|| self.clock.now())?;
         state.sent.note(now);
@@ -140,13 +140,13 @@ impl Gate {
     }
 
     /// What came of a request.
-    pub(super) fn report(&self, epoch: Epoch, is_probe: bool, feedback: Feedback, jitter: Jitter) {
+    fn report(&self, epoch: Epoch, is_probe: bool, feedback: Feedback, jitter: Jitter) {
         self.state().report((epoch, is_probe), feedback, jitter, self.clock.now());
         self.changed.notify_waiters();
     }
 
     /// A request is over, or was not made; a probe of which nothing was heard makes way for the next.
-    pub(super) fn free(&self, sent: Option<Instant>, is_probe: bool) {
+    fn free(&self, sent: Option<Instant>, is_probe: bool) {
         let (mut state, now) = (self.state(), self.clock.now());
         match sent {
             Some(sent) => state.window.answered(sent, now),
@@ -205,14 +205,65 @@ impl State {
     }
 }
 
+/// What a request counts as until it is over.
+#[derive(Debug)]
+struct Place {
+    gate: Arc<Gate>,
+    epoch: Epoch,
+    is_probe: bool,
+    /// When it was sent, once it was.
+    sent: Option<Instant>,
+}
+
+/// Leave for one request. It counts against the limit until it is dropped, or answered.
+#[derive(Debug)]
+pub struct Reservation(Place);
+
+impl Reservation {
+    const fn new(gate: Arc<Gate>, epoch: Epoch, is_probe: bool) -> Self {
+        Self(Place { gate, epoch, is_probe, sent: None })
+    }
+
+    /// Notes that the request is being made now; `None` if a pause began since it was reserved, which it would break.
+    #[must_use]
+    pub fn depart(self) -> Option<InFlight> {
+        let Self(mut place) = self;
+        place.sent = Some(place.gate.depart(place.epoch)?);
+        Some(InFlight(place))
+    }
+}
+
+/// A request on its way; what came of it has to be reported.
+#[derive(Debug)]
+pub struct InFlight(Place);
+
+impl InFlight {
+    /// Tells the gate what came of it, at once: it may have to pause everyone.
+    pub fn report(self, feedback: Feedback, jitter: Jitter) {
+        let Self(mut place) = self;
+        let is_probe = std::mem::take(&mut place.is_probe);
+        let feedback = match feedback {
+            // Everyone waits for the answer of a probe: no answer is one too.
+            Feedback::Lost if is_probe => {
+                Feedback::Refused { refusal: Refusal::Unavailable, reason: Reason::Connection, retry_after: None }
+            }
+            Feedback::Lost | Feedback::Answered | Feedback::Refused { .. } => feedback,
+        };
+        place.gate.report(place.epoch, is_probe, feedback, jitter);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.gate.free(self.sent, self.is_probe);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::{sleep, timeout};
 
-    use super::super::InFlight;
     use super::*;
-    use crate::domain::Reason;
-
     const SECOND: Duration = Duration::from_secs(1);
 
     fn gate_after(earlier: &[Instant]) -> (Clock, Arc<Gate>) {
