@@ -6,15 +6,17 @@
 mod cover_job;
 mod error;
 mod history;
+mod keys;
 mod record;
-pub mod sqlite;
+mod sqlite;
 mod submission;
 mod traits;
 
-pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, TaskKey, Waiter};
+pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{PastRun, PollStats, Sends};
+pub use keys::{AttemptKey, RunId, TaskKey};
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::{LockError, RunLock, SqliteLedger};
-pub use submission::{AttemptKey, Claim, RunId, Settlement, Submission};
+pub use submission::{Claim, Settlement, Submission};
 pub use traits::{FollowLedger, Ledger, ReadLedger, SubmitLedger};

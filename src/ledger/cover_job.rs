@@ -9,17 +9,13 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Generated, MusicTaskId, Reason};
 use crate::images::ImageNumber;
-use crate::ledger::submission::RunId;
+use crate::ledger::keys::{RunId, TaskKey};
 
 /// How long the service keeps the images of a cover.
 pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// How long a cover rests after a poll, whoever wakes it.
 pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
-
-/// A music task, as the ledger numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskKey(pub i64);
 
 /// Whose covers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,25 +1,11 @@
 //! One submission of a music task: claimed, sent, and settled.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Outcome, Reason, RowState, Verdict};
 use crate::ledger::cover_job::Waiter;
-
-/// One run of the program, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunId(pub i64);
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A claimed submission, as the ledger numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptKey(pub i64);
+use crate::ledger::keys::{AttemptKey, RunId};
 
 /// Whether a music task may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
-use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, TaskKey, Waiter};
+use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{AttemptKey, Claim, RunId, Settlement, Submission};
+use crate::ledger::submission::{Claim, Settlement, Submission};
 
 /// What is read, also beside runs that are going on.
 pub trait ReadLedger: Send + Sync + 'static {

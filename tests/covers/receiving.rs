@@ -169,3 +169,19 @@ fn a_receiver_without_a_secret_or_with_an_address_in_use_does_not_begin() {
     assert!(ran.code != Some(0), "{ran:?}");
     ends(receiver);
 }
+
+#[test]
+fn covers_that_only_a_results_file_knew_are_followed_by_a_receiver() {
+    let service = Seeing::quick();
+    let batch = Batch::tracks(3).to(&service.address()).env("COVERBATCH_CALLBACK_SECRET", SECRET);
+    batch.run(&[]).exit(0).silent();
+    // What the stand-in says of itself is not believed.
+    let results = fs::read_to_string(batch.results_path()).unwrap().replace("(sandbox)", "");
+    fs::write(batch.catalog(), results).unwrap();
+    fs::remove_file(batch.path(LEDGER)).unwrap();
+    batch.run(&[]).exit(0).silent();
+    assert_eq!(service.submissions(), 3, "the new ledger took over what the old one knew");
+    let (receiver, _) = receive(&batch, &[]);
+    wait_for("all images", || completed(&batch) == 3);
+    ends(receiver);
+}

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 const API: &str = "https://api.example";
 
 /// A ledger of its own, empty at first, that nobody else opens.
-#[expect(clippy::unused_async, reason = "other engines wait for theirs")]
 async fn fresh() -> SqliteLedger {
     SqliteLedger::in_memory(API).unwrap()
 }

@@ -9,8 +9,8 @@ use super::read_log::claim_read;
 use crate::clock::UnixMillis;
 use crate::domain::{BadId, CoverTaskId, MusicTaskId, Rate};
 use crate::images::ImageNumber;
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, TaskKey, WAKE_REST, Waiter};
-use crate::ledger::submission::RunId;
+use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
+use crate::ledger::keys::{RunId, TaskKey};
 
 pub(super) fn watch(
     connection: &Connection,

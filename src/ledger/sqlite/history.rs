@@ -8,7 +8,8 @@ use super::columns::{answer, reason, time, time_if_any};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
 use crate::ledger::history::{PastRun, PollStats, Sends};
-use crate::ledger::submission::{RunId, Submission};
+use crate::ledger::keys::RunId;
+use crate::ledger::submission::Submission;
 
 /// Finished covers that the usual time of generation is learned from.
 const LEARNED_FROM: u32 = 100;

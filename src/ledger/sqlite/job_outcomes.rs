@@ -6,7 +6,8 @@ use super::cover_jobs::rested;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Generated, Reason};
 use crate::images::ImageNumber;
-use crate::ledger::cover_job::{JobOutcome, TaskKey};
+use crate::ledger::cover_job::JobOutcome;
+use crate::ledger::keys::TaskKey;
 
 pub(super) fn settle_job(
     connection: &Connection,

@@ -32,6 +32,7 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Failure> {
     // Looked at before anything is changed: a file of another program stays as it is.
     if schema::is_absent(&connection)? {
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        switch_to_log(&connection)?;
         schema::create(&mut connection, api_url)?;
     }
     schema::check(&connection, Some(api_url))?;

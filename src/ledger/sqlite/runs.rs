@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::cover_jobs::release_jobs;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Reason};
-use crate::ledger::submission::RunId;
+use crate::ledger::keys::RunId;
 
 pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
     // Whoever holds the lock knows that no other run is alive. Commands that only follow may be.

@@ -6,8 +6,9 @@ use super::columns::{state, time};
 use super::failure::Failure;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Images, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
+use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::record::Record;
-use crate::ledger::submission::{AttemptKey, Claim, RunId, Settlement};
+use crate::ledger::submission::{Claim, Settlement};
 
 pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
