@@ -1,4 +1,7 @@
 //! The stand-in as a client sees it, through real sockets.
+//!
+//! Where a test waits for the stand-in, its clock is paused: time stands still while a request is under way, since that
+//! blocks a thread, and has passed at once where it is slept.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -302,7 +305,7 @@ async fn endless_credits_have_a_balance_too() {
     assert!(get(&sandbox, "/api/v1/chat/credit").await.json()["data"].as_u64() > Some(0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn maintenance_refuses_everything_and_passes() {
     let window = MaintenanceWindow { from: Duration::ZERO, lasts: Duration::from_millis(1500) };
     let sandbox = stand_in(Scenario { maintenance: vec![window], ..quick() }).await;
@@ -346,7 +349,7 @@ async fn a_wrong_path_or_method_is_a_real_404_without_code() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_cover_is_waiting_and_running_until_its_images_are_there() {
     let generation = Duration::from_secs(2);
     let sandbox = stand_in(Scenario { generation: generation..=generation, ..quick() }).await;
@@ -415,7 +418,7 @@ async fn music_may_be_unfinished_or_failed_and_its_cover_is_made_all_the_same() 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_failed_cover_may_be_asked_for_again_and_then_has_another_id() {
     let generation = Duration::from_secs(1);
     let sandbox = stand_in(Scenario { generation: generation..=generation, ..quick() }).await;

@@ -76,7 +76,7 @@ async fn a_finished_cover_has_two_images_that_differ_and_stay_the_same() {
     assert_eq!((images_seen.len(), sandbox.stats().images), (4, 8));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn an_image_is_there_from_the_end_of_its_cover_until_the_retention_has_passed() {
     let (generation, retention) = (Duration::from_secs(1), Duration::from_secs(1));
     let scenario = Scenario { generation: generation..=generation, retention, ..instant() };
@@ -149,7 +149,7 @@ async fn a_huge_image_is_longer_than_50_mib_and_does_not_say_so() {
     assert!(said.bytes.len() > 50 * 1024 * 1024 && !said.is_whole, "{}", said.bytes.len());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn downloads_are_counted_for_each_image_and_only_once_it_is_there() {
     let generation = Duration::from_secs(1);
     let sandbox = stand_in(Scenario { generation: generation..=generation, ..instant() }).await;
