@@ -171,10 +171,9 @@ async fn refusals_between_troubles_do_not_bring_giving_up_nearer() {
     }
 }
 
-/// While answers come at once, rows are announced before there is a place for them. A pause meets some of them there, and
-/// whoever probes needs a place that those do not hold.
+/// A pause meets rows that are being claimed; whoever probes needs a slot that those do not hold.
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_meets_rows_announced_ahead_ends_with_a_probe() {
+async fn a_pause_that_meets_claims_on_their_way_ends_with_a_probe() {
     for places in [1, 2] {
         for rate in ["100/1s", "400/1s"] {
             for (latency, slow) in [(2, 3), (6, 10), (13, 3)] {
