@@ -13,7 +13,7 @@ mod status;
 
 pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use message::{MAX_MESSAGE_CHARS, one_line};
+pub use message::{MAX_MESSAGE_CHARS, is_formula, one_line, visible};
 pub use outcome::{Answer, Outcome, Verdict};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use reading::{
