@@ -25,7 +25,7 @@ pub enum Exit {
     Success,
     /// 1: a defect of this program.
     Defect,
-    /// 2: wrong usage or configuration; nothing was sent.
+    /// 2: wrong usage, configuration or address; nothing was accepted.
     Usage,
     /// 3: some rows failed or are invalid, and a plain rerun will not send any of them.
     Failed,
@@ -80,8 +80,11 @@ impl Exit {
     pub fn of_run(ended: Ended, tally: &Tally) -> Self {
         match ended {
             Ended::Unauthorized | Ended::NoCredits => Self::Account,
+            Ended::WrongAddress => Self::Usage,
             Ended::Interrupted(signal) => Self::Signal(signal),
-            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures => Self::of_rows(tally),
+            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures | Ended::NotUnderstood => {
+                Self::of_rows(tally)
+            }
         }
     }
 }
@@ -127,6 +130,9 @@ pub enum Error {
     /// The service refuses the key while nothing is sent.
     #[error("the service refuses the key or this machine")]
     KeyRefused,
+    /// What answers is not the service while nothing is sent.
+    #[error("the service is not to be reached at this address")]
+    WrongAddress,
     /// The endpoint for callbacks.
     #[error("cannot listen on {address}")]
     Listen {
@@ -179,7 +185,7 @@ impl Error {
             Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
-            Self::Client(_) | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
+            Self::Client(_) | Self::WrongAddress | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
             Self::KeyRefused => Exit::Account,
         }
     }
@@ -224,11 +230,18 @@ impl Error {
                 Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
-            Self::Client(_) => Some(
+            Self::Client(ClientError::Proxy(_)) => Some(
+                "nothing was sent; name it like http://proxy.example:3128 or socks5h://proxy.example:1080, or unset the \
+                 variable to go without",
+            ),
+            Self::Client(ClientError::Certificates { .. } | ClientError::Build(_)) => Some(
                 "nothing was sent; install the certificates of authorities (often a package `ca-certificates`), or \
                  name a file of them in SSL_CERT_FILE",
             ),
             Self::KeyRefused => Some("check the API key and start again; the covers are followed from where they were"),
+            Self::WrongAddress => Some(
+                "the log names the address; check --api-url and the network, and start again: covers are followed on",
+            ),
             Self::Listen { .. } => Some("another process may be listening there; name another address with --listen"),
             Self::Catalog(_) | Self::Worklist(_) | Self::Sandbox(_) | Self::System { .. } => None,
         }
@@ -253,6 +266,7 @@ impl Error {
             | Self::Client(_)
             | Self::Sandbox(_)
             | Self::KeyRefused
+            | Self::WrongAddress
             | Self::Listen { .. }
             | Self::System { .. } => None,
         }

@@ -118,6 +118,8 @@ impl Summary {
         let (advice, command) = match (self.exit, self.ended) {
             (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
             (Exit::Account, _) => ("top up the account, then", rerun),
+            (Exit::Usage, Ended::WrongAddress) => ("check --api-url and the network between, then", rerun),
+            (Exit::Left, Ended::NotUnderstood) => ("see above what answers in the place of the service, then", rerun),
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", send)
             }

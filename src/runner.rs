@@ -17,7 +17,7 @@ mod writing;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -145,7 +145,17 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     ) -> Self {
         let began = clock.unix();
         Self {
-            pilot: Arc::new(Pilot { api, ledger, gate, clock, run, policy: config.rows, stop, began }),
+            pilot: Arc::new(Pilot {
+                api,
+                ledger,
+                gate,
+                clock,
+                run,
+                policy: config.rows,
+                observer: Mutex::default(),
+                stop,
+                began,
+            }),
             submissions: Submissions::of(worklist),
             music: None,
             music_held: None,

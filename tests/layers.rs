@@ -189,6 +189,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "backoff",
         "clap",
         "csv",
+        "flate2",
         "governor",
         "hmac",
         "hyper",
@@ -196,6 +197,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "indicatif",
         "reqwest",
         "rusqlite",
+        "rustls",
         "secrecy",
     ];
     assert_eq!(crates, expected);

@@ -152,6 +152,8 @@ const fn why(ended: Ended) -> &'static str {
         Ended::TooManyFailures => "too many rows failed (--max-failures)",
         Ended::Unauthorized => "the service refuses the key or this machine",
         Ended::NoCredits => "the account has no credits left",
+        Ended::WrongAddress => "the service is not to be reached at this address",
+        Ended::NotUnderstood => "none of the first answers could be understood",
     }
 }
 

@@ -1,6 +1,6 @@
 //! One submission: sent once and decided.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};
 use crate::gate::{Departure, Gate, Permit, Refused};
 use crate::ledger::{Claim, FollowedBy, Ledger, RowKey, RunId, Settlement};
-use crate::policy::{Decision, Jitter, RowPolicy, Scope, decide};
+use crate::policy::{Decision, Health, Jitter, Observer, Refusal, RowPolicy, Scope, decide};
 use crate::runner::pursuit::Followed;
 use crate::runner::{Row, RunError, Stop};
 
@@ -109,6 +109,8 @@ pub(super) struct Pilot<A, L> {
     pub(super) clock: Clock,
     pub(super) run: RunId,
     pub(super) policy: RowPolicy,
+    /// What the answers so far tell beside one another.
+    pub(super) observer: Mutex<Observer>,
     pub(super) stop: Stop,
     /// When the run began to follow covers.
     pub(super) began: UnixMillis,
@@ -134,8 +136,14 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let (sent_at, departed) = (self.clock.unix(), self.clock.now());
         let outcome = self.api.submit(&row.task).await;
         let took = self.clock.now() - departed;
-        let decision = decide(&outcome, row.failures, self.policy, jitter);
-        report(departure, &outcome, decision, jitter);
+        let (outcome, health) =
+            self.observer.lock().unwrap_or_else(PoisonError::into_inner).observe(&row.task, outcome);
+        if health == Health::OutOfStep {
+            // At once, before another request takes the connection up.
+            self.api.drop_connections();
+        }
+        let decision = decide(&outcome, health, row.failures, self.policy, jitter);
+        report(departure, &outcome, (decision, health), jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
@@ -170,15 +178,9 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         }
     }
 
-    /// What the decision makes of the row. A row put back is pending, with the last answer beside it; if
-    /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
+    /// What the decision makes of the row.
     fn settlement(&self, outcome: Outcome, decision: Decision, sent_at: UnixMillis) -> Settlement {
-        let state = match (decision, &outcome.verdict) {
-            (Decision::MoveTo(state), _) => state,
-            (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
-            (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
-        };
-        Settlement::new(state, outcome, sent_at, self.clock.unix())
+        Settlement::new(decision.state(&outcome.verdict), outcome, sent_at, self.clock.unix())
     }
 
     /// Where the row goes after a decision.
@@ -195,12 +197,11 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
 }
 
 /// Tells the gate at once, before anything is written down: it may have to close for everyone.
-fn report(departure: Departure, outcome: &Outcome, decision: Decision, jitter: Jitter) {
+fn report(departure: Departure, outcome: &Outcome, (decision, health): (Decision, Health), jitter: Jitter) {
+    let refused = |refusal| Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
     match (decision, &outcome.verdict) {
-        (Decision::Again(Scope::Account(refusal)), _) => {
-            let refused = Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
-            departure.refused(refused, jitter);
-        }
+        (Decision::Again(Scope::Account(refusal)), _) => departure.refused(refused(refusal), jitter),
+        (_, Verdict::Lost) if health == Health::Down => departure.refused(refused(Refusal::Unavailable), jitter),
         (_, Verdict::Lost) => departure.lost(jitter),
         (Decision::MoveTo(_) | Decision::Again(Scope::Row(_)) | Decision::Stop(_), _) => departure.answered(),
     }

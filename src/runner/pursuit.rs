@@ -204,7 +204,7 @@ fn report<T>(departure: Departure, reading: &Reading<T>, jitter: Jitter) {
         Found::Throttled => departure.refused(refused(Refusal::Throttled), jitter),
         Found::Unavailable => departure.refused(refused(Refusal::Unavailable), jitter),
         Found::Troubled if reading.answer.http_status.is_none() => departure.lost(jitter),
-        Found::Known(_) | Found::Unauthorized | Found::Troubled => departure.answered(),
+        Found::Known(_) | Found::Unauthorized | Found::WrongAddress | Found::Troubled => departure.answered(),
     }
 }
 
