@@ -4,9 +4,11 @@ mod address;
 mod callback;
 pub mod client;
 pub mod download;
+mod fault;
 pub mod http;
 pub mod json;
 pub mod ping;
+mod proxy;
 mod public_addr;
 mod reach;
 pub mod wire;
@@ -18,6 +20,7 @@ use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outc
 
 pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
 pub use callback::{BadCallback, CallbackUrl};
+pub use proxy::BadProxy;
 pub use public_addr::is_public;
 pub use wire::Provider;
 
@@ -27,6 +30,9 @@ pub trait CoverApi: Send + Sync + 'static {
     ///
     /// Always an [`Outcome`], also for a broken connection; never waits longer than the request timeout.
     fn submit(&self, task: &MusicTaskId) -> impl Future<Output = Outcome> + Send;
+
+    /// Uses no connection again that stands now: answers and requests do not belong together on one of them.
+    fn drop_connections(&self) {}
 
     /// Reads the record of a cover once; it is believed only if it names `task`.
     fn read_cover(

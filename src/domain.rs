@@ -15,7 +15,7 @@ mod words;
 
 pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use message::{MAX_MESSAGE_CHARS, escape_formula, one_line, unescape_formula};
+pub use message::{MAX_MESSAGE_CHARS, escape_formula, is_formula, one_line, unescape_formula, visible};
 pub use outcome::{Answer, Outcome, Verdict};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use reading::{

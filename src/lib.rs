@@ -11,7 +11,7 @@
 //! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
 //! | [`signing`] | what proves that a callback is meant for us | `hmac` (with `sandbox`) |
 //! | [`ratelimit`] | the one place where a request waits: the rate limit and pauses | `governor` |
-//! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest` |
+//! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest`, `rustls`, `flate2` |
 //! | [`images`] | the bytes of images, judged and put into files | |
 //! | [`ledger`] | durable rows | `rusqlite` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |

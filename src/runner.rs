@@ -15,7 +15,7 @@ mod stop;
 mod task;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -119,7 +119,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     ) -> Self {
         let began = clock.unix();
         Self {
-            context: Arc::new(TaskContext { api, ledger, clock, run, policy: config.rows, stop, began }),
+            context: Arc::new(TaskContext {
+                api,
+                ledger,
+                clock,
+                run,
+                policy: config.rows,
+                observer: Mutex::default(),
+                stop,
+                began,
+            }),
             gate,
             queue: Queue::of(worklist),
             music: None,

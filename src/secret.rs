@@ -8,6 +8,8 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use crate::domain::{one_line, visible};
+
 /// Why a text is not an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadKey {
@@ -31,6 +33,22 @@ fn is_word(text: &str, start: usize, end: usize) -> bool {
 
 /// What stands where a key stood.
 const MASK: &str = "***";
+
+/// A URL without what may be secret in it: user name and password, query and fragment. The text need not be a good URL, and
+/// rather too much of it is masked than too little.
+#[must_use]
+pub fn masked_url(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(start);
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold a slash that should have been encoded.
+    let has_password = rest[..authority].contains(['@', ':']);
+    let (user, rest) = rest.rfind('@').filter(|_| has_password).map_or(("", rest), |at| rest.split_at(at));
+    let (path, more) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let mask = |part: &str, masked: String| if part.is_empty() { String::new() } else { masked };
+    let more = mask(more, more.chars().take(1).chain(MASK.chars()).collect());
+    format!("{scheme}{}{path}{more}", mask(user, MASK.to_owned()))
+}
 
 /// The key of an account.
 #[derive(Clone)]
@@ -56,6 +74,19 @@ impl ApiKey {
     #[must_use]
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.0.expose_secret())
+    }
+
+    /// Whether the key stands in `text`.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.masked_in(text) != text
+    }
+
+    /// Words from outside as one line without the key. It is masked after what is not seen has been taken out, which may
+    /// have stood in its middle, and before the line is cut, or half of it could be left at the end.
+    #[must_use]
+    pub fn masked_line(&self, words: &str) -> String {
+        one_line(&self.masked_in(&visible(words)))
     }
 
     /// `text` with the key masked wherever it stands; one too short to be a real one only where it is a word of its own,
@@ -111,6 +142,42 @@ mod tests {
         assert_eq!(key.masked_in("many say: any key, any"), "many say: *** key, ***");
         let real = ApiKey::new("canary-42").unwrap();
         assert_eq!(real.masked_in("acanary-42b"), "a***b");
+    }
+
+    #[test]
+    fn a_key_is_found_with_what_is_not_seen_in_it_and_where_the_line_is_cut() {
+        let key = ApiKey::new("canary-42").unwrap();
+        for words in ["canary\u{200b}-42", "\u{202e}can\u{ad}ary-42", "canary-42"] {
+            assert_eq!(key.masked_line(&format!("{words} is\r\nunknown")), "*** is unknown");
+        }
+        for pad in 150..=200 {
+            let line = key.masked_line(&format!("{}canary-42", "x".repeat(pad)));
+            assert!(!line.contains("can"), "{line}");
+        }
+        assert!(key.is_in("xcanary-42x") && !key.is_in("canary-4"));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("https://api.kie.ai/api/v1?x=1", "https://api.kie.ai/api/v1?***"),
+            ("https://user:secret@api.kie.ai:8443/x", "https://***@api.kie.ai:8443/x"),
+            ("https://token@api.kie.ai", "https://***@api.kie.ai"),
+            ("https://api.kie.ai/#part", "https://api.kie.ai/#***"),
+            ("socks5h://user:pa%40ss@proxy:1080", "socks5h://***@proxy:1080"),
+            ("http://user:pa/s?s#w@proxy:3128", "http://***@proxy:3128"),
+            ("http://user:p@ss@proxy:3128", "http://***@proxy:3128"),
+            ("user:secret@proxy:3128", "***@proxy:3128"),
+            ("proxy:3128", "proxy:3128"),
+            ("/elsewhere?token=1", "/elsewhere?***"),
+            ("//host/x", "//host/x"),
+            ("https://host/@someone", "https://host/@someone"),
+            ("https://host/?mail=a@b", "https://host/?***"),
+            ("https://host:81/?mail=a@b", "https://***@b"),
+            ("", ""),
+        ] {
+            assert_eq!(masked_url(url), shown, "{url}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
@@ -145,13 +145,16 @@ async fn a_code_means_the_same_in_the_body_and_as_http_status() {
 async fn a_page_of_a_gateway_is_no_answer_of_the_service() {
     let page = |status| ResponseTemplate::new(status).set_body_raw("<html>nginx</html>", "text/html");
     for (status, verdict) in [
-        (200, Verdict::Troubled),
+        (200, Verdict::Lost),
         (400, Verdict::Troubled),
         (403, Verdict::Unauthorized),
-        (404, Verdict::Rejected),
+        (404, Verdict::WrongAddress),
+        (409, Verdict::Troubled),
+        (413, Verdict::Troubled),
+        (422, Verdict::Troubled),
+        (429, Verdict::Throttled),
         (502, Verdict::Unavailable),
-        (503, Verdict::Unavailable),
-        (504, Verdict::Unavailable),
+        (521, Verdict::Unavailable),
     ] {
         assert_eq!(outcome(page(status)).await.verdict, verdict, "{status}");
     }
@@ -162,8 +165,12 @@ async fn a_redirect_is_not_followed_and_takes_the_key_nowhere() {
     let elsewhere = server(ResponseTemplate::new(200)).await;
     for status in [301, 302, 303, 307, 308] {
         let there = elsewhere.uri() + "/api/v1/suno/cover/generate";
-        let outcome = outcome(ResponseTemplate::new(status).insert_header("location", there.as_str())).await;
-        assert_eq!((outcome.verdict, outcome.reason), (Verdict::Troubled, Reason::BadResponse), "{status}");
+        let location = format!("{there}?session=secret");
+        let outcome = outcome(ResponseTemplate::new(status).insert_header("location", location.as_str())).await;
+        assert_eq!((outcome.verdict, outcome.reason), (Verdict::WrongAddress, Reason::BadResponse), "{status}");
+        let message = outcome.answer.message;
+        let words = format!("/api/v1/suno/cover/generate` answers HTTP {status} and points to `{there}?***`");
+        assert!(message.starts_with("`http://127.0.0.1:") && message.ends_with(&words), "{message}");
     }
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
 }
@@ -176,7 +183,7 @@ async fn a_body_of_more_than_1_mib_is_given_up() {
     };
     assert!(matches!(outcome(padded((1 << 20) - 44)).await.verdict, Verdict::Accepted(_)));
     let large = outcome(padded((1 << 20) - 43)).await;
-    assert_eq!((large.verdict, large.reason), (Verdict::Troubled, Reason::BadResponse));
+    assert_eq!((large.verdict, large.reason), (Verdict::Lost, Reason::BadResponse));
     assert_eq!((large.answer.http_status, &*large.answer.message), (Some(200), "the answer is larger than 1 MiB"));
 }
 
@@ -263,16 +270,67 @@ async fn a_connection_that_breaks_after_the_request_is_lost_and_not_tried_again(
 }
 
 #[tokio::test]
-async fn retry_after_is_read_in_seconds_and_as_a_date() {
-    let asking = |value: &str| ResponseTemplate::new(503).insert_header("retry-after", value);
-    assert_eq!(outcome(asking("7")).await.retry_after, Some(Duration::from_secs(7)));
-    let now = u64::try_from(Clock::start().unix().0).unwrap();
-    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(now) + Duration::from_secs(60));
-    let asked = outcome(asking(&date)).await.retry_after.unwrap();
-    assert!((Duration::from_secs(50)..=Duration::from_secs(60)).contains(&asked), "{asked:?}");
-    assert_eq!(outcome(asking("Fri, 31 Dec 1999 23:59:59 GMT")).await.retry_after, Some(Duration::ZERO));
-    assert_eq!(outcome(asking("soon")).await.retry_after, None);
-    assert_eq!(outcome(ResponseTemplate::new(503)).await.retry_after, None);
+async fn what_the_headers_of_an_answer_ask_for_is_read() {
+    let asked = |status, headers: &[(&'static str, &'static str)]| {
+        let answer = headers
+            .iter()
+            .fold(ResponseTemplate::new(status), |answer, (name, value)| answer.insert_header(*name, *value));
+        async move { outcome(answer).await.retry_after }
+    };
+    // Their clocks differ: what counts is the service's own.
+    let date = ("date", "Fri, 31 Dec 1999 23:59:54 GMT");
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(asked(503, &[("retry-after", "7")]).await, seconds(7));
+    assert_eq!(asked(503, &[date, ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")]).await, seconds(5));
+    assert_eq!(asked(429, &[("x-ratelimit-reset", "9")]).await, seconds(9));
+    assert_eq!(asked(503, &[("x-ratelimit-reset", "9")]).await, None, "no limit was reached");
+    assert_eq!(asked(503, &[("retry-after", "soon")]).await, None);
+    assert_eq!(asked(503, &[]).await, None);
+}
+
+#[tokio::test]
+async fn a_packed_answer_that_nobody_asked_for_is_understood() {
+    use flate2::{Compression, write::GzEncoder};
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(br#"{"code":200,"data":{"taskId":"c1"}}"#).unwrap();
+    let body = packed.finish().unwrap();
+    let server =
+        server(ResponseTemplate::new(200).set_body_bytes(body).insert_header("content-encoding", "gzip")).await;
+    assert_eq!(submit(&server.uri(), TIMEOUT).await.verdict, Verdict::Accepted(CoverTaskId::new("c1").unwrap()));
+    let request = &server.received_requests().await.unwrap()[0];
+    assert!(!request.headers.contains_key("accept-encoding"), "it is not asked for");
+}
+
+/// A gateway that answers the first request twice: from then on each answer is that to the request before.
+#[tokio::test]
+async fn connections_whose_answers_are_out_of_step_are_not_used_again() {
+    let (address, connections) = raw_server(|mut stream| {
+        thread::spawn(move || {
+            let mut late = Vec::new();
+            for number in 1.. {
+                read_request(&mut stream);
+                let body = format!(r#"{{"code":200,"data":{{"taskId":"c{number}"}}}}"#);
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let sent = if late.is_empty() { answer.clone() } else { std::mem::take(&mut late).pop().unwrap() };
+                late.push(answer);
+                if stream.write_all(sent.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+    });
+    let api = api(&address, Duration::from_secs(10));
+    let cover = async |task: &str| {
+        let Verdict::Accepted(cover) = api.submit(&MusicTaskId::new(task).unwrap()).await.verdict else { panic!() };
+        cover.to_string()
+    };
+    assert_eq!([cover("a").await, cover("b").await, cover("c").await], ["c1", "c1", "c2"]);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    api.drop_connections();
+    for opened in 2..5 {
+        assert_eq!(cover("d").await, "c1");
+        assert_eq!(connections.load(Ordering::SeqCst), opened);
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
-use coverbatch::clock::{Clock, UnixMillis};
+use coverbatch::clock::Clock;
 use coverbatch::domain::{MAX_MESSAGE_CHARS, MusicTaskId, Outcome, Verdict};
 use coverbatch::secret::ApiKey;
 use tokio::task::JoinSet;
@@ -148,6 +148,7 @@ fn shown(outcome: &Outcome) -> String {
         Verdict::Unavailable => "unavailable".to_owned(),
         Verdict::NoCredits => "no credits".to_owned(),
         Verdict::Unauthorized => "unauthorized".to_owned(),
+        Verdict::WrongAddress => "wrong address".to_owned(),
         Verdict::Rejected => "rejected".to_owned(),
         Verdict::Troubled => "troubled".to_owned(),
         Verdict::Lost => "lost".to_owned(),
@@ -246,7 +247,7 @@ async fn connections_that_break_leave_the_row_in_doubt() {
 
 #[tokio::test]
 async fn framing_that_lies_settles_nothing() {
-    let (lost, bad, timeout) = ("lost: connection", "troubled: bad_response", "lost: timeout");
+    let (lost, bad, timeout) = ("lost: connection", "lost: bad_response", "lost: timeout");
     let with = |headers: &str| Say(answer(&format!("200 OK\r\n{headers}"), ACCEPTED));
     let mib = vec![b' '; 1 << 20];
     let now = Duration::ZERO;
@@ -295,7 +296,7 @@ async fn framing_that_lies_settles_nothing() {
 
 #[tokio::test]
 async fn what_is_hardly_http_is_no_answer() {
-    let (lost, bad) = ("lost: connection", "troubled: bad_response");
+    let (lost, bad) = ("lost: connection", "lost: bad_response");
     let accepted = "accepted(c1): accepted";
     let length = format!("content-length: {}\r\n", ACCEPTED.len());
     let after = |first: &[u8]| Say([first, &answer(&format!("200 OK\r\n{length}"), ACCEPTED)].concat());
@@ -307,7 +308,7 @@ async fn what_is_hardly_http_is_no_answer() {
         (
             "switching to another protocol",
             Say(answer("101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n", "")),
-            bad,
+            "troubled: bad_response",
             "an empty answer (HTTP 101)",
         ),
         ("another protocol offered", claimed("200 OK\r\nupgrade: h2c\r\nconnection: upgrade\r\n"), accepted, "success"),
@@ -335,7 +336,7 @@ async fn what_is_hardly_http_is_no_answer() {
         ("204", claimed("204 No Content\r\n"), bad, "an empty answer (HTTP 204)"),
         ("205", claimed("205 Reset Content\r\n"), accepted, ""),
         ("206, a part", claimed("206 Partial Content\r\ncontent-range: bytes 0-50/99\r\n"), accepted, ""),
-        ("304", claimed("304 Not Modified\r\n"), bad, "an empty answer (HTTP 304)"),
+        ("304", claimed("304 Not Modified\r\n"), "wrong address: bad_response", "answers HTTP 304"),
         ("as text", claimed("200 OK\r\ncontent-type: text/plain\r\n"), accepted, "success"),
         (
             "as a picture in UTF-16",
@@ -349,21 +350,23 @@ async fn what_is_hardly_http_is_no_answer() {
 
 #[tokio::test]
 async fn bodies_that_lie_settle_nothing() {
-    let (accepted, bad) = ("accepted(c1): accepted", "troubled: bad_response");
+    let (accepted, bad) = ("accepted(c1): accepted", "lost: bad_response");
+    let odd = "troubled: bad_response";
     let no_id = "code 200 without the id of a cover";
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0";
     let zipped = answer(&format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n", gzip.len()), gzip);
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
     check(vec![
-        ("compressed", Say(zipped), bad, "not JSON"),
+        ("compressed and cut off", Say(zipped), bad, "not JSON, and packed as `gzip` unasked: bytes that are no text"),
         ("not compressed, though said to be", claimed("200 OK\r\ncontent-encoding: gzip\r\n"), accepted, "success"),
         ("empty", ok(""), bad, "an empty answer (HTTP 200)"),
         ("spaces", ok("  \r\n"), bad, "not JSON"),
-        ("a page", ok("<!doctype html><title>Just a moment...</title>"), bad, "not JSON: <!doctype html>"),
+        ("a page", ok("<!doctype html><title>Just a moment...</title>"), bad, "not JSON: Just a moment..."),
         ("a byte order mark", ok(format!("\u{feff}{ACCEPTED}")), accepted, "success"),
-        ("two byte order marks", ok(format!("\u{feff}\u{feff}{ACCEPTED}")), bad, "not JSON"),
-        ("UTF-16", ok(ACCEPTED.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<u8>>()), bad, "not JSON"),
-        ("NULs", ok([0; 500]), bad, "not JSON"),
+        ("two byte order marks", ok(format!("\u{feff}\u{feff}{ACCEPTED}")), accepted, "success"),
+        ("UTF-16 without a byte order mark", ok(utf16(ACCEPTED)), bad, "not JSON: bytes that are no text"),
+        ("UTF-16", ok(utf16(&format!("\u{feff}{ACCEPTED}"))), accepted, "success"),
+        ("NULs", ok([0; 500]), bad, "not JSON: bytes that are no text"),
         ("NULs behind it", ok(format!("{ACCEPTED}\0\0")), bad, "not JSON"),
         ("two objects", ok(format!("{ACCEPTED}{ACCEPTED}")), bad, "not JSON"),
         ("a list", ok(format!("[{ACCEPTED}]")), bad, "not JSON"),
@@ -382,26 +385,32 @@ async fn bodies_that_lie_settle_nothing() {
         ("code twice", ok(r#"{"code":200,"code":500,"data":{"taskId":"c1"}}"#), bad, "not JSON"),
         ("data twice", ok(r#"{"code":200,"data":{"taskId":"c1"},"data":null}"#), bad, "not JSON"),
         ("taskId twice", data(200, r#"{"taskId":"c1","taskId":"c2"}"#), bad, no_id),
-        ("an id in other letters", data(200, r#"{"taskid":"c1","TASKID":"c1","task_id":"c1"}"#), bad, no_id),
+        ("an id in other letters", data(200, r#"{"taskid":"c1","TASKID":"c1"}"#), bad, no_id),
+        ("task_id", data(200, r#"{"task_id":"c1"}"#), accepted, "success"),
+        ("taskId and task_id", data(200, r#"{"task_id":"c2","taskId":"c1"}"#), accepted, "success"),
         ("code in other letters", ok(r#"{"Code":200,"data":{"taskId":"c1"}}"#), bad, "JSON without a code"),
         ("code as text", ok(r#"{"code":"200","data":{"taskId":"c1"}}"#), accepted, ""),
         ("code as text with spaces", ok(r#"{"code":" 429 "}"#), "throttled: rate_limited", ""),
-        ("code 200.0", ok(r#"{"code":200.0,"data":{"taskId":"c1"}}"#), bad, "JSON without a code"),
-        ("code 2e2", ok(r#"{"code":2e2,"data":{"taskId":"c1"}}"#), bad, "JSON without a code"),
+        ("code 200.0", ok(r#"{"code":200.0,"data":{"taskId":"c1"}}"#), accepted, ""),
+        ("code 2e2", ok(r#"{"code":2e2,"data":{"taskId":"c1"}}"#), accepted, ""),
         ("code true", ok(r#"{"code":true,"data":{"taskId":"c1"}}"#), bad, "JSON without a code"),
         ("code in a list", ok(r#"{"code":[200],"data":{"taskId":"c1"}}"#), bad, "JSON without a code"),
         ("code of 400 digits", ok(format!(r#"{{"code":{}}}"#, "9".repeat(400))), bad, "JSON without a code"),
         ("code 1e400", ok(r#"{"code":1e400}"#), bad, "JSON without a code"),
-        ("code -200", ok(r#"{"code":-200}"#), bad, "code -200 is not documented"),
-        ("code 2^63 - 1", ok(r#"{"code":9223372036854775807}"#), bad, "code 9223372036854775807 is not documented"),
-        ("code 200 + 2^32", ok(r#"{"code":4294967496,"data":{"taskId":"c1"}}"#), bad, "code 4294967496 is not"),
+        ("code -200", ok(r#"{"code":-200}"#), odd, "code -200 is not documented"),
+        ("code 2^63 - 1", ok(r#"{"code":9223372036854775807}"#), odd, "code 9223372036854775807 is not documented"),
+        ("code 200 + 2^32", ok(r#"{"code":4294967496,"data":{"taskId":"c1"}}"#), odd, "code 4294967496 is not"),
         ("no data", ok(r#"{"code":200,"msg":"success"}"#), bad, no_id),
         ("data null", data(200, "null"), bad, no_id),
         ("data a text", data(200, r#""c1""#), bad, no_id),
         ("data a list", data(200, r#"[{"taskId":"c1"}]"#), bad, no_id),
         ("data JSON in a text", data(200, r#""{\"taskId\":\"c1\"}""#), bad, no_id),
         ("id null", data(200, r#"{"taskId":null}"#), bad, no_id),
-        ("id a number", data(200, r#"{"taskId":17}"#), bad, no_id),
+        ("id a number", data(200, r#"{"taskId":17}"#), "accepted(17): accepted", "success"),
+        ("id a fraction", data(200, r#"{"taskId":1.5}"#), bad, no_id),
+        ("id a formula", data(200, r#"{"taskId":"=1+1"}"#), bad, no_id),
+        ("id the key", data(200, r#"{"taskId":"x-canary-of-the-wire-tests"}"#), bad, "***"),
+        ("id with something unseen in it", data(200, "{\"taskId\":\"c\u{200b}1\"}"), bad, no_id),
         ("id empty", data(200, r#"{"taskId":""}"#), bad, no_id),
         (
             "id of 128 bytes",
@@ -430,14 +439,14 @@ async fn bodies_that_lie_settle_nothing() {
             "covered(c1): already_exists",
             "success",
         ),
-        ("a page with HTTP 400", Say(answer("400 Bad Request\r\n", "<html>")), bad, "not JSON"),
+        ("a page with HTTP 400", Say(answer("400 Bad Request\r\n", "<html>")), odd, "HTTP 400 without a code"),
         (
             "a page behind a byte order mark with HTTP 400",
             Say(answer("400 Bad Request\r\n", "\u{feff}<html>")),
-            bad,
+            odd,
             "",
         ),
-        ("an empty answer with HTTP 400", Say(answer("400 Bad Request\r\n", "")), bad, "an empty answer"),
+        ("an empty answer with HTTP 400", Say(answer("400 Bad Request\r\n", "")), odd, "an empty answer"),
         ("success with HTTP 500", claimed("500 Oops\r\n"), bad, "success"),
     ])
     .await;
@@ -452,13 +461,16 @@ async fn words_of_any_kind_are_one_short_harmless_line() {
         ("control characters", said(r#""a\u0000\u0007\u007f\u0085b""#), bad, "a b"),
         ("escapes of a terminal", said(r#""\u001b[31mred\u001b]0;title\u0007""#), bad, "[31mred ]0;title"),
         ("line breaks of every kind", said(r#""a\r\nb\u2028c\u2029d\u000be""#), bad, "a b c d e"),
-        ("raw line breaks", said("\"a\r\nb\""), "troubled: bad_response", "not JSON"),
-        ("directions", said(r#""a\u202egnp.exe\u2066b""#), bad, "a gnp.exe b"),
+        ("raw line breaks", said("\"a\r\nb\""), "lost: bad_response", "not JSON"),
+        ("directions", said(r#""a\u202egnp.exe\u2066b""#), bad, "agnp.exeb"),
+        ("what is not seen", said(r#""a\u200b\u00ad\ufeffb\u3164""#), bad, "ab"),
+        ("a key with something unseen in it", said(r#""canary-of-\u200bthe-wire-tests""#), bad, "***"),
         ("10,000 characters", said(&format!("\"{}\"", "x".repeat(10_000))), bad, x200),
         ("10,000 wide characters", said(&format!("\"{}\"", "曲".repeat(10_000))), bad, "曲曲曲"),
         ("a formula", said(r#""=HYPERLINK(\"http://x.example\")""#), bad, "=HYPERLINK"),
         ("half a pair", said(r#""\ud800""#), bad, ""),
-        ("invalid UTF-8", ok(b"{\"code\":500,\"msg\":\"caf\xe9\"}"), "troubled: bad_response", "caf\u{fffd}"),
+        ("invalid UTF-8", ok(b"{\"code\":500,\"msg\":\"caf\xe9\"}"), bad, "caf\u{fffd}"),
+        ("another encoding", ok(GBK), "accepted(c1): accepted", ""),
         ("a number", said("17"), bad, ""),
         ("null", said("null"), bad, ""),
         ("an object", said(r#"{"text":"no"}"#), bad, ""),
@@ -468,13 +480,21 @@ async fn words_of_any_kind_are_one_short_harmless_line() {
     .await;
 }
 
-/// A redirect is an answer like any other, and an unusable one: nobody else learns the key.
+/// `success` in Chinese, as a service in that country may encode it.
+const GBK: &[u8] = b"{\"code\":200,\"msg\":\"\xb3\xc9\xb9\xa6\",\"data\":{\"taskId\":\"c1\"}}";
+
+/// Little-endian UTF-16.
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// A redirect is about the address, and is not followed: nobody else learns the key.
 #[tokio::test]
 async fn redirects_lead_nowhere() {
     let elsewhere = Server::playing(ok(ACCEPTED));
     let there = format!("{}/api/v1/suno/cover/generate", elsewhere.address);
     let port = there.split(':').nth(2).unwrap().to_owned();
-    let bad = "troubled: bad_response";
+    let misled = "wrong address: bad_response";
     let headers = [
         format!("location: {there}\r\n"),
         format!("location: http://localhost:{port}\r\n"),
@@ -488,11 +508,16 @@ async fn redirects_lead_nowhere() {
     let mut cases = Vec::new();
     for status in [300, 301, 302, 303, 305, 306, 307, 308] {
         for headers in &headers[..if status == 302 { headers.len() } else { 1 }] {
-            let expected = if headers.contains('\u{1}') { "lost: connection" } else { bad };
+            let expected = if headers.contains('\u{1}') { "lost: connection" } else { misled };
             let page = format!(r#"<meta http-equiv="refresh" content="0; url={there}">"#);
             let script =
                 Say(answer(&format!("{status} Elsewhere\r\n{headers}content-length: {}\r\n", page.len()), page));
-            cases.push(("a redirect", script, expected, ""));
+            cases.push((
+                "a redirect",
+                script,
+                expected,
+                if expected == misled { "/generate` answers HTTP 3" } else { "" },
+            ));
         }
     }
     cases.push((
@@ -501,14 +526,18 @@ async fn redirects_lead_nowhere() {
         "accepted(c1): accepted",
         "success",
     ));
-    cases.push(("a proxy to be used", claimed(&format!("305 Use Proxy\r\nlocation: {there}\r\n")), bad, "success"));
+    cases.push((
+        "a proxy to be used",
+        claimed(&format!("305 Use Proxy\r\nlocation: {there}\r\n")),
+        "lost: bad_response",
+        "code 200 with HTTP 305",
+    ));
     check(cases).await;
     assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
 async fn a_wait_that_is_asked_for_is_read_if_it_can_be() {
-    let now = Clock::start().unix();
     let seconds = |header: &'static str| async move {
         let script = Say(answer(&format!("503 Busy\r\ncontent-length: 0\r\nretry-after: {header}\r\n"), ""));
         let (outcome, _) = submitted(script, PATIENT).await;
@@ -519,11 +548,9 @@ async fn a_wait_that_is_asked_for_is_read_if_it_can_be() {
         ("0", Some(0)),
         ("  7  ", Some(7)),
         ("007", Some(7)),
-        ("18446744073709551615", Some(u64::MAX)),
-        ("18446744073709551616", None),
-        ("99999999999999999999999999", None),
+        ("999999999", Some(999_999_999)),
         ("-1", None),
-        ("1.5", None),
+        ("1.5", Some(1)),
         ("1e3", None),
         ("0x10", None),
         ("soon", None),
@@ -538,7 +565,4 @@ async fn a_wait_that_is_asked_for_is_read_if_it_can_be() {
     ] {
         assert_eq!(seconds(header).await, expected, "{header:?}");
     }
-    let millennia = now.until(UnixMillis::from_rfc3339("9999-12-30T00:00:00Z").unwrap()).as_secs();
-    let asked = seconds("Thu, 30 Dec 9999 00:00:00 GMT").await.unwrap();
-    assert!(asked.abs_diff(millennia) < 120, "{asked}");
 }

@@ -4,7 +4,8 @@
 
 use coverbatch::api::Provider;
 use coverbatch::api::wire::{
-    RawAnswer, is_unclear, read_cover_record, read_is_empty, read_music_record, read_retry_after, read_submission,
+    RawAnswer, is_unclear, read_cover_record, read_is_empty, read_music_record, read_submission, read_wait,
+    unpacked,
 };
 use coverbatch::clock::UnixMillis;
 use coverbatch::domain::{CoverProgress, CoverTaskId, Found, MAX_MESSAGE_CHARS, MusicTaskId, Verdict};
@@ -15,7 +16,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     let (status, body) = input;
     let Ok(key) = ApiKey::new("key-of-the-fuzzer") else { return };
     let (Ok(cover), Ok(task)) = (CoverTaskId::new("c1"), MusicTaskId::new("m1")) else { return };
-    let raw = RawAnswer { status, body, retry_after: None };
+    let raw = RawAnswer::new(status, body);
     let outcome = read_submission(raw, &key);
     let (record, music) = (read_cover_record(raw, &key, &cover, &task), read_music_record(raw, &key));
     for answer in [&outcome.answer, &record.answer, &music.answer] {
@@ -28,8 +29,9 @@ fuzz_target!(|input: (u16, &[u8])| {
     if let Verdict::Accepted(cover) = &outcome.verdict {
         assert!((200..300).contains(&status) && cover.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
     }
+    let _ = unpacked(body.to_vec(), None);
     let _ = (is_unclear(&outcome, Provider::Sunoapi), read_is_empty(body));
     if let Ok(text) = std::str::from_utf8(body) {
-        let _ = read_retry_after(text, UnixMillis(1_700_000_000_000));
+        let _ = read_wait(|_| Some(text), UnixMillis(1_700_000_000_000));
     }
 });

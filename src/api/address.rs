@@ -81,9 +81,14 @@ impl ApiUrl {
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
+
+    /// Its host.
+    pub(super) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
 }
 
-/// Whether a URL leads to the machine that calls it.
+/// Whether a URL leads to this machine itself.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

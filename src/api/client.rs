@@ -3,20 +3,24 @@
 //! None repeats a request or follows a redirect by itself: a second request would pass the rate limit unseen and could
 //! carry the key to another host.
 
-use std::error::Error as StdError;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::api::wire::read_retry_after;
+use super::proxy::{BadProxy, NamedProxy, named};
+use super::wire::{Wait, read_wait};
 use crate::clock::Clock;
 
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
@@ -35,23 +39,78 @@ pub(super) const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60)
 
 /// Why there is no client.
 #[derive(Debug, Error)]
-#[error("cannot set up the HTTPS client")]
-pub struct ClientError(#[source] pub(super) reqwest::Error);
+pub enum ClientError {
+    /// The certificates of authorities that the environment names.
+    #[error("{variable} names no certificates that can be used: `{}`", path.display())]
+    Certificates {
+        /// Where they are named.
+        variable: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// A proxy that the environment names.
+    #[error(transparent)]
+    Proxy(#[from] BadProxy),
+    /// The client itself.
+    #[error("cannot set up the HTTPS client")]
+    Build(#[source] reqwest::Error),
+}
 
-/// A client as all of them are. One that never speaks TLS needs nobody's certificate, and a machine may have none.
-pub(super) fn builder(speaks_tls: bool) -> ClientBuilder {
-    let builder = Client::builder()
+/// A client as all of them are. One that never speaks TLS needs nobody's certificate, and a machine may have none; one that
+/// stays on this machine needs no proxy, which could not reach it.
+pub(super) fn builder(speaks_tls: bool, is_local: bool) -> Result<ClientBuilder, ClientError> {
+    let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .dns_resolver(Arc::new(System));
-    if speaks_tls { builder } else { builder.tls_certs_only([]) }
+        .dns_resolver(Arc::new(System))
+        .no_proxy();
+    for proxy in if is_local { Vec::new() } else { proxies()? } {
+        builder = builder.proxy(proxy.proxy()?);
+    }
+    if !speaks_tls {
+        return Ok(builder.tls_certs_only([]));
+    }
+    check_certificates(|name| env::var_os(name))?;
+    Ok(builder)
 }
 
-/// What the `Retry-After` header asks for.
-pub(super) fn retry_after(response: &Response, clock: Clock) -> Option<Duration> {
-    read_retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, clock.unix())
+/// The proxies that the environment names.
+pub(super) fn proxies() -> Result<Vec<NamedProxy>, BadProxy> {
+    named(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()))
+}
+
+/// Checks that there are certificates where the environment names some, since those of the system do not count then. What
+/// reads them passes over what it cannot read, and each connection would fail without a word of it.
+fn check_certificates(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), ClientError> {
+    if let Some(path) = variable("SSL_CERT_FILE").map(PathBuf::from) {
+        let has_one = |text: Vec<u8>| text.windows(PEM_MARK.len()).any(|window| window == PEM_MARK);
+        let none = || io::Error::other("it holds no certificate in PEM form");
+        let read = fs::read(&path).and_then(|text| if has_one(text) { Ok(()) } else { Err(none()) });
+        read.map_err(|cause| ClientError::Certificates { variable: "SSL_CERT_FILE", path, cause })?;
+    }
+    for path in variable("SSL_CERT_DIR").iter().flat_map(env::split_paths) {
+        let read = fs::read_dir(&path);
+        read.map_err(|cause| ClientError::Certificates { variable: "SSL_CERT_DIR", path, cause })?;
+    }
+    Ok(())
+}
+
+/// What a certificate begins with in a file.
+const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// What the headers of an answer ask for.
+pub(super) fn wait(headers: &HeaderMap, clock: Clock) -> Wait {
+    read_wait(|name| header(headers, name), clock.unix())
+}
+
+/// The first header of a name, if it is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// Resolves names by the system.
@@ -77,27 +136,6 @@ pub(super) async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
     told.await.map_err(io::Error::other)?
 }
 
-/// What an HTTP library says of its own layers, which tells an operator nothing.
-const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
-
-/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words.push(inner.to_string());
-        cause = inner.source();
-    }
-    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
-    words.dedup();
-    if words.is_empty() { "the request could not be sent".to_owned() } else { in_words(&words.join(": ")) }
-}
-
-/// The TLS library's names for what is wrong with a certificate, where they are no words.
-fn in_words(text: &str) -> String {
-    text.replace("UnknownIssuer", "its issuer is not trusted on this machine")
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
@@ -120,6 +158,28 @@ mod tests {
             release.send(()).unwrap();
             only.await.unwrap().unwrap();
         });
+    }
+
+    #[test]
+    fn certificates_that_are_named_and_not_there_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).into_os_string();
+        fs::write(path("good.pem"), "a comment\n-----BEGIN CERTIFICATE-----\n").unwrap();
+        fs::write(path("empty.pem"), "").unwrap();
+        fs::write(path("key.pem"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+        let checked = |name: &'static str, value: OsString| {
+            check_certificates(|asked| (asked == name).then(|| value.clone())).map_err(|error| error.to_string())
+        };
+        assert_eq!(checked("SSL_CERT_FILE", path("good.pem")), Ok(()));
+        assert_eq!(checked("SSL_CERT_DIR", folder.path().into()), Ok(()));
+        assert_eq!(check_certificates(|_| None).ok(), Some(()));
+        for name in ["empty.pem", "key.pem", "missing.pem", ""] {
+            let error = checked("SSL_CERT_FILE", path(name)).unwrap_err();
+            assert!(error.starts_with("SSL_CERT_FILE names no certificates") && error.contains(name), "{error}");
+        }
+        let folders = env::join_paths([folder.path(), &folder.path().join("missing")]).unwrap();
+        let error = checked("SSL_CERT_DIR", folders).unwrap_err();
+        assert!(error.starts_with("SSL_CERT_DIR names") && error.ends_with("missing`"), "{error}");
     }
 
     #[tokio::test]

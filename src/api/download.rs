@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
-use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use reqwest::{Client, ClientBuilder, Response};
 use thiserror::Error;
 use url::Url;
 
-use super::client::{CONNECT_TIMEOUT, ClientError, IDLE_TIMEOUT, MAX_SILENCE, USER_AGENT, causes, retry_after};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, proxies, wait};
+use super::fault::causes;
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::api::ImageSink;
 use crate::clock::Clock;
@@ -70,15 +71,14 @@ impl Downloads {
     pub fn new(config: &DownloadConfig) -> Result<Self, DownloadsError> {
         let reach = Reach::new(&config.hosts, config.loopback_allowed).map_err(DownloadsError::BadHost)?;
         let direct = config.loopback_allowed;
-        let reach = if direct { reach } else { reach.with_proxies(|name| std::env::var(name).ok()) };
+        let reach = if direct { reach } else { reach.with_proxies(&proxies().map_err(ClientError::from)?) };
         let reach = Arc::new(reach);
-        let builder = || if direct { builder(&reach, config).no_proxy() } else { builder(&reach, config) };
-        let built = match builder().build() {
+        let build = |speaks_tls| builder(speaks_tls, &reach, config)?.build().map_err(ClientError::Build);
+        let client = match build(true) {
             // Without TLS nobody's certificate is needed, and a machine may have none.
-            Err(_) if direct => builder().tls_certs_only([]).build(),
+            Err(_) if direct => build(false),
             built => built,
-        };
-        let client = built.map_err(ClientError)?;
+        }?;
         Ok(Self { client, reach, timeout: config.timeout, clock: config.clock })
     }
 
@@ -159,7 +159,7 @@ impl Downloads {
             _ => Reason::BadResponse,
         };
         let trouble = Trouble::new(reason, format!("{} answers HTTP {status}", host(url))).with(status);
-        Trouble { retry_after: retry_after(response, self.clock), ..trouble }
+        Trouble { retry_after: wait(response.headers(), self.clock).retry_after, ..trouble }
     }
 
     /// Where in the exchange it broke.
@@ -175,17 +175,14 @@ impl Downloads {
     }
 }
 
-/// Everything about the client but the proxy and the certificates.
-fn builder(reach: &Arc<Reach>, config: &DownloadConfig) -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
+/// A client that goes nowhere but within `reach`.
+fn builder(speaks_tls: bool, reach: &Arc<Reach>, config: &DownloadConfig) -> Result<ClientBuilder, ClientError> {
+    let builder = client::builder(speaks_tls, config.loopback_allowed)?;
+    Ok(builder
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT.min(config.timeout))
         .read_timeout(config.timeout.min(MAX_SILENCE))
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .dns_resolver(Arc::new(Resolver(Arc::clone(reach))))
+        .dns_resolver(Arc::new(Resolver(Arc::clone(reach)))))
 }
 
 /// Where a redirect leads; `None` if the answer is none.

@@ -3,27 +3,28 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info, warn};
-use url::Url;
+use tracing::{debug, error, info, warn};
+use url::{Position, Url};
 
 use super::address::{ApiUrl, COVER_RECORD_PATH, MUSIC_RECORD_PATH};
 use super::callback::{CallbackUrl, percent_encoded};
-use super::client::{CONNECT_TIMEOUT, ClientError, builder, causes, retry_after};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, header, wait};
 use super::download::Downloads;
+use super::fault::{causes, lasting};
 use super::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
-    read_is_empty, read_music_record, read_no_answer, read_submission, resolved, without_echo,
+    read_is_empty, read_music_record, read_no_answer, read_submission, resolved, unpacked, without_echo,
 };
 use crate::api::{CoverApi, ImageSink};
 use crate::clock::Clock;
-use crate::domain::{Answer, CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
+use crate::domain::{Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Reading, Verdict};
 use crate::secret::ApiKey;
 
 /// How long an answer of the balance endpoint counts.
@@ -51,11 +52,15 @@ pub struct HttpConfig {
 /// The service over HTTP.
 #[derive(Debug)]
 pub struct HttpApi {
-    client: Client,
+    client: RwLock<Client>,
     address: Url,
     authorization: HeaderValue,
     config: HttpConfig,
     odd_codes: Mutex<HashSet<i64>>,
+    /// Whether a wrong address was told.
+    misled: Once,
+    /// Whether connections are used once only.
+    out_of_step: Once,
     balance: tokio::sync::Mutex<Option<Balance>>,
 }
 
@@ -88,29 +93,30 @@ impl HttpApi {
     /// # Errors
     /// [`ClientError`] if the system's certificates cannot be read.
     pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
-        let builder = builder(config.api_url.is_secure())
-            .connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9))
-            .timeout(config.timeout);
-        // A proxy cannot reach this machine's own loopback address.
-        let builder = if config.api_url.is_loopback() { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(ClientError)?;
+        let client = client(&config)?.build().map_err(ClientError::Build)?;
         let mut authorization =
             HeaderValue::from_str(&config.key.bearer()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         authorization.set_sensitive(true);
         let address = config.api_url.generate();
         Ok(Self {
-            client,
+            client: RwLock::new(client),
             address,
             authorization,
             config,
             odd_codes: Mutex::default(),
+            misled: Once::new(),
+            out_of_step: Once::new(),
             balance: tokio::sync::Mutex::default(),
         })
     }
 
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The request of a submission.
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
-        self.client
+        self.client()
             .post(self.address.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -120,33 +126,43 @@ impl HttpApi {
     /// The request for the record of a task.
     fn record(&self, path: &str, id: &str) -> RequestBuilder {
         let address = format!("{}?taskId={}", self.config.api_url.at(path), percent_encoded(id));
-        self.client.get(address).header(AUTHORIZATION, self.authorization.clone())
+        self.client().get(address).header(AUTHORIZATION, self.authorization.clone())
     }
 
     /// Sends one request and gives its answer to `read`.
     async fn exchange<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
         let response = request.send().await.map_err(|error| self.fault(&error))?;
-        let status = response.status().as_u16();
-        let retry_after = retry_after(&response, self.config.clock);
+        let (status, url, headers) = (response.status().as_u16(), response.url().clone(), response.headers().clone());
         let body = self.read_body(response).await?;
-        Ok(read(RawAnswer { status, body: &body, retry_after }))
+        Ok(read(RawAnswer {
+            address: &url[..Position::AfterPath],
+            status,
+            location: header(&headers, "location"),
+            body: &body,
+            encoding: header(&headers, "content-encoding"),
+            wait: wait(&headers, self.config.clock),
+        }))
     }
 
-    /// The body, unless it is too large.
+    /// The body, unpacked, unless it is too large.
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+        let too_large = Fault::TooLarge(response.status().as_u16());
+        let encoding = header(response.headers(), "content-encoding").map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Fault::TooLarge(response.status().as_u16()));
+                return Err(too_large);
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        unpacked(body, encoding.as_deref()).ok_or(too_large)
     }
 
     /// Where in the exchange it broke. A connection that never stood is the one case in which nothing was sent.
     fn fault(&self, error: &reqwest::Error) -> Fault {
-        if error.is_connect() || error.is_builder() {
+        if let Some(what) = lasting(error, self.config.api_url.host()) {
+            Fault::NoWay(what)
+        } else if error.is_connect() || error.is_builder() {
             Fault::NotSent(causes(error))
         } else if error.is_timeout() {
             Fault::TimedOut(self.config.timeout)
@@ -173,7 +189,7 @@ impl HttpApi {
     /// What the balance endpoint says.
     async fn read_balance(&self) -> Option<bool> {
         let address = self.config.api_url.at(self.config.provider.balance_path());
-        let request = self.client.get(address).header(AUTHORIZATION, self.authorization.clone());
+        let request = self.client().get(address).header(AUTHORIZATION, self.authorization.clone());
         let body = self.read_body(request.send().await.ok()?).await.ok()?;
         read_is_empty(&body)
     }
@@ -183,7 +199,15 @@ impl HttpApi {
         debug!(%task, found = ?reading.found, reason = %reading.reason, http_status = reading.answer.http_status,
             code = reading.answer.code, message = reading.answer.message, "record");
         self.note_odd_code(&reading.answer);
+        if matches!(reading.found, Found::WrongAddress) {
+            self.note_wrong_address(&reading.answer);
+        }
         reading
+    }
+
+    /// Tells what answers in the place of the service, once: whatever is on its way comes to the same.
+    fn note_wrong_address(&self, answer: &Answer) {
+        self.misled.call_once(|| error!(answer = answer.message, "the service is not to be reached at this address"));
     }
 
     /// Names a code that nobody documents, once.
@@ -209,7 +233,22 @@ impl CoverApi for HttpApi {
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
         self.note_odd_code(&outcome.answer);
+        if outcome.verdict == Verdict::WrongAddress {
+            self.note_wrong_address(&outcome.answer);
+        }
         outcome
+    }
+
+    fn drop_connections(&self) {
+        self.out_of_step.call_once(|| {
+            warn!("an answer belonged to another request; from now on each connection is used once");
+            match client(&self.config)
+                .and_then(|client| client.pool_max_idle_per_host(0).build().map_err(ClientError::Build))
+            {
+                Ok(client) => *self.client.write().unwrap_or_else(PoisonError::into_inner) = client,
+                Err(error) => error!(%error, "the connections could not be dropped"),
+            }
+        });
     }
 
     async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
@@ -227,6 +266,12 @@ impl CoverApi for HttpApi {
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         self.config.downloads.fetch(url, sink).await
     }
+}
+
+/// The client of a service.
+fn client(config: &HttpConfig) -> Result<reqwest::ClientBuilder, ClientError> {
+    let builder = client::builder(config.api_url.is_secure(), config.api_url.is_loopback())?;
+    Ok(builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9)).timeout(config.timeout))
 }
 
 #[cfg(test)]

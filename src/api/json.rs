@@ -19,8 +19,45 @@ pub fn text(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A whole number, or a text of one.
+/// An id: a text, or a whole number as some libraries write it.
+#[must_use]
+pub fn id(raw: &RawValue) -> Option<String> {
+    let is_number = raw.get().bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { Some(raw.get().to_owned()) } else { text(raw) }
+}
+
+/// A whole number, also one that is written as a fraction (`200.0`) or as a text.
 #[must_use]
 pub fn whole_number(raw: &RawValue) -> Option<i64> {
-    serde_json::from_str(raw.get()).ok().or_else(|| text(raw)?.trim().parse().ok())
+    let text = text(raw);
+    let digits = text.as_deref().unwrap_or(raw.get()).trim();
+    digits.parse().ok().or_else(|| {
+        let number: f64 = digits.parse().ok()?;
+        (number.fract() == 0.0).then(|| format!("{number:.0}").parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_in_every_form_it_is_written_in() {
+        let read = |json: &str| whole_number(serde_json::from_str(json).unwrap());
+        for json in ["200", "200.0", "2e2", "\"200\"", "\" 200 \"", "\"200.00\""] {
+            assert_eq!(read(json), Some(200), "{json}");
+        }
+        for json in ["200.5", "true", "null", "[200]", "\"\"", "\"200 OK\"", "\"NaN\"", "\"inf\"", "1e400", "1e30"] {
+            assert_eq!(read(json), None, "{json}");
+        }
+        assert_eq!([read("-1"), read("9223372036854775807")], [Some(-1), Some(i64::MAX)]);
+    }
+
+    #[test]
+    fn an_id_is_a_text_or_a_whole_number() {
+        let read = |json: &str| id(serde_json::from_str(json).unwrap());
+        assert_eq!(read("\"c1\""), Some("c1".to_owned()));
+        assert_eq!(read("98765432109876543210"), Some("98765432109876543210".to_owned()));
+        assert_eq!(["-1", "1.5", "1e3", "true", "null", "[1]", "{}"].map(read), [const { None }; 7]);
+    }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 use url::Url;
 
+use super::address::is_loopback;
 use super::client::{ClientError, builder};
 
 /// Longest time for one ping.
@@ -41,7 +42,8 @@ impl Ping {
     pub fn new(address: &str) -> Result<Self, PingError> {
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https");
         let address = Url::parse(address).ok().filter(is_http).ok_or(PingError::NotHttp)?;
-        let client = builder(address.scheme() == "https").timeout(TIMEOUT).build().map_err(ClientError)?;
+        let builder = builder(address.scheme() == "https", is_loopback(&address))?;
+        let client = builder.timeout(TIMEOUT).build().map_err(ClientError::Build)?;
         Ok(Self { address, client })
     }
 

@@ -13,10 +13,8 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::client::addresses;
+use super::proxy::NamedProxy;
 use super::public_addr::is_public;
-
-/// Where a proxy is named for the whole system, as `reqwest` reads it.
-const PROXY_VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /// Why an address is not fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,11 +54,11 @@ impl Reach {
         Ok(Self { hosts, proxies: HashSet::new(), loopback_allowed })
     }
 
-    /// Lets the connections to the proxies through that this environment names.
+    /// Lets the connections to these proxies through.
     ///
     /// What a proxy is asked for, it resolves itself: only addresses in a URL are judged here then, not names.
-    pub(super) fn with_proxies(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
-        self.proxies = PROXY_VARIABLES.iter().filter_map(|name| proxy_host(&variable(name)?)).collect();
+    pub(super) fn with_proxies(mut self, proxies: &[NamedProxy]) -> Self {
+        self.proxies = proxies.iter().map(|proxy| normal(proxy.host())).collect();
         self
     }
 
@@ -133,14 +131,9 @@ fn configured(text: &str) -> Option<String> {
     Some(normal(&host.to_string())).filter(|host| !host.is_empty())
 }
 
-/// The host in the value of a proxy variable, whose scheme may be left out.
-fn proxy_host(value: &str) -> Option<String> {
-    let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
-    Some(normal(url.ok()?.host_str()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::proxy::named;
     use super::*;
 
     fn reach(hosts: &[&str], loopback_allowed: bool) -> Reach {
@@ -251,7 +244,8 @@ mod tests {
             "HTTP_PROXY" => Some(String::new()),
             _ => None,
         };
-        let proxied = reach(&[], false).with_proxies(variable);
+        let proxies = named(variable).unwrap();
+        let proxied = reach(&[], false).with_proxies(&proxies);
         assert_eq!(usable(&proxied, "proxy.corp", &["10.0.0.1"]).unwrap(), ["10.0.0.1"]);
         assert_eq!(usable(&proxied, "other.corp", &["10.0.0.1"]).unwrap(), ["10.0.0.1"]);
         assert!(usable(&proxied, "third.corp", &["10.0.0.1"]).is_err());
@@ -259,6 +253,6 @@ mod tests {
             let words = "`proxy.corp` is this machine's proxy; `--image-host` would permit it";
             assert_eq!(check(&proxied, url).unwrap_err(), words);
         }
-        assert_eq!(check(&reach(&["proxy.corp"], false).with_proxies(variable), "http://proxy.corp/"), Ok(()));
+        assert_eq!(check(&reach(&["proxy.corp"], false).with_proxies(&proxies), "http://proxy.corp/"), Ok(()));
     }
 }

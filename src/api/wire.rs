@@ -3,7 +3,7 @@
 //!
 //! The service answers nearly everything with HTTP 200 and puts the result into the body's `code`; gateways and CDNs
 //! before it answer with real HTTP errors and pages. So an answer is read in this order: HTTP status, JSON, `code`,
-//! `msg`, `data`. Nothing in it is trusted: every field may be missing or of another type.
+//! its words, `data`. Nothing in it is trusted: every field may be missing or of another type.
 
 mod account;
 mod envelope;
@@ -11,11 +11,14 @@ mod judge;
 mod raw;
 mod record;
 mod submission;
+mod unpack;
 mod wait;
+mod words;
 
 pub use account::{Provider, is_unclear, read_is_empty, resolved};
 pub use judge::is_known_code;
-pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer};
+pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait};
 pub use record::{read_cover_record, read_music_record, read_no_answer};
 pub use submission::{read_fault, read_submission, without_echo};
-pub use wait::read_retry_after;
+pub use unpack::unpacked;
+pub use wait::read_wait;

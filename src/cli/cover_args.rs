@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::api::download::{DownloadConfig, Downloads};
+use crate::api::download::{DownloadConfig, Downloads, DownloadsError};
 use crate::cli::options::{positive_count, positive_duration};
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
@@ -90,11 +90,13 @@ impl ReadArgs {
         Ok(Some(ImageFolder::new(Store::open(path)?, BLOCKING_THREADS - 1, LONGEST_WRITE)))
     }
 
-    /// Scope fetches the images.
+    /// Who fetches the images.
     pub(super) fn downloads(&self, timeout: Duration, is_sandbox: bool, clock: Clock) -> Result<Downloads, Error> {
         let config = DownloadConfig { hosts: self.image_host.clone(), loopback_allowed: is_sandbox, timeout, clock };
-        Downloads::new(&config)
-            .map_err(|bad| Error::usage(format!("images cannot be fetched: {bad}"), "see --image-host"))
+        Downloads::new(&config).map_err(|bad| match bad {
+            DownloadsError::BadHost(_) => Error::usage(format!("images cannot be fetched: {bad}"), "see --image-host"),
+            DownloadsError::Client(bad) => bad.into(),
+        })
     }
 
     /// A gate for reads that counts what was read within the last window, by whichever process.

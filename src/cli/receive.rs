@@ -105,9 +105,13 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     receiver.stop(GRACE).await;
     Ok(match ended? {
         Ended::Unauthorized | Ended::NoCredits => return Err(Error::KeyRefused),
-        Ended::Interrupted(_) | Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures => {
-            Exit::Success
-        }
+        Ended::WrongAddress => return Err(Error::WrongAddress),
+        Ended::Interrupted(_)
+        | Ended::Finished
+        | Ended::Deadline
+        | Ended::Outage
+        | Ended::TooManyFailures
+        | Ended::NotUnderstood => Exit::Success,
     })
 }
 

@@ -19,6 +19,10 @@ pub enum Ended {
     Unauthorized,
     /// The credits are used up.
     NoCredits,
+    /// What answers is not the service: see [`Verdict::WrongAddress`](super::Verdict::WrongAddress).
+    WrongAddress,
+    /// None of the first answers could be understood.
+    NotUnderstood,
 }
 
 impl Ended {
@@ -33,6 +37,7 @@ impl Ended {
             Self::TooManyFailures => Some(Reason::TooManyFailures),
             Self::Unauthorized => Some(Reason::Unauthorized),
             Self::NoCredits => Some(Reason::NoCredits),
+            Self::WrongAddress | Self::NotUnderstood => Some(Reason::BadResponse),
         }
     }
 
@@ -41,7 +46,12 @@ impl Ended {
     #[must_use]
     pub const fn ends_following(self) -> bool {
         match self {
-            Self::Interrupted(_) | Self::Deadline | Self::Outage | Self::Unauthorized => true,
+            Self::Interrupted(_)
+            | Self::Deadline
+            | Self::Outage
+            | Self::Unauthorized
+            | Self::WrongAddress
+            | Self::NotUnderstood => true,
             Self::Finished | Self::TooManyFailures | Self::NoCredits => false,
         }
     }

@@ -3,22 +3,57 @@
 /// Longest message kept of an answer, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 200;
 
-/// `text` on one line: control characters become spaces, runs of spaces one, cut at [`MAX_MESSAGE_CHARS`].
+/// `text` on one line without anything that is not seen, cut at [`MAX_MESSAGE_CHARS`].
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    let spaced = text.chars().map(|c| if c.is_control() || is_line_break(c) { ' ' } else { c });
-    let mut line = String::new();
-    for c in spaced {
-        if c != ' ' || !(line.is_empty() || line.ends_with(' ')) {
-            line.push(c);
-        }
-    }
-    line.trim_end().chars().take(MAX_MESSAGE_CHARS).collect()
+    visible(text).chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
-/// Whether Unicode ends a line or reverses its direction here, which `char::is_control` does not cover.
-const fn is_line_break(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// `text` on one line: control characters and line breaks become spaces, runs of spaces one; what has no width or turns
+/// the direction of writing is left out.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(4 * MAX_MESSAGE_CHARS));
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        if !(c.is_control() || c.is_whitespace()) {
+            line.push(c);
+        } else if !(line.is_empty() || line.ends_with(' ')) {
+            line.push(' ');
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Whether a spreadsheet takes a cell that begins like this for a formula.
+#[must_use]
+pub fn is_formula(text: &str) -> bool {
+    text.starts_with(FORMULA_SIGNS)
+}
+
+/// Whether a character has no width or turns the direction of writing: those that Unicode lets be ignored
+/// (`Default_Ignorable_Code_Point`), and the anchors of annotations.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// Signs that make a spreadsheet take a cell for a formula, their full-width forms included.
@@ -27,13 +62,13 @@ const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'
 /// `line`, with a `'` before it if a spreadsheet would take it for a formula.
 #[must_use]
 pub fn escape_formula(line: &str) -> String {
-    if line.starts_with(FORMULA_SIGNS) { format!("'{line}") } else { line.to_owned() }
+    if is_formula(line) { format!("'{line}") } else { line.to_owned() }
 }
 
 /// What [`escape_formula`] was given.
 #[must_use]
 pub fn unescape_formula(cell: &str) -> &str {
-    cell.strip_prefix('\'').filter(|line| line.starts_with(FORMULA_SIGNS)).unwrap_or(cell)
+    cell.strip_prefix('\'').filter(|line| is_formula(line)).unwrap_or(cell)
 }
 
 #[cfg(test)]
@@ -54,7 +89,25 @@ mod tests {
 
     #[test]
     fn a_message_is_one_short_line() {
-        assert_eq!(one_line(" a\r\n\tb\u{0}\u{2028}c\u{202e}d "), "a b c d");
+        assert_eq!(one_line(" a\r\n\tb\u{0}\u{2028}c\u{a0}\u{3000}d "), "a b c d");
         assert_eq!(one_line(&"é".repeat(500)).chars().count(), MAX_MESSAGE_CHARS);
+        assert_eq!(one_line("\u{200b}\r\n"), "");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_left_out() {
+        let hidden = "\u{ad}\u{200b}\u{200d}\u{200f}\u{202e}\u{2066}\u{2069}\u{2060}\u{feff}\u{fe0f}\u{3164}\u{e0041}";
+        for c in hidden.chars() {
+            assert_eq!(one_line(&format!("{c}a{c}b{c}")), "ab", "{c:?}");
+        }
+        for seen in ["é", "e\u{301}", "曲", "🎵", "עברית", "ไทย"] {
+            assert_eq!(one_line(seen), seen);
+        }
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_reckon_is_a_formula() {
+        assert!(["=1", "+1", "-1", "@x", "＝1", "＠"].into_iter().all(is_formula));
+        assert!(["", "1=1", "a", "'=1", " ="].into_iter().all(|text| !is_formula(text)));
     }
 }

@@ -25,17 +25,20 @@ pub enum Verdict {
     Covered(Option<CoverTaskId>),
     /// Code 429 (frequency), 430 or 405: everyone sends too fast.
     Throttled,
-    /// Code 455, a gateway without the service, or no connection: nobody is served.
+    /// Maintenance, a gateway without the service, or no connection: nobody is served.
     Unavailable,
     /// Code 402, 433, or 429 about credits: the account is empty.
     NoCredits,
     /// Code 401 or 403: the account is refused.
     Unauthorized,
+    /// HTTP 404, 410 or 3xx without a code, code 505, a certificate that cannot be trusted, a proxy that wants a password:
+    /// the service is not to be reached like this, and no row is judged by it.
+    WrongAddress,
     /// Code 404, 413, 422 or 451: this row is refused.
     Rejected,
-    /// An answer that settles nothing (500, a broken body …): this row is to be tried again.
+    /// An answer that settles nothing (500, a gateway's error …): this row is to be tried again.
     Troubled,
-    /// Sent, and no whole answer came: whether the service acted is unknown.
+    /// Sent, and no answer that can be understood came: whether the service acted is unknown.
     Lost,
 }
 

@@ -34,10 +34,12 @@ pub enum Found<T> {
     Known(T),
     /// Code 429 (frequency), 430 or 405: everyone reads too fast.
     Throttled,
-    /// Code 455, an empty account, a gateway without the service, or no connection: nobody is served.
+    /// Maintenance, an empty account, a gateway without the service, or no connection: nobody is served.
     Unavailable,
     /// Code 401 or 403: the account is refused.
     Unauthorized,
+    /// The service is not to be reached like this: see [`Verdict::WrongAddress`](super::Verdict::WrongAddress).
+    WrongAddress,
     /// Nothing that can be relied on: this row alone is to be read again.
     Troubled,
 }

@@ -108,7 +108,7 @@ words! {
         Rejected = "rejected",
         /// Code 429 (frequency), 430 or 405.
         RateLimited = "rate_limited",
-        /// Code 455.
+        /// Code 455, or words that speak of it.
         Maintenance = "maintenance",
         /// A code that speaks of trouble on the service's side.
         ServerError = "server_error",
@@ -116,7 +116,7 @@ words! {
         Timeout = "timeout",
         /// No connection, or one that broke.
         Connection = "connection",
-        /// An answer that does not say what happened.
+        /// An answer that does not say what happened, or that is not the service's.
         BadResponse = "bad_response",
         /// Code 401 or 403: the key or the client is refused.
         Unauthorized = "unauthorized",

@@ -10,7 +10,7 @@ pub enum Exit {
     Success,
     /// 1: a defect of this program.
     Defect,
-    /// 2: wrong usage or configuration; nothing was sent.
+    /// 2: wrong usage, configuration or address; nothing was accepted.
     Usage,
     /// 3: some rows failed or are invalid, and a plain rerun will not send any of them.
     Failed,
@@ -65,7 +65,10 @@ impl Exit {
         match ended {
             Ended::Unauthorized | Ended::NoCredits => Self::Account,
             Ended::Interrupted(signal) => Self::Signal(signal),
-            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures => Self::of_rows(tally),
+            Ended::WrongAddress => Self::Usage,
+            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures | Ended::NotUnderstood => {
+                Self::of_rows(tally)
+            }
         }
     }
 }

@@ -57,6 +57,9 @@ pub enum Error {
     /// The service refuses the key while nothing is sent.
     #[error("the service refuses the key or this machine")]
     KeyRefused,
+    /// What answers is not the service while nothing is sent.
+    #[error("the service is not to be reached at this address")]
+    WrongAddress,
     /// The endpoint for callbacks.
     #[error("cannot listen on {address}")]
     Listen {
@@ -114,7 +117,7 @@ impl Error {
             Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
-            Self::Client(_) | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
+            Self::Client(_) | Self::WrongAddress | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
             Self::KeyRefused => Exit::Account,
         }
     }

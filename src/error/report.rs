@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 
 use super::kinds::Error;
+use crate::api::client::ClientError;
 use crate::default_covers::StandInError;
 use crate::join::JoinError;
 use crate::ledger::{LedgerError, LockError};
@@ -71,9 +72,16 @@ impl Error {
                 Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
-            Self::Client(_) => Some(
+            Self::Client(ClientError::Proxy(_)) => Some(
+                "nothing was sent; name it like http://proxy.example:3128 or socks5h://proxy.example:1080, or unset the \
+                 variable to go without",
+            ),
+            Self::Client(ClientError::Certificates { .. } | ClientError::Build(_)) => Some(
                 "nothing was sent; install the certificates of authorities (often a package `ca-certificates`), or \
                  name a file of them in SSL_CERT_FILE",
+            ),
+            Self::WrongAddress => Some(
+                "the log names the address; check --api-url and the network, and start again: covers are followed on",
             ),
             Self::KeyRefused => Some("check the API key and start again; the covers are followed from where they were"),
             Self::Listen { .. } => Some("another process may be listening there; name another address with --listen"),
@@ -100,6 +108,7 @@ impl Error {
             | Self::Client(_)
             | Self::Sandbox(_)
             | Self::KeyRefused
+            | Self::WrongAddress
             | Self::Listen { .. }
             | Self::Stdout(_)
             | Self::System { .. } => None,

@@ -48,6 +48,7 @@ impl Settlement {
             | Verdict::Unavailable
             | Verdict::NoCredits
             | Verdict::Unauthorized
+            | Verdict::WrongAddress
             | Verdict::Rejected
             | Verdict::Troubled
             | Verdict::Lost => None,

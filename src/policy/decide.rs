@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::backoff::{Jitter, after_trouble};
+use super::observer::Health;
 use super::plan::InDoubt;
 use crate::domain::{Ended, Outcome, RowState, Verdict};
 
@@ -45,19 +46,36 @@ pub enum Decision {
     Stop(Ended),
 }
 
-/// What to do after `outcome`, when `failures` answers about the row came before it in this run.
+impl Decision {
+    /// Where the row stands once its answer is written down. One that is put back is pending; if its answer is lost it is
+    /// in doubt, so that the next run knows should this one end before the row is sent again.
+    #[must_use]
+    pub fn state(self, verdict: &Verdict) -> RowState {
+        match (self, verdict) {
+            (Self::MoveTo(state), _) => state,
+            (Self::Again(_) | Self::Stop(_), Verdict::Lost) => RowState::InDoubt,
+            (Self::Again(_) | Self::Stop(_), _) => RowState::Pending,
+        }
+    }
+}
+
+/// What to do after `outcome` of a service in this `health`, when `failures` answers about the row came before it in this
+/// run.
 #[must_use]
-pub fn decide(outcome: &Outcome, failures: u32, policy: RowPolicy, jitter: Jitter) -> Decision {
-    match (&outcome.verdict, policy.in_doubt) {
-        (Verdict::Accepted(_), _) => Decision::MoveTo(RowState::Submitted),
-        (Verdict::Covered(_), _) => Decision::MoveTo(RowState::Exists),
-        (Verdict::Rejected, _) => Decision::MoveTo(RowState::Failed),
-        (Verdict::Throttled, _) => Decision::Again(Scope::Account(Refusal::Throttled)),
-        (Verdict::Unavailable, _) => Decision::Again(Scope::Account(Refusal::Unavailable)),
-        (Verdict::NoCredits, _) => Decision::Stop(Ended::NoCredits),
-        (Verdict::Unauthorized, _) => Decision::Stop(Ended::Unauthorized),
-        (Verdict::Lost, InDoubt::Hold) => Decision::MoveTo(RowState::InDoubt),
-        (Verdict::Troubled, _) | (Verdict::Lost, InDoubt::Resend) => {
+pub fn decide(outcome: &Outcome, health: Health, failures: u32, policy: RowPolicy, jitter: Jitter) -> Decision {
+    match (&outcome.verdict, health, policy.in_doubt) {
+        (Verdict::Accepted(_), _, _) => Decision::MoveTo(RowState::Submitted),
+        (Verdict::Covered(_), _, _) => Decision::MoveTo(RowState::Exists),
+        (Verdict::Rejected, _, _) => Decision::MoveTo(RowState::Failed),
+        (Verdict::Throttled, _, _) => Decision::Again(Scope::Account(Refusal::Throttled)),
+        (Verdict::Unavailable, _, _) => Decision::Again(Scope::Account(Refusal::Unavailable)),
+        (Verdict::NoCredits, _, _) => Decision::Stop(Ended::NoCredits),
+        (Verdict::Unauthorized, _, _) => Decision::Stop(Ended::Unauthorized),
+        (Verdict::WrongAddress, _, _) => Decision::Stop(Ended::WrongAddress),
+        (Verdict::Troubled | Verdict::Lost, Health::NotUnderstood, _) => Decision::Stop(Ended::NotUnderstood),
+        (Verdict::Lost, _, InDoubt::Hold) => Decision::MoveTo(RowState::InDoubt),
+        (Verdict::Troubled | Verdict::Lost, Health::Down, _) => Decision::Again(Scope::Account(Refusal::Unavailable)),
+        (Verdict::Troubled | Verdict::Lost, Health::Good | Health::OutOfStep, _) => {
             let wait = after_trouble(failures, policy.max_attempts, jitter, outcome.retry_after);
             wait.map_or(Decision::MoveTo(RowState::GaveUp), |wait| Decision::Again(Scope::Row(wait)))
         }
@@ -113,17 +131,22 @@ mod tests {
             Verdict::Unavailable,
             Verdict::NoCredits,
             Verdict::Unauthorized,
+            Verdict::WrongAddress,
             Verdict::Rejected,
             Verdict::Troubled,
             Verdict::Lost,
         ];
         let mut table = String::new();
         for verdict in verdicts {
-            for in_doubt in [InDoubt::Resend, InDoubt::Hold] {
-                for failures in [0, 5] {
+            for health in [Health::Good, Health::Down, Health::NotUnderstood, Health::OutOfStep] {
+                for (in_doubt, failures) in
+                    [InDoubt::Resend, InDoubt::Hold].map(|in_doubt| [(in_doubt, 0), (in_doubt, 5)]).concat()
+                {
                     let policy = RowPolicy { max_attempts: nth(6), in_doubt };
-                    let decision = decide(&outcome(verdict.clone()), failures, policy, Jitter::new(0.0));
-                    writeln!(table, "{verdict:?} {in_doubt:?} after {failures}: {decision:?}").unwrap();
+                    let decision = decide(&outcome(verdict.clone()), health, failures, policy, Jitter::new(0.0));
+                    let state = decision.state(&verdict);
+                    writeln!(table, "{verdict:?} {health:?} {in_doubt:?} after {failures}: {decision:?}, {state}")
+                        .unwrap();
                 }
             }
         }
@@ -134,7 +157,7 @@ mod tests {
     fn a_row_gives_up_at_its_last_attempt_and_not_before() {
         let policy = RowPolicy { max_attempts: nth(3), in_doubt: InDoubt::Resend };
         let decisions = [0, 1, 2, 3].map(|failures| {
-            decide(&outcome(Verdict::Troubled), failures, policy, Jitter::new(0.0))
+            decide(&outcome(Verdict::Troubled), Health::Good, failures, policy, Jitter::new(0.0))
                 == Decision::MoveTo(RowState::GaveUp)
         });
         assert_eq!(decisions, [false, false, true, true]);

@@ -107,6 +107,7 @@ pub fn found<T>(
         Found::Throttled => PollFailure::Again(Scope::Account(Refusal::Throttled)),
         Found::Unavailable => PollFailure::Again(Scope::Account(Refusal::Unavailable)),
         Found::Unauthorized => PollFailure::Stop(Ended::Unauthorized),
+        Found::WrongAddress => PollFailure::Stop(Ended::WrongAddress),
         Found::Troubled => {
             let wait = after_trouble(troubles, max_attempts, jitter, reading.retry_after);
             wait.map_or(PollFailure::GiveUp, |wait| PollFailure::Again(Scope::Row(wait)))
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!(step(Found::Throttled, 9), Err(PollFailure::Again(Scope::Account(Refusal::Throttled))));
         assert_eq!(step(Found::Unavailable, 9), Err(PollFailure::Again(Scope::Account(Refusal::Unavailable))));
         assert_eq!(step(Found::Unauthorized, 0), Err(PollFailure::Stop(Ended::Unauthorized)));
+        assert_eq!(step(Found::WrongAddress, 0), Err(PollFailure::Stop(Ended::WrongAddress)));
         let troubled = [0, 1, 2].map(|troubles| step(Found::Troubled, troubles));
         let again = |wait| Err(PollFailure::Again(Scope::Row(seconds(wait))));
         assert_eq!(troubled, [again(1), again(2), Err(PollFailure::GiveUp)]);

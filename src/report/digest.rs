@@ -61,6 +61,8 @@ impl Summary {
             Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
             Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
             Ended::NoCredits => "the account has no credits left".to_owned(),
+            Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
+            Ended::NotUnderstood => "none of the first answers could be understood".to_owned(),
         }
     }
 

@@ -107,6 +107,8 @@ impl Summary {
     pub fn next_step(&self) -> Option<NextStep<'_>> {
         let NextCommands { rerun, send, retry_all, resend } = &self.next;
         let (advice, command) = match (self.exit, self.ended) {
+            (Exit::Usage, Ended::WrongAddress) => ("check --api-url and the network between, then", rerun),
+            (Exit::Left, Ended::NotUnderstood) => ("see above what answers in the place of the service, then", rerun),
             (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
             (Exit::Account, _) => ("top up the account, then", rerun),
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {

@@ -1,16 +1,15 @@
 //! One submission, from its reservation at the gate to its durable answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::RunError;
 use super::queue::Row;
 use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::clock::UnixMillis;
-use crate::domain::{Outcome, RowState, Verdict};
+use crate::domain::{Outcome, Verdict};
 use crate::ledger::{Claim, Ledger, Settlement, Waiter};
-use crate::policy::{Decision, Jitter, Scope, decide};
+use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
 
 /// What a submission leaves behind for those who follow its cover.
@@ -49,29 +48,32 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         };
         let sent_at = self.clock.unix();
         let outcome = self.api.submit(&row.task).await;
-        let decision = decide(&outcome, row.failures, self.policy, jitter);
+        let (outcome, health) = self.observe(&row, outcome);
+        let decision = decide(&outcome, health, row.failures, self.policy, jitter);
         // Before anything is written down: everyone else may have to wait, or to stop.
-        in_flight.report(feedback(&outcome, decision), jitter);
+        in_flight.report(feedback(&outcome, decision, health), jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
         let disposition = self.disposition(decision);
-        let settlement = self.settlement(outcome, decision, sent_at).watched_by(follow_up.usual, follow_up.waiter);
+        let state = decision.state(&outcome.verdict);
+        let settlement = Settlement::new(state, outcome, sent_at, self.clock.unix());
+        let settlement = settlement.watched_by(follow_up.usual, follow_up.waiter);
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
         let reason = Some(settlement.reason);
         self.ledger.settle(key, settlement).await?;
         Ok(TaskOutput::Submission(Submitted { row, disposition, reason, poll_at }))
     }
 
-    /// What the decision makes of the row. A row put back is pending, with the last answer beside it; if
-    /// that was lost it is in doubt, so that the next run knows should this one end before it is sent again.
-    fn settlement(&self, outcome: Outcome, decision: Decision, sent_at: UnixMillis) -> Settlement {
-        let state = match (decision, &outcome.verdict) {
-            (Decision::MoveTo(state), _) => state,
-            (Decision::Again(_), Verdict::Lost) => RowState::InDoubt,
-            (Decision::Again(_) | Decision::Stop(_), _) => RowState::Pending,
-        };
-        Settlement::new(state, outcome, sent_at, self.clock.unix())
+    /// Takes the answer as what it is beside those before it.
+    fn observe(&self, row: &Row, outcome: Outcome) -> (Outcome, Health) {
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (outcome, health) = observer.observe(&row.task, outcome);
+        if health == Health::OutOfStep {
+            // At once, before another request takes the connection up.
+            self.api.drop_connections();
+        }
+        (outcome, health)
     }
 
     /// Where the row goes after a decision.
@@ -88,11 +90,12 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 }
 
 /// What an answer tells the gate.
-fn feedback(outcome: &Outcome, decision: Decision) -> Feedback {
+fn feedback(outcome: &Outcome, decision: Decision, health: Health) -> Feedback {
+    let refused = |refusal| Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
     match (decision, &outcome.verdict) {
-        (Decision::Again(Scope::Account(refusal)), _) => {
-            Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after }
-        }
+        (Decision::Again(Scope::Account(refusal)), _) => refused(refusal),
+        // The row is held back, and everyone else waits.
+        (_, Verdict::Lost) if health == Health::Down => refused(Refusal::Unavailable),
         (_, Verdict::Lost) => Feedback::Lost,
         (Decision::MoveTo(_) | Decision::Again(Scope::Row(_)) | Decision::Stop(_), _) => Feedback::Answered,
     }

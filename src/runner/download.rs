@@ -62,6 +62,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Found::Throttled => Found::Throttled,
             Found::Unavailable => Found::Unavailable,
             Found::Unauthorized => Found::Unauthorized,
+            Found::WrongAddress => Found::WrongAddress,
             Found::Troubled => Found::Troubled,
         };
         Ok(Reading { found, reason, answer, retry_after })

@@ -74,7 +74,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
     }
 
-    /// Waits for what comes first. Scope waits at a gate and is not served gives up nothing.
+    /// Waits for what comes first. Who waits at a gate and is not served gives up nothing.
     async fn next_event(&mut self, read: Option<Read>) -> Result<Event, RunError> {
         let (context, is_stopped) = (Arc::clone(&self.context), self.context.stop.is_requested());
         let stop = &context.stop;

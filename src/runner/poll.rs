@@ -166,6 +166,6 @@ fn feedback<T>(reading: &Reading<T>) -> Feedback {
         Found::Throttled => refused(Refusal::Throttled),
         Found::Unavailable => refused(Refusal::Unavailable),
         Found::Troubled if reading.answer.http_status.is_none() => Feedback::Lost,
-        Found::Known(_) | Found::Unauthorized | Found::Troubled => Feedback::Answered,
+        Found::Known(_) | Found::Unauthorized | Found::WrongAddress | Found::Troubled => Feedback::Answered,
     }
 }

@@ -56,7 +56,7 @@ impl CoverTracking {
         longest.saturating_add(SPARE)
     }
 
-    /// Scope waits for rows that are submitted by the same run, if anyone does.
+    /// Who waits for rows that are submitted by the same run, if anyone does.
     pub(super) fn waiter(&self) -> Option<Waiter> {
         match self.scope {
             CoverScope::OfRun(run) => {

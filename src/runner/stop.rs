@@ -81,9 +81,9 @@ impl Stop {
 const fn severity(ended: Ended) -> u8 {
     match ended {
         Ended::Finished => 0,
-        Ended::Deadline | Ended::Outage | Ended::TooManyFailures => 1,
+        Ended::Deadline | Ended::Outage | Ended::TooManyFailures | Ended::NotUnderstood => 1,
         Ended::Interrupted(_) => 2,
-        Ended::Unauthorized | Ended::NoCredits => 3,
+        Ended::Unauthorized | Ended::NoCredits | Ended::WrongAddress => 3,
     }
 }
 
@@ -102,6 +102,8 @@ mod tests {
             (Ended::Interrupted(Signal::Terminate), Ended::Interrupted(Signal::Terminate)),
             (Ended::NoCredits, Ended::NoCredits),
             (Ended::Interrupted(Signal::Interrupt), Ended::NoCredits),
+            (Ended::NotUnderstood, Ended::NoCredits),
+            (Ended::WrongAddress, Ended::NoCredits),
         ] {
             stop.request(why);
             assert_eq!(stop.requested(), Some(counts));

@@ -1,6 +1,6 @@
 //! What the tasks of a run have in common, and what they come back with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Reason, RowState};
 use crate::ledger::RunId;
-use crate::policy::RowPolicy;
+use crate::policy::{Observer, RowPolicy};
 
 /// What every task of a run is given.
 pub(super) struct TaskContext<A, L> {
@@ -19,6 +19,8 @@ pub(super) struct TaskContext<A, L> {
     pub(super) clock: Clock,
     pub(super) run: RunId,
     pub(super) policy: RowPolicy,
+    /// What the answers so far tell beside one another.
+    pub(super) observer: Mutex<Observer>,
     pub(super) stop: Stop,
     /// When the run began.
     pub(super) began: UnixMillis,

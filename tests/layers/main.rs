@@ -111,6 +111,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "backoff",
         "clap",
         "csv",
+        "flate2",
         "governor",
         "hmac",
         "hyper",
@@ -118,6 +119,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "indicatif",
         "reqwest",
         "rusqlite",
+        "rustls",
         "secrecy",
     ];
     assert_eq!(crates, expected);

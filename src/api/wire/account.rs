@@ -2,6 +2,8 @@
 //! balance does.
 
 use super::envelope::Envelope;
+use super::raw::RawAnswer;
+use super::words::speaks_of;
 use crate::domain::{Outcome, Reason, Verdict};
 
 /// Who offers the service.
@@ -59,11 +61,12 @@ pub fn is_unclear(outcome: &Outcome, provider: Provider) -> bool {
 /// Balances come with decimals, though documented as whole numbers.
 #[must_use]
 pub fn read_is_empty(body: &[u8]) -> Option<bool> {
-    let envelope = Envelope::read(body);
+    let text = RawAnswer::new(200, body).text();
+    let envelope = Envelope::read(&text);
     match (envelope.code?, envelope.data) {
         (200, Some(data)) => serde_json::from_str::<f64>(data.get()).ok().map(|balance| balance <= 0.0),
         (402 | 433, _) => Some(true),
-        (429, _) if Topic::of(&envelope.message) == Topic::Money => Some(true),
+        (429, _) if Topic::of(&envelope.words) == Topic::Money => Some(true),
         (_, _) => None,
     }
 }
@@ -87,9 +90,7 @@ impl Topic {
     pub(super) fn of(message: &str) -> Self {
         const HASTE: [&str; 5] = ["frequen", "too many", "too fast", "rate limit", "频率"];
         const MONEY: [&str; 7] = ["credit", "balance", "insufficient", "top up", "recharge", "余额", "积分"];
-        let message = message.to_lowercase();
-        let speaks_of = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        match (speaks_of(&HASTE), speaks_of(&MONEY)) {
+        match (speaks_of(message, &HASTE), speaks_of(message, &MONEY)) {
             (true, true) => Self::Both,
             (true, false) => Self::Haste,
             (false, true) => Self::Money,

@@ -10,11 +10,11 @@ use super::envelope::Envelope;
 use super::judge::{judge, message_of};
 use super::raw::{Fault, RawAnswer};
 use super::submission::read_fault;
-use crate::api::json::{object, text, whole_number};
+use crate::api::json::{id as id_of, object, text, whole_number};
 use crate::clock::UnixMillis;
 use crate::domain::{
     Answer, CoverProgress, CoverTaskId, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome, Reading, Reason,
-    Verdict, one_line,
+    Verdict,
 };
 use crate::secret::ApiKey;
 
@@ -25,9 +25,9 @@ const MOST_ENTRIES: usize = 100;
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct RawCover<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "task_id")]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "parent_task_id")]
     parent_task_id: Option<&'a RawValue>,
     #[serde(borrow)]
     success_flag: Option<&'a RawValue>,
@@ -96,24 +96,14 @@ pub fn read_music_record(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<MusicProgr
 #[must_use]
 pub fn read_no_answer<T>(fault: &Fault) -> Reading<T> {
     let Outcome { verdict, reason, answer, retry_after } = read_fault(fault);
-    let found = match verdict {
-        Verdict::Unavailable => Found::Unavailable,
-        Verdict::Lost | Verdict::Troubled => Found::Troubled,
-        Verdict::Accepted(_)
-        | Verdict::Covered(_)
-        | Verdict::Throttled
-        | Verdict::NoCredits
-        | Verdict::Unauthorized
-        | Verdict::Rejected => Found::Troubled,
-    };
-    Reading { found, reason, answer, retry_after }
+    Reading { found: refusal(&verdict), reason, answer, retry_after }
 }
 
 /// Judges an answer; `read` is asked for the meaning of its data if it is a success.
 fn read_record<T>(raw: RawAnswer<'_>, key: &ApiKey, read: impl FnOnce(Option<&RawValue>) -> Said<T>) -> Reading<T> {
-    let envelope = Envelope::read(raw.body);
-    let is_success = envelope.code == Some(200) && (200..300).contains(&raw.status);
-    let (found, reason, message) = if is_success {
+    let text = raw.text();
+    let envelope = Envelope::read(&text);
+    let (found, reason, message) = if envelope.code == Some(200) && raw.is_success() {
         match read(envelope.data) {
             (Ok(known), words) => (Found::Known(known), Reason::Accepted, words),
             (Err(why), words) => {
@@ -122,12 +112,12 @@ fn read_record<T>(raw: RawAnswer<'_>, key: &ApiKey, read: impl FnOnce(Option<&Ra
             }
         }
     } else {
-        let (verdict, reason) = judge(raw, &envelope);
-        (refusal(&verdict), reason, message_of(raw, &envelope, reason).into_owned())
+        let (verdict, reason) = judge(raw, &envelope, key);
+        (refusal(&verdict), reason, message_of(raw, &envelope, (&verdict, reason)))
     };
-    let message = one_line(&key.masked_in(&message));
-    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message };
-    Reading { found, reason, answer, retry_after: raw.retry_after }
+    let is_throttled = matches!(found, Found::Throttled);
+    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message: key.masked_line(&message) };
+    Reading { found, reason, answer, retry_after: raw.wait.asked(is_throttled) }
 }
 
 /// What an answer that holds no record means for reading. An empty account refuses everyone, and may be filled again.
@@ -136,6 +126,7 @@ const fn refusal<T>(verdict: &Verdict) -> Found<T> {
         Verdict::Throttled => Found::Throttled,
         Verdict::Unavailable | Verdict::NoCredits => Found::Unavailable,
         Verdict::Unauthorized => Found::Unauthorized,
+        Verdict::WrongAddress => Found::WrongAddress,
         Verdict::Accepted(_) | Verdict::Covered(_) | Verdict::Rejected | Verdict::Troubled | Verdict::Lost => {
             Found::Troubled
         }
@@ -143,7 +134,7 @@ const fn refusal<T>(verdict: &Verdict) -> Found<T> {
 }
 
 fn cover_progress(record: &RawCover<'_>, cover: &CoverTaskId, task: &MusicTaskId) -> Said<CoverProgress> {
-    let is = |field: Option<&RawValue>, id: &str| field.and_then(text).is_some_and(|said| said == id);
+    let is = |field: Option<&RawValue>, id: &str| field.and_then(id_of).is_some_and(|said| said == id);
     let words = record.error_message.and_then(text).unwrap_or_default();
     if !is(record.parent_task_id, task.as_str()) {
         return (Err("the record belongs to another music task"), words);
@@ -201,8 +192,7 @@ fn generated(record: &RawCover<'_>, images: Images) -> Generated {
 
 /// A time as ISO-8601 text, or in milliseconds since 1970 as a sibling endpoint sends it.
 fn moment(raw: &RawValue) -> Option<UnixMillis> {
-    serde_json::from_str::<i64>(raw.get())
-        .ok()
+    whole_number(raw)
         .map(UnixMillis)
         .or_else(|| UnixMillis::from_rfc3339(&text(raw)?))
         .filter(|time| *time >= NO_COVERS_BEFORE)

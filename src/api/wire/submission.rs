@@ -9,12 +9,13 @@ use crate::secret::ApiKey;
 /// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
 #[must_use]
 pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
-    let envelope = Envelope::read(raw.body);
-    let (verdict, reason) = judge(raw, &envelope);
-    // Masked before it is cut, or half of a key could be left at the end.
-    let message = key.masked_in(&message_of(raw, &envelope, reason));
-    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message: one_line(&message) };
-    Outcome { verdict, reason, answer, retry_after: raw.retry_after }
+    let text = raw.text();
+    let envelope = Envelope::read(&text);
+    let (verdict, reason) = judge(raw, &envelope, key);
+    let message = key.masked_line(&message_of(raw, &envelope, (&verdict, reason)));
+    let is_throttled = verdict == Verdict::Throttled;
+    let answer = Answer { http_status: Some(raw.status), code: envelope.code, message };
+    Outcome { verdict, reason, answer, retry_after: raw.wait.asked(is_throttled) }
 }
 
 /// The outcome without a cover whose id is only the music task's own, sent back: asked for by that id, the record of the
@@ -25,7 +26,7 @@ pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
     if matches!(&outcome.verdict, Verdict::Accepted(cover) if is_echo(cover)) {
         let message = format!("code 200 without the id of a cover, only the music task's: {}", outcome.answer.message);
         let answer = Answer { message: one_line(&message), ..outcome.answer };
-        Outcome { verdict: Verdict::Troubled, reason: Reason::BadResponse, answer, ..outcome }
+        Outcome { verdict: Verdict::Lost, reason: Reason::BadResponse, answer, ..outcome }
     } else if matches!(&outcome.verdict, Verdict::Covered(Some(cover)) if is_echo(cover)) {
         Outcome { verdict: Verdict::Covered(None), ..outcome }
     } else {
@@ -38,10 +39,12 @@ pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
 pub fn read_fault(fault: &Fault) -> Outcome {
     let (verdict, reason, http_status, message) = match fault {
         Fault::NotSent(why) => (Verdict::Unavailable, Reason::Connection, None, why.clone()),
+        Fault::NoWay(what) => (Verdict::WrongAddress, Reason::BadResponse, None, what.clone()),
         Fault::TimedOut(after) => (Verdict::Lost, Reason::Timeout, None, format!("no answer within {}", Brief(*after))),
         Fault::Broken(how) => (Verdict::Lost, Reason::Connection, None, how.clone()),
         Fault::TooLarge(status) => {
-            (Verdict::Troubled, Reason::BadResponse, Some(*status), "the answer is larger than 1 MiB".to_owned())
+            let verdict = if RawAnswer::new(*status, &[]).is_success() { Verdict::Lost } else { Verdict::Troubled };
+            (verdict, Reason::BadResponse, Some(*status), "the answer is larger than 1 MiB".to_owned())
         }
     };
     let answer = Answer { http_status, code: None, message: one_line(&message) };
@@ -61,10 +64,7 @@ pub(super) mod tests {
     const COVER: &str = "21aee3c3c2a01fa5e030b3799fa4dd56";
 
     pub(in crate::api::wire) fn read(status: u16, body: &str) -> Outcome {
-        read_submission(
-            RawAnswer { status, body: body.as_bytes(), retry_after: None },
-            &ApiKey::new("canary-42").unwrap(),
-        )
+        read_submission(RawAnswer::new(status, body.as_bytes()), &ApiKey::new("canary-42").unwrap())
     }
 
     pub(in crate::api::wire) fn envelope(code: u16, message: &str, with_id: bool) -> String {
@@ -81,6 +81,7 @@ pub(super) mod tests {
             | Verdict::Unavailable
             | Verdict::NoCredits
             | Verdict::Unauthorized
+            | Verdict::WrongAddress
             | Verdict::Rejected
             | Verdict::Troubled
             | Verdict::Lost => format!("{:?}", outcome.verdict),
@@ -105,7 +106,14 @@ pub(super) mod tests {
     #[test]
     fn every_code_in_both_forms_with_every_message_that_changes_its_meaning() {
         let mut table = String::new();
-        for (name, message) in [("frequency", FREQUENCY), ("credits", CREDITS), ("no words", "")] {
+        let messages = [
+            ("frequency", FREQUENCY),
+            ("credits", CREDITS),
+            ("no words", ""),
+            ("maintenance", "The server is currently being maintained, please try again later~"),
+            ("an address", "The page does not exist"),
+        ];
+        for (name, message) in messages {
             for with_id in [true, false] {
                 let id = if with_id { "with id" } else { "without id" };
                 let body = ranges(|code| shown(&read(200, &envelope(code, message, with_id))));
@@ -114,7 +122,13 @@ pub(super) mod tests {
                 writeln!(table, "== the code as HTTP status too, {name}, {id}\n{http}").unwrap();
             }
         }
-        for (name, body) in [("an empty body", ""), ("a page", "<html>oops</html>"), ("plain words", "no\n")] {
+        for (name, body) in [
+            ("an empty body", ""),
+            ("a page", "<html>oops</html>"),
+            ("plain words", "no\n"),
+            ("the JSON of a framework", r#"{"status":404,"error":"Not Found","path":"/api"}"#),
+            ("a page about maintenance", "<h1>Under maintenance</h1>"),
+        ] {
             let bare = ranges(|code| shown(&read(code, body)));
             writeln!(table, "== HTTP status with {name}\n{bare}").unwrap();
         }
@@ -164,7 +178,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_http_error_around_a_body_that_claims_success_settles_nothing() {
-        assert_eq!(read(500, &envelope(200, "success", true)).verdict, Verdict::Troubled);
+        assert_eq!(read(500, &envelope(200, "success", true)).verdict, Verdict::Lost);
     }
 
     #[test]
@@ -187,7 +201,11 @@ pub(super) mod tests {
         assert_eq!(read(Fault::NotSent("refused".into())), "Unavailable connection");
         assert_eq!(read(Fault::TimedOut(Duration::from_secs(30))), "Lost timeout");
         assert_eq!(read(Fault::Broken("reset".into())), "Lost connection");
-        assert_eq!(read(Fault::TooLarge(200)), "Troubled bad_response");
+        assert_eq!(read(Fault::NoWay("no trust".into())), "WrongAddress bad_response");
+        assert_eq!(
+            [200, 500].map(|status| read(Fault::TooLarge(status))),
+            ["Lost bad_response", "Troubled bad_response"]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use coverbatch::api::wire::{
-    Fault, RawAnswer, read_cover_record, read_fault, read_music_record, read_no_answer, read_submission,
+    Fault, RawAnswer, Wait, read_cover_record, read_fault, read_music_record, read_no_answer, read_submission,
 };
 use coverbatch::api::{CoverApi, ImageSink};
 use coverbatch::clock::Clock;
@@ -297,7 +297,7 @@ impl Service {
         };
         let key = ApiKey::new("key-of-the-nights").unwrap();
         let body = body.to_string();
-        let raw = RawAnswer { status: 200, body: body.as_bytes(), retry_after: None };
+        let raw = RawAnswer::new(200, body.as_bytes());
         (read_cover_record(raw, &key, cover, task), Duration::from_millis(130))
     }
 
@@ -310,7 +310,7 @@ impl Service {
         let status = if task.as_str().starts_with("sour") { "GENERATE_AUDIO_FAILED" } else { status };
         let body = json!({"code": 200, "msg": "success", "data": {"taskId": task.as_str(), "status": status}});
         let body = body.to_string();
-        let raw = RawAnswer { status: 200, body: body.as_bytes(), retry_after: None };
+        let raw = RawAnswer::new(200, body.as_bytes());
         read_music_record(raw, &ApiKey::new("key-of-the-nights").unwrap())
     }
 
@@ -382,7 +382,8 @@ impl State {
     fn act(&mut self, id: &str, reply: Reply) -> Outcome {
         let key = ApiKey::new("key-of-the-nights").unwrap();
         let said = |status, body: String| {
-            read_submission(RawAnswer { status, body: body.as_bytes(), retry_after: reply.retry_after }, &key)
+            let wait = Wait { retry_after: reply.retry_after, reset: None };
+            read_submission(RawAnswer { wait, ..RawAnswer::new(status, body.as_bytes()) }, &key)
         };
         match reply.deed {
             Deed::Unreachable => read_fault(&Fault::NotSent("connection refused".to_owned())),

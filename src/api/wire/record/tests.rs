@@ -6,7 +6,7 @@ use super::*;
 const IMAGES: &str = r#"{"images":["https://x.example/1.png","https://x.example/2.png"]}"#;
 
 fn answer(status: u16, body: &str) -> RawAnswer<'_> {
-    RawAnswer { status, body: body.as_bytes(), retry_after: None }
+    RawAnswer::new(status, body.as_bytes())
 }
 
 fn key() -> ApiKey {
