@@ -11,7 +11,7 @@ use crate::cli::key;
 use crate::cli::logging::{self, LogFormat};
 use crate::error::Error;
 use crate::progress::Screen;
-use crate::secret::ApiKey;
+use crate::secret::{ApiKey, masked_url};
 
 /// Whose service, where, and as whom.
 #[derive(Debug, Args)]
@@ -87,7 +87,10 @@ impl ServiceArgs {
     pub(super) fn url(&self) -> Result<ApiUrl, Error> {
         let text = self.api_url.as_deref().unwrap_or(self.provider.provider().base_url());
         ApiUrl::new(text).map_err(|bad| {
-            Error::usage(format!("--api-url `{text}` cannot be used: {bad}"), "such as https://api.kie.ai")
+            Error::usage(
+                format!("--api-url `{}` cannot be used: {bad}", masked_url(text)),
+                "such as https://api.kie.ai",
+            )
         })
     }
 
@@ -103,7 +106,7 @@ impl TellArgs {
         let Some(address) = &self.ping_url else { return Ok(None) };
         Ping::new(address).map(Some).map_err(|bad| match bad {
             PingError::NotHttp => Error::usage(
-                format!("--ping-url `{address}` cannot be called: {bad}"),
+                format!("--ping-url `{}` cannot be called: {bad}", masked_url(address)),
                 "such as https://hc-ping.com/<uuid>",
             ),
             PingError::Client(bad) => bad.into(),

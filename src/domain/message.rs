@@ -14,21 +14,25 @@ pub fn one_line(text: &str) -> String {
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(4 * MAX_MESSAGE_CHARS));
-    for c in text.chars().filter(|c| !is_invisible(*c)) {
-        if !(c.is_control() || c.is_whitespace()) {
-            line.push(c);
-        } else if !(line.is_empty() || line.ends_with(' ')) {
+    for c in text.chars() {
+        let is_blank = c.is_control() || c.is_whitespace();
+        if is_blank && !(line.is_empty() || line.ends_with(' ')) {
             line.push(' ');
+        } else if !is_blank && !is_invisible(c) {
+            line.push(c);
         }
     }
     line.truncate(line.trim_end().len());
     line
 }
 
+/// Signs that make a spreadsheet take a cell for a formula, their full-width forms included.
+const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
 /// Whether a spreadsheet takes a cell that begins like this for a formula.
 #[must_use]
 pub fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    text.starts_with(FORMULA_SIGNS)
 }
 
 /// Whether a character has no width or turns the direction of writing: those that Unicode lets be ignored

@@ -3,7 +3,7 @@
 use std::{fmt, iter};
 
 use crate::catalog::{BadRow, Catalog, RESULT_COLUMNS, Row};
-use crate::domain::{CoverTaskId, Reason, RowState, Status, is_formula, one_line};
+use crate::domain::{CoverTaskId, Reason, RowState, Status, one_line};
 use crate::join::Joined;
 use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
@@ -176,7 +176,8 @@ fn yes_no(yes: bool) -> String {
 /// A message that a spreadsheet does not take for a formula.
 fn harmless(message: &str) -> String {
     let line = one_line(message);
-    if is_formula(&line) { format!("'{line}") } else { line }
+    let formula = line.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    if formula { format!("'{line}") } else { line }
 }
 
 #[cfg(test)]

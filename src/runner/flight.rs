@@ -137,7 +137,7 @@ impl<A: CoverApi, L: Ledger> Pilot<A, L> {
         let outcome = self.api.submit(&row.task).await;
         let took = self.clock.now() - departed;
         let (outcome, health) =
-            self.observer.lock().unwrap_or_else(PoisonError::into_inner).observe(&row.task, outcome);
+            self.observer.lock().unwrap_or_else(PoisonError::into_inner).observe(&row.task, row.failures, outcome);
         if health == Health::OutOfStep {
             // At once, before another request takes the connection up.
             self.api.drop_connections();
