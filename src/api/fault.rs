@@ -39,11 +39,12 @@ fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stati
     successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
 }
 
-/// What is wrong with a certificate, if that is the cause; the runtime wraps it into an error of input and output.
+/// What is wrong with a certificate, if that is the cause; the runtime wraps it into errors of input and output.
 fn bad_certificate<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a CertificateError> {
-    let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let error = inside.map_or_else(|| cause.downcast_ref::<TlsError>(), |inside| inside.downcast_ref::<TlsError>())?;
-    match error {
+    if let Some(outer) = cause.downcast_ref::<io::Error>() {
+        return bad_certificate(outer.get_ref()?);
+    }
+    match cause.downcast_ref::<TlsError>()? {
         TlsError::InvalidCertificate(bad) => Some(bad),
         _ => None,
     }
@@ -61,7 +62,11 @@ fn in_words(bad: &CertificateError) -> String {
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("it begins on {} (if not, this machine's clock is wrong)", day(not_before.as_secs()))
         }
-        CertificateError::NotValidForNameContext { presented, .. } => format!("it is for {}", presented.join(", ")),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // Each as `DnsName("x.example")`.
+            let names = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name));
+            format!("it is for {}", names.collect::<Vec<_>>().join(", "))
+        }
         CertificateError::UnknownIssuer => {
             "this machine does not know its issuer, whose certificate SSL_CERT_FILE may name".to_owned()
         }

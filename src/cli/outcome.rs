@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 
 use crate::api::ping::{Ping, PingError};
 use crate::error::{Error, Exit};
+use crate::secret::masked_url;
 
 /// What is told at the end, and to whom.
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ impl TellArgs {
         let Some(address) = &self.ping_url else { return Ok(None) };
         Ping::new(address).map(Some).map_err(|bad| match bad {
             PingError::NotHttp => Error::usage(
-                format!("--ping-url `{address}` cannot be called: {bad}"),
+                format!("--ping-url `{}` cannot be called: {bad}", masked_url(address)),
                 "such as https://hc-ping.com/<uuid>",
             ),
             PingError::Client(bad) => bad.into(),

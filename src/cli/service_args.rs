@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::api::{ApiUrl, Provider};
 use crate::cli::key;
 use crate::error::Error;
-use crate::secret::ApiKey;
+use crate::secret::{ApiKey, masked_url};
 
 /// Whose service, where, and as whom.
 #[derive(Debug, Args)]
@@ -49,7 +49,8 @@ impl ServiceArgs {
     pub(super) fn url(&self) -> Result<ApiUrl, Error> {
         let text = self.api_url.as_deref().unwrap_or(self.provider.provider().base_url());
         ApiUrl::new(text).map_err(|bad| {
-            Error::usage(format!("--api-url `{text}` cannot be used: {bad}"), "such as https://api.kie.ai")
+            let problem = format!("--api-url `{}` cannot be used: {bad}", masked_url(text));
+            Error::usage(problem, "such as https://api.kie.ai")
         })
     }
 

@@ -14,16 +14,20 @@ pub fn one_line(text: &str) -> String {
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(4 * MAX_MESSAGE_CHARS));
-    for c in text.chars().filter(|c| !is_invisible(*c)) {
-        if !(c.is_control() || c.is_whitespace()) {
-            line.push(c);
-        } else if !(line.is_empty() || line.ends_with(' ')) {
+    for c in text.chars() {
+        let is_blank = c.is_control() || c.is_whitespace();
+        if is_blank && !(line.is_empty() || line.ends_with(' ')) {
             line.push(' ');
+        } else if !is_blank && !is_invisible(c) {
+            line.push(c);
         }
     }
     line.truncate(line.trim_end().len());
     line
 }
+
+/// Signs that make a spreadsheet take a cell for a formula, their full-width forms included.
+const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// Whether a spreadsheet takes a cell that begins like this for a formula.
 #[must_use]
@@ -55,9 +59,6 @@ const fn is_invisible(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}'
     )
 }
-
-/// Signs that make a spreadsheet take a cell for a formula, their full-width forms included.
-const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// `line`, with a `'` before it if a spreadsheet would take it for a formula.
 #[must_use]

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use crate::domain::{Answer, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
 
-/// So many different rows in trouble one after another are an outage, whatever words the service has for it.
+/// So many different rows that get into trouble one after another are an outage, whatever words the service has for it.
 pub const OUTAGE_ROWS: usize = 10;
 
 /// So many answers one after another that cannot be read, and none before that could, are no answers of the service.
@@ -31,7 +31,7 @@ pub enum Health {
 /// The memory of a run over the answers to its submissions.
 #[derive(Debug, Default)]
 pub struct Observer {
-    /// Different rows in trouble since the last answer that served one, at most [`OUTAGE_ROWS`].
+    /// Different rows that got into trouble since the last answer that served one, at most [`OUTAGE_ROWS`].
     in_trouble: Vec<MusicTaskId>,
     has_understood: bool,
     unreadable: u32,
@@ -39,9 +39,10 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Takes note of the answer for `task`. Returns it as it is to be taken, which differs for a cover that was given to
-    /// another row before: that is no acceptance, and the row is in doubt.
-    pub fn observe(&mut self, task: &MusicTaskId, outcome: Outcome) -> (Outcome, Health) {
+    /// Takes note of the answer for `task`, when `failures` answers about the row came before it in this run. Returns it as
+    /// it is to be taken, which differs for a cover that was given to another row before: that is no acceptance, and the
+    /// row is in doubt.
+    pub fn observe(&mut self, task: &MusicTaskId, failures: u32, outcome: Outcome) -> (Outcome, Health) {
         self.has_understood |= outcome.verdict != Verdict::Lost && outcome.answer.code.is_some();
         match &outcome.verdict {
             Verdict::Accepted(cover) | Verdict::Covered(Some(cover)) if self.covers.is_foreign(cover, task) => {
@@ -55,9 +56,9 @@ impl Observer {
             | Verdict::WrongAddress
             | Verdict::Rejected => self.in_trouble.clear(),
             Verdict::Lost if outcome.reason == Reason::BadResponse => return self.unreadable(outcome),
-            Verdict::Lost => return self.trouble(task, outcome),
+            Verdict::Lost => return self.trouble(task, failures, outcome),
             Verdict::Troubled if matches!(outcome.reason, Reason::ServerError | Reason::Timeout) => {
-                return self.trouble(task, outcome);
+                return self.trouble(task, failures, outcome);
             }
             // Neither tells whether rows are served.
             Verdict::Troubled | Verdict::Unavailable => {}
@@ -66,8 +67,9 @@ impl Observer {
     }
 
     /// Trouble of this row, unless that of too many others came just before it.
-    fn trouble(&mut self, task: &MusicTaskId, outcome: Outcome) -> (Outcome, Health) {
-        if self.in_trouble.len() < OUTAGE_ROWS && !self.in_trouble.contains(task) {
+    fn trouble(&mut self, task: &MusicTaskId, failures: u32, outcome: Outcome) -> (Outcome, Health) {
+        // A row that was in trouble while others were served proves nothing: the last rows of a run are often all like that.
+        if failures == 0 && self.in_trouble.len() < OUTAGE_ROWS && !self.in_trouble.contains(task) {
             self.in_trouble.push(task.clone());
         }
         (outcome, if self.in_trouble.len() < OUTAGE_ROWS { Health::Good } else { Health::Down })
@@ -144,7 +146,7 @@ mod tests {
     /// How the service does after each of these answers.
     fn healths(answers: impl IntoIterator<Item = (usize, Outcome)>) -> Vec<Health> {
         let mut observer = Observer::default();
-        answers.into_iter().map(|(number, outcome)| observer.observe(&task(number), outcome).1).collect()
+        answers.into_iter().map(|(number, outcome)| observer.observe(&task(number), 0, outcome).1).collect()
     }
 
     #[test]
@@ -161,6 +163,20 @@ mod tests {
         assert!(healths((0..50).map(|answer| (answer % 9, failing()))).iter().all(|health| *health == Health::Good));
         let probes = healths((0..10).map(|row| (row, failing())).chain([(3, silent()), (3, failing())]));
         assert_eq!(probes[9..], [Health::Down; 3]);
+    }
+
+    #[test]
+    fn the_rows_that_are_left_at_the_end_for_their_trouble_are_no_outage() {
+        let mut observer = Observer::default();
+        for failures in 1..6 {
+            for row in 0..50 {
+                assert_eq!(observer.observe(&task(row), failures, failing()).1, Health::Good);
+            }
+        }
+        for row in 50..60 {
+            observer.observe(&task(row), 0, silent());
+        }
+        assert_eq!(observer.observe(&task(1), 3, failing()).1, Health::Down, "a probe");
     }
 
     #[test]
@@ -207,27 +223,27 @@ mod tests {
     #[test]
     fn a_cover_belongs_to_the_first_music_task_it_was_given_for() {
         let mut observer = Observer::default();
-        assert_eq!(observer.observe(&task(1), accepted(1)), (accepted(1), Health::Good));
+        assert_eq!(observer.observe(&task(1), 0, accepted(1)), (accepted(1), Health::Good));
         let existing = Verdict::Covered(CoverTaskId::new("c1").ok());
         let again = outcome(existing.clone(), Reason::AlreadyExists, Some(400));
-        assert_eq!(observer.observe(&task(1), again.clone()), (again.clone(), Health::Good), "its own");
+        assert_eq!(observer.observe(&task(1), 0, again.clone()), (again.clone(), Health::Good), "its own");
         for foreign in [accepted(1), again] {
-            let (taken, health) = observer.observe(&task(2), foreign);
+            let (taken, health) = observer.observe(&task(2), 0, foreign);
             assert_eq!((taken.verdict, taken.reason, health), (Verdict::Lost, Reason::BadResponse, Health::OutOfStep));
             assert_eq!(taken.answer.message, "the cover is that of another music task: words");
         }
-        assert_eq!(observer.observe(&task(2), accepted(2)).1, Health::Good);
+        assert_eq!(observer.observe(&task(2), 0, accepted(2)).1, Health::Good);
     }
 
     #[test]
     fn the_last_32768_covers_are_remembered_and_not_many_more() {
         let mut observer = Observer::default();
         for number in 0..=3 * REMEMBERED_COVERS {
-            observer.observe(&task(number), accepted(number));
+            observer.observe(&task(number), 0, accepted(number));
         }
         let mut is_known = |back: usize| {
             let cover = 3 * REMEMBERED_COVERS - back;
-            observer.observe(&task(cover + 1_000_000), accepted(cover)).1 == Health::OutOfStep
+            observer.observe(&task(cover + 1_000_000), 0, accepted(cover)).1 == Health::OutOfStep
         };
         assert!(is_known(0) && is_known(REMEMBERED_COVERS));
         let remembered = observer.covers.recent.len() + observer.covers.before.len();

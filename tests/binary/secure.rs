@@ -155,20 +155,22 @@ fn message(ran: &Ran) -> String {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_trusted_is_named_with_the_reason_and_costs_nothing() {
+fn a_certificate_that_cannot_be_trusted_stops_the_run_at_once_with_a_plain_sentence() {
     let table = [
-        (Shown::WrongName, "certificate not valid for name \"localhost\""),
-        (Shown::Expired, "certificate expired"),
-        (Shown::NotYet, "certificate not valid yet"),
-        (Shown::SelfSigned, "its issuer is not trusted on this machine"),
+        (Shown::WrongName, "it is for other.example"),
+        (Shown::Expired, "it expired on 2021-01-01 (if not, this machine's clock is wrong)"),
+        (Shown::NotYet, "it begins on 2090-01-01 (if not, this machine's clock is wrong)"),
+        (Shown::SelfSigned, "this machine does not know its issuer, whose certificate SSL_CERT_FILE may name"),
     ];
     for (shown, words) in table {
         let certificates = Certificates::of(shown, &[b"http/1.1"]);
         let config = Arc::clone(&certificates.config);
         let server = Server::new(move |stream| accept(stream, &config));
         let batch = batch(&format!("https://localhost:{}", server.port), &certificates.authority);
-        let message = message(&run(&batch).exit(4));
-        assert!(message.starts_with("pending outage ") && message.contains(words), "{message}");
+        let sentence = format!("the certificate of `localhost` cannot be trusted: {words}");
+        // The time that an outage may last does not matter.
+        let ran = batch.run(&[]).exit(2).says(&sentence).says("next: check --api-url and the network between");
+        assert!(message(&ran).starts_with("pending bad_response "), "{}", message(&ran));
         assert!(server.heard().iter().all(|note| note.starts_with("error: ")), "{:?}", server.heard());
     }
 }
@@ -283,7 +285,6 @@ fn a_proxy_that_refuses_makes_the_service_unavailable() {
     let certificates = Certificates::of(Shown::Good, &[b"http/1.1"]);
     for answer in [
         "HTTP/1.1 403 Forbidden\r\n\r\n",
-        "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n",
         "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\noops",
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\n\r\n",
         "garbage\r\n\r\n",
@@ -303,10 +304,77 @@ fn a_proxy_that_refuses_makes_the_service_unavailable() {
     assert!(message.contains("Connection refused"), "{message}");
 }
 
+#[test]
+fn a_proxy_that_wants_a_password_stops_the_run_at_once() {
+    let certificates = Certificates::of(Shown::Good, &[b"http/1.1"]);
+    let proxy = proxy("HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n", &certificates);
+    let address = format!("http://127.0.0.1:{}", proxy.port);
+    let batch = batch(&format!("https://{HOST}"), &certificates.authority).env("HTTPS_PROXY", address);
+    batch.run(&[]).exit(2).says(&format!("the proxy before `{HOST}` wants a user name and a password (HTTP 407)"));
+}
+
+/// A proxy of the kind SOCKS5 (RFC 1928), without a password, that then is the service itself.
+fn socks_proxy(certificates: &Certificates) -> Server {
+    let config = Arc::clone(&certificates.config);
+    Server::new(move |mut stream| {
+        let mut greeting = [0; 3];
+        stream.read_exact(&mut greeting)?;
+        stream.write_all(&[5, 0])?;
+        let mut head = [0; 5];
+        stream.read_exact(&mut head)?;
+        assert_eq!(head[..4], [5, 1, 0, 3], "a connection to a name");
+        let mut host = vec![0; usize::from(head[4]) + 2];
+        stream.read_exact(&mut host)?;
+        stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
+        accept(stream, &config)?;
+        Ok(String::from_utf8_lossy(&host[..host.len() - 2]).into_owned())
+    })
+}
+
+#[test]
+fn a_socks_proxy_is_used_and_looks_the_name_up_itself() {
+    let certificates = Certificates::of(Shown::Good, &[b"http/1.1"]);
+    for name in ["HTTPS_PROXY", "ALL_PROXY"] {
+        let proxy = socks_proxy(&certificates);
+        let address = format!("socks5h://127.0.0.1:{}", proxy.port);
+        let batch = batch(&format!("https://{HOST}"), &certificates.authority).env(name, address);
+        assert_eq!(message(&run(&batch).exit(0)), "submitted accepted success 1", "{name}");
+        assert_eq!(proxy.heard(), [HOST]);
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_understood_is_an_error_and_no_way_around_it() {
+    for (name, value, masked) in [
+        ("HTTPS_PROXY", "http://user:secret@proxy:port", "http://***@proxy:port"),
+        ("https_proxy", "ftp://user:secret@proxy", "ftp://***@proxy"),
+        ("ALL_PROXY", "socks://user:secret@proxy", "socks://***@proxy"),
+        ("HTTP_PROXY", "http://", "http://"),
+    ] {
+        let batch = Batch::ids(["a1"]).to(&format!("https://{HOST}")).env(name, value);
+        let ran = run(&batch).exit(2).says(&format!("error: {name} names no usable proxy: `{masked}`"));
+        assert!(!ran.stderr.contains("secret") && ran.stderr.contains("\nhint: "), "{}", ran.stderr);
+        batch.run(&["--sandbox"]).exit(0).silent();
+    }
+}
+
+#[test]
+fn certificates_that_are_named_and_not_there_are_an_error_that_names_them() {
+    for (name, value) in [("SSL_CERT_FILE", "missing.pem"), ("SSL_CERT_FILE", "songs.csv"), ("SSL_CERT_DIR", "missing")]
+    {
+        let batch = Batch::ids(["a1"]).to(&format!("https://{HOST}")).env(name, value);
+        let ran = run(&batch).exit(2);
+        ran.says(&format!("error: {name} names no certificates that can be used: `{value}`\n  caused by: "));
+        batch.run(&["--sandbox"]).exit(0).silent();
+    }
+}
+
 /// As in a container without the package `ca-certificates`.
 #[test]
 fn a_machine_without_certificates_of_authorities_is_told_what_to_do() {
-    let batch = batch("https://localhost:1", "");
+    let batch = Batch::ids(["a1"]).to("https://localhost:1");
+    fs::create_dir(batch.path("empty")).unwrap();
+    let batch = batch.env("SSL_CERT_DIR", "empty");
     let ran = run(&batch).exit(2).says("cannot set up the HTTPS client").says("No CA certificates were loaded");
     assert!(ran.stderr.ends_with("or name a file of them in SSL_CERT_FILE\n"), "{}", ran.stderr);
     batch.run(&["--sandbox"]).exit(0).silent();
@@ -316,6 +384,27 @@ fn a_machine_without_certificates_of_authorities_is_told_what_to_do() {
 fn a_monitor_that_cannot_be_called_for_want_of_certificates_is_not_taken_for_a_bad_url() {
     let batch = Batch::ids(["a1"]).env("SSL_CERT_FILE", "missing.pem");
     let ran = batch.run(&["--sandbox", "--ping-url", "https://monitor.example/x"]).exit(2);
-    ran.says("cannot set up the HTTPS client");
+    ran.says("SSL_CERT_FILE names no certificates that can be used: `missing.pem`");
     batch.run(&["--sandbox", "--ping-url", "http://127.0.0.1:9/x"]).exit(0);
+}
+
+#[test]
+fn passwords_and_queries_of_urls_are_masked_wherever_they_are_shown() {
+    let table: [&[&str]; 5] = [
+        &["--api-url", "https://user:canary@api.example"],
+        &["--api-url", "https://api.example?key=canary"],
+        &["--ping-url", "ftp://user:canary@monitor.example/?key=canary"],
+        &["--callback-url", "ftp://user:canary@label.example/?key=canary"],
+        &["--callback-url", "user:canary@label.example"],
+    ];
+    for options in table {
+        let batch = Batch::ids(["a1"]).env("SUNO_API_KEY", KEY);
+        let inert: &[&str] = if options[0] == "--callback-url" { &[] } else { &["--no-callback"] };
+        let ran = batch.run(&[options, inert].concat()).exit(2).says(&format!("{} `", options[0])).says("***");
+        assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+    }
+    let callback = "https://user:canary@label.example/hook/{task_id}?key=canary";
+    let ran = Batch::ids(["a1"]).run(&["--sandbox", "--dry-run", "--callback-url", callback]).exit(0);
+    let ran = ran.prints(r#""callBackUrl":"https://***@label.example/hook/a1?***""#);
+    assert!(!ran.stdout.contains("canary"), "{}", ran.stdout);
 }

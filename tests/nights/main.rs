@@ -11,6 +11,7 @@ mod downloads;
 mod earlier;
 mod followed_crashes;
 mod following;
+mod health;
 mod music;
 mod pace;
 mod pauses;

@@ -78,7 +78,9 @@ pub fn read_cover_record(
     read_record(raw, key, |data| match data {
         None => (Ok(CoverProgress::Unfinished), String::new()),
         Some(data) => object::<RawCover<'_>>(data.get().as_bytes())
-            .map_or((Err("a record that is no object"), String::new()), |record| cover_progress(&record, cover, task)),
+            .map_or((Err("a record that is no object"), String::new()), |record| {
+                cover_progress(&record, key, (cover, task))
+            }),
     })
 }
 
@@ -133,7 +135,11 @@ const fn refusal<T>(verdict: &Verdict) -> Found<T> {
     }
 }
 
-fn cover_progress(record: &RawCover<'_>, cover: &CoverTaskId, task: &MusicTaskId) -> Said<CoverProgress> {
+fn cover_progress(
+    record: &RawCover<'_>,
+    key: &ApiKey,
+    (cover, task): (&CoverTaskId, &MusicTaskId),
+) -> Said<CoverProgress> {
     let is = |field: Option<&RawValue>, id: &str| field.and_then(id_of).is_some_and(|said| said == id);
     let words = record.error_message.and_then(text).unwrap_or_default();
     if !is(record.parent_task_id, task.as_str()) {
@@ -145,7 +151,7 @@ fn cover_progress(record: &RawCover<'_>, cover: &CoverTaskId, task: &MusicTaskId
     match flag(record) {
         Some(Flag::Waiting | Flag::Running) => (Ok(CoverProgress::Unfinished), words),
         Some(Flag::Failed) => (Ok(CoverProgress::Failed), words),
-        Some(Flag::Done) => match images(record) {
+        Some(Flag::Done) => match images(record, key) {
             Some(images) => (Ok(CoverProgress::Generated(generated(record, images))), words),
             None => (Err("the cover is done and has no images"), words),
         },
@@ -178,10 +184,11 @@ fn flag(record: &RawCover<'_>) -> Option<Flag> {
     }
 }
 
-fn images(record: &RawCover<'_>) -> Option<Images> {
+/// The addresses of the images. One that holds the key would carry it into the results and to another host.
+fn images(record: &RawCover<'_>, key: &ApiKey) -> Option<Images> {
     let response: RawResponse<'_> = object(record.response?.get().as_bytes())?;
     let entries: Vec<&RawValue> = serde_json::from_str(response.images?.get()).ok()?;
-    Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(text))
+    Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(text).filter(|url| !key.is_in(url)))
 }
 
 fn generated(record: &RawCover<'_>, images: Images) -> Generated {

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
 use crate::results::Goal;
 use crate::runner::RunConfig;
+use crate::secret::masked_url;
 
 /// Send what is not settled, and write the results CSV
 #[derive(Debug, Args)]
@@ -192,7 +193,7 @@ impl RunArgs {
                     } else {
                         "give an absolute http or https URL"
                     };
-                    Error::usage(format!("--callback-url `{url}` cannot be called: {bad}"), hint)
+                    Error::usage(format!("--callback-url `{}` cannot be called: {bad}", masked_url(url)), hint)
                 })
             }
             (_, true) => Ok(CallbackUrl::inert()),

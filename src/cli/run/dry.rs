@@ -14,6 +14,7 @@ use crate::domain::{Brief, MusicTaskId, Rate};
 use crate::ratelimit::expected_time;
 use crate::report::plural;
 use crate::results::Paths;
+use crate::secret::masked_url;
 use crate::worklist::Counts;
 
 /// Everything a dry run tells.
@@ -64,7 +65,7 @@ impl DryRun<'_> {
             "\nfirst request, and {more}:\n  POST {}\n  authorization: Bearer ***\n  content-type: application/json\n  \
              user-agent: {USER_AGENT}\n\n  {}\n",
             self.address,
-            submission_body(first, self.callback)
+            submission_body(first, &masked_url(&self.callback.for_task(first)))
         )
     }
 

@@ -37,6 +37,8 @@ enum Deed {
     Cover,
     /// Says that there is one, and which.
     Existing,
+    /// Makes a cover, and the answer is the one to `song-0001`.
+    Foreign,
     /// Makes a cover, and the answer is lost.
     Lost,
     /// Never hears of it.
@@ -66,6 +68,10 @@ impl Reply {
 
     pub(crate) const fn existing() -> Self {
         Self::new(Deed::Existing)
+    }
+
+    pub(crate) const fn foreign() -> Self {
+        Self::new(Deed::Foreign)
     }
 
     pub(crate) const fn lost() -> Self {
@@ -173,6 +179,8 @@ struct State {
     broken: HashMap<String, usize>,
     /// Whether nothing can be written any more where images go.
     is_disk_full: bool,
+    /// How often its connections were dropped.
+    dropped: usize,
 }
 
 /// A scripted service.
@@ -208,6 +216,7 @@ impl Service {
             unfinished: HashMap::new(),
             broken: HashMap::new(),
             is_disk_full: false,
+            dropped: 0,
         };
         Self { clock, state: Mutex::new(state) }
     }
@@ -240,6 +249,11 @@ impl Service {
     /// The images that were fetched.
     pub(crate) fn fetches(&self) -> Vec<Read> {
         self.state().fetches.clone()
+    }
+
+    /// How often its connections were dropped.
+    pub(crate) fn dropped(&self) -> usize {
+        self.state().dropped
     }
 
     /// A cover that was made before the night.
@@ -392,6 +406,10 @@ impl State {
             Deed::Existing => {
                 said(200, format!(r#"{{"code":409,"msg":"there is one","data":{{"taskId":"cover-of-{id}"}}}}"#))
             }
+            Deed::Foreign => {
+                self.covers.entry(id.to_owned()).or_insert(1);
+                said(200, r#"{"code":200,"msg":"ok","data":{"taskId":"cover-of-song-0001"}}"#.to_owned())
+            }
             Deed::Lost => {
                 self.covers.entry(id.to_owned()).or_insert(1);
                 read_fault(&Fault::TimedOut(reply.after))
@@ -413,6 +431,10 @@ impl CoverApi for Service {
         sent.answered_at = Some(self.clock.now());
         sent.verdict = Some(outcome.verdict.clone());
         outcome
+    }
+
+    fn drop_connections(&self) {
+        self.state().dropped += 1;
     }
 
     async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {

@@ -148,6 +148,7 @@ fn lists_of_images_that_are_none() {
         r#"["https://x.example/a b","https://x.example/\n","https://x.example/\u0000","https://x.example/é"]"#,
         r#"["https://x.example/1","https://x.example/1"]"#,
         r#"["https://x.example/\u0031"]"#,
+        r#"["https://x.example/?key=canary-42","https://x.example/2"]"#,
         &many,
         &late,
         &long,
