@@ -1,8 +1,8 @@
 //! Images as files: told by their bytes, checked for being whole, named after their music task, put into a folder.
 //!
-//! No network, and no picture is decoded or held in memory: whether a file is whole is read from its structure. That is
-//! enough to refuse what downloads really bring instead of an image (nothing, half of it, an error page), and it keeps
-//! decoders and what can be done to them out of the program.
+//! No network, and no picture is decoded or held in memory: whether a file is whole is read from its structure and
+//! checksums. That is enough to refuse what downloads really bring instead of an image (nothing, half of it, an error
+//! page, bytes that changed on their way), and it keeps decoders and what can be done to them out of downloads.
 
 mod default_cover;
 mod folder;

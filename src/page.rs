@@ -1,12 +1,13 @@
 //! The report page: one HTML file that tells a label's people what a night came to and shows the covers.
 //!
 //! A pure renderer: a [`Page`] in, bytes out. It asks neither ledger nor catalog, reads no clock and no file but the
-//! pictures that [`thumbnail`] is asked for. The file needs no network and trusts nothing it is given: every text of the
+//! pictures that [`thumbnails`] is asked for. The file needs no network and trusts nothing it is given: every text of the
 //! catalog or the service is escaped and isolated, only http(s) addresses become links, and a content security policy
 //! of hashes lets nothing run but the page's own script.
 
 mod activity;
 mod chart;
+mod decode;
 mod document;
 mod input;
 mod labels;
@@ -16,4 +17,4 @@ mod time_format;
 
 pub use activity::{Activity, Kind};
 pub use input::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
-pub use thumbnail::{thumbnail, thumbnail_size, thumbnails};
+pub use thumbnail::{thumbnail_size, thumbnails};

@@ -66,7 +66,7 @@ impl Route {
             return None;
         }
         match (method.as_str(), uri.path()) {
-            ("GET", "/healthz") => Some(Self::Health),
+            ("GET" | "HEAD", "/healthz") => Some(Self::Health),
             ("POST", path) => callback(path, secret).map(Self::Callback),
             _ => None,
         }
@@ -224,11 +224,13 @@ mod tests {
 
     #[test]
     fn only_one_spelling_asks_how_we_are() {
-        assert_eq!(route("GET", "/healthz"), Some(Route::Health));
+        for method in ["GET", "HEAD"] {
+            assert_eq!(route(method, "/healthz"), Some(Route::Health));
+        }
         for path in ["/healthz/", "//healthz", "/Healthz", "/health%7a", "http://x/healthz", "/"] {
             assert_eq!(route("GET", path), None, "{path}");
         }
-        assert_eq!(route("HEAD", "/healthz"), None);
+        assert_eq!(route("OPTIONS", "/healthz"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether bytes are a whole image, from their structure alone.
+//! Whether bytes are a whole image, from their structure and checksums alone.
 //!
 //! Each format says where it ends: PNG by its `IEND` chunk, JPEG by its end marker, WebP by the size in its head. The
 //! way there is walked, since the bytes of an end also occur before it (a preview inside a JPEG has an end of its own).
@@ -15,6 +15,9 @@ pub const SIGNATURE_BYTES: usize = 12;
 
 /// PNG, third edition, 5.2.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Length of the data of `IHDR`, which begins with width and height (PNG, third edition, 11.2.1).
+const PNG_HEAD_BYTES: u32 = 13;
 
 /// Start of image, and the beginning of the marker that must follow it (ITU T.81, B.2.1).
 const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
@@ -111,21 +114,50 @@ impl<R: Read + Seek> Walk<R> {
     fn png(&mut self) -> Result<bool, Halt> {
         let kind = ImageKind::Png;
         self.skip(kind, PNG_SIGNATURE.len() as u64)?;
-        let (mut is_first, mut has_picture) = (true, false);
+        let (mut has_size, mut has_data) = (false, false);
         loop {
             let begin = self.at;
+            let damaged = Halt::Refused(NotAnImage::Damaged(kind, begin));
             let length = u32::from_be_bytes(self.take(kind)?);
             let name: [u8; 4] = self.take(kind)?;
-            let stands = name.iter().all(u8::is_ascii_alphabetic) && (name == *b"IHDR") == is_first;
-            if !stands || length > i32::MAX.unsigned_abs() {
-                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+            let is_head = begin == PNG_SIGNATURE.len() as u64;
+            let stands = name.iter().all(u8::is_ascii_alphabetic) && (name == *b"IHDR") == is_head;
+            if !stands || length > i32::MAX.unsigned_abs() || (is_head && length != PNG_HEAD_BYTES) {
+                return Err(damaged);
             }
-            self.skip(kind, u64::from(length) + 4)?;
-            (is_first, has_picture) = (false, has_picture || (name == *b"IDAT" && length > 0));
+            let mut checksum = crc32fast::Hasher::new();
+            checksum.update(&name);
+            if is_head {
+                let size: [[u8; 4]; 2] = [self.take(kind)?, self.take(kind)?];
+                checksum.update(size.as_flattened());
+                has_size = !size.contains(&[0; 4]);
+            }
+            self.sum_up(&mut checksum, kind, begin + 8 + u64::from(length))?;
+            // A wrong one makes readers refuse the picture, unless it is of a chunk that they can do without, which they
+            // leave out: its name begins with a small letter (5.4 and 13.2).
+            if checksum.finalize() != u32::from_be_bytes(self.take(kind)?) && name[0].is_ascii_uppercase() {
+                return Err(damaged);
+            }
+            has_data |= name == *b"IDAT" && length > 0;
             if name == *b"IEND" {
-                return Ok(has_picture);
+                return Ok(has_size && has_data);
             }
         }
+    }
+
+    /// Takes the bytes up to `end` into the checksum.
+    fn sum_up(&mut self, checksum: &mut crc32fast::Hasher, kind: ImageKind, end: u64) -> Result<(), Halt> {
+        while self.at < end {
+            let block = self.source.fill_buf()?;
+            let used = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(block.len());
+            if used == 0 {
+                return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+            }
+            checksum.update(&block[..used]);
+            self.source.consume(used);
+            self.at += used as u64;
+        }
+        Ok(())
     }
 
     /// Marker segments, and after each start of scan coded data up to the next marker (ITU T.81, B.1.1 and B.2).
@@ -314,15 +346,46 @@ mod tests {
     fn a_png_begins_with_its_head_and_holds_data() {
         let chunk = |name: &[u8], data: &[u8]| {
             let length = u32::try_from(data.len()).unwrap().to_be_bytes();
-            [&length[..], name, data, &[0; 4]].concat()
+            let checksum = crc32fast::hash(&[name, data].concat()).to_be_bytes();
+            [&length[..], name, data, &checksum].concat()
         };
         let png = |chunks: &[Vec<u8>]| read(&[PNG_SIGNATURE, &chunks.concat()].concat());
         let (head, picture, end) = (chunk(b"IHDR", &[1; 13]), chunk(b"IDAT", b"x"), chunk(b"IEND", b""));
         assert_eq!(png(&[head.clone(), picture.clone(), end.clone()]), Ok(ImageKind::Png));
         assert_eq!(png(&[head.clone(), end.clone()]), Err(NotAnImage::NoPicture(ImageKind::Png)));
         assert_eq!(png(&[picture.clone(), head.clone(), end.clone()]), Err(NotAnImage::Damaged(ImageKind::Png, 8)));
-        assert_eq!(png(&[head.clone(), head.clone(), end]), Err(NotAnImage::Damaged(ImageKind::Png, 33)));
+        assert_eq!(png(&[head.clone(), head.clone(), end.clone()]), Err(NotAnImage::Damaged(ImageKind::Png, 33)));
+        for size in [&[0, 0, 0, 0, 0, 0, 0, 5], &[0, 0, 0, 5, 0, 0, 0, 0]] {
+            let empty = chunk(b"IHDR", &[&size[..], &[8, 2, 0, 0, 0]].concat());
+            assert_eq!(png(&[empty, picture.clone(), end.clone()]), Err(NotAnImage::NoPicture(ImageKind::Png)));
+        }
+        assert_eq!(png(&[chunk(b"IHDR", &[1; 12]), end]), Err(NotAnImage::Damaged(ImageKind::Png, 8)));
         assert_eq!(png(&[head, picture]), Err(NotAnImage::CutOff(ImageKind::Png)));
+    }
+
+    #[test]
+    fn a_png_with_a_byte_that_was_changed_on_its_way_is_refused() {
+        let bytes = sample(ImageKind::Png);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let damaged = changed(ImageKind::Png, |bytes| bytes[at] ^= 1 << bit);
+                assert!(damaged.is_err(), "bit {bit} of byte {at}: {damaged:?}");
+            }
+        }
+        // After the signature and the chunk of the head, the data begins.
+        assert_eq!(changed(ImageKind::Png, |bytes| bytes[50] ^= 1), Err(NotAnImage::Damaged(ImageKind::Png, 33)));
+    }
+
+    #[test]
+    fn what_readers_of_a_png_leave_out_may_be_damaged() {
+        let with_text = |checksum: &[u8]| {
+            let text = [&[0, 0, 0, 3][..], b"tEXt", b"a\0b", checksum].concat();
+            let mut bytes = sample(ImageKind::Png);
+            bytes.splice(33..33, text);
+            (read(&bytes), image::load_from_memory(&bytes).is_ok())
+        };
+        assert_eq!(with_text(&[0; 4]), (Ok(ImageKind::Png), true));
+        assert_eq!(with_text(&crc32fast::hash(b"tEXta\0b").to_be_bytes()), (Ok(ImageKind::Png), true));
     }
 
     #[test]

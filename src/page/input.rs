@@ -85,6 +85,6 @@ pub struct PageImage {
     pub url: String,
     /// The file here, relative to the page.
     pub file: Option<String>,
-    /// A small copy, as [`thumbnail`](crate::page::thumbnail()) makes it.
+    /// A small copy, as [`thumbnails`](crate::page::thumbnails) makes them.
     pub thumbnail: Option<String>,
 }

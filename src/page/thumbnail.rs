@@ -1,10 +1,8 @@
 //! Small copies of downloaded pictures, to stand in the page.
 //!
-//! A picture comes from the network, so it is decoded within limits; what is broken, too large or no picture at all has
-//! no small copy, and the page says so.
+//! What is broken, too large or no picture at all has no small copy, and the page says so.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -14,16 +12,9 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, RgbImage};
 
-/// Widest and highest picture that is decoded, in pixels.
-const MAX_SIDE: u32 = 8192;
-
-/// Most memory that decoding one picture may take, in bytes: [`MAX_SIDE`] squared in RGBA.
-const MAX_DECODED: u64 = 256 << 20;
-
-/// Largest file that is opened, in bytes; downloads are not larger either.
-const MAX_FILE: u64 = 50 << 20;
+use super::decode::{Decoder, over_white};
 
 /// JPEG qualities to try, until a small copy is as small as it should be.
 const QUALITIES: [u8; 3] = [70, 55, 40];
@@ -44,29 +35,28 @@ pub const fn thumbnail_size(covers: usize) -> Option<u32> {
     }
 }
 
-/// A small JPEG of the PNG, JPEG or WebP file as a `data:` address, its larger side at most `size` pixels.
+/// A small JPEG of each PNG, JPEG or WebP file as a `data:` address, its larger side at most `size` pixels; in the order
+/// of the files, made on all cores. Blocking.
 ///
-/// Blocking. `None` for a file that is missing, broken, too large or not a picture.
-#[must_use]
-pub fn thumbnail(path: &Path, size: u32) -> Option<String> {
-    let small = on_white(&decode(path)?.thumbnail(size, size));
-    let jpeg = encode(&small)?;
-    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
-}
-
-/// [`thumbnail`] for each of the files, in their order, on all cores. Blocking.
+/// `None` for a file that is missing, broken, too large or not a picture.
 #[must_use]
 pub fn thumbnails(paths: &[PathBuf], size: u32) -> Vec<Option<String>> {
     let slots: Vec<OnceLock<Option<String>>> = paths.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
+    let (next, decoder) = (AtomicUsize::new(0), Decoder::new());
     let work = || {
         while let Some((path, slot)) = take(&next, paths, &slots) {
-            slot.get_or_init(|| thumbnail(path, size));
+            slot.get_or_init(|| thumbnail(&decoder, path, size));
         }
     };
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(paths.len());
     thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
     slots.into_iter().map(|slot| slot.into_inner().flatten()).collect()
+}
+
+fn thumbnail(decoder: &Decoder, path: &Path, size: u32) -> Option<String> {
+    let small = on_white(&decoder.decode(path, size)?.thumbnail(size, size));
+    let jpeg = encode(&small)?;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
 }
 
 /// The next piece of work, taken by one worker only.
@@ -75,29 +65,11 @@ fn take<'a, P, S>(next: &AtomicUsize, paths: &'a [P], slots: &'a [S]) -> Option<
     Some((paths.get(place)?, slots.get(place)?))
 }
 
-fn decode(path: &Path) -> Option<DynamicImage> {
-    // Asked before opening: a pipe would wait for ever.
-    let meta = path.metadata().ok()?;
-    if !meta.is_file() || meta.len() > MAX_FILE {
-        return None;
-    }
-    let file = BufReader::new(File::open(path).ok()?);
-    let mut reader = ImageReader::new(file).with_guessed_format().ok()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    reader.decode().ok()
-}
-
-/// The picture without transparency, which JPEG does not have.
 fn on_white(picture: &DynamicImage) -> RgbImage {
     let rgba = picture.to_rgba8();
     RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0.map(u16::from);
-        let over = |part: u16| u8::try_from((part * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX);
-        image::Rgb([over(red), over(green), over(blue)])
+        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0;
+        image::Rgb([red, green, blue].map(|part| over_white(part, alpha)))
     })
 }
 
@@ -117,8 +89,16 @@ fn encode(small: &RgbImage) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
+
     use image::{ImageFormat, Rgb, Rgba, RgbaImage};
+
+    use super::*;
+    use crate::page::decode::{MAX_FILE, MAX_SIDE};
+
+    fn thumbnail(path: &Path, size: u32) -> Option<String> {
+        super::thumbnail(&Decoder::new(), path, size)
+    }
 
     /// A cover as art is: large shapes, gradients and some grain.
     fn art(side: u32) -> DynamicImage {
@@ -157,6 +137,17 @@ mod tests {
             let small = read_back(&thumbnail(&saved(&folder, name, &encoded(&wide, format)), 96).unwrap());
             assert_eq!(small.dimensions(), (96, 48), "{name}");
         }
+    }
+
+    #[test]
+    fn a_picture_looks_the_same_whatever_it_is_written_as() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = [ImageFormat::Png, ImageFormat::WebP].map(|format| {
+            let path = saved(&folder, "a", &encoded(&art(1000), format));
+            read_back(&thumbnail(&path, 96).unwrap()).into_raw()
+        });
+        let apart = small[0].iter().zip(&small[1]).map(|(one, other)| usize::from(one.abs_diff(*other)));
+        assert!(apart.sum::<usize>() <= 2 * small[0].len());
     }
 
     #[test]

@@ -46,6 +46,19 @@ async fn a_hint_that_fails_is_503_so_that_the_service_calls_again() {
 }
 
 #[tokio::test]
+async fn a_monitor_that_asks_by_head_is_told_the_same_without_a_body() {
+    let stage = Stage::start().await;
+    for is_broken in [false, true] {
+        stage.break_notes(is_broken);
+        let ask = async |method| stage.ask(format!("{method} /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")).await;
+        let (head, get) = (ask("HEAD").await, ask("GET").await);
+        assert_eq!(status(&head), if is_broken { 503 } else { 200 });
+        let without_date = |answer: &str| answer.lines().filter(|line| !line.starts_with("date:")).collect::<String>();
+        assert!(without_date(&get).starts_with(&without_date(&head)) && head.ends_with("\r\n\r\n"), "{head}{get}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_the_longest_length_is_taken_and_one_byte_more_is_not() {
     let stage = Stage::start().await;
     let (path, longest) = (stage.path("m-1"), "x".repeat(MAX_BODY_BYTES));
