@@ -36,7 +36,7 @@ pub struct GateConfig {
 /// What a gate has seen, for the summary and the progress line.
 #[derive(Debug, Clone, Copy)]
 pub struct GateView {
-    /// The most requests in any window of the rate's period, those of earlier runs included.
+    /// The most requests of this run in any window of the rate's period.
     pub most_in_window: usize,
     /// How often it paused everyone.
     pub pauses: u64,
@@ -81,7 +81,7 @@ impl Gate {
             spacing: Spacing::new(rate, now),
             share: RateShare::whole(now),
             breaker: Breaker::new(config.max_outage),
-            sent: SendLog::new(rate.period, earlier),
+            sent: SendLog::new(rate.period),
         };
         let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { clock, rate, turn, state, changed })

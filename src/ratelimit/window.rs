@@ -112,11 +112,9 @@ pub(super) struct SendLog {
 }
 
 impl SendLog {
-    /// A log of windows of length `period`, with what is known of the time before, oldest first.
-    pub(super) fn new(period: Duration, earlier: &[Instant]) -> Self {
-        let mut log = Self { period, times: VecDeque::new(), most: 0 };
-        earlier.iter().for_each(|time| log.note(*time));
-        log
+    /// An empty log of windows of length `period`.
+    pub(super) const fn new(period: Duration) -> Self {
+        Self { period, times: VecDeque::new(), most: 0 }
     }
 
     /// Notes one request at `time`, not before the last one noted.
@@ -239,7 +237,7 @@ mod tests {
 
         #[test]
         fn the_log_finds_the_fullest_window(waits in prop::collection::vec(0_u64..200, 1..300)) {
-            let mut log = SendLog::new(ms(500), &[]);
+            let mut log = SendLog::new(ms(500));
             let mut now = Clock::start().now();
             let mut sent: Vec<Instant> = Vec::new();
             for wait in waits {
