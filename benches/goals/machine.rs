@@ -24,11 +24,10 @@ const SYNCS: u32 = 100;
 /// A tool, where to get it, and the goals it is needed for.
 type Need = (&'static str, &'static str, &'static [Goal]);
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 4] = [
     ("nginx", "apt-get install nginx-light", &[Goal::Throughput, Goal::Resume, Goal::Growth]),
     ("time", "apt-get install time", &[Goal::Throughput, Goal::Resume, Goal::Growth]),
     ("curl", "apt-get install curl", &[Goal::Throughput]),
-    ("oha", "cargo install oha", &[Goal::Throughput]),
     ("sqlite3", "apt-get install sqlite3", &[Goal::Resume]),
 ];
 

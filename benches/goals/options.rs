@@ -43,7 +43,7 @@ pub(crate) struct Options {
 pub(crate) enum Goal {
     /// Milliseconds of `--version`, `--help` and of a run of ten rows
     Startup,
-    /// Rows a second of a first run, against curl and oha
+    /// Rows a second of a first run, against curl
     Throughput,
     /// A rerun over settled rows, against one read and one join by sqlite3
     Resume,
