@@ -44,6 +44,10 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FROM+LASTS")]
     maintenance: Vec<MaintenanceWindow>,
 
+    /// Answer maintenance with code 500 and words about it, as kie.ai does, and not with 455
+    #[arg(long)]
+    spoken_maintenance: bool,
+
     /// Of 100 requests, how many meet a passing fault
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     faults: u8,
@@ -99,6 +103,7 @@ impl SandboxArgs {
             latency: self.latency.0,
             credits: self.credits,
             maintenance: self.maintenance,
+            spoken_maintenance: self.spoken_maintenance,
             fault_percent: self.faults,
             form: self.form,
             generation: self.generation.0,

@@ -235,17 +235,17 @@ mod tests {
     fn a_png_needs_nothing_of_the_budget_unless_it_is_interlaced() {
         let folder = tempfile::tempdir().unwrap();
         let decoder = Arc::new(Decoder::new());
-        let decoded = |name: &str, bytes: Vec<u8>| {
+        let decode = |name: &str, bytes: Vec<u8>| {
             let (path, decoder, (done, is_done)) = (folder.path().join(name), Arc::clone(&decoder), mpsc::channel());
             std::fs::write(&path, bytes).unwrap();
             thread::spawn(move || done.send(decoder.decode(&path, 96).unwrap().to_rgb8()));
             is_done
         };
         let memory = decoder.reserve(BUDGET).unwrap();
-        let wide = decoded("wide.png", png(MAX_SIDE, 85, false)).recv_timeout(Duration::from_secs(30)).unwrap();
+        let wide = decode("wide.png", png(MAX_SIDE, 85, false)).recv_timeout(Duration::from_secs(30)).unwrap();
         assert_eq!(wide.dimensions(), (MAX_SIDE.div_ceil(42), 3));
         // Of one pixel there is one pass, and its bytes are the same.
-        let interlaced = decoded("interlaced.png", png(1, 1, true));
+        let interlaced = decode("interlaced.png", png(1, 1, true));
         assert!(interlaced.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
         drop(memory);
         assert_eq!(interlaced.recv_timeout(Duration::from_secs(30)).unwrap().into_raw(), [9, 9, 9]);

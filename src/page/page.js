@@ -88,7 +88,7 @@
       const left = time.dataset.end - now, days = Math.ceil(left / day), line = time.parentNode;
       line.classList.remove('later', 'soon', 'gone');
       line.classList.add(left <= 0 ? 'gone' : left < 3 * day ? 'soon' : 'later');
-      line.lastElementChild.textContent = left <= 0 ? 'gone' : days === 1 ? 'last day' : `${days} days left`;
+      line.lastElementChild.textContent = left <= 0 ? 'may be gone' : days === 1 ? 'last day' : `${days} days left`;
     }
   };
 

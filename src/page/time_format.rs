@@ -53,8 +53,8 @@ pub(super) enum Expiry {
     Later(i64),
     /// Less than [`WARNING_DAYS`].
     Soon(i64),
-    /// None.
-    Gone,
+    /// None: the service promises nothing any more, and only its answer tells.
+    Over,
 }
 
 impl Expiry {
@@ -63,7 +63,7 @@ impl Expiry {
         let left = end.0.saturating_sub(now.0);
         let days = left / DAY + i64::from(left % DAY > 0);
         match left {
-            ..=0 => Self::Gone,
+            ..=0 => Self::Over,
             _ if left < WARNING_DAYS * DAY => Self::Soon(days),
             _ => Self::Later(days),
         }
@@ -74,7 +74,7 @@ impl Expiry {
         match self {
             Self::Later(_) => "later",
             Self::Soon(_) => "soon",
-            Self::Gone => "gone",
+            Self::Over => "gone",
         }
     }
 
@@ -83,7 +83,7 @@ impl Expiry {
         match self {
             Self::Later(1) | Self::Soon(1) => "last day".to_owned(),
             Self::Later(days) | Self::Soon(days) => format!("{days} days left"),
-            Self::Gone => "gone".to_owned(),
+            Self::Over => "may be gone".to_owned(),
         }
     }
 }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(at(3 * DAY - 1), "soon 3 days left");
         assert_eq!(at(DAY + 1), "soon 2 days left");
         assert_eq!(at(1), "soon last day");
-        assert_eq!(at(0), "gone gone");
-        assert_eq!(at(i64::MIN), "gone gone");
+        assert_eq!(at(0), "gone may be gone");
+        assert_eq!(at(i64::MIN), "gone may be gone");
     }
 }

@@ -49,6 +49,14 @@ pub(super) enum Canned {
     NoCode,
     /// Code 200 without an id.
     NoId,
+    /// Maintenance as it is really met: code 500, and only its words speak of it.
+    Maintenance,
+    /// Code 500, and its words say that there is no such endpoint or model.
+    NoPage,
+    /// What is said to a wrong path: a real 404 without `code`.
+    Nowhere,
+    /// This HTTP status with a gateway's page, and so without `code`.
+    Page(u16),
 }
 
 /// How an answer gets to the client.
@@ -66,6 +74,24 @@ pub(super) enum Delivery {
     Never,
     /// It comes late.
     Late,
+    /// One byte in its middle is another.
+    Damaged,
+    /// Compressed, which nobody asked for.
+    Compressed(Compression),
+    /// It comes a second time in the place of the next answer on the same connection, that one in the place of the next
+    /// but one, and so on.
+    Twice,
+}
+
+/// How an answer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// gzip, as its header says.
+    Gzip,
+    /// gzip, and only its first bytes tell.
+    GzipUnsaid,
+    /// zlib, which is what HTTP calls deflate, as its header says.
+    Deflate,
 }
 
 /// What is wrong with a cover.
@@ -156,7 +182,7 @@ impl Script {
 
     fn read(id: &str) -> Option<Self> {
         let (word, rest) = id.split_once('-').filter(|(_, rest)| !rest.is_empty())?;
-        if let "code" | "http" = word {
+        if let "code" | "http" | "page" = word {
             return Self::numbered(word, rest);
         }
         let (word, times) = repeated(word)?;
@@ -180,13 +206,14 @@ impl Script {
         Some(Self { behavior, times })
     }
 
-    /// The script in `code-` or `http-` and this `NNN-rest` or `NNNxK-rest`.
+    /// The script in `code-`, `http-` or `page-` and this `NNN-rest` or `NNNxK-rest`.
     fn numbered(word: &str, rest: &str) -> Option<Self> {
         let (number, _) = rest.split_once('-').filter(|(_, rest)| !rest.is_empty())?;
         let (digits, times) = repeated(number)?;
         let canned = match (word, number_in(digits)?) {
             ("code", code @ 100..=999) => Canned::Code(code),
             ("http", status @ 200..=599) => Canned::Http(status),
+            ("page", status @ 200..=599) => Canned::Page(status),
             _ => return None,
         };
         Some(Self { behavior: Behavior::Answer(Fault::Canned(canned)), times })
@@ -206,6 +233,13 @@ impl Fault {
             "cut" => Self::Delivery(Delivery::Cut),
             "hang" => Self::Delivery(Delivery::Never),
             "slow" => Self::Delivery(Delivery::Late),
+            "maint" => Self::Canned(Canned::Maintenance),
+            "nopage" => Self::Canned(Canned::NoPage),
+            "nowhere" => Self::Canned(Canned::Nowhere),
+            "gzip" => Self::Delivery(Delivery::Compressed(Compression::Gzip)),
+            "gzipunsaid" => Self::Delivery(Delivery::Compressed(Compression::GzipUnsaid)),
+            "deflate" => Self::Delivery(Delivery::Compressed(Compression::Deflate)),
+            "surplus" => Self::Delivery(Delivery::Twice),
             _ => return None,
         })
     }
@@ -221,6 +255,7 @@ impl ImageFault {
             "cut" => Self::Delivery(Delivery::Cut),
             "trunc" => Self::Delivery(Delivery::Halved),
             "huge" => Self::Delivery(Delivery::Padded),
+            "damaged" => Self::Delivery(Delivery::Damaged),
             "redirect" => Self::Astray,
             "moved" => Self::Moved,
             digits => Self::Status(number_in(digits).filter(|status| (200..=599).contains(status))?),
@@ -286,6 +321,15 @@ mod tests {
             ("cut-1", delivered(Delivery::Cut), None),
             ("hangx2-1", delivered(Delivery::Never), Some(2)),
             ("slow-1", delivered(Delivery::Late), None),
+            ("maintx2-1", canned(Canned::Maintenance), Some(2)),
+            ("nopage-1", canned(Canned::NoPage), None),
+            ("nowhere-1", canned(Canned::Nowhere), None),
+            ("page-404-1", canned(Canned::Page(404)), None),
+            ("page-530x2-1", canned(Canned::Page(530)), Some(2)),
+            ("gzip-1", delivered(Delivery::Compressed(Compression::Gzip)), None),
+            ("gzipunsaid-1", delivered(Delivery::Compressed(Compression::GzipUnsaid)), None),
+            ("deflate-1", delivered(Delivery::Compressed(Compression::Deflate)), None),
+            ("surplusx1-1", delivered(Delivery::Twice), Some(1)),
         ];
         for (id, behavior, times) in table {
             assert_eq!(Script::of(id), script(behavior, times), "{id}");
@@ -309,6 +353,7 @@ mod tests {
             ("imgempty-1", Behavior::Image(ImageFault::Empty), None),
             ("imgcut-1", Behavior::Image(ImageFault::Delivery(Delivery::Cut)), None),
             ("imgtrunc-1", Behavior::Image(ImageFault::Delivery(Delivery::Halved)), None),
+            ("imgdamaged-1", Behavior::Image(ImageFault::Delivery(Delivery::Damaged)), None),
             ("imghuge-1", Behavior::Image(ImageFault::Delivery(Delivery::Padded)), None),
             ("imgredirect-1", Behavior::Image(ImageFault::Astray), None),
             ("imgmoved-1", Behavior::Image(ImageFault::Moved), None),
@@ -326,7 +371,7 @@ mod tests {
     fn any_other_id_is_an_ordinary_track() {
         let ids = "- html html- HTML-1 htmlx-1 htmlx0-1 htmlx02-1 htmlx+2-1 htmlx2x2-1 htmlx4294967296-1 xhtml-1 \
                    coveredx2-1 conflictx2-1 code- code-455 code-455- code-99-1 code-1000-1 code-+55-1 code-045-1 \
-                   code-455x-1 codex2-455-1 http-199-1 http-600-1 stuck stuck- stuckx2-1 genfailx0-1 musicfailx2-1 \
+                   code-455x-1 codex2-455-1 http-199-1 http-600-1 page-199-1 page-404 stuck stuck- stuckx2-1 genfailx0-1 musicfailx2-1 \
                    img-1 img404 img199-1 img600-1 img0404-1 img99999-1 jpeg-1 imgjpegx0-1 \
                    73d6128b3523a0079df10da9471017c8 8551aaaa-0000-4000-8000-00000000662c";
         for id in ids.split_whitespace().chain([""]) {

@@ -4,12 +4,13 @@ use std::array;
 use std::io::{self, Cursor};
 
 use axum::body::Body;
+use flate2::read::{GzEncoder, ZlibEncoder};
 use image::{ImageFormat, ImageResult, Rgb, RgbImage};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 
-use super::behavior::{Delivery, Encoding};
+use super::behavior::{Compression, Delivery, Encoding};
 
 /// Length of what is padded: one byte more than any client should take, even of an image.
 const PADDED: u64 = 50 * 1024 * 1024 + 1;
@@ -53,10 +54,26 @@ impl Content {
                 return Ok(Body::from_stream(ReaderStream::with_capacity(endless.take(PADDED), CHUNK)));
             }
             Delivery::Halved => bytes.truncate(bytes.len() / 2),
-            Delivery::Whole | Delivery::Cut | Delivery::Never | Delivery::Late => {}
+            Delivery::Damaged => {
+                let middle = bytes.len() / 2;
+                bytes[middle..].iter_mut().take(1).for_each(|byte| *byte = !*byte);
+            }
+            Delivery::Compressed(compression) => bytes = compressed(&bytes, compression)?,
+            Delivery::Whole | Delivery::Cut | Delivery::Never | Delivery::Late | Delivery::Twice => {}
         }
         Ok(Body::from(bytes))
     }
+}
+
+fn compressed(bytes: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+
+    let (mut compressed, level) = (Vec::new(), flate2::Compression::default());
+    match compression {
+        Compression::Gzip | Compression::GzipUnsaid => GzEncoder::new(bytes, level).read_to_end(&mut compressed)?,
+        Compression::Deflate => ZlibEncoder::new(bytes, level).read_to_end(&mut compressed)?,
+    };
+    Ok(compressed)
 }
 
 impl Gradient {

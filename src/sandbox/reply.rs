@@ -11,6 +11,12 @@ use super::webhook::Webhook;
 
 /// What 429 says when it is about credits.
 const BROKE: &str = "The current credits are insufficient. Please top up.";
+/// What code 500 says when it is about maintenance, as recorded of `api.kie.ai`.
+const MAINTENANCE: &str = "The server is currently being maintained, please try again later~";
+/// What code 500 says when it is about the address, as recorded of `api.kie.ai`.
+const NO_PAGE: &str = "The page does not exist";
+/// Where a redirect leads; nobody is there.
+const MOVED: &str = "https://moved.invalid/";
 
 /// An HTTP answer, and how it gets to the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +54,10 @@ impl Reply {
         Self::new(status, "application/json", value.to_string())
     }
 
+    /// What a gateway says; with where to go instead, if that is what the status is about.
     fn page(status: u16) -> Self {
-        Self::new(status, "text/html", "<html><body>bad gateway</body></html>")
+        let location = (300..=399).contains(&status).then(|| MOVED.to_owned());
+        Self { location, ..Self::new(status, "text/html", "<html><body>bad gateway</body></html>") }
     }
 
     /// The answer that is always the same.
@@ -58,13 +66,16 @@ impl Reply {
             Canned::Code(code) => Envelope::bare(code).carried_by(Carrier::Body),
             // What the edge says to a client it does not like.
             Canned::Http(403) => Self::new(403, "text/plain", "error code: 1010"),
-            Canned::Http(status @ 502..=504) => Self::page(status),
+            Canned::Http(status @ (300..=399 | 502..=504)) | Canned::Page(status) => Self::page(status),
             Canned::Http(status) => Envelope::bare(status).carried_by(Carrier::Status),
             Canned::Broke => Envelope { msg: BROKE, ..Envelope::bare(429) }.carried_by(carrier),
             Canned::Html => Self::page(200),
             Canned::Empty => Self::new(200, "application/json", ""),
             Canned::NoCode => Self::json(200, &json!({"status": "ok (sandbox)"})),
             Canned::NoId => Envelope::bare(200).carried_by(Carrier::Body),
+            Canned::Maintenance => Envelope { msg: MAINTENANCE, ..Envelope::bare(500) }.carried_by(carrier),
+            Canned::NoPage => Envelope { msg: NO_PAGE, ..Envelope::bare(500) }.carried_by(carrier),
+            Canned::Nowhere => Self::nowhere("/api/v1/suno/cover/generate"),
         }
     }
 

@@ -21,8 +21,10 @@ pub struct Scenario {
     pub latency: RangeInclusive<Duration>,
     /// How many covers can be paid for, at one credit each; then 402. `None`: endless.
     pub credits: Option<u64>,
-    /// When everything is answered 455.
+    /// When everything is answered 455, or by `spoken_maintenance`.
     pub maintenance: Vec<MaintenanceWindow>,
+    /// Whether maintenance is answered as `api.kie.ai` really does: code 500, and only the words speak of it.
+    pub spoken_maintenance: bool,
     /// Of 100 requests, how many get a fault that passes: code 500, a gateway's 502 page, or a broken connection.
     pub fault_percent: u8,
     /// Where an answer carries its code.
@@ -69,6 +71,7 @@ impl Default for Scenario {
             latency: Duration::from_millis(50)..=Duration::from_millis(400),
             credits: None,
             maintenance: Vec::new(),
+            spoken_maintenance: false,
             fault_percent: 0,
             form: Form::Body,
             generation: GENERATION..=GENERATION,

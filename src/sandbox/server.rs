@@ -17,8 +17,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 
-use super::behavior::Delivery;
-use super::connection::{Cutter, FlakyListener};
+use super::behavior::{Compression, Delivery};
+use super::connection::{FlakyListener, Flaw, FlawSwitch};
 use super::images::ImageRequest;
 use super::reply::Reply;
 use super::request::{ApiKeyId, ApiRequest};
@@ -59,7 +59,7 @@ impl Sandbox {
         let service = Mutex::new(Service::new(scenario, url_of(address), clock.unix()));
         let state = Arc::new(AppState { service, signing_key, clock, started: clock.now(), stop: stop.clone() });
         let routes = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        let serving = axum::serve(FlakyListener(listener), routes.into_make_service_with_connect_info::<Cutter>())
+        let serving = axum::serve(FlakyListener(listener), routes.into_make_service_with_connect_info::<FlawSwitch>())
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         Ok(Self { address, state, serving: tokio::spawn(serving.into_future()), stop: stop.drop_guard() })
     }
@@ -132,7 +132,7 @@ impl AppState {
 
 async fn answer(
     State(state): State<Arc<AppState>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(connection): ConnectInfo<FlawSwitch>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -143,16 +143,25 @@ async fn answer(
         let state = Arc::clone(&state);
         tokio::spawn(async move { state.stop.run_until_cancelled(state.call_back(webhook)).await });
     }
-    let extra = match reply.delivery {
-        Delivery::Late => LATE,
-        Delivery::Never => HELD,
-        Delivery::Whole | Delivery::Padded | Delivery::Halved | Delivery::Cut => Duration::ZERO,
+    let (extra, flaw, encoding) = match reply.delivery {
+        Delivery::Late => (LATE, Flaw::None, None),
+        Delivery::Never => (HELD, Flaw::Cut, None),
+        Delivery::Cut => (Duration::ZERO, Flaw::Cut, None),
+        Delivery::Twice => (Duration::ZERO, Flaw::Shifted, None),
+        Delivery::Compressed(Compression::Gzip) => (Duration::ZERO, Flaw::None, Some("gzip")),
+        Delivery::Compressed(Compression::Deflate) => (Duration::ZERO, Flaw::None, Some("deflate")),
+        Delivery::Compressed(Compression::GzipUnsaid)
+        | Delivery::Whole
+        | Delivery::Padded
+        | Delivery::Halved
+        | Delivery::Damaged => (Duration::ZERO, Flaw::None, None),
     };
     state.stop.run_until_cancelled(tokio::time::sleep(reply.latency + extra)).await;
-    if let Delivery::Cut | Delivery::Never = reply.delivery {
-        cutter.cut();
+    if flaw != Flaw::None {
+        connection.set(flaw);
     }
-    response(reply).await
+    let encoding = encoding.map(|encoding| [(header::CONTENT_ENCODING, encoding)]);
+    (encoding, response(reply).await).into_response()
 }
 
 async fn response(reply: Reply) -> Response {

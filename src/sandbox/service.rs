@@ -9,7 +9,7 @@ use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
 use super::admission::{Admission, Denial, SlidingWindow};
-use super::behavior::{Behavior, Fault, MusicFault, Script};
+use super::behavior::{Behavior, Canned, Fault, MusicFault, Script};
 use super::covers::{Cover, Covers};
 use super::images::{ImageFile, ImageRequest};
 use super::random::RequestDraw;
@@ -97,7 +97,11 @@ impl Service {
         self.note_arrival(now, &request);
         let reply = if let Some(denial) = self.admission.denies(now, key, &request) {
             self.note_denial(denial);
-            Envelope::bare(denial.code()).carried_by(draw.carrier)
+            if denial == Denial::Maintenance && self.scenario.spoken_maintenance {
+                Reply::canned(Canned::Maintenance, draw.carrier)
+            } else {
+                Envelope::bare(denial.code()).carried_by(draw.carrier)
+            }
         } else {
             self.let_in.insert(subject, before.saturating_add(1));
             self.admitted(now, request, before, draw)

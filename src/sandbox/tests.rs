@@ -36,6 +36,7 @@ pub(super) struct Said {
     pub(super) status: u16,
     pub(super) content_type: String,
     pub(super) location: String,
+    pub(super) content_encoding: String,
     pub(super) body: String,
     /// The body as it came.
     pub(super) bytes: Vec<u8>,
@@ -54,6 +55,7 @@ impl Said {
             status: head.split(' ').nth(1).map_or(0, |status| status.parse().unwrap()),
             content_type: header("content-type: "),
             location: header("location: "),
+            content_encoding: header("content-encoding: "),
             is_whole: header("content-length: ").parse() == Ok(body.len()),
             body: String::from_utf8_lossy(body).into_owned(),
             bytes: body.to_owned(),
@@ -167,6 +169,9 @@ async fn each_behavior_has_its_answer() {
         ("broke-1", 200, bare(429, "The current credits are insufficient. Please top up.")),
         ("nocode-1", 200, json!({"status": "ok (sandbox)"})),
         ("noid-1", 200, bare(200, "success (sandbox)")),
+        ("maint-1", 200, bare(500, "The server is currently being maintained, please try again later~")),
+        ("nopage-1", 200, bare(500, "The page does not exist")),
+        ("nowhere-1", 404, json!({"status": 404, "error": "Not Found", "path": GENERATE})),
     ];
     for (music, status, expected) in table {
         for _ in 0..2 {
@@ -187,6 +192,9 @@ async fn what_is_not_json_is_sent_as_the_gateway_sends_it() {
         ("http-502-1", 502, "text/html", page),
         ("http-504-1", 504, "text/html", page),
         ("html-1", 200, "text/html", page),
+        ("page-404-1", 404, "text/html", page),
+        ("page-530-1", 530, "text/html", page),
+        ("http-301-1", 301, "text/html", page),
         ("empty-1", 200, "application/json", ""),
     ];
     for (music, status, content_type, body) in table {
@@ -194,6 +202,7 @@ async fn what_is_not_json_is_sent_as_the_gateway_sends_it() {
         assert_eq!((said.status, said.content_type.as_str(), said.is_whole), (status, content_type, true), "{music}");
         assert_eq!(said.body, body, "{music}");
     }
+    assert_eq!(generate(&sandbox, "page-308-1").await.location, "https://moved.invalid/");
     // HTTP allows these no body.
     for (music, status) in [("http-204-1", 204), ("http-304-1", 304)] {
         let said = generate(&sandbox, music).await;
@@ -230,6 +239,46 @@ async fn where_the_delivery_fails_the_cover_is_made() {
         assert_eq!(generate(&sandbox, music).await.json(), duplicate(music));
     }
     assert_eq!(sandbox.stats().accepted, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_compressed_although_nobody_asked_for_it() {
+    let sandbox = stand_in(quick()).await;
+    let table = [("gzipx1-1", "gzip", true), ("gzipunsaidx1-1", "", true), ("deflatex1-1", "deflate", false)];
+    for (music, encoding, is_gzip) in table {
+        let said = generate(&sandbox, music).await;
+        assert_eq!((said.status, said.content_encoding.as_str(), said.is_whole), (200, encoding, true), "{music}");
+        assert_eq!(said.bytes.starts_with(b"\x1f\x8b"), is_gzip, "{music}");
+        let mut text = String::new();
+        if is_gzip {
+            flate2::read::GzDecoder::new(&*said.bytes).read_to_string(&mut text).unwrap();
+        } else {
+            flate2::read::ZlibDecoder::new(&*said.bytes).read_to_string(&mut text).unwrap();
+        }
+        assert_eq!(text, accepted(music).to_string());
+        assert_eq!(generate(&sandbox, music).await.json(), duplicate(music));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_many_shifts_those_that_follow_on_its_connection_and_no_other() {
+    let sandbox = stand_in(quick()).await;
+    let address = address_of(&sandbox);
+    let seen = tokio::task::spawn_blocking(move || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        ["a", "surplus-1", "b", "c"].map(|music| {
+            let body = json!({"taskId": music, "callBackUrl": "u"}).to_string();
+            let length = body.len();
+            let head = format!("POST {GENERATE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n");
+            connection.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).unwrap();
+            let mut bytes = vec![0; 4096];
+            let length = connection.read(&mut bytes).unwrap();
+            Said::read(&bytes[..length]).json()
+        })
+    });
+    assert_eq!(seen.await.unwrap(), ["a", "surplus-1", "surplus-1", "b"].map(accepted));
+    assert_eq!(generate(&sandbox, "c").await.json(), duplicate("c"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,6 +362,11 @@ async fn maintenance_refuses_everything_and_passes() {
     assert_eq!(read_cover(&sandbox, "x").await, bare(455, "System maintenance"));
     tokio::time::sleep(window.lasts).await;
     assert_eq!(generate(&sandbox, "a").await.json(), accepted("a"));
+
+    let spoken = stand_in(Scenario { maintenance: vec![window], spoken_maintenance: true, ..quick() }).await;
+    let words = "The server is currently being maintained, please try again later~";
+    assert_eq!(generate(&spoken, "a").await.json(), bare(500, words));
+    assert_eq!(read_cover(&spoken, "x").await, bare(500, words));
 }
 
 #[tokio::test(flavor = "multi_thread")]

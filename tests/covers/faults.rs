@@ -39,14 +39,15 @@ fn what_is_no_image_is_not_kept_and_the_results_say_why() {
         ("img404-6", "answers HTTP 404"),
         ("img503-7", "answers HTTP 503"),
         ("imgredirect-8", "redirects to an address that is not fetched"),
-        ("a9", ""),
+        ("imgdamaged-9", "the PNG is damaged after"),
+        ("a10", ""),
     ];
     let batch = learned(table.map(|(id, _)| id), &service.address);
     let ran = batch.run(&download(&["--max-attempts", "2"])).exit(4);
     let results = ran.table();
-    assert_eq!(images(&batch), ["a9-1.png", "a9-2.png"]);
+    assert_eq!(images(&batch), ["a10-1.png", "a10-2.png"]);
     assert_eq!(results.with("completed"), 1);
-    for (at, (id, words)) in table.iter().enumerate().take(8) {
+    for (at, (id, words)) in table.iter().enumerate().take(9) {
         let message = results.column("cover_message")[at];
         assert!(message.starts_with("image 1: ") && message.contains(words), "{id}: {message}");
         assert_eq!(results.column("cover_file_1")[at], "", "{id}");

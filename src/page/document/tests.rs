@@ -163,7 +163,7 @@ fn what_is_short_of_days_says_so_and_what_stands_in_is_marked() {
     let soon = shown(Duration::from_secs(3600 * 30), true);
     assert!(soon.contains("class=\"expiry soon saved\"") && soon.contains("<b>2 days left</b>"));
     assert!(soon.contains("stand-in cover</span>"));
-    assert!(shown(Duration::ZERO, false).contains("<b>gone</b>"));
+    assert!(shown(Duration::ZERO, false).contains("<b>may be gone</b>"));
 }
 
 #[test]

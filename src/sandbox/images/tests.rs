@@ -132,6 +132,9 @@ async fn each_fault_of_an_image_is_seen_by_a_download() {
     let half = get("imgtrunc-1").await;
     assert!(half.is_whole && half.bytes.starts_with(PNG));
     assert!(image::load_from_memory(&half.bytes).is_err());
+    let damaged = get("imgdamaged-1").await;
+    assert!(damaged.is_whole && damaged.bytes.starts_with(PNG));
+    assert!(image::load_from_memory(&damaged.bytes).is_err());
     let gone = get("img404-1").await;
     assert_eq!((gone.status, gone.content_type.as_str()), (404, "text/html"));
     let astray = get("imgredirect-1").await;
