@@ -130,9 +130,6 @@ pub enum Error {
     /// The service refuses the key while nothing is sent.
     #[error("the service refuses the key or this machine")]
     KeyRefused,
-    /// What answers is not the service while nothing is sent.
-    #[error("the service is not to be reached at this address")]
-    WrongAddress,
     /// The endpoint for callbacks.
     #[error("cannot listen on {address}")]
     Listen {
@@ -185,7 +182,7 @@ impl Error {
             Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
-            Self::Client(_) | Self::WrongAddress | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
+            Self::Client(_) | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
             Self::KeyRefused => Exit::Account,
         }
     }
@@ -230,18 +227,12 @@ impl Error {
                 Some("the ledger holds every answer; `coverbatch results` makes the file from the catalog as it is now")
             }
             Self::Run(RunError::Defect(_)) => Some("please report it; the ledger is safe, and a rerun goes on"),
-            Self::Client(ClientError::Proxy(_)) => Some(
-                "nothing was sent; name it like http://proxy.example:3128 or socks5h://proxy.example:1080, or unset the \
-                 variable to go without",
-            ),
+            Self::Client(ClientError::Proxy(_)) => Some("nothing was sent; see the part of the README about proxies"),
             Self::Client(ClientError::Certificates { .. } | ClientError::Build(_)) => Some(
                 "nothing was sent; install the certificates of authorities (often a package `ca-certificates`), or \
                  name a file of them in SSL_CERT_FILE",
             ),
             Self::KeyRefused => Some("check the API key and start again; the covers are followed from where they were"),
-            Self::WrongAddress => Some(
-                "the log names the address; check --api-url and the network, and start again: covers are followed on",
-            ),
             Self::Listen { .. } => Some("another process may be listening there; name another address with --listen"),
             Self::Catalog(_) | Self::Worklist(_) | Self::Sandbox(_) | Self::System { .. } => None,
         }
@@ -266,7 +257,6 @@ impl Error {
             | Self::Client(_)
             | Self::Sandbox(_)
             | Self::KeyRefused
-            | Self::WrongAddress
             | Self::Listen { .. }
             | Self::System { .. } => None,
         }

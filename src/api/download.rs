@@ -73,7 +73,7 @@ impl Downloads {
         let client = match build(true) {
             // Without TLS nobody's certificate is needed, and a machine may have none.
             Err(_) if direct => build(false),
-            built => built,
+            client => client,
         }?;
         Ok(Self { client, reach, timeout: config.timeout, clock: config.clock })
     }
