@@ -14,7 +14,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, proxies, wait};
-use super::fault::causes;
+use super::fault::{causes, lasting};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::clock::Clock;
 use crate::domain::{Answer, Brief, Found, MAX_IMAGE_BYTES, Reading, Reason, one_line};
@@ -164,7 +164,8 @@ impl Downloads {
         if error.is_timeout() && !error.is_connect() {
             return Trouble::new(Reason::Timeout, format!("{host} was silent for {}", Brief(self.timeout)));
         }
-        Trouble::new(Reason::Connection, format!("{host}: {}", causes(error)))
+        let words = lasting(error, url.host_str().unwrap_or_default());
+        Trouble::new(Reason::Connection, words.unwrap_or_else(|| format!("{host}: {}", causes(error))))
     }
 }
 
