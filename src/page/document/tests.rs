@@ -126,7 +126,7 @@ fn every_text_that_may_turn_its_direction_is_isolated() {
         let is_isolated = before.rfind("<bdi") > before.rfind("</bdi>");
         assert!(is_isolated || before.ends_with("<code>"), "{}", &html[at.saturating_sub(80)..at + 12]);
     }
-    assert!(html.contains("– abc def</title>"), "a title has no element to isolate it");
+    assert!(html.contains("– abcdef</title>"), "a title has no element to isolate it");
 }
 
 #[test]
