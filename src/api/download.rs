@@ -14,7 +14,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, proxies, wait};
-use super::fault::causes;
+use super::fault::{causes, lasting};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::api::ImageSink;
 use crate::clock::Clock;
@@ -77,7 +77,7 @@ impl Downloads {
         let client = match build(true) {
             // Without TLS nobody's certificate is needed, and a machine may have none.
             Err(_) if direct => build(false),
-            built => built,
+            client => client,
         }?;
         Ok(Self { client, reach, timeout: config.timeout, clock: config.clock })
     }
@@ -171,7 +171,8 @@ impl Downloads {
         if error.is_timeout() && !error.is_connect() {
             return Trouble::new(Reason::Timeout, format!("{host} was silent for {}", Brief(self.timeout)));
         }
-        Trouble::new(Reason::Connection, format!("{host}: {}", causes(error)))
+        let words = lasting(error, url.host_str().unwrap_or_default());
+        Trouble::new(Reason::Connection, words.unwrap_or_else(|| format!("{host}: {}", causes(error))))
     }
 }
 

@@ -44,12 +44,10 @@ fn bad_certificate<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a Certif
     if let Some(outer) = cause.downcast_ref::<io::Error>() {
         return bad_certificate(outer.get_ref()?);
     }
-    match cause.downcast_ref::<TlsError>()? {
-        TlsError::InvalidCertificate(bad) => Some(bad),
-        _ => None,
-    }
+    if let TlsError::InvalidCertificate(bad) = cause.downcast_ref::<TlsError>()? { Some(bad) } else { None }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library has good words for the others, and may add some")]
 fn in_words(bad: &CertificateError) -> String {
     let day = |seconds: u64| {
         let time = UnixMillis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)).to_string();

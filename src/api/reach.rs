@@ -244,8 +244,8 @@ mod tests {
             "HTTP_PROXY" => Some(String::new()),
             _ => None,
         };
-        let proxies = named(variable).unwrap();
-        let proxied = reach(&[], false).with_proxies(&proxies);
+        let named = named(variable).unwrap();
+        let proxied = reach(&[], false).with_proxies(&named);
         assert_eq!(usable(&proxied, "proxy.corp", &["10.0.0.1"]).unwrap(), ["10.0.0.1"]);
         assert_eq!(usable(&proxied, "other.corp", &["10.0.0.1"]).unwrap(), ["10.0.0.1"]);
         assert!(usable(&proxied, "third.corp", &["10.0.0.1"]).is_err());
@@ -253,6 +253,6 @@ mod tests {
             let words = "`proxy.corp` is this machine's proxy; `--image-host` would permit it";
             assert_eq!(check(&proxied, url).unwrap_err(), words);
         }
-        assert_eq!(check(&reach(&["proxy.corp"], false).with_proxies(&proxies), "http://proxy.corp/"), Ok(()));
+        assert_eq!(check(&reach(&["proxy.corp"], false).with_proxies(&named), "http://proxy.corp/"), Ok(()));
     }
 }

@@ -105,7 +105,10 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     receiver.stop(GRACE).await;
     Ok(match ended? {
         Ended::Unauthorized | Ended::NoCredits => return Err(Error::KeyRefused),
-        Ended::WrongAddress => return Err(Error::WrongAddress),
+        Ended::WrongAddress => {
+            let hint = "the log says what answers there; check --api-url and the network between, and start again";
+            return Err(Error::usage("the service is not to be reached at this address", hint));
+        }
         Ended::Interrupted(_)
         | Ended::Finished
         | Ended::Deadline

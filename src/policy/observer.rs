@@ -46,7 +46,7 @@ impl Observer {
         self.has_understood |= outcome.verdict != Verdict::Lost && outcome.answer.code.is_some();
         match &outcome.verdict {
             Verdict::Accepted(cover) | Verdict::Covered(Some(cover)) if self.covers.is_foreign(cover, task) => {
-                return (foreign(outcome), Health::OutOfStep);
+                return (foreign(&outcome), Health::OutOfStep);
             }
             Verdict::Accepted(_)
             | Verdict::Covered(_)
@@ -84,10 +84,10 @@ impl Observer {
 }
 
 /// The outcome for a row whose answer holds the cover of another one.
-fn foreign(outcome: Outcome) -> Outcome {
+fn foreign(outcome: &Outcome) -> Outcome {
     let message = format!("the cover is that of another music task: {}", outcome.answer.message);
     let answer = Answer { message: one_line(&message), ..outcome.answer };
-    Outcome { verdict: Verdict::Lost, reason: Reason::BadResponse, answer, ..outcome }
+    Outcome { verdict: Verdict::Lost, reason: Reason::BadResponse, answer, retry_after: None }
 }
 
 /// Which music task each of the last covers was given for, as hashes: ten million rows keep to two megabytes.

@@ -90,7 +90,7 @@ pub(super) mod tests {
     }
 
     /// Codes with the same reading are one line.
-    fn ranges(reading: impl Fn(u16) -> String) -> String {
+    pub(in crate::api::wire) fn ranges(reading: impl Fn(u16) -> String) -> String {
         let mut table = String::new();
         let mut first = 100;
         for code in 100..=999 {

@@ -84,7 +84,7 @@ pub(super) fn of_page(text: &str) -> String {
     if text.chars().take(ENOUGH_CHARS).any(is_binary) {
         return "bytes that are no text".to_owned();
     }
-    let page = &text[..text.floor_char_boundary(PAGE_BYTES)];
+    let page = text.split_at_checked(PAGE_BYTES).map_or(text, |(page, _)| page);
     let text = if is_markup(page) { without_markup(page) } else { String::new() };
     if text.trim().is_empty() { page.chars().take(ENOUGH_CHARS).collect() } else { text }
 }

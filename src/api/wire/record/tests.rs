@@ -1,6 +1,6 @@
 use std::fmt::{Debug, Write as _};
 
-use super::super::submission::tests::{CREDITS, FREQUENCY, envelope};
+use super::super::submission::tests::{CREDITS, FREQUENCY, envelope, ranges};
 use super::*;
 
 const IMAGES: &str = r#"{"images":["https://x.example/1.png","https://x.example/2.png"]}"#;
@@ -159,20 +159,6 @@ fn lists_of_images_that_are_none() {
         writeln!(table, "{name}\n    {}", shown(&reading)).unwrap();
     }
     insta::assert_snapshot!(table);
-}
-
-/// Codes with the same reading are one line.
-fn ranges(reading: impl Fn(u16) -> String) -> String {
-    let mut table = String::new();
-    let mut first = 100;
-    for code in 100..=999 {
-        if code == 999 || reading(code + 1) != reading(first) {
-            let codes = if code == first { code.to_string() } else { format!("{first}-{code}") };
-            writeln!(table, "{codes:<9}{}", reading(first)).unwrap();
-            first = code + 1;
-        }
-    }
-    table
 }
 
 #[test]
