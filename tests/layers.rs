@@ -196,6 +196,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "indicatif",
         "reqwest",
         "rusqlite",
+        "rustix",
         "secrecy",
     ];
     assert_eq!(crates, expected);

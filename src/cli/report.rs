@@ -2,7 +2,7 @@
 
 mod fill;
 
-use std::io::BufWriter;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::cli::options::{CatalogArgs, LedgerArgs};
 use crate::cli::results::view;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
-use crate::files::{AtomicFile, CSV_TEMP_PREFIX, FileError};
+use crate::files::{FileError, Replacement};
 use crate::ledger::SqliteLedger;
 use crate::page::Page;
 use crate::results::{self, Goal, View};
@@ -63,14 +63,13 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     if let Some(ledger) = ledger {
         ledger.close().await;
     }
-    write(&path, &page).map_err(|cause| Error::Unwritable(FileError::new(path.clone(), cause)))?;
+    write(&path, &page)?;
     Ok(Exit::of_rows(&tally))
 }
 
-/// Writes the page beside its place and renames it into it.
-fn write(path: &Path, page: &Page) -> std::io::Result<()> {
-    let path = crate::files::real(path);
-    let mut file = BufWriter::new(AtomicFile::beside(&path, CSV_TEMP_PREFIX)?);
-    page.write_html(&mut file)?;
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit(&path)
+/// Writes the page.
+fn write(path: &Path, page: &Page) -> Result<(), FileError> {
+    let mut file = BufWriter::new(Replacement::begin(path)?);
+    let written = page.write_html(&mut file).and_then(|()| file.into_inner().map_err(IntoInnerError::into_error));
+    written.map_err(|cause| FileError::new(path, cause))?.commit()
 }
