@@ -27,7 +27,7 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     ledger: LedgerArgs,
 
-    /// The page, replaced as a whole [default: <stem>.report.html beside the catalog]
+    /// Where the page goes; `-` is standard output [default: <stem>.report.html beside the catalog]
     #[arg(short = 'o', long, value_name = "PATH")]
     output: Option<PathBuf>,
 
@@ -41,11 +41,11 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
+    let path = args.output.clone().unwrap_or_else(|| args.catalog.beside(&args.ledger.suffix(".report.html")));
+    let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
+    guard.images("--download", args.download.as_deref()).check()?;
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let path = args.output.clone().unwrap_or_else(|| args.catalog.beside(".report.html"));
-    args.catalog.is_not("--output", &path, &ledger_path)?;
-    let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
+    let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
     let view = View { goal, now, ..view(ledger.as_ref(), &args.catalog, &args.ledger).await? };

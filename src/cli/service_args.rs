@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::api::{ApiUrl, Provider};
+use crate::cli::guard::Guard;
 use crate::cli::key;
+use crate::cli::masked::Masked;
 use crate::error::Error;
 use crate::secret::ApiKey;
 
@@ -49,8 +51,13 @@ impl ServiceArgs {
     pub(super) fn url(&self) -> Result<ApiUrl, Error> {
         let text = self.api_url.as_deref().unwrap_or(self.provider.provider().base_url());
         ApiUrl::new(text).map_err(|bad| {
-            Error::usage(format!("--api-url `{text}` cannot be used: {bad}"), "such as https://api.kie.ai")
+            Error::usage(format!("--api-url `{}` cannot be used: {bad}", Masked(text)), "such as https://api.kie.ai")
         })
+    }
+
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard) -> Guard {
+        guard.reads("the API key file", key::file(self.api_key_file.as_deref()))
     }
 
     /// The key of the account.
