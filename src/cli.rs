@@ -6,8 +6,10 @@ mod batch;
 mod completions;
 mod cover_args;
 mod follow;
+mod guard;
 mod key;
 mod logging;
+mod metrics_file;
 mod next;
 mod options;
 mod outcome;
@@ -32,6 +34,7 @@ use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::BLOCKING_THREADS;
 
+use metrics_file::MetricsFile;
 use output::eprint;
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
@@ -71,7 +74,10 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_defect));
-    panic::catch_unwind(run).unwrap_or_else(|_| ExitCode::from(Exit::Defect.code()))
+    panic::catch_unwind(run).unwrap_or_else(|_| {
+        MetricsFile::of_command_line().write(Exit::Defect, None);
+        ExitCode::from(Exit::Defect.code())
+    })
 }
 
 /// Tells of a defect as of any other error; where it happened is for whoever mends it.
@@ -89,7 +95,12 @@ fn run() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return ExitCode::from(usage::report(&error)),
+        Err(error) => {
+            if error.use_stderr() {
+                MetricsFile::of_command_line().write(Exit::Usage, None);
+            }
+            return ExitCode::from(usage::report(&error));
+        }
     };
     let screen = Screen::default();
     let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
@@ -106,6 +117,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
         .build()
         .map_err(|cause| Error::System { what: "start the runtime", cause })?;
     let exit = runtime.block_on(async {
+        signals::outlive_file_size_limit()?;
         match command {
             Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
             Command::Results(args) => results::run(args).await,

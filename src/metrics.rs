@@ -4,6 +4,7 @@
 //! success, which is carried over from the file it replaces.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::Status;
@@ -13,29 +14,54 @@ use crate::report::{Summary, Traffic};
 /// The time of the last success, whose value outlives the runs that fail.
 const LAST_SUCCESS: &str = "coverbatch_last_success_timestamp_seconds";
 
-/// The metrics of a run; `before` is what the file held.
+/// The time of the last end, which is always there.
+const LAST_RUN: &str = "coverbatch_last_run_timestamp_seconds";
+
+/// How and when a command ended.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// Its exit code.
+    pub exit: Exit,
+    /// When.
+    pub finished: UnixMillis,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Whether a file holds metrics that [`text`] wrote.
 #[must_use]
-pub fn text(summary: &Summary, before: &str) -> String {
-    let finished = summary.started.after(summary.took);
-    let last_success =
-        if summary.exit == Exit::Success { Some(seconds(finished)) } else { value_of(LAST_SUCCESS, before) };
+pub fn is_ours(text: &str) -> bool {
+    value_of(LAST_RUN, text).is_some()
+}
+
+/// The metrics of a command; `before` is what the file held. Without a summary they tell of the end alone.
+#[must_use]
+pub fn text(end: &End, summary: Option<&Summary>, before: &str) -> String {
+    let finished = seconds(end.finished);
+    let last_success = if end.exit == Exit::Success { Some(finished.clone()) } else { value_of(LAST_SUCCESS, before) };
     let mut text = String::new();
     if let Some(time) = last_success {
         gauge(&mut text, LAST_SUCCESS, "When a run last ended with every row settled.", &[("", time)]);
     }
-    let name = "coverbatch_last_run_timestamp_seconds";
-    gauge(&mut text, name, "When the last run ended.", &[("", seconds(finished))]);
-    let took = format!("{:.3}", summary.took.as_secs_f64());
+    gauge(&mut text, LAST_RUN, "When the last run ended.", &[("", finished)]);
+    let took = format!("{:.3}", end.took.as_secs_f64());
     gauge(&mut text, "coverbatch_duration_seconds", "How long the last run took.", &[("", took)]);
-    let code = summary.exit.code().to_string();
+    let code = end.exit.code().to_string();
     gauge(&mut text, "coverbatch_exit_code", "The exit code of the last run.", &[("", code)]);
+    if let Some(summary) = summary {
+        write_summary(&mut text, summary);
+    }
+    text
+}
+
+fn write_summary(text: &mut String, summary: &Summary) {
     let rows: Vec<_> =
         Status::ALL.iter().map(|status| (status.word(), summary.tally.with(*status).to_string())).collect();
-    labelled(&mut text, "coverbatch_rows", "Rows of the catalog by status.", "status", &rows);
+    labelled(text, "coverbatch_rows", "Rows of the catalog by status.", "status", &rows);
     let requests: Vec<_> = summary.outcomes.iter().map(|(reason, n)| (reason.word(), n.to_string())).collect();
-    labelled(&mut text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", &requests);
+    labelled(text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", &requests);
     if let Some(traffic) = &summary.submissions {
-        write_traffic(&mut text, traffic);
+        write_traffic(text, traffic);
     }
     if let Some(covers) = &summary.covers {
         let counts = [
@@ -45,9 +71,8 @@ pub fn text(summary: &Summary, before: &str) -> String {
             ("default_cover", summary.tally.fallbacks),
         ]
         .map(|(word, count)| (word, count.to_string()));
-        labelled(&mut text, "coverbatch_covers", "Covers that the last run followed.", "cover", &counts);
+        labelled(text, "coverbatch_covers", "Covers that the last run followed.", "cover", &counts);
     }
-    text
 }
 
 fn write_traffic(text: &mut String, traffic: &Traffic) {

@@ -1,35 +1,29 @@
 //! What the commands that work through a catalog have in common: its files, and what is told at the end.
 
-use std::error::Error as _;
-use std::fs;
-use std::io::{IsTerminal as _, stderr};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::catalog::Catalog;
 use crate::cli::cover_args::ImageSettings;
-use crate::cli::outcome::{CommandOutcome, TellArgs};
-use crate::cli::output::{eprint, print};
+use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
 use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
-use crate::files::replace_whole;
-use crate::join::Trust;
-use crate::ledger::{FollowLedger as _, ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _};
-use crate::metrics;
+use crate::files::is_stdout;
+use crate::join::{JoinError, Trust};
+use crate::ledger::{ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
-use crate::results::{self, Goal, Paths, View};
+use crate::results::{self, Goal, Paths, ResultsError, Tally, View};
 use crate::runner::{Progress, Stop};
 
 /// A command over a catalog whose options have been checked.
-pub(super) struct BatchContext<'a> {
+pub(super) struct BatchContext {
     pub(super) clock: Clock,
     pub(super) stop: Stop,
     pub(super) catalog: Arc<Catalog>,
@@ -41,8 +35,6 @@ pub(super) struct BatchContext<'a> {
     pub(super) in_doubt: InDoubt,
     pub(super) goal: Goal,
     pub(super) max_outage: Duration,
-    pub(super) tell: &'a TellArgs,
-    pub(super) is_quiet: bool,
 }
 
 /// What a command did, for its summary.
@@ -60,31 +52,32 @@ pub(super) struct RunOutcome {
     pub(super) next: NextCommands,
 }
 
-impl BatchContext<'_> {
+impl BatchContext {
     /// How the rows look now.
     fn view(&self, unreached: Option<Reason>) -> View {
         View { unreached, in_doubt: self.in_doubt, trust: self.trust, goal: self.goal, now: self.clock.unix() }
     }
 
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
-    pub(super) async fn write_partial_results(&self, ledger: &SqliteLedger, run: RunId) {
-        // The command has failed already, and says so; that this fails too changes nothing.
-        let _ = ledger.release_jobs(run, self.clock.unix()).await;
+    ///
+    /// The command has failed already, and says so; that this fails too changes nothing.
+    pub(super) async fn write_partial_results(&self) {
         if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
-            let _ =
-                results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;
+            let view = self.view(Some(Reason::Interrupted));
+            let _ = results::write(&self.catalog, Some(&ledger), view, &self.paths).await;
             ledger.close().await;
         }
     }
 
-    /// Puts default covers where covers are missing, writes the results, and tells what came of it all.
+    /// Puts default covers where covers are missing, writes the results, and says what came of it all. The results are
+    /// written whatever else fails.
     pub(super) async fn finish(
         &self,
         ledger: Arc<SqliteLedger>,
         image_settings: &ImageSettings,
         outcome: RunOutcome,
     ) -> Result<CommandOutcome, Error> {
-        ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await?;
+        let noted = ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await;
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 default_covers::stand_in(&self.catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
@@ -92,16 +85,27 @@ impl BatchContext<'_> {
             (_, _) => Ok(()),
         };
         let view = self.view(outcome.ended.reason());
-        let tally = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await?;
+        let written = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await;
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
         }
-        // Told only now: the results are written whatever else fails.
+        if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
+            self.write_partial_results().await;
+        }
+        let tally = written?;
+        noted?;
         stood_in?;
+        let lines_used = outcome.lines_used;
+        let summary = self.summary(outcome, tally);
+        let digest = summary.digest(lines_used);
+        Ok(CommandOutcome { summary, digest })
+    }
+
+    fn summary(&self, outcome: RunOutcome, tally: Tally) -> Summary {
         // A signal that came while the results were being written still decides the exit code.
         let ended = self.stop.requested().unwrap_or(outcome.ended);
         let follows = self.goal != Goal::Accepted;
-        let summary = Summary {
+        Summary {
             ended,
             exit: Exit::of_run(ended, &tally),
             tally,
@@ -114,8 +118,7 @@ impl BatchContext<'_> {
             took: self.clock.elapsed(),
             files: self.files(),
             next: outcome.next,
-        };
-        self.tell(&summary, outcome.lines_used)
+        }
     }
 
     fn traffic(&self, requests: u64, (rate, gate): (Rate, Arc<Gate>)) -> Traffic {
@@ -132,36 +135,15 @@ impl BatchContext<'_> {
 
     fn files(&self) -> Files {
         // Whoever reads of them in a mail is in another folder.
-        let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = |path: &Path| match path::absolute(path) {
+            Ok(whole) if !is_stdout(path) => whole,
+            Ok(_) | Err(_) => path.to_owned(),
+        };
         Files {
             results: absolute(&self.paths.results),
             failures: self.paths.failures.as_deref().map(absolute),
             ledger: absolute(&self.ledger_path),
             images: self.images.as_deref().map(absolute),
         }
-    }
-
-    /// The summary, to whoever wants it: nobody after a clean run that nobody watches.
-    fn tell(&self, summary: &Summary, lines_used: usize) -> Result<CommandOutcome, Error> {
-        let watched = stderr().is_terminal() && !self.is_quiet;
-        let digest = summary.digest(lines_used);
-        if watched || summary.exit != Exit::Success {
-            eprint(&digest);
-        }
-        if let Some(path) = &self.tell.metrics_file {
-            write_metrics(path, summary);
-        }
-        if self.tell.json {
-            print(&(summary.json() + "\n"))?;
-        }
-        Ok(CommandOutcome { exit: summary.exit, digest })
-    }
-}
-
-/// Writes the metrics anew. They are a service to others: that they cannot be written is no reason to fail.
-fn write_metrics(path: &Path, summary: &Summary) {
-    let before = fs::read_to_string(path).unwrap_or_default();
-    if let Err(error) = replace_whole(path, metrics::text(summary, &before).as_bytes()) {
-        warn!(file = %path.display(), cause = error.source().map(ToString::to_string), "the metrics could not be written");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::download::{DownloadConfig, Downloads, DownloadsError};
+use crate::cli::guard::Guard;
 use crate::cli::options::{positive_count, positive_duration};
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
@@ -134,6 +135,12 @@ impl ReadArgs {
 }
 
 impl WaitArgs {
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard) -> Guard {
+        let guard = guard.reads("the default cover", self.default_cover.as_deref());
+        guard.images("--download", self.read.download.as_deref())
+    }
+
     /// Checks that images can be saved, and that the default cover is one.
     pub(super) fn image_settings(&self) -> Result<ImageSettings, Error> {
         let default_cover = self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
@@ -143,10 +150,12 @@ impl WaitArgs {
     /// The same as far as that can be told without writing anything.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.default_cover.as_deref().map(|path| self.open_default(path)).transpose()?;
-        match self.read.download.as_deref() {
-            Some(folder) if !folder.is_dir() && (folder.exists() || !crate::files::folder_of(folder).is_dir()) => {
-                let problem = format!("--download `{}` is no folder and cannot be made one", folder.display());
-                Err(Error::usage(problem, "name a folder, or make the one it is to be in"))
+        let Some(folder) = self.read.download.as_deref() else { return Ok(()) };
+        match folder.ancestors().find(|part| part.exists()) {
+            Some(part) if !part.is_dir() => {
+                let problem =
+                    format!("--download `{}` is in no folder: `{}` is a file", folder.display(), part.display());
+                Err(Error::usage(problem, "name a folder, or one that can be made"))
             }
             Some(_) | None => Ok(()),
         }

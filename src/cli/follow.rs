@@ -9,11 +9,13 @@ use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::cli::batch::{BatchContext, RunOutcome};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
+use crate::cli::guard::Guard;
 use crate::cli::logging::LogArgs;
+use crate::cli::metrics_file::MetricsFile;
 use crate::cli::next::next_commands;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::cli::outcome::CommandOutcome;
 use crate::cli::outcome::TellArgs;
-use crate::cli::outcome::{CommandOutcome, monitored};
 use crate::cli::service_args::ServiceArgs;
 use crate::cli::signals;
 use crate::clock::{Clock, UnixMillis};
@@ -52,14 +54,29 @@ pub(super) struct FollowArgs {
     log: LogArgs,
 }
 
-pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error> {
-    args.log.begin(screen);
-    monitored(args.tell.monitor()?, follow(&args, screen)).await
+impl FollowArgs {
+    /// The paths of this command.
+    fn guard(&self) -> Guard {
+        let guard = self.output.guarded(self.catalog.guard(&self.ledger), &self.catalog, &self.ledger);
+        self.wait.guarded(self.tell.guarded(self.service.guarded(guard)))
+    }
 }
 
-async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Error> {
+pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error> {
+    args.log.begin(screen);
+    let guard = args.guard();
+    let metrics = args.tell.metrics(&guard);
+    args.tell.conclude(&metrics, args.log.quiet, follow(&args, screen, &guard, &metrics)).await
+}
+
+async fn follow(
+    args: &FollowArgs,
+    screen: &Screen,
+    guard: &Guard,
+    metrics: &MetricsFile,
+) -> Result<CommandOutcome, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop)?;
+    signals::watch(&stop, metrics)?;
     if args.ledger.sandbox {
         let hint = "follow within one run: `coverbatch run CATALOG --wait --sandbox`; or start `coverbatch sandbox` and \
                     name it with --api-url";
@@ -69,27 +86,23 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Er
         ));
     }
     args.catalog.is_there()?;
+    guard.check()?;
     let (api_url, key) = (args.service.url()?, args.service.key()?);
-    let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
-    check_writable(&paths.results)?;
-    paths.failures.as_deref().map_or(Ok(()), check_writable)?;
-    let image_settings = args.wait.image_settings()?;
     let batch = BatchContext {
         clock,
         stop,
-        catalog,
-        ledger_path,
-        paths,
+        catalog: args.catalog.open().await?,
+        ledger_path: args.ledger.path(&args.catalog),
+        paths: args.output.paths(&args.catalog, &args.ledger),
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
         in_doubt: InDoubt::Resend,
         goal: args.wait.goal(),
         max_outage: args.request.max_outage,
-        tell: &args.tell,
-        is_quiet: args.log.quiet,
     };
+    check_writable(&batch.paths.results)?;
+    batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
+    let image_settings = args.wait.image_settings()?;
     let ledger = Arc::new(SqliteLedger::open(&batch.ledger_path, api_url.as_str())?);
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
@@ -102,7 +115,7 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<CommandOutcome, Er
 struct Following<'a> {
     args: &'a FollowArgs,
     screen: &'a Screen,
-    batch: BatchContext<'a>,
+    batch: BatchContext,
     image_settings: ImageSettings,
     ledger: Arc<SqliteLedger>,
     api: Arc<HttpApi>,
@@ -110,16 +123,27 @@ struct Following<'a> {
 
 impl Following<'_> {
     async fn go(self) -> Result<CommandOutcome, Error> {
+        match self.follow().await {
+            Ok(outcome) => self.batch.finish(self.ledger, &self.image_settings, outcome).await,
+            Err(error) => {
+                self.batch.write_partial_results().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn follow(&self) -> Result<RunOutcome, Error> {
         let (clock, args) = (self.batch.clock, self.args);
         let started = clock.unix();
         let run = self.ledger.begin_follow(&args.catalog.identity(), started).await?;
         let gate = args.wait.read.gate(&self.ledger, args.request.max_outage, clock).await?;
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {
-            self.batch.write_partial_results(&self.ledger, run).await;
+            // What it followed is taken up by others at once. The command has failed already, and says so.
+            let _ = self.ledger.release_jobs(run, clock.unix()).await;
         }
         let (ended, progress) = followed?;
-        let outcome = RunOutcome {
+        Ok(RunOutcome {
             run,
             ended,
             started,
@@ -128,8 +152,7 @@ impl Following<'_> {
             reads: Some((args.wait.read.poll_rate, gate)),
             lines_used: 0,
             next: next_commands::<FollowArgs>("follow"),
-        };
-        self.batch.finish(self.ledger, &self.image_settings, outcome).await
+        })
     }
 
     /// Takes up what a run beside this command had accepted meanwhile, until there is nothing more.
@@ -153,7 +176,7 @@ impl Following<'_> {
             let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
             let runner = Runner::follower(parts, (tracking, batch.clock), config, batch.stop.clone());
             let seen = runner.progress();
-            let shown = (stderr().is_terminal() && !batch.is_quiet)
+            let shown = (stderr().is_terminal() && !self.args.log.quiet)
                 .then(|| self.screen.follow_covers(taken, Arc::clone(gate), seen.clone()));
             ended = runner.run().await?;
             drop(shown);

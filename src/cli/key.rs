@@ -1,6 +1,7 @@
 //! Where the API key comes from: a file, the environment, or the service manager; never a flag, which `ps` would show.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use crate::error::Error;
+use crate::files::{is_mounted, real};
 use crate::secret::ApiKey;
 use crate::signing::{BadSecret, CallbackSecret, WebhookKey};
 
@@ -18,23 +20,32 @@ const KEY_VARIABLE: &str = "SUNO_API_KEY";
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIAL: &str = "suno_api_key";
 
+/// Where containers and service managers put secrets.
+const MANAGED: [&str; 2] = ["/run/secrets", "/run/credentials"];
+
 /// The key from `file`, else from the environment, else from the service manager's credentials.
-pub(super) fn find(file: Option<&Path>) -> Result<ApiKey, Error> {
-    if let Some(path) = file {
-        return read(path);
-    }
-    if let Some(text) = env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty()) {
-        return checked(&text.to_string_lossy(), &format!("the environment variable {KEY_VARIABLE}"));
-    }
-    match env::var_os(CREDENTIALS_VARIABLE).map(|folder| PathBuf::from(folder).join(CREDENTIAL)) {
-        Some(path) if path.exists() => read(&path),
-        Some(_) | None => Err(Error::usage(
+pub(super) fn find(given: Option<&Path>) -> Result<ApiKey, Error> {
+    match (file(given), key_in_environment()) {
+        (Some(path), _) => read(&path),
+        (None, Some(text)) => checked(&text.to_string_lossy(), &format!("the environment variable {KEY_VARIABLE}")),
+        (None, None) => Err(Error::usage(
             "there is no API key",
             format!(
                 "put it into a file named by --api-key-file, or into {KEY_VARIABLE}; to try without one: --sandbox"
             ),
         )),
     }
+}
+
+fn key_in_environment() -> Option<OsString> {
+    env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty())
+}
+
+/// The file that the key is read from: the one given, else the service manager's unless the environment has the key.
+pub(super) fn file(given: Option<&Path>) -> Option<PathBuf> {
+    let credential = || Some(PathBuf::from(env::var_os(CREDENTIALS_VARIABLE)?).join(CREDENTIAL));
+    let managed = || if key_in_environment().is_some() { None } else { credential().filter(|path| path.exists()) };
+    given.map(Path::to_owned).or_else(managed)
 }
 
 /// The key in a file.
@@ -48,10 +59,22 @@ fn first_line(path: &Path, what: &str, hint: &str) -> Result<(String, String), E
     let source = format!("{what} `{}`", path.display());
     let text =
         fs::read_to_string(path).map_err(|cause| Error::usage(format!("cannot read {source}: {cause}"), hint))?;
-    if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+    if is_exposed(path) {
         warn!(file = %path.display(), "others can read {what}; chmod 600 it");
     }
     Ok((text.lines().next().unwrap_or_default().to_owned(), source))
+}
+
+/// Whether others than its owner can read a file, and somebody here could change that.
+///
+/// Not so of a secret that a container or a service manager has mounted, which nobody can write to; nor of a file behind a
+/// folder that others cannot enter.
+fn is_exposed(path: &Path) -> bool {
+    let mode = |path: &Path| path.metadata().map_or(0, |file| file.permissions().mode());
+    let place = real(path);
+    let is_readable = mode(&place) & 0o044 != 0 && place.ancestors().skip(1).all(|folder| mode(folder) & 0o011 != 0);
+    let is_handed_over = mode(&place) & 0o222 == 0 || MANAGED.iter().any(|folder| place.starts_with(folder));
+    is_readable && !is_handed_over && !is_mounted(&place)
 }
 
 /// The secret behind the tokens of callback addresses, from `file`, else from the environment.

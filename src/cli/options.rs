@@ -12,14 +12,24 @@ use clap::builder::FalseyValueParser;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter};
+use crate::cli::guard::Guard;
 use crate::domain::parse_duration;
 use crate::error::Error;
 use crate::join::Trust;
 use crate::report::plural;
 use crate::results::Paths;
 
-/// The stem of the files that belong to a catalog from standard input.
+/// The stem of the files that belong to a catalog from standard input or another pipe.
 const STDIN_STEM: &str = "stdin";
+
+/// The file that standard input is.
+const STDIN: &str = "/dev/stdin";
+
+/// Where shells name the pipes from other processes.
+const PIPES: [&str; 2] = ["/dev", "/proc"];
+
+/// The end of the name of the results.
+const RESULTS_SUFFIX: &str = ".results.csv";
 
 /// The catalog and how to read it.
 #[derive(Debug, Args)]
@@ -46,7 +56,7 @@ pub(super) struct LedgerArgs {
     #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
     ledger: Option<PathBuf>,
 
-    /// Use the stand-in service: no key, no cost, a ledger of its own (<stem>.sandbox.db)
+    /// Use the stand-in service: no key, no cost, a ledger and results of its own (<stem>.sandbox.*)
     #[arg(long, env = "COVERBATCH_SANDBOX", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) sandbox: bool,
 }
@@ -55,7 +65,7 @@ pub(super) struct LedgerArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct OutputArgs {
-    /// Where the results CSV goes [default: <stem>.results.csv beside the catalog]
+    /// Where the results CSV goes; `-` is standard output [default: <stem>.results.csv beside the catalog]
     #[arg(short = 'o', long, value_name = "PATH", env = "COVERBATCH_RESULTS", hide_env = true)]
     results: Option<PathBuf>,
 
@@ -99,18 +109,19 @@ impl CatalogArgs {
         real.map_or_else(|| self.catalog.clone(), |path| path.display().to_string())
     }
 
-    /// `<stem><suffix>` beside the catalog.
+    /// `<stem><suffix>` beside the catalog; in the working folder, if the catalog is a pipe from another process.
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.path().and_then(Path::file_stem).unwrap_or(STDIN_STEM.as_ref()).to_os_string();
+        let file = self.path().filter(|path| !PIPES.iter().any(|folder| path.starts_with(folder)));
+        let mut name = file.and_then(Path::file_stem).unwrap_or(STDIN_STEM.as_ref()).to_os_string();
         name.push(suffix);
-        self.path().map_or_else(|| PathBuf::from(&name), |path| path.with_file_name(&name))
+        file.map_or_else(|| PathBuf::from(&name), |path| path.with_file_name(&name))
     }
-}
 
-impl CatalogArgs {
-    /// Refuses to replace the catalog or its ledger by the file of `option`.
-    pub(super) fn is_not(&self, option: &str, path: &Path, ledger: &Path) -> Result<(), Error> {
-        distinct(option, path, &[("the ledger", Some(ledger)), ("the catalog", self.path())])
+    /// A guard that knows the catalog and its ledger.
+    pub(super) fn guard(&self, ledger: &LedgerArgs) -> Guard {
+        let guard = Guard::default().reads("the catalog", Some(self.path().unwrap_or(Path::new(STDIN))));
+        let real = ledger.sandbox.then(|| self.beside(RESULTS_SUFFIX));
+        guard.ledger(&ledger.path(self)).reads("the results of the real service", real)
     }
 }
 
@@ -121,6 +132,11 @@ impl LedgerArgs {
         self.ledger.clone().unwrap_or_else(|| catalog.beside(suffix))
     }
 
+    /// The end of the name of a file that is made from this ledger.
+    pub(super) fn suffix(&self, suffix: &str) -> String {
+        if self.sandbox { format!(".sandbox{suffix}") } else { suffix.to_owned() }
+    }
+
     /// Whose word counts where the ledger knows nothing.
     pub(super) const fn trust(&self) -> Trust {
         if self.sandbox { Trust::All } else { Trust::Real }
@@ -129,29 +145,15 @@ impl LedgerArgs {
 
 impl OutputArgs {
     /// Where results and failures go.
-    ///
-    /// Results may replace the catalog only if that is a results CSV already; nothing else in use is ever replaced.
-    pub(super) fn paths(&self, args: &CatalogArgs, catalog: &Catalog, ledger: &Path) -> Result<Paths, Error> {
-        let results = self.results.clone().unwrap_or_else(|| args.beside(".results.csv"));
-        let original = args.path().filter(|_| !catalog.is_results());
-        distinct("--results", &results, &[("the ledger", Some(ledger)), ("the catalog", original)])?;
-        if let Some(failures) = &self.failures {
-            let taken = [("the ledger", Some(ledger)), ("the catalog", args.path()), ("the results", Some(&*results))];
-            distinct("--failures", failures, &taken)?;
-        }
-        Ok(Paths { results, failures: self.failures.clone() })
+    pub(super) fn paths(&self, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Paths {
+        let results = self.results.clone().unwrap_or_else(|| catalog.beside(&ledger.suffix(RESULTS_SUFFIX)));
+        Paths { results, failures: self.failures.clone() }
     }
-}
 
-/// Refuses to replace a file that is in use as something else.
-fn distinct(option: &str, path: &Path, taken: &[(&str, Option<&Path>)]) -> Result<(), Error> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    match taken.iter().find(|(_, other)| other.is_some_and(|other| real(other) == real(path))) {
-        None => Ok(()),
-        Some((what, _)) => Err(Error::usage(
-            format!("{option} would replace {what} `{}`", path.display()),
-            format!("name another file with {option}"),
-        )),
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Guard {
+        let Paths { results, failures } = self.paths(catalog, ledger);
+        guard.writes("--results", "the results", Some(results)).writes("--failures", "the failures", failures)
     }
 }
 

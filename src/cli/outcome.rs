@@ -1,13 +1,18 @@
 //! How a command ended, and who is told of it.
 
 use std::future::Future;
+use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::api::ping::{Ping, PingError};
+use crate::cli::guard::Guard;
+use crate::cli::metrics_file::MetricsFile;
+use crate::cli::output::{eprint, print};
 use crate::error::{Error, Exit};
+use crate::report::Summary;
 use crate::secret::masked_url;
 
 /// What is told at the end, and to whom.
@@ -27,9 +32,62 @@ pub(super) struct TellArgs {
     ping_url: Option<String>,
 }
 
+/// How a command over a catalog ended.
+pub(super) struct CommandOutcome {
+    pub(super) summary: Summary,
+    pub(super) digest: String,
+}
+
 impl TellArgs {
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard) -> Guard {
+        let guard = guard.writes("--metrics-file", "the metrics", self.metrics_file.as_deref());
+        guard.writes("--json", "the summary", self.json.then_some("-"))
+    }
+
+    /// Where the metrics go, unless the guard knows that path as something else.
+    pub(super) fn metrics(&self, guard: &Guard) -> MetricsFile {
+        MetricsFile::new(self.metrics_file.clone().filter(|_| guard.allows("--metrics-file")))
+    }
+
+    /// Does `work`, and tells everyone who wants to know how it ended.
+    pub(super) async fn conclude(
+        &self,
+        metrics: &MetricsFile,
+        is_quiet: bool,
+        work: impl Future<Output = Result<CommandOutcome, Error>>,
+    ) -> Result<Exit, Error> {
+        let (monitor, ended) = match self.monitor() {
+            Ok(monitor) => {
+                let started = monitor.as_ref().map(Ping::start);
+                let ended = work.await;
+                if let Some(started) = started {
+                    // In this order, or the monitor would take the run for one that goes on.
+                    let _ = started.await;
+                }
+                (monitor, ended)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        let (outcome, result) = match ended {
+            Ok(outcome) => {
+                let told = self.tell(&outcome, is_quiet);
+                let exit = outcome.summary.exit;
+                (Some(outcome), told.map(|()| exit))
+            }
+            Err(error) => (None, Err(error)),
+        };
+        let exit = result.as_ref().map_or_else(Error::exit, |exit| *exit);
+        metrics.write(exit, outcome.as_ref().map(|outcome| &outcome.summary));
+        if let Some(monitor) = monitor {
+            let digest = outcome.map(|outcome| outcome.digest).unwrap_or_default();
+            monitor.end(exit.code(), result.as_ref().map_or_else(Error::report, |_| digest)).await;
+        }
+        result
+    }
+
     /// The monitor to tell.
-    pub(super) fn monitor(&self) -> Result<Option<Ping>, Error> {
+    fn monitor(&self) -> Result<Option<Ping>, Error> {
         let Some(address) = &self.ping_url else { return Ok(None) };
         Ping::new(address).map(Some).map_err(|bad| match bad {
             PingError::NotHttp => Error::usage(
@@ -39,29 +97,14 @@ impl TellArgs {
             PingError::Client(bad) => bad.into(),
         })
     }
-}
 
-/// How a command ended, and what is told of it.
-pub(super) struct CommandOutcome {
-    pub(super) exit: Exit,
-    pub(super) digest: String,
-}
-
-/// Does `work`, and tells a monitor of its start and its end.
-pub(super) async fn monitored(
-    monitor: Option<Ping>,
-    work: impl Future<Output = Result<CommandOutcome, Error>>,
-) -> Result<Exit, Error> {
-    let started = monitor.as_ref().map(Ping::start);
-    let done = work.await;
-    if let (Some(monitor), Some(started)) = (monitor, started) {
-        // In this order, or the monitor would take the run for one that goes on.
-        let _ = started.await;
-        let (exit, digest) = match &done {
-            Ok(done) => (done.exit, done.digest.clone()),
-            Err(error) => (error.exit(), error.report()),
-        };
-        monitor.end(exit.code(), digest).await;
+    /// The summary, to whoever is there: nobody after a clean run that nobody watches.
+    fn tell(&self, outcome: &CommandOutcome, is_quiet: bool) -> Result<(), Error> {
+        let CommandOutcome { summary, digest } = outcome;
+        let is_watched = stderr().is_terminal() && !is_quiet;
+        if is_watched || summary.exit != Exit::Success {
+            eprint(digest);
+        }
+        if self.json { print(&(summary.json() + "\n")) } else { Ok(()) }
     }
-    done.map(|done| done.exit)
 }

@@ -12,7 +12,9 @@ use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::callback::{HintFailed, Hints, Receiver, ReceiverConfig};
 use crate::cli::cover_args::{ReadArgs, RequestArgs};
+use crate::cli::guard::Guard;
 use crate::cli::logging::LogArgs;
+use crate::cli::metrics_file::MetricsFile;
 use crate::cli::output::print;
 use crate::cli::service_args::ServiceArgs;
 use crate::cli::{key, signals};
@@ -72,6 +74,14 @@ impl ReceiveArgs {
         Ok(ReceiverConfig { secret, webhook_key: key::webhook_key(self.webhook_key_file.as_deref())?, clock })
     }
 
+    /// The paths of this command.
+    fn guard(&self) -> Guard {
+        let guard = self.service.guarded(Guard::default().ledger(&self.ledger));
+        let guard = guard.reads("the file of the callback secret", self.callback_secret_file.as_deref());
+        let guard = guard.reads("the file of the webhook key", self.webhook_key_file.as_deref());
+        guard.images("--download", self.read.download.as_deref())
+    }
+
     fn api(&self, clock: Clock) -> Result<HttpApi, Error> {
         let (api_url, key) = (self.service.url()?, self.service.key()?);
         let timeout = self.request.timeout;
@@ -84,7 +94,8 @@ impl ReceiveArgs {
 pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop)?;
+    signals::watch(&stop, &MetricsFile::none())?;
+    args.guard().check()?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let folder = args.read.folder()?;
     let ledger = Arc::new(SqliteLedger::open(&args.ledger, args.service.url()?.as_str())?);

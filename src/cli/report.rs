@@ -2,7 +2,7 @@
 
 mod fill;
 
-use std::io::BufWriter;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::cli::options::{CatalogArgs, LedgerArgs};
 use crate::cli::results::view;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
-use crate::files::{AtomicFile, CSV_TEMP_PREFIX, FileError};
+use crate::files::{FileError, Replacement};
 use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::page::Page;
 use crate::results::{self, Goal, View};
@@ -27,7 +27,7 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     ledger: LedgerArgs,
 
-    /// The page, replaced as a whole [default: <stem>.report.html beside the catalog]
+    /// Where the page goes; `-` is standard output [default: <stem>.report.html beside the catalog]
     #[arg(short = 'o', long, value_name = "PATH")]
     output: Option<PathBuf>,
 
@@ -41,11 +41,11 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
+    let path = args.output.clone().unwrap_or_else(|| args.catalog.beside(&args.ledger.suffix(".report.html")));
+    let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
+    guard.images("--download", args.download.as_deref()).check()?;
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let path = args.output.clone().unwrap_or_else(|| args.catalog.beside(".report.html"));
-    args.catalog.is_not("--output", &path, &ledger_path)?;
-    let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
+    let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
     let view = View { goal, now, ..view(ledger.as_ref(), &args.catalog, &args.ledger).await? };
@@ -63,14 +63,13 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     if let Some(ledger) = ledger {
         ledger.close().await;
     }
-    write(&path, &page).map_err(|cause| Error::Unwritable(FileError::new(path.clone(), cause)))?;
+    write(&path, &page)?;
     Ok(Exit::of_rows(&tally))
 }
 
-/// Writes the page beside its place and renames it into it.
-fn write(path: &Path, page: &Page) -> std::io::Result<()> {
-    let path = crate::files::real(path);
-    let mut file = BufWriter::new(AtomicFile::beside(&path, CSV_TEMP_PREFIX)?);
-    page.write_html(&mut file)?;
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit(&path)
+/// Writes the page.
+fn write(path: &Path, page: &Page) -> Result<(), FileError> {
+    let mut file = BufWriter::new(Replacement::begin(path)?);
+    let written = page.write_html(&mut file).and_then(|()| file.into_inner().map_err(IntoInnerError::into_error));
+    written.map_err(|cause| FileError::new(path, cause))?.commit()
 }

@@ -22,10 +22,10 @@ pub(super) struct ResultsArgs {
 }
 
 pub(super) async fn run(args: ResultsArgs) -> Result<Exit, Error> {
+    args.output.guarded(args.catalog.guard(&args.ledger), &args.catalog, &args.ledger).check()?;
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
-    let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
+    let paths = args.output.paths(&args.catalog, &args.ledger);
+    let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
     let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
     let tally = results::write(&catalog, ledger.as_ref(), view, &paths).await?;
     if let Some(ledger) = ledger {

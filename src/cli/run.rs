@@ -16,17 +16,19 @@ use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::Catalog;
 use crate::cli::batch::{BatchContext, RunOutcome};
 use crate::cli::cover_args::ImageSettings;
+use crate::cli::guard::Guard;
+use crate::cli::metrics_file::MetricsFile;
 use crate::cli::next::next_commands;
 use crate::cli::options::bad_rows;
-use crate::cli::outcome::{CommandOutcome, monitored};
+use crate::cli::outcome::CommandOutcome;
 use crate::cli::output::{eprint, print};
 use crate::cli::signals;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::ledger::{CoverScope, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
+use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
 use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
 use crate::ratelimit::{Gate, GateConfig, slack};
@@ -43,7 +45,7 @@ pub(super) use args::RunArgs;
 struct Run<'a> {
     args: &'a RunArgs,
     screen: &'a Screen,
-    batch: BatchContext<'a>,
+    batch: BatchContext,
     service: Service,
     downloads: Downloads,
 }
@@ -56,39 +58,47 @@ struct Gates {
 
 pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
-    let monitor = if args.dry.dry_run { None } else { args.tell.monitor()? };
-    monitored(monitor, checked_run(&args, matches, screen)).await
+    let guard = args.guard();
+    let metrics = args.tell.metrics(&guard);
+    let checked = Box::pin(checked(&args, matches, screen, &guard, &metrics));
+    if args.dry.dry_run {
+        return checked.await?.dry_run().await;
+    }
+    args.tell.conclude(&metrics, args.log.quiet, Box::pin(async { checked.await?.run().await })).await
 }
 
-/// Checks everything that can be checked before anything is sent, and then runs.
-async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<CommandOutcome, Error> {
+/// Checks everything that can be checked before anything is sent.
+async fn checked<'a>(
+    args: &'a RunArgs,
+    matches: Option<&ArgMatches>,
+    screen: &'a Screen,
+    guard: &Guard,
+    metrics: &MetricsFile,
+) -> Result<Run<'a>, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop)?;
+    signals::watch(&stop, metrics)?;
     args.catalog.is_there()?;
     args.check_waits(matches)?;
+    args.check_sandbox(matches)?;
+    guard.check()?;
     let service = Service::of(args, matches)?;
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
     let batch = BatchContext {
         clock,
         stop,
         catalog,
-        ledger_path,
-        paths,
+        ledger_path: args.ledger.path(&args.catalog),
+        paths: args.output.paths(&args.catalog, &args.ledger),
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
         in_doubt: args.rerun.in_doubt(),
         goal: args.goal(),
         max_outage: args.request.max_outage,
-        tell: &args.tell,
-        is_quiet: args.log.quiet,
     };
     // A service on this machine has its images on this machine.
     let is_local = service.api_url.as_ref().is_none_or(ApiUrl::is_loopback);
     let downloads = args.wait.read.downloads(args.request.timeout, is_local, clock)?;
-    let run = Run { args, screen, batch, service, downloads };
-    if args.dry.dry_run { run.dry_run().await } else { run.run().await }
+    Ok(Run { args, screen, batch, service, downloads })
 }
 
 impl Run<'_> {
@@ -102,7 +112,7 @@ impl Run<'_> {
     }
 
     /// Tells what a run would do.
-    async fn dry_run(self) -> Result<CommandOutcome, Error> {
+    async fn dry_run(self) -> Result<Exit, Error> {
         self.args.wait.check()?;
         let ledger_path = &self.batch.ledger_path;
         let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
@@ -123,7 +133,7 @@ impl Run<'_> {
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
         eprint(&bad_rows(self.catalog()));
-        Ok(CommandOutcome { exit: Exit::Success, digest: String::new() })
+        Ok(Exit::Success)
     }
 
     /// Sends what is to be sent, and writes down what came of it.
@@ -131,25 +141,43 @@ impl Run<'_> {
         check_writable(&self.batch.paths.results)?;
         self.batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
         let image_settings = self.args.wait.image_settings()?;
-        let clock = self.batch.clock;
-        let started = clock.unix();
+        let started = self.batch.clock.unix();
         let _lock = RunLock::take(&self.batch.ledger_path, started)?;
         let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
+        let submitted = self.submit(&ledger, &image_settings, started).await;
+        match submitted {
+            Ok(outcome) => self.batch.finish(ledger, &image_settings, outcome).await,
+            Err(error) => {
+                self.batch.write_partial_results().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn submit(
+        &self,
+        ledger: &Arc<SqliteLedger>,
+        image_settings: &ImageSettings,
+        started: UnixMillis,
+    ) -> Result<RunOutcome, Error> {
         let bad = bad_rows(self.catalog());
         eprint(&bad);
         let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
-        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &*ledger, self.selection()).await?;
+        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &**ledger, self.selection()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
-            covers::take_up(self.catalog(), &*ledger, self.batch.trust, mark, started).await.map_err(worklist_error)?;
+            covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
+                .await
+                .map_err(worklist_error)?;
         }
-        let gates = self.gates(&ledger).await?;
-        let sent = self.send(&ledger, &gates, &image_settings, (run, worklist), counts).await;
+        let gates = self.gates(ledger).await?;
+        let sent = self.send(ledger, &gates, image_settings, (run, worklist), counts).await;
         if sent.is_err() {
-            self.batch.write_partial_results(&ledger, run).await;
+            // What it followed is taken up by others at once. The run has failed already, and says so.
+            let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
         }
         let (ended, progress) = sent?;
-        let outcome = RunOutcome {
+        Ok(RunOutcome {
             run,
             ended,
             started,
@@ -158,8 +186,7 @@ impl Run<'_> {
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
             lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>("run"),
-        };
-        self.batch.finish(ledger, &image_settings, outcome).await
+        })
     }
 
     /// Gates that count what earlier runs sent and read within one window.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::logging::{self, LogFormat};
+use crate::cli::metrics_file::MetricsFile;
 use crate::cli::output::print;
 use crate::cli::signals;
 use crate::clock::Clock;
@@ -119,7 +120,7 @@ impl SandboxArgs {
 pub(super) async fn run(args: SandboxArgs, screen: &Screen) -> Result<Exit, Error> {
     logging::begin(LogFormat::Text, 0, false, screen);
     let stop = Stop::default();
-    signals::watch(&stop)?;
+    signals::watch(&stop, &MetricsFile::none())?;
     let listen = args.listen;
     let sandbox = Sandbox::start(listen, args.scenario(), Clock::start()).await.map_err(Error::Sandbox)?;
     print(&format!("listening on {}\n", sandbox.base_url()))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::api::{ApiUrl, Provider};
+use crate::cli::guard::Guard;
 use crate::cli::key;
 use crate::error::Error;
 use crate::secret::{ApiKey, masked_url};
@@ -52,6 +53,11 @@ impl ServiceArgs {
             let problem = format!("--api-url `{}` cannot be used: {bad}", masked_url(text));
             Error::usage(problem, "such as https://api.kie.ai")
         })
+    }
+
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard) -> Guard {
+        guard.reads("the API key file", key::file(self.api_key_file.as_deref()))
     }
 
     /// The key of the account.

@@ -23,7 +23,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The images in `folder`, which is made if only its last part is missing; what killed processes left is removed.
+    /// The images in `folder`, which is made if it is missing; what killed processes left is removed.
     ///
     /// # Errors
     /// [`FileError`] if it is no folder or cannot be written to.
@@ -128,12 +128,15 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
     if removed { fsync_dir(folder) } else { Ok(()) }
 }
 
-/// Makes the folder if it is not there. Durable when this returns.
+/// Makes the folder, and those it is in, if they are not there. Durable when this returns.
 fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make(folder_of(folder))?;
     match fs::create_dir(folder) {
-        Ok(()) => fsync_dir(folder_of(folder)),
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(cause) => Err(cause),
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(cause),
+        Ok(()) | Err(_) => fsync_dir(folder_of(folder)),
     }
 }
 
@@ -234,12 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_part_of_a_folder_is_made() {
+    fn a_folder_is_made_with_those_it_is_in_and_a_file_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Store::open(&folder.path().join("typo/covers")).is_err());
-        assert!(!folder.path().join("typo").exists());
-        Store::open(&folder.path().join("covers")).unwrap();
-        Store::open(&folder.path().join("covers")).unwrap();
+        Store::open(&folder.path().join("all/covers")).unwrap();
+        Store::open(&folder.path().join("all/covers")).unwrap();
+        assert!(folder.path().join("all/covers").is_dir());
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let error = Store::open(&file).unwrap_err();

@@ -1,10 +1,12 @@
 //! The digest in words.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Status};
+use crate::files::is_stdout;
 use crate::results::Cause;
 use crate::runner::Covers;
 
@@ -16,9 +18,6 @@ const FIXED_LINES: usize = 18;
 
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
-
-/// Characters shown of a message.
-const MESSAGE_CHARS: usize = 60;
 
 impl Summary {
     /// The digest, with `used` of its lines already printed.
@@ -114,9 +113,9 @@ impl Summary {
         if let Some(covers) = &self.covers {
             let _ = writeln!(text, "  covers   {}", self.cover_list(covers));
         }
-        let _ = writeln!(text, "  results  {}", self.files.results.display());
+        let _ = writeln!(text, "  results  {}", place(&self.files.results));
         if let Some(failures) = &self.files.failures {
-            let _ = writeln!(text, "  failures {}", failures.display());
+            let _ = writeln!(text, "  failures {}", place(failures));
         }
         let _ = writeln!(text, "  ledger   {}", self.files.ledger.display());
         if let Some(images) = &self.files.images {
@@ -175,10 +174,15 @@ fn cause_line(cause: &Cause) -> String {
     let more = if cause.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX) { " …" } else { "" };
     let _ = write!(line, ", {} {}{more}", if cause.rows == 1 { "line" } else { "lines" }, numbers.join(", "));
     if !cause.message.is_empty() {
-        let short: String = cause.message.chars().take(MESSAGE_CHARS).collect();
-        let _ = write!(line, ": {short}{}", if short.len() < cause.message.len() { "…" } else { "" });
+        // Whole: what to do often stands at its end.
+        let _ = write!(line, ": {}", cause.message);
     }
     line
+}
+
+/// Where a file is.
+fn place(path: &Path) -> String {
+    if is_stdout(path) { "standard output".to_owned() } else { path.display().to_string() }
 }
 
 /// The time of day in UTC.

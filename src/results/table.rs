@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 use csv::{Terminator, WriterBuilder};
 
 use crate::catalog::Dialect;
-use crate::files::{AtomicFile, CSV_TEMP_PREFIX, FileError, folder_of, real, remove_abandoned};
+use crate::files::{FileError, Replacement};
 
 /// An unfinished CSV file.
 pub(super) struct Table {
     path: PathBuf,
-    writer: csv::Writer<BufWriter<AtomicFile>>,
+    writer: csv::Writer<BufWriter<Replacement>>,
 }
 
 impl Table {
-    /// A file for `path`, beside it, in the dialect of the catalog.
+    /// A file for `path` in the dialect of the catalog.
     pub(super) fn new(path: &Path, dialect: Dialect) -> Result<Self, FileError> {
-        let path = real(path);
-        let error = |cause| FileError::new(&path, cause);
-        remove_abandoned(folder_of(&path), CSV_TEMP_PREFIX);
-        let mut file = BufWriter::new(AtomicFile::beside(&path, CSV_TEMP_PREFIX).map_err(error)?);
+        let error = |cause| FileError::new(path, cause);
+        let mut file = BufWriter::new(Replacement::begin(path)?);
         if dialect.bom {
             file.write_all(b"\xef\xbb\xbf").map_err(error)?;
         }
@@ -30,7 +28,7 @@ impl Table {
             .terminator(terminator)
             .flexible(true)
             .from_writer(file);
-        Ok(Self { path, writer })
+        Ok(Self { path: path.to_owned(), writer })
     }
 
     /// Adds a row.
@@ -39,13 +37,13 @@ impl Table {
     }
 
     /// Puts the file into its place. Durable when this returns.
-    pub(super) fn replace(self) -> Result<(), FileError> {
+    pub(super) fn commit(self) -> Result<(), FileError> {
         let Self { path, writer } = self;
-        replace(writer, &path).map_err(|cause| FileError::new(path, cause))
+        unbuffered(writer).map_err(|cause| FileError::new(path, cause))?.commit()
     }
 }
 
-fn replace(writer: csv::Writer<BufWriter<AtomicFile>>, path: &Path) -> io::Result<()> {
+fn unbuffered(writer: csv::Writer<BufWriter<Replacement>>) -> io::Result<Replacement> {
     let file = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.commit(path)
+    file.into_inner().map_err(io::IntoInnerError::into_error)
 }

@@ -69,67 +69,75 @@ pub async fn count<L: Ledger>(catalog: &Arc<Catalog>, ledger: Option<&L>, view: 
 /// Writes the files anew and counts their rows.
 ///
 /// # Errors
-/// [`ResultsError`]; nothing has been replaced then.
+/// [`ResultsError`]. One file that cannot be written does not keep the other from being written.
 pub async fn write<L: Ledger>(
     catalog: &Arc<Catalog>,
     ledger: Option<&L>,
     view: View,
     paths: &Paths,
 ) -> Result<Tally, ResultsError> {
-    let mut files = Files::begin(catalog, view, paths)?;
+    let mut files = Files::begin(catalog, view, paths);
     let mut join = Join::new(catalog, ledger, view.trust)?;
     let mut chunk = join.next().await?;
     while !chunk.is_empty() {
         // The next rows are looked up while these are written.
         let (added, next) = tokio::join!(files.with(chunk), join.next());
-        (files, chunk) = (added?, next?);
+        (files, chunk) = (added, next?);
     }
     catalog.unchanged()?;
     let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows);
     if expected != found {
         return Err(ResultsError::RowCount { expected, found });
     }
-    spawn_blocking(move || files.replace()).await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
+    spawn_blocking(move || files.commit()).await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
 }
 
-/// The unfinished files, and the count of their rows.
+/// The unfinished files, and the count of their rows. What fails of one is kept until the other is in its place.
 struct Files {
     catalog: Arc<Catalog>,
     view: View,
-    results: Table,
-    failures: Option<Table>,
+    results: Result<Table, FileError>,
+    failures: Option<Result<Table, FileError>>,
     tally: Tally,
 }
 
 impl Files {
     /// No rows yet.
-    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Result<Self, FileError> {
-        let results = begin(catalog, &paths.results)?;
-        let failures = paths.failures.as_deref().map(|path| begin(catalog, path)).transpose()?;
-        Ok(Self { catalog: Arc::clone(catalog), view, results, failures, tally: Tally::default() })
+    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Self {
+        let results = begin(catalog, &paths.results);
+        let failures = paths.failures.as_deref().map(|path| begin(catalog, path));
+        Self { catalog: Arc::clone(catalog), view, results, failures, tally: Tally::default() }
     }
 
     /// The same with more rows, which are written without holding up anything else.
-    async fn with(mut self, chunk: Vec<Joined>) -> Result<Self, FileError> {
-        let work = spawn_blocking(move || chunk.iter().try_for_each(|joined| self.add(joined)).map(|()| self));
+    async fn with(mut self, chunk: Vec<Joined>) -> Self {
+        let work = spawn_blocking(move || {
+            for joined in &chunk {
+                self.add(joined);
+            }
+            self
+        });
         work.await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
     }
 
-    fn add(&mut self, joined: &Joined) -> Result<(), FileError> {
+    fn add(&mut self, joined: &Joined) {
         let line = ResultLine::new(&self.catalog, joined, self.view);
-        let fields = || line.fields(&self.catalog, &joined.row);
-        self.results.write(fields())?;
-        if let Some(failures) = self.failures.as_mut().filter(|_| !line.status.is_settled()) {
-            failures.write(fields())?;
+        let failures = self.failures.as_mut().filter(|_| !line.status.is_settled());
+        for file in [Some(&mut self.results), failures].into_iter().flatten() {
+            if let Ok(table) = file
+                && let Err(error) = table.write(line.fields(&self.catalog, &joined.row))
+            {
+                *file = Err(error);
+            }
         }
         self.tally.add(joined, &line);
-        Ok(())
     }
 
     /// Puts the files into their places.
-    fn replace(self) -> Result<Tally, ResultsError> {
-        self.results.replace()?;
-        self.failures.map_or(Ok(()), Table::replace)?;
+    fn commit(self) -> Result<Tally, ResultsError> {
+        let results = self.results.and_then(Table::commit);
+        let failures = self.failures.map_or(Ok(()), |failures| failures.and_then(Table::commit));
+        results.and(failures)?;
         Ok(self.tally)
     }
 }

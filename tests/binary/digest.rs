@@ -36,7 +36,7 @@ fn the_digest_names_counts_causes_lines_files_and_the_next_command() {
         "  1 duplicate of an earlier row, sent once",
         "",
         "  4 rows failed: not_found (code 404), lines 4, 5, 7 …: Resource not found",
-        "  1 row invalid: bad_row, line 10: the id holds a space or another character that is not printa…",
+        "  1 row invalid: bad_row, line 10: the id holds a space or another character that is not printable ASCII",
         "",
         "  sent     6 requests, at most 6 in any 1s (limit 500)",
         &format!("  results  {folder}/songs.results.csv"),

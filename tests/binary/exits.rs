@@ -38,7 +38,7 @@ fn wrong_usage_is_2_and_says_what_to_do() {
         (&["--sandbox", "--rate", "20"], "invalid value '20' for '--rate", "such as `20/10s`"),
         (&["--sandbox", "--max-failures", "0"], "invalid value '0'", "a number of rows such as `10`"),
         (&["--sandbox", "--sandbaux"], "unexpected argument '--sandbaux'", "similar argument exists"),
-        (&["--sandbox", "-o", "songs.csv"], "--results would replace the catalog", "name another file with --results"),
+        (&["--sandbox", "-o", "songs.csv"], "--results would replace the catalog", "name another path with --results"),
     ];
     for (options, problem, hint) in table {
         batch.run(options).exit(2).says("error: ").says(problem).says(hint);

@@ -196,7 +196,7 @@ fn cells_that_are_formulas_or_no_text_stay_byte_for_byte() {
         let records = reader.byte_records().map(Result::unwrap);
         records.map(|record| record.iter().take(3).map(<[u8]>::to_vec).collect()).collect()
     };
-    assert_eq!(cells(&batch.results_path()), cells(&batch.catalog()));
+    assert_eq!(cells(&batch.sandbox_results_path()), cells(&batch.catalog()));
     assert_eq!(cells(&batch.catalog()).len(), rows.len());
 }
 

@@ -132,6 +132,26 @@ fn a_key_file_that_others_can_read_is_a_warning() {
 }
 
 #[test]
+fn a_key_that_was_handed_over_or_lies_behind_a_closed_folder_is_no_warning() {
+    let service = Scripted::accepting();
+    let batch = Batch::tracks(1).to(&service.address());
+    // As containers mount secrets: for all, and for nobody to write.
+    for mode in [0o444, 0o440, 0o400] {
+        key_file(&batch, mode);
+        batch.run(&["--api-key-file", "key"]).exit(0).silent();
+        fs::remove_file(batch.path("key")).unwrap();
+    }
+    key_file(&batch, 0o644);
+    let mounted = "mount --bind key key && mount -o remount,bind,ro key";
+    if batch.shell(&format!("unshare -m sh -c '{mounted}'")).code == Some(0) {
+        let run = format!("{} run songs.csv --api-key-file key", crate::story::PROGRAM);
+        batch.shell(&format!("unshare -m sh -c '{mounted} && {run}'")).exit(0).silent();
+    }
+    fs::set_permissions(batch.folder(), Permissions::from_mode(0o700)).unwrap();
+    batch.run(&["--api-key-file", "key"]).exit(0).silent();
+}
+
+#[test]
 fn the_service_manager_can_hand_over_the_key() {
     let service = Scripted::accepting();
     let batch = Batch::tracks(1).env("COVERBATCH_API_URL", service.address()).env("COVERBATCH_NO_CALLBACK", "1");

@@ -15,6 +15,7 @@ mod hostile;
 mod key;
 mod monitors;
 mod options;
+mod outputs;
 mod samples;
 mod secure;
 mod signals;

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wiremock::{Request, ResponseTemplate};
 
-use crate::story::{Batch, Scripted, StandIn};
+use crate::story::{Batch, PROGRAM, Scripted, Signal, StandIn, wait_for};
 
 /// The value of a metric in the text format.
 fn metric(text: &str, name: &str) -> Option<f64> {
@@ -35,6 +37,80 @@ fn the_metrics_tell_of_the_last_run_and_of_the_last_success() {
     assert_eq!(metric(&bad, "coverbatch_exit_code"), Some(4.0));
 }
 
+/// The exit code that the metrics tell of.
+fn told(batch: &Batch) -> Option<f64> {
+    metric(&fs::read_to_string(batch.path("m.prom")).unwrap_or_default(), "coverbatch_exit_code")
+}
+
+#[test]
+fn every_end_is_in_the_metrics() {
+    let service = StandIn::quick(&["--latency", "300ms"]);
+    let batch = Batch::ids(["a"]).to(&service.address).env("COVERBATCH_METRICS_FILE", "m.prom");
+    batch.run(&[]).exit(0);
+    let read = || fs::read_to_string(batch.path("m.prom")).unwrap();
+    let success = metric(&read(), "coverbatch_last_success_timestamp_seconds");
+    assert!(success.is_some());
+    let lines = [
+        ("$P run songs.csv --rate 20", 2),
+        ("$P run songs.csv --no-such-option", 2),
+        ("$P run", 2),
+        ("COVERBATCH_TIMEOUT=long $P run songs.csv", 2),
+        ("SUNO_API_KEY= $P run songs.csv", 2),
+        ("$P run songs.csv -o songs.csv", 2),
+        ("$P run songs.csv --ping-url ftp://x.example", 2),
+        ("$P run none.csv", 7),
+        ("$P follow none.csv", 7),
+        ("$P run songs.csv -o none/r.csv", 8),
+        ("$P run songs.csv --json >/dev/full", 8),
+        ("$P run songs.csv", 0),
+        ("$P run songs.csv --api-url http://127.0.0.1:1 --ledger other.db --max-outage 0s", 4),
+    ];
+    for (line, code) in lines {
+        fs::remove_file(batch.path("m.prom")).unwrap();
+        fs::write(
+            batch.path("m.prom"),
+            "coverbatch_last_run_timestamp_seconds 7\ncoverbatch_last_success_timestamp_seconds 7\n",
+        )
+        .unwrap();
+        batch.shell(&line.replace("$P", PROGRAM)).exit(code);
+        assert_eq!(told(&batch), Some(f64::from(code)), "{line}");
+        let success = metric(&read(), "coverbatch_last_success_timestamp_seconds").unwrap();
+        assert_eq!(success > 7.0, code == 0, "{line}");
+        assert!(metric(&read(), "coverbatch_last_run_timestamp_seconds") > Some(7.0), "{line}");
+    }
+}
+
+#[test]
+fn the_end_of_a_run_that_may_not_begin_and_of_one_that_is_cut_short_is_in_the_metrics() {
+    let service = StandIn::quick(&["--latency", "20s"]);
+    let batch = Batch::ids(["a"]).to(&service.address).env("COVERBATCH_METRICS_FILE", "m.prom");
+    let run = batch.start(&[]);
+    wait_for("the run to hold the ledger", || batch.path("songs.coverbatch.db").exists());
+    batch.run(&[]).exit(6);
+    assert_eq!(told(&batch), Some(6.0));
+    run.signal(Signal::Int);
+    wait_for("the first signal to be heard", || run.stderr_so_far().contains("stopping"));
+    run.signal(Signal::Term);
+    run.finish().exit(143);
+    assert_eq!(told(&batch), Some(143.0));
+}
+
+#[test]
+fn metrics_are_written_by_no_dry_run_and_over_nothing_else() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["a"]).to(&service.address);
+    batch.run(&["-n", "--metrics-file", "m.prom"]).exit(0);
+    batch.run(&["-n", "--metrics-file", "m.prom", "--rate", "20"]).exit(2);
+    assert!(!batch.path("m.prom").exists());
+    for (options, code) in [(&["--metrics-file", "notes"][..], 0), (&["--metrics-file", "notes", "--rate", "20"], 2)] {
+        fs::write(batch.path("notes"), "what somebody wrote\n").unwrap();
+        let ran = batch.run(options).exit(code);
+        assert!(code != 0 || ran.stderr.contains("it holds something else than metrics"), "{}", ran.stderr);
+        assert_eq!(fs::read_to_string(batch.path("notes")).unwrap(), "what somebody wrote\n");
+    }
+    batch.run(&["--metrics-file", "-"]).exit(0).prints("\ncoverbatch_exit_code 0\n");
+}
+
 #[test]
 fn metrics_that_cannot_be_written_do_not_fail_the_run() {
     let service = StandIn::quick(&[]);
@@ -61,13 +137,38 @@ fn a_monitor_is_told_of_the_start_and_of_the_end_with_the_digest() {
     assert!(String::from_utf8(last.body).unwrap().contains("cannot read the API key file"));
 }
 
+/// How often a monitor that answers so is told of the end of a run.
+fn tries(answers: &'static [u16]) -> usize {
+    let service = StandIn::quick(&[]);
+    let ends = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ends);
+    let monitor = Scripted::by(move |request: &Request| {
+        let is_end = !request.url.path().ends_with("/start");
+        let at = if is_end { count.fetch_add(1, Ordering::Relaxed) } else { usize::MAX };
+        ResponseTemplate::new(answers.get(at).copied().unwrap_or(200))
+    });
+    let ran = Batch::ids(["a"]).to(&service.address).run(&["--ping-url", &monitor.address()]).exit(0);
+    let is_told = !ran.stderr.contains("the monitor could not be told");
+    let tries = ends.load(Ordering::Relaxed);
+    assert_eq!(is_told, answers.get(tries - 1).is_none(), "{}", ran.stderr);
+    tries
+}
+
+#[test]
+fn the_end_is_told_again_to_a_monitor_that_was_away_for_a_moment() {
+    assert_eq!(tries(&[503, 429]), 3);
+    assert_eq!(tries(&[404, 404]), 1, "an address that is wrong stays wrong");
+}
+
 #[test]
 fn a_monitor_that_is_not_there_does_not_fail_the_run() {
     let service = StandIn::quick(&[]);
     let batch = Batch::ids(["a"]).to(&service.address);
     let ran = batch.run(&["--ping-url", "http://127.0.0.1:9/hook"]).exit(0);
     assert!(ran.stderr.contains("the monitor could not be told"), "{}", ran.stderr);
-    batch.run(&["--ping-url", "ftp://example.org"]).exit(2);
+    let ran = batch.run(&["--ping-url", "ftp://me:secret@example.org/x?key=secret"]).exit(2);
+    let ran = ran.says("--ping-url `ftp://***@example.org/x?***` cannot be called");
+    assert!(!ran.stderr.contains("secret"), "{}", ran.stderr);
 }
 
 #[test]

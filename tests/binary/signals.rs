@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wiremock::{Request, ResponseTemplate};
 
-use crate::story::{Batch, Running, Scripted, Signal, accepted, wait_for};
+use crate::story::{Batch, PROGRAM, Running, Scripted, Signal, accepted, wait_for};
 
 /// A service that accepts everything, and takes its time.
 fn slow(millis: u64) -> Scripted {
@@ -45,6 +45,22 @@ fn an_interrupt_ends_a_run_with_130_and_the_next_command_goes_on() {
 #[test]
 fn a_termination_ends_a_run_with_143_and_the_next_command_goes_on() {
     stops(Signal::Term, 143);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_a_run_like_a_termination() {
+    stops(Signal::Hup, 143);
+}
+
+#[test]
+fn under_nohup_a_terminal_that_is_gone_changes_nothing() {
+    let service = slow(400);
+    let batch = Batch::tracks(8).to(&service.address());
+    let run = batch.start_shell(&format!("trap '' HUP; exec {PROGRAM} run songs.csv --concurrency 4"));
+    wait_for("some requests", || service.requests().len() >= 4);
+    run.signal(Signal::Hup);
+    run.finish().exit(0).silent();
+    assert_eq!(service.requests().len(), 8);
 }
 
 #[test]

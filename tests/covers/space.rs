@@ -58,7 +58,7 @@ fn a_folder_that_cannot_be_written_to_is_refused_before_anything_is_sent() {
     let batch = Batch::tracks(3).to(&service.address());
     fs::write(batch.path("covers"), "a file").unwrap();
     batch.run(&DOWNLOAD).exit(8).says("`covers`");
-    batch.run(&["--download", "no/such/parent"]).exit(8).says("`no/such/parent`");
+    batch.run(&["--download", "songs.csv/covers"]).exit(8).says("`songs.csv/covers`");
     batch.run(&["--download", "/proc/covers"]).exit(8).says("`/proc/covers`");
     fs::create_dir(batch.path("closed")).unwrap();
     fs::set_permissions(batch.path("closed"), fs::Permissions::from_mode(0o555)).unwrap();

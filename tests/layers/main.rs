@@ -119,6 +119,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "indicatif",
         "reqwest",
         "rusqlite",
+        "rustix",
         "rustls",
         "secrecy",
     ];

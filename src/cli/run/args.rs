@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 
 use crate::api::{BadCallback, CallbackUrl};
 use crate::cli::cover_args::{RequestArgs, WaitArgs};
+use crate::cli::guard::Guard;
 use crate::cli::key;
 use crate::cli::logging::LogArgs;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
@@ -143,6 +144,23 @@ pub(super) struct DryArgs {
 }
 
 impl RunArgs {
+    /// The paths of the run.
+    pub(super) fn guard(&self) -> Guard {
+        let guard = self.output.guarded(self.catalog.guard(&self.ledger), &self.catalog, &self.ledger);
+        let guard = self.wait.guarded(self.tell.guarded(self.service.guarded(guard)));
+        guard.reads("the file of the callback secret", self.callback.callback_secret_file.as_deref())
+    }
+
+    /// Refuses --sandbox together with --api-url. A flag wins over the environment, but not over the stand-in: whoever
+    /// asks for that in the environment does not want to send anything.
+    pub(super) fn check_sandbox(&self, matches: Option<&ArgMatches>) -> Result<(), Error> {
+        let is_chosen = is_flag(matches, "sandbox") && !is_flag(matches, "api_url");
+        if !self.ledger.sandbox || self.service.api_url.is_none() || is_chosen {
+            return Ok(());
+        }
+        Err(Error::usage("--sandbox and --api-url exclude each other", "give one of them"))
+    }
+
     /// What the run is set to, with dice of its own.
     pub(super) fn config(&self) -> RunConfig {
         RunConfig {

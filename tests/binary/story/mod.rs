@@ -114,7 +114,12 @@ impl Batch {
 
     /// A command line as a shell runs it, to its end.
     pub(crate) fn shell(&self, line: &str) -> Ran {
-        self.begin(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(line)]).finish()
+        self.start_shell(line).finish()
+    }
+
+    /// A command line as a shell runs it, begun.
+    pub(crate) fn start_shell(&self, line: &str) -> Running {
+        self.begin(OsStr::new("/bin/sh"), &[OsStr::new("-c"), OsStr::new(line)])
     }
 
     /// `coverbatch run CATALOG …`, begun.
@@ -139,7 +144,10 @@ impl Batch {
             fs::write(&file, bytes).unwrap();
             File::open(&file).unwrap().into()
         }));
-        Running::begin(command, self.results_path())
+        let is_sandbox = |words: &str| words.split([' ', ';']).any(|word| word == "--sandbox");
+        let is_sandbox = words.iter().any(|word| is_sandbox(&word.to_string_lossy()))
+            || self.environment.iter().any(|(name, _)| name == "COVERBATCH_SANDBOX");
+        Running::begin(command, if is_sandbox { self.sandbox_results_path() } else { self.results_path() })
     }
 
     /// A file that does not lie in the batch's folder.
@@ -152,6 +160,11 @@ impl Batch {
     /// Where the results go if nothing else is said.
     pub(crate) fn results_path(&self) -> PathBuf {
         self.path(Path::new(&self.name).with_extension("results.csv"))
+    }
+
+    /// Where the results of the stand-in go.
+    pub(crate) fn sandbox_results_path(&self) -> PathBuf {
+        self.path(Path::new(&self.name).with_extension("sandbox.results.csv"))
     }
 
     /// The names of the files in the folder, in order.

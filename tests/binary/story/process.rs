@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A signal to send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal {
+    Hup,
     Int,
     Term,
 }
@@ -41,6 +42,7 @@ impl Running {
     /// Sends a signal, to this process alone.
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
+            Signal::Hup => "HUP",
             Signal::Int => "INT",
             Signal::Term => "TERM",
         };
