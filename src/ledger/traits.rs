@@ -85,7 +85,7 @@ pub trait SubmitLedger: ReadLedger {
         settlement: Settlement,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Takes a claim back, because nothing was sent; the music task is as it was before. Durable when this returns. An
+    /// Takes a claim back, because nothing was sent to the service; the music task is as it was before. Durable when this returns. An
     /// error if the submission is not in flight.
     fn release(&self, attempt: AttemptKey) -> impl Future<Output = Result<(), LedgerError>> + Send;
 

@@ -112,6 +112,12 @@ impl Gate {
         self.rate
     }
 
+    /// Whether everyone is paused, or waits for a probe.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state().breaker.paused_for(self.clock.now()).is_some()
+    }
+
     /// What the gate has seen so far.
     #[must_use]
     pub fn view(&self) -> GateView {

@@ -7,7 +7,7 @@ use super::RunError;
 use super::queue::Row;
 use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::domain::{Outcome, Verdict};
+use crate::domain::{Ended, Outcome, Verdict};
 use crate::ledger::{Claim, Ledger, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
@@ -54,6 +54,17 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         in_flight.report(feedback(&outcome, decision, health), jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
+        }
+        if decision == Decision::Stop(Ended::WrongAddress) {
+            // The service has not heard of it: the row is as it was.
+            self.ledger.release(key).await?;
+            let reason = Some(outcome.reason);
+            return Ok(TaskOutput::Submission(Submitted {
+                row,
+                disposition: Disposition::Stopped,
+                reason,
+                poll_at: None,
+            }));
         }
         let disposition = self.disposition(decision);
         let state = decision.state(&outcome.verdict);

@@ -51,7 +51,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             if self.context.stop.is_requested() {
                 self.queue.end();
             }
-            self.queue.load(self.context.clock.now(), self.free_slots()).await?;
+            let is_paused = self.gate.is_paused();
+            self.queue.load(self.context.clock.now(), self.free_slots(), is_paused).await?;
             self.start_downloads().await?;
             let read = self.next_read();
             if self.is_over(read) {

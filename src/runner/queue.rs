@@ -71,22 +71,30 @@ impl Queue {
     }
 
     /// Has the next row at hand, if one is due and there is `room` for it beside those under way.
-    pub(super) async fn load(&mut self, now: Instant, room: usize) -> Result<(), WorklistError> {
+    ///
+    /// While everyone is paused it is one that has not been sent yet, if there is one: it probes for the others, and those that
+    /// are due may be the only ones that the service has trouble with.
+    pub(super) async fn load(&mut self, now: Instant, room: usize, is_paused: bool) -> Result<(), WorklistError> {
         if self.next.is_some() || self.has_ended || self.checked.len() >= room {
             return Ok(());
         }
-        self.next = if self.next_due().is_some_and(|due| due <= now) {
-            self.waiting.pop().map(|Reverse(due)| due.row)
-        } else if self.is_exhausted || self.waiting.len() >= MOST_WAITING {
-            None
-        } else {
-            self.unsent_row().await?
-        };
+        if is_paused {
+            self.next = self.unsent_row().await?;
+        }
+        if self.next.is_none() && self.next_due().is_some_and(|due| due <= now) {
+            self.next = self.waiting.pop().map(|Reverse(due)| due.row);
+        }
+        if self.next.is_none() {
+            self.next = self.unsent_row().await?;
+        }
         Ok(())
     }
 
     /// A row that has not been sent in this run. Those in doubt come once nothing else is left.
     async fn unsent_row(&mut self) -> Result<Option<Row>, WorklistError> {
+        if self.is_exhausted || self.waiting.len() >= MOST_WAITING {
+            return Ok(None);
+        }
         let others_are_done = self.is_idle();
         let task = self.worklist.next(others_are_done).await?;
         self.is_exhausted = task.is_none() && others_are_done;

@@ -104,3 +104,29 @@ async fn a_wrong_address_stops_the_run_with_its_first_answer_and_judges_no_row()
         assert_eq!(morning.results.cell("song-0003", "cover_retryable"), "yes");
     }
 }
+
+/// Rows that were not tried yet probe before those in trouble, or ten broken rows together would end the night.
+#[tokio::test(start_paused = true)]
+async fn ten_broken_rows_together_do_not_keep_the_others_from_being_sent() {
+    let ids: Vec<String> = (0..40)
+        .map(|number| format!("{}-{number}", if (10..22).contains(&number) { "broken" } else { "song" }))
+        .collect();
+    let night =
+        Night::of(&ids).answers(|call| if call.id.starts_with("broken") { Reply::code(500) } else { Reply::cover() });
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::Finished);
+    assert_eq!((morning.results.count("submitted"), morning.results.count("gave_up")), (28, 12));
+    assert!(morning.took < seconds(900), "{:?}", morning.took);
+}
+
+/// A row that failed before is as it was, too.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_address_leaves_a_row_that_failed_before_as_it_was() {
+    let night = Night::of(&["a"]).answers(|_| Reply::code(422));
+    night.run().await;
+    night.service.follow(|_| Reply::page(404));
+    let morning = night.run().await;
+    assert_eq!(morning.ended, Ended::WrongAddress);
+    assert_eq!(morning.results.verdict("a"), "failed invalid_request yes");
+    assert_eq!(morning.results.cell("a", "cover_attempts"), "1");
+}
