@@ -65,6 +65,9 @@ impl Guard {
             self.paths.iter().partition(|path| path.written_by == Some("--ledger"));
         others.into_iter().chain(ledger).try_for_each(|path| self.check_path(path))?;
         let Some((option, folder)) = &self.images else { return Ok(()) };
+        if is_stdout(folder) {
+            return Err(no_file(option));
+        }
         match self.paths.iter().find(|guarded| is_same(&guarded.path, folder) || is_image(&guarded.path, folder)) {
             Some(guarded) => Err(replaced(option, guarded)),
             None => Ok(()),
@@ -81,6 +84,9 @@ impl Guard {
 
     fn check_path(&self, guarded: &GuardedPath) -> Result<(), Error> {
         let Some(option) = guarded.written_by else { return Ok(()) };
+        if option == "--ledger" && is_stdout(&guarded.path) {
+            return Err(no_file(option));
+        }
         let mut others = self.paths.iter().filter(|other| !std::ptr::eq(*other, guarded));
         let Some(other) = others.find(|other| is_same(&other.path, &guarded.path)) else { return Ok(()) };
         match other.written_by {
@@ -91,6 +97,10 @@ impl Guard {
             Some(_) | None => Err(replaced(option, other)),
         }
     }
+}
+
+fn no_file(option: &str) -> Error {
+    Error::usage(format!("{option} cannot be standard output"), format!("name another path with {option}"))
 }
 
 fn replaced(option: &str, guarded: &GuardedPath) -> Error {

@@ -7,6 +7,7 @@
 use std::env;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Seek as _, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -103,8 +104,9 @@ fn begin(path: &Path, place: &Path) -> io::Result<(AtomicFile, Way)> {
         before => before.ok(),
     };
     let folder = folder_of(place);
-    if !folder.exists() {
-        let missing = format!("there is no folder `{}`", folder_of(path).display());
+    let is_folder = path.as_os_str().as_bytes().ends_with(b"/");
+    if is_folder || !folder.exists() {
+        let missing = format!("there is no folder `{}`", if is_folder { path } else { folder_of(path) }.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, missing));
     }
     remove_abandoned(folder, TEMP_PREFIX);

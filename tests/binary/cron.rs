@@ -44,6 +44,8 @@ fn a_reader_that_goes_away_is_no_error() {
         "run songs.csv --sandbox --dry-run",
         "run songs.csv --sandbox --dry-run --json",
         "results songs.csv --sandbox",
+        "results songs.csv --sandbox -o -",
+        "report songs.csv --sandbox -o -",
         "why a --ledger songs.sandbox.db",
         "completions bash",
         "completions zsh",

@@ -210,6 +210,7 @@ fn results_that_cannot_be_written_are_8_before_anything_is_sent() {
         (vec!["-o", "none/r.csv"], "caused by: there is no folder `none`"),
         (vec!["-o", "file/r.csv"], "error: cannot write `file/r.csv`"),
         (vec!["-o", "."], "caused by: is a directory"),
+        (vec!["-o", "new/"], "caused by: there is no folder `new/`"),
         (vec!["--failures", "none/f.csv"], "error: cannot write `none/f.csv`"),
         (vec!["--ledger", "none/l.db"], "error: cannot lock the ledger by `none/l.db.lock`"),
     ];
