@@ -3,6 +3,7 @@
 //! Values only. Nothing here does I/O, reads a clock, rolls dice or knows a file format, so that everything
 //! that decides (`policy`) can be tested over its whole domain.
 
+mod blank;
 mod id;
 mod message;
 mod rate;
@@ -11,6 +12,7 @@ mod reading;
 use std::fmt;
 use std::time::Duration;
 
+pub use blank::{is_blank, trimmed};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use message::{MAX_MESSAGE_CHARS, one_line};
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};

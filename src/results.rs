@@ -4,17 +4,18 @@
 //! it, so that a half-written one never replaces a whole one; and only if it holds as many rows as the catalog.
 
 mod file;
+mod format;
 mod line;
 mod tally;
 
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use crate::catalog::{Catalog, CatalogError, RESULT_COLUMNS};
+use crate::catalog::{Catalog, CatalogError};
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::files::FileError;
@@ -23,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::policy::InDoubt;
 
 use file::Table;
+use format::LineFormat;
 
 pub use line::{Cover, ResultLine};
 pub use tally::{Cause, Tally};
@@ -132,6 +134,7 @@ pub async fn write<L: Ledger>(
 struct Files {
     catalog: Arc<Catalog>,
     view: View,
+    format: LineFormat,
     results: Table,
     failures: Option<Table>,
     tally: Tally,
@@ -140,9 +143,13 @@ struct Files {
 impl Files {
     /// No rows yet.
     fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Result<Self, FileError> {
-        let results = begin(catalog, &paths.results)?;
-        let failures = paths.failures.as_deref().map(|path| begin(catalog, path)).transpose()?;
-        Ok(Self { catalog: Arc::clone(catalog), view, results, failures, tally: Tally::default() })
+        let format = LineFormat::new(catalog.dialect());
+        let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error.into()))?;
+        let results = Table::new(&paths.results, &head)?;
+        let failures = paths.failures.as_deref().map(|path| Table::new(path, &head)).transpose()?;
+        let mut tally = Tally::default();
+        tally.unlike.clone_from(&catalog.check().unlike);
+        Ok(Self { catalog: Arc::clone(catalog), view, format, results, failures, tally })
     }
 
     /// The same with more rows, which are written without holding up anything else.
@@ -153,10 +160,11 @@ impl Files {
 
     fn add(&mut self, joined: &Joined) -> Result<(), FileError> {
         let line = ResultLine::new(&self.catalog, joined, self.view);
-        let fields = || line.fields(&self.catalog, &joined.row);
-        self.results.write(fields())?;
+        let text = self.format.line(&self.catalog, &joined.row, line.cells());
+        let text = text.map_err(|error| FileError::new(&self.results.path, error.into()))?;
+        self.results.write(&text)?;
         if let Some(failures) = self.failures.as_mut().filter(|_| !line.status.is_settled()) {
-            failures.write(fields())?;
+            failures.write(&text)?;
         }
         self.tally.add(joined, &line);
         Ok(())
@@ -168,11 +176,4 @@ impl Files {
         self.failures.map_or(Ok(()), Table::replace)?;
         Ok(self.tally)
     }
-}
-
-/// A new table with the header in place.
-fn begin(catalog: &Catalog, path: &Path) -> Result<Table, FileError> {
-    let mut table = Table::new(path, catalog.dialect())?;
-    table.write(catalog.own_header().chain(RESULT_COLUMNS.iter().map(|name| name.as_bytes())))?;
-    Ok(table)
 }

@@ -189,6 +189,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "backoff",
         "clap",
         "csv",
+        "encoding_rs",
         "governor",
         "hmac",
         "hyper",

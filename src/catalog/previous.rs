@@ -1,13 +1,13 @@
 //! The columns of a results CSV, and what an earlier one says of its rows: a help, never a reason to fail.
 
-use csv::ByteRecord;
+use std::borrow::Cow;
 
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, Reason, Status, one_line};
 
 /// The columns that the results CSV has after those of the catalog, in this order.
 pub const RESULT_COLUMNS: [&str; 17] = [
-    STATUS_COLUMN,
+    "cover_status",
     "cover_retryable",
     "cover_reason",
     "cover_http_status",
@@ -25,14 +25,6 @@ pub const RESULT_COLUMNS: [&str; 17] = [
     "cover_expires_at",
     "cover_fallback",
 ];
-
-/// The column that makes a CSV file an earlier results CSV.
-const STATUS_COLUMN: &str = "cover_status";
-
-/// Whether a header cell names one of [`RESULT_COLUMNS`].
-pub(super) fn is_result_column(cell: &[u8]) -> bool {
-    RESULT_COLUMNS.iter().any(|name| cell.trim_ascii() == name.as_bytes())
-}
 
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,66 +59,55 @@ pub struct PreviousResult {
     pub is_fallback: bool,
 }
 
-/// Where the columns of an earlier run are.
+/// Where the columns of an earlier run are, in the order of [`RESULT_COLUMNS`].
 #[derive(Debug)]
-pub(super) struct PreviousColumns {
-    status: usize,
-    reason: Option<usize>,
-    retryable: Option<usize>,
-    http_status: Option<usize>,
-    code: Option<usize>,
-    message: Option<usize>,
-    cover: Option<usize>,
-    attempts: Option<usize>,
-    first_sent_at: Option<usize>,
-    finished_at: Option<usize>,
-    images: [Option<usize>; MAX_IMAGES],
-    files: [Option<usize>; MAX_IMAGES],
-    expires_at: Option<usize>,
-    fallback: Option<usize>,
-}
+pub(super) struct PreviousColumns([usize; RESULT_COLUMNS.len()]);
 
 impl PreviousColumns {
-    /// Looks the columns up by their names; `None` without a status column.
+    /// Looks the columns up by their names; `None` unless all are there.
     pub(super) fn find(position: impl Fn(&str) -> Option<usize>) -> Option<Self> {
-        Some(Self {
-            status: position(STATUS_COLUMN)?,
-            reason: position("cover_reason"),
-            retryable: position("cover_retryable"),
-            http_status: position("cover_http_status"),
-            code: position("cover_code"),
-            message: position("cover_message"),
-            cover: position("cover_task_id"),
-            attempts: position("cover_attempts"),
-            first_sent_at: position("cover_first_sent_at"),
-            finished_at: position("cover_finished_at"),
-            images: [position("cover_image_1"), position("cover_image_2")],
-            files: [position("cover_file_1"), position("cover_file_2")],
-            expires_at: position("cover_expires_at"),
-            fallback: position("cover_fallback"),
-        })
+        let mut columns = [0; RESULT_COLUMNS.len()];
+        for (column, name) in columns.iter_mut().zip(RESULT_COLUMNS) {
+            *column = position(name)?;
+        }
+        Some(Self(columns))
     }
 
-    /// What a row's cells say; `None` without a known status.
-    pub(super) fn read(&self, cells: &ByteRecord) -> Option<PreviousResult> {
-        let text = |column: Option<usize>| column.and_then(|at| str::from_utf8(cells.get(at)?.trim_ascii()).ok());
-        let time = |column| text(column).and_then(UnixMillis::from_rfc3339);
+    /// Whether a column is one of them.
+    pub(super) fn contains(&self, column: usize) -> bool {
+        self.0.contains(&column)
+    }
+
+    /// What the cells of a row say; `None` without a known status.
+    pub(super) fn read<'a>(&self, value: impl Fn(usize) -> Option<Cow<'a, [u8]>>) -> Option<PreviousResult> {
+        let texts = self.0.map(|column| text(value(column)?));
+        let [status, retryable, reason, http_status, code, message, cover, attempts, first_sent, finished, rest @ ..] =
+            texts.each_ref().map(Option::as_deref);
+        let [_, image_1, image_2, file_1, file_2, expires, fallback] = rest;
+        let file = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
         Some(PreviousResult {
-            status: text(Some(self.status)).and_then(Status::from_word)?,
-            reason: text(self.reason).and_then(Reason::from_word),
-            retryable: text(self.retryable).and_then(yes_or_no),
-            http_status: text(self.http_status).and_then(|number| number.parse().ok()),
-            code: text(self.code).and_then(|number| number.parse().ok()),
-            message: text(self.message).map(unprotected).map(one_line).unwrap_or_default(),
-            cover: text(self.cover).and_then(|id| CoverTaskId::new(id).ok()),
-            attempts: text(self.attempts).and_then(|number| number.parse().ok()).unwrap_or(0),
-            first_sent_at: time(self.first_sent_at),
-            finished_at: time(self.finished_at),
-            images: Images::new(self.images.into_iter().filter_map(text)),
-            files: self.files.map(|column| text(column).filter(|name| !name.is_empty()).map(str::to_owned)),
-            expires_at: time(self.expires_at),
-            is_fallback: text(self.fallback).and_then(yes_or_no).unwrap_or(false),
+            status: status.and_then(Status::from_word)?,
+            reason: reason.and_then(Reason::from_word),
+            retryable: retryable.and_then(yes_or_no),
+            http_status: http_status.and_then(|number| number.parse().ok()),
+            code: code.and_then(|number| number.parse().ok()),
+            message: message.map(unprotected).map(one_line).unwrap_or_default(),
+            cover: cover.and_then(|id| CoverTaskId::new(id).ok()),
+            attempts: attempts.and_then(|number| number.parse().ok()).unwrap_or(0),
+            first_sent_at: first_sent.and_then(UnixMillis::from_rfc3339),
+            finished_at: finished.and_then(UnixMillis::from_rfc3339),
+            images: Images::new([image_1, image_2].into_iter().flatten()),
+            files: [file(file_1), file(file_2)],
+            expires_at: expires.and_then(UnixMillis::from_rfc3339),
+            is_fallback: fallback.and_then(yes_or_no).unwrap_or(false),
         })
+    }
+}
+
+fn text(value: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    match value {
+        Cow::Borrowed(value) => str::from_utf8(value).ok().map(Cow::Borrowed),
+        Cow::Owned(value) => String::from_utf8(value).ok().map(Cow::Owned),
     }
 }
 
@@ -150,13 +131,13 @@ fn unprotected(message: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn columns() -> PreviousColumns {
-        PreviousColumns::find(|name| RESULT_COLUMNS.iter().position(|column| *column == name)).unwrap()
+    fn read_all(cells: &[&str]) -> Option<PreviousResult> {
+        let columns = PreviousColumns::find(|name| RESULT_COLUMNS.iter().position(|column| *column == name)).unwrap();
+        columns.read(|column| cells.get(column).map(|cell| Cow::Borrowed(cell.as_bytes())))
     }
 
     fn read(cells: [&str; 11]) -> Option<PreviousResult> {
-        let all = [&cells[..], &[""; 6]].concat();
-        columns().read(&ByteRecord::from(all))
+        read_all(&cells)
     }
 
     fn nothing() -> PreviousResult {
@@ -199,7 +180,7 @@ mod tests {
             "2025-11-22T02:10:00.007Z",
             "yes",
         ];
-        let previous = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
+        let previous = read_all(&cells).unwrap();
         let expected = PreviousResult {
             status: Status::Completed,
             cover: CoverTaskId::new("c").ok(),
@@ -213,22 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn every_column_that_is_read_is_one_that_is_written() {
-        let found = columns();
-        let all = [
-            found.retryable,
-            found.reason,
-            found.http_status,
-            found.code,
-            found.message,
-            found.cover,
-            found.attempts,
-            found.first_sent_at,
-            found.finished_at,
-        ];
-        assert_eq!(all, std::array::from_fn(|at| Some(at + 1)));
-        let covers = [found.images, found.files, [found.expires_at, found.fallback]].concat();
-        assert_eq!(covers, [11, 12, 13, 14, 15, 16].map(Some));
+    fn only_the_whole_set_of_columns_is_an_earlier_results_csv() {
+        let found = |missing: &str| PreviousColumns::find(|name| (name != missing).then_some(7));
+        assert!(found("none of them").unwrap().contains(7));
+        for name in RESULT_COLUMNS {
+            assert!(found(name).is_none(), "{name}");
+        }
     }
 
     #[test]

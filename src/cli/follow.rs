@@ -68,7 +68,7 @@ async fn follow(args: &FollowArgs, screen: &Screen) -> Result<Done, Error> {
     let (api_url, key) = (args.service.url()?, args.service.key()?);
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
+    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path).await?;
     check_writable(&paths.results)?;
     paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let stock = args.wait.stock()?;

@@ -34,6 +34,10 @@ pub(super) struct CatalogArgs {
     /// What is between two cells [default: found out among , ; tab |]
     #[arg(long, value_name = "C", env = "COVERBATCH_DELIMITER", hide_env = true)]
     delimiter: Option<Delimiter>,
+
+    /// Lines before the header, which are no part of the table
+    #[arg(long, value_name = "N", default_value_t = 0, env = "COVERBATCH_SKIP_LINES", hide_env = true)]
+    skip_lines: u64,
 }
 
 /// Which ledger.
@@ -60,6 +64,10 @@ pub(super) struct OutputArgs {
     /// Also write the rows that are not settled, as a catalog of their own
     #[arg(long, value_name = "PATH", env = "COVERBATCH_FAILURES", hide_env = true)]
     failures: Option<PathBuf>,
+
+    /// Accept a catalog without rows, or with fewer than half of those in the results that are there
+    #[arg(long, env = "COVERBATCH_ALLOW_SHRINK", hide_env = true, value_parser = FalseyValueParser::new())]
+    allow_shrink: bool,
 }
 
 impl CatalogArgs {
@@ -70,7 +78,8 @@ impl CatalogArgs {
         } else {
             CatalogSource::Path(PathBuf::from(&self.catalog))
         };
-        let options = CatalogOptions { id_column: self.id_column.clone(), delimiter: self.delimiter };
+        let (id_column, delimiter, skip_lines) = (self.id_column.clone(), self.delimiter, self.skip_lines);
+        let options = CatalogOptions { id_column, delimiter, skip_lines };
         let work = spawn_blocking(move || Catalog::open(&source, &options));
         let catalog = work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?;
         Ok(Arc::new(catalog))
@@ -118,14 +127,25 @@ impl LedgerArgs {
 impl OutputArgs {
     /// Where results and failures go.
     ///
-    /// Results may replace the catalog only if that is a results CSV already; nothing else in use is ever replaced.
-    pub(super) fn paths(&self, args: &CatalogArgs, catalog: &Catalog, ledger: &Path) -> Result<Paths, Error> {
+    /// Results may replace the catalog only if that is a results CSV already; nothing else in use is ever replaced. A
+    /// catalog that lost most of its rows replaces nothing.
+    pub(super) async fn paths(
+        &self,
+        args: &CatalogArgs,
+        catalog: &Arc<Catalog>,
+        ledger: &Path,
+    ) -> Result<Paths, Error> {
         let results = self.results.clone().unwrap_or_else(|| args.beside(".results.csv"));
         let original = args.path().filter(|_| !catalog.is_results());
         distinct("--results", &results, &[("the ledger", Some(ledger)), ("the catalog", original)])?;
         if let Some(failures) = &self.failures {
             let taken = [("the ledger", Some(ledger)), ("the catalog", args.path()), ("the results", Some(&*results))];
             distinct("--failures", failures, &taken)?;
+        }
+        if !self.allow_shrink {
+            let (catalog, results) = (Arc::clone(catalog), results.clone());
+            let work = spawn_blocking(move || catalog.has_not_shrunk(&results));
+            work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?;
         }
         Ok(Paths { results, failures: self.failures.clone() })
     }
@@ -154,6 +174,20 @@ pub(super) fn bad_rows(catalog: &Catalog) -> String {
     let more = check.invalid.saturating_sub(shown);
     if more > 0 {
         let _ = writeln!(text, "and {} that cannot be sent", plural(more.into(), "more row", "more rows"));
+    }
+    text
+}
+
+/// The ids that do not look like the others for a person: the first ten, then how many more there are.
+pub(super) fn odd_ids(catalog: &Catalog) -> String {
+    let Some(unlike) = &catalog.check().unlike else { return String::new() };
+    let mut text = String::new();
+    for (line, id) in unlike.shown() {
+        let _ = writeln!(text, "line {line}: the id `{id}` does not look like the other {}; is it one?", unlike.alike);
+    }
+    let more = unlike.count.saturating_sub(unlike.first.len() as u64);
+    if more > 0 {
+        let _ = writeln!(text, "and {} that do not look like the others", plural(more, "more id", "more ids"));
     }
     text
 }

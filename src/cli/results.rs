@@ -24,7 +24,7 @@ pub(super) struct ResultsArgs {
 pub(super) async fn run(args: ResultsArgs) -> Result<Exit, Error> {
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
+    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path).await?;
     let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
     let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
     let tally = results::write(&catalog, ledger.as_ref(), view, &paths).await?;

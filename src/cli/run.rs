@@ -17,7 +17,7 @@ use crate::catalog::Catalog;
 use crate::cli::cover_args::Stock;
 use crate::cli::job::{Deeds, Done, Job, monitored};
 use crate::cli::next::next_commands;
-use crate::cli::options::bad_rows;
+use crate::cli::options::{bad_rows, odd_ids};
 use crate::cli::{complain, print, signals};
 use crate::clock::Clock;
 use crate::covers;
@@ -65,7 +65,7 @@ async fn checked_run(args: &RunArgs, matches: Option<&ArgMatches>, screen: &Scre
     let service = Service::of(args, matches)?;
     let catalog = args.catalog.open().await?;
     let ledger_path = args.ledger.path(&args.catalog);
-    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path)?;
+    let paths = args.output.paths(&args.catalog, &catalog, &ledger_path).await?;
     let job = Job {
         clock,
         stop,
@@ -117,7 +117,7 @@ impl Run<'_> {
             ledger.close().await;
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
-        complain(&bad_rows(self.catalog()));
+        complain(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
         Ok(Done { exit: Exit::Success, digest: String::new() })
     }
 

@@ -9,7 +9,7 @@ use crate::results::Cause;
 use crate::runner::Covers;
 
 /// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 18;
+const FIXED_LINES: usize = 19;
 
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
@@ -60,6 +60,9 @@ impl Summary {
                 "  {} of an earlier row, sent once",
                 plural(self.tally.duplicates, "duplicate", "duplicates")
             );
+        }
+        if let Some(unlike) = &self.tally.unlike {
+            let _ = writeln!(text, "  {unlike}");
         }
     }
 

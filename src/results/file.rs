@@ -1,51 +1,36 @@
 //! A CSV file that replaces its predecessor as a whole or not at all.
 
-use std::io::{self, BufWriter, Write as _};
+use std::io::{BufWriter, IntoInnerError, Write as _};
 use std::path::{Path, PathBuf};
 
-use csv::{Terminator, WriterBuilder};
-
-use crate::catalog::Dialect;
 use crate::files::{CSV_IN_THE_MAKING, FileError, Unfinished, folder_of, real, remove_abandoned};
 
 /// A CSV file in the making.
 pub(super) struct Table {
-    path: PathBuf,
-    writer: csv::Writer<BufWriter<Unfinished>>,
+    pub(super) path: PathBuf,
+    file: BufWriter<Unfinished>,
 }
 
 impl Table {
-    /// A file for `path`, beside it, in the dialect of the catalog.
-    pub(super) fn new(path: &Path, dialect: Dialect) -> Result<Self, FileError> {
+    /// A file for `path`, beside it, that begins with `head`.
+    pub(super) fn new(path: &Path, head: &[u8]) -> Result<Self, FileError> {
         let path = real(path);
-        let error = |cause| FileError::new(&path, cause);
         remove_abandoned(folder_of(&path), CSV_IN_THE_MAKING);
-        let mut file = BufWriter::new(Unfinished::beside(&path, CSV_IN_THE_MAKING).map_err(error)?);
-        if dialect.bom {
-            file.write_all(b"\xef\xbb\xbf").map_err(error)?;
-        }
-        let terminator = if dialect.crlf { Terminator::CRLF } else { Terminator::Any(b'\n') };
-        let writer = WriterBuilder::new()
-            .delimiter(dialect.delimiter.byte())
-            .terminator(terminator)
-            .flexible(true)
-            .from_writer(file);
-        Ok(Self { path, writer })
+        let file = Unfinished::beside(&path, CSV_IN_THE_MAKING).map_err(|cause| FileError::new(&path, cause))?;
+        let mut table = Self { path, file: BufWriter::new(file) };
+        table.write(head)?;
+        Ok(table)
     }
 
-    /// Adds a row.
-    pub(super) fn write<'a>(&mut self, fields: impl Iterator<Item = &'a [u8]>) -> Result<(), FileError> {
-        self.writer.write_record(fields).map_err(|error| FileError::new(&self.path, error.into()))
+    /// Adds a line.
+    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), FileError> {
+        self.file.write_all(line).map_err(|cause| FileError::new(&self.path, cause))
     }
 
     /// Puts the file into its place. Durable when this returns.
     pub(super) fn replace(self) -> Result<(), FileError> {
-        let Self { path, writer } = self;
-        replace(writer, &path).map_err(|cause| FileError::new(path, cause))
+        let Self { path, file } = self;
+        let put = file.into_inner().map_err(IntoInnerError::into_error).and_then(|file| file.put(&path));
+        put.map_err(|cause| FileError::new(path, cause))
     }
-}
-
-fn replace(writer: csv::Writer<BufWriter<Unfinished>>, path: &Path) -> io::Result<()> {
-    let file = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.put(path)
 }
