@@ -8,31 +8,43 @@
 //! One handle stays open for the whole life, so a file that is replaced or deleted meanwhile goes on being read; one
 //! that is written to in place is noticed ([`Catalog::unchanged`]).
 
+mod bad_row;
+mod check;
 mod columns;
 mod dialect;
 mod duplicates;
 mod error;
+mod header;
+mod ids;
 mod previous;
 mod reader;
+mod record;
 mod row;
+mod shrink;
 mod source;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
-use columns::{Columns, read_header, wanted};
-use duplicates::{DuplicateIndex, Duplicates};
+use check::Checked;
+use columns::{Columns, wanted};
+use duplicates::Duplicates;
+use header::Start;
+use reader::RecordReader;
 use source::SourceFile;
 
+pub use bad_row::{BadRow, NoId};
+pub use check::Check;
 pub use columns::ID_COLUMNS;
-pub use dialect::{BadDelimiter, Delimiter, Dialect};
-pub use error::{BadRow, CatalogError, CatalogSource, MAX_RECORD_BYTES, NotCsv};
+pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
+pub use error::{CatalogError, CatalogSource, MAX_RECORD_BYTES, NotCsv};
+pub use ids::Unlike;
 pub use previous::PreviousResult;
+pub use record::Record;
 pub use row::{Row, Rows};
-
-/// How many bad rows a [`Check`] keeps.
-const MAX_FIRST_BAD: usize = 10;
 
 /// What the caller says about the catalog; what is not said is found out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,27 +53,15 @@ pub struct CatalogOptions {
     pub id_column: Option<String>,
     /// What is between two cells.
     pub delimiter: Option<Delimiter>,
-}
-
-/// What reading every row once has shown; `rows` is the sum of the three kinds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Check {
-    /// Data rows.
-    pub rows: u32,
-    /// Rows that are the first with their id.
-    pub distinct: u32,
-    /// Rows that repeat the id of an earlier one.
-    pub duplicates: u32,
-    /// Unusable rows.
-    pub invalid: u32,
-    /// The first ten unusable rows: the line where each starts, and why.
-    pub first_bad: Vec<(u64, BadRow)>,
+    /// Lines before the header.
+    pub skip_lines: u64,
 }
 
 /// A catalog that was read once from end to end and can be used.
 #[derive(Debug)]
 pub struct Catalog {
     file: Arc<SourceFile>,
+    skipped: u64,
     dialect: Dialect,
     columns: Arc<Columns>,
     check: Check,
@@ -69,7 +69,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Opens the catalog and reads all of it once.
+    /// Opens the catalog and reads all of it once, or several times if its quotes leave in doubt how.
     ///
     /// Takes as long as reading the file does, and up to 20 bytes of temporary space per row.
     ///
@@ -78,11 +78,30 @@ impl Catalog {
     pub fn open(source: &CatalogSource, options: &CatalogOptions) -> Result<Self, CatalogError> {
         let file = Arc::new(SourceFile::open(source)?);
         let id_column = options.id_column.as_deref();
-        let (header, dialect) = read_header(&file, options.delimiter, &wanted(id_column))?;
-        let columns = Arc::new(Columns::new(header, id_column, source)?);
-        let (check, duplicates) = checked(Rows::new(&file, dialect.delimiter, &columns)?)?;
+        let wanted = wanted(id_column);
+        let start = Start::find(&file, options.skip_lines, options.delimiter, &wanted)?;
+        let checked =
+            check::check(&file, start, id_column).map_err(|error| error.with_hint(|| start.hint(&file, &wanted)))?;
         file.unchanged()?;
-        Ok(Self { file, dialect, columns, check, duplicates })
+        let Checked { columns, line_break, check, duplicates, .. } = checked;
+        let (grammar, encoding) = (columns.grammar(), file.encoding());
+        let dialect = Dialect { grammar, encoding, line_break, separator_line: start.separator_line };
+        Ok(Self { file, skipped: start.skipped, dialect, columns, check, duplicates })
+    }
+
+    /// Makes sure that not most rows were lost since the results at this place were written.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if there are no rows, or fewer than half of those of the results CSV that is there.
+    pub fn has_not_shrunk(&self, results: &Path) -> Result<(), CatalogError> {
+        let (catalog, rows) = (self.file.source().clone(), self.check.rows);
+        if rows == 0 {
+            return Err(CatalogError::NoRows(catalog));
+        }
+        if shrink::has_more_rows(results, u64::from(rows) * 2) {
+            return Err(CatalogError::Shrunk { catalog, rows, results: results.to_owned() });
+        }
+        Ok(())
     }
 
     /// A new pass over the data rows, from the first.
@@ -90,7 +109,8 @@ impl Catalog {
     /// # Errors
     /// If the file cannot be read any more.
     pub fn rows(&self) -> Result<Rows, CatalogError> {
-        Rows::new(&self.file, self.dialect.delimiter, &self.columns)
+        let reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
+        Ok(Rows::new(reader, &self.columns, self.file.source()))
     }
 
     /// What reading every row once has shown.
@@ -99,7 +119,7 @@ impl Catalog {
         &self.check
     }
 
-    /// The number of the first valid row with the same id, if this row duplicates it.
+    /// The number of the first valid row with the same id, if this row repeats it.
     #[must_use]
     pub fn first_row_of(&self, row_number: u32) -> Option<u32> {
         self.duplicates.first_row_of(row_number)
@@ -117,16 +137,36 @@ impl Catalog {
         self.columns.has_results()
     }
 
-    /// The header without the columns of an earlier run.
-    pub fn own_header(&self) -> impl Iterator<Item = &[u8]> {
-        self.columns.own_header()
+    /// What the header says of each column but those of an earlier run.
+    pub fn own_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.columns.own().map(|column| self.columns.name(column))
     }
 
-    /// The cells of a row without those of an earlier run.
-    ///
-    /// As many as [`Catalog::own_header`] has, except for a row with [`BadRow::FieldCount`].
+    /// What a row says in the nth of these columns.
+    #[must_use]
+    pub fn own_value<'a>(&self, row: &'a Row, nth: usize) -> Option<Cow<'a, [u8]>> {
+        row.record.value(self.columns.own().nth(nth)?, self.dialect.grammar)
+    }
+
+    /// The header's bytes in each column but those of an earlier run, quotes included.
+    pub fn own_header(&self) -> impl Iterator<Item = &[u8]> {
+        self.own_cells_of(self.columns.header())
+    }
+
+    /// A row's bytes in each column but those of an earlier run, quotes included; none where it has no cell.
     pub fn own_cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a [u8]> {
-        self.columns.own_cells(&row.cells)
+        self.own_cells_of(&row.record)
+    }
+
+    fn own_cells_of<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a [u8]> {
+        self.columns.own().map(|column| record.raw(column).unwrap_or_default())
+    }
+
+    /// A row's bytes beyond the columns of the header; empty cells at its end are left out.
+    pub fn surplus_cells<'a>(&self, row: &'a Row) -> impl Iterator<Item = &'a [u8]> {
+        let width = self.columns.width();
+        let end = if row.record.len() > width { row.record.used(self.dialect.grammar) } else { width };
+        (width..end).filter_map(|cell| row.record.raw(cell))
     }
 
     /// Makes sure that the file was not written to since it was opened; replacing or deleting it is no change.
@@ -135,31 +175,5 @@ impl Catalog {
     /// [`CatalogError::Changed`] if its size or its time of modification is another.
     pub fn unchanged(&self) -> Result<(), CatalogError> {
         self.file.unchanged()
-    }
-}
-
-/// Reads every row.
-fn checked(mut rows: Rows) -> Result<(Check, Duplicates), CatalogError> {
-    let (mut check, mut index, mut row) = (Check::default(), DuplicateIndex::new(), Row::default());
-    while rows.next_row(&mut row)? {
-        check.rows = row.number;
-        match &row.id {
-            Ok(id) => index.note(id, row.number).map_err(CatalogError::temporary)?,
-            Err(bad) => check.add_bad(row.line, *bad),
-        }
-    }
-    let duplicates = index.into_duplicates().map_err(CatalogError::temporary)?;
-    // Every repeat is a row, and rows are counted in 32 bits.
-    check.duplicates = u32::try_from(duplicates.count()).unwrap_or(u32::MAX);
-    check.distinct = check.rows - check.invalid - check.duplicates;
-    Ok((check, duplicates))
-}
-
-impl Check {
-    fn add_bad(&mut self, line: u64, bad: BadRow) {
-        self.invalid += 1;
-        if self.first_bad.len() < MAX_FIRST_BAD {
-            self.first_bad.push((line, bad));
-        }
     }
 }

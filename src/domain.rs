@@ -3,6 +3,7 @@
 //! Values only. Nothing here does I/O, reads a clock, draws random numbers or knows a file format, so that everything
 //! that decides (`policy`) can be tested over its whole domain.
 
+mod blank;
 mod ended;
 mod id;
 mod message;
@@ -13,6 +14,7 @@ mod result_column;
 mod status;
 mod words;
 
+pub use blank::{is_blank, trimmed};
 pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use message::{MAX_MESSAGE_CHARS, escape_formula, is_formula, one_line, unescape_formula, visible};

@@ -14,12 +14,12 @@
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest`, `rustls`, `flate2` |
 //! | [`images`] | the bytes of images, judged and put into files | |
 //! | [`ledger`] | durable rows | `rusqlite` |
-//! | [`catalog`] | the input CSV, checked whole before anything is sent | `csv` (with `results`) |
+//! | [`catalog`] | the input CSV, checked whole before anything is sent | `encoding_rs` |
 //! | [`join`] | catalog and ledger together | |
 //! | [`covers`] | which covers are waited for | |
 //! | [`default_covers`] | what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
-//! | [`results`] | the results and failures CSVs | |
+//! | [`results`] | the results and failures CSVs | `csv` |
 //! | [`runner`] | the one loop | |
 //! | [`error`] | everything that can end the program, and its exit code | |
 //! | [`report`] | the digest and the JSON summary | |

@@ -3,6 +3,7 @@
 //! A view of catalog and ledger, made anew each time. A file is written beside its place, synchronised, and renamed into
 //! it, so that a half-written one never replaces a whole one; and only if it holds as many rows as the catalog.
 
+mod format;
 mod line;
 mod table;
 mod tally;

@@ -54,7 +54,7 @@ fn any_catalog_is_refused_in_words_or_read_twice_alike() {
     for nth in 0..3000 {
         fs::write(&path, mutated(original, &mut dice, &AWKWARD)).unwrap();
         let id_column = (nth % 2 == 0).then(|| "1".to_owned());
-        let options = CatalogOptions { id_column, delimiter: None };
+        let options = CatalogOptions { id_column, ..CatalogOptions::default() };
         let Ok(catalog) = Catalog::open(&path.clone().into(), &options)
             .map_err(|error| assert!(!error.to_string().contains(char::is_control)))
         else {

@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let by_name = CatalogOptions::default();
-    let by_number = CatalogOptions { id_column: Some("1".to_owned()), delimiter: None };
+    let by_number = CatalogOptions { id_column: Some("1".to_owned()), ..CatalogOptions::default() };
     for options in [by_name, by_number] {
         let catalog = match Catalog::open(&file.path().to_path_buf().into(), &options) {
             Ok(catalog) => catalog,

@@ -1,17 +1,16 @@
-//! What the header says: the delimiter, the id column, the catalog's own columns, and those of an earlier run.
+//! What the header says: which column holds the ids, which are the catalog's own, which are of an earlier run.
 
-use std::sync::Arc;
-
-use csv::ByteRecord;
-
-use super::dialect::{Delimiter, Dialect};
-use super::error::{BadRow, CatalogError, CatalogSource};
-use super::previous::{PreviousColumns, PreviousResult, is_result_column};
-use super::reader::RecordReader;
-use super::source::SourceFile;
-use crate::domain::{MusicTaskId, one_line};
+use super::bad_row::{BadRow, NoId};
+use super::dialect::Grammar;
+use super::error::{CatalogError, CatalogSource};
+use super::ids::read_id;
+use super::previous::{PreviousColumns, PreviousResult};
+use super::record::Record;
+use crate::domain::{MusicTaskId, ResultColumn, is_blank, one_line, trimmed};
 
 /// The names an id column may have when none is given, the first one found being taken.
+///
+/// A name as it is counts before one that differs in case, blanks, `_` or `-`.
 pub const ID_COLUMNS: [&str; 4] = ["task_id", "taskId", "music_task_id", "id"];
 
 /// Most columns that a message lists.
@@ -26,29 +25,42 @@ const ID_DIGITS: usize = 32;
 /// The header, understood.
 #[derive(Debug)]
 pub(super) struct Columns {
-    header: ByteRecord,
-    is_own: Box<[bool]>,
+    header: Record,
+    grammar: Grammar,
+    /// What the header's cells say.
+    names: Box<[Box<[u8]>]>,
     id: usize,
     previous: Option<PreviousColumns>,
 }
 
 impl Columns {
-    /// Understands a header; `id_column` is a name or a number from 1.
+    /// Understands a header that starts in `line`; `id_column` is a name or a number from 1.
     pub(super) fn new(
-        header: ByteRecord,
+        (header, line): (Record, u64),
+        grammar: Grammar,
         id_column: Option<&str>,
         catalog: &CatalogSource,
     ) -> Result<Self, CatalogError> {
-        let id = id_position(&header, id_column, catalog)?;
-        let previous = PreviousColumns::find(|name| positions(&header, name).next());
-        let is_own: Box<[bool]> = header.iter().map(|cell| previous.is_none() || !is_result_column(cell)).collect();
-        if looks_like_id(&header[id]) {
+        let names = names(&header, grammar);
+        let id = id_position(&names, line, id_column, catalog)?;
+        if looks_like_id(&names[id]) {
             return Err(CatalogError::HeaderMissing(catalog.clone()));
         }
-        if !is_own[id] {
-            return Err(CatalogError::IdColumnIsResult { catalog: catalog.clone(), column: shown(&header[id]) });
+        let previous = PreviousColumns::find(|name| names.iter().position(|cell| **cell == *name.as_bytes()));
+        let is_previous = |column| previous.as_ref().is_some_and(|columns| columns.contains(column));
+        if is_previous(id) {
+            return Err(CatalogError::IdColumnIsResult { catalog: catalog.clone(), column: shown(&names[id]) });
         }
-        Ok(Self { header, is_own, id, previous })
+        let is_result = |name: &[u8]| ResultColumn::WORDS.iter().any(|result| result.as_bytes() == name);
+        let doubled: Vec<&[u8]> = (0..names.len())
+            .filter(|at| !is_previous(*at))
+            .map(|at| &*names[at])
+            .filter(|name| is_result(name))
+            .collect();
+        if !doubled.is_empty() {
+            return Err(CatalogError::ResultColumns { catalog: catalog.clone(), columns: listed(&doubled) });
+        }
+        Ok(Self { header, grammar, names, id, previous })
     }
 
     /// Whether an earlier run's verdicts are among the columns.
@@ -56,75 +68,65 @@ impl Columns {
         self.previous.is_some()
     }
 
-    /// The header's cells that are not of an earlier run.
-    pub(super) fn own_header(&self) -> impl Iterator<Item = &[u8]> {
-        self.own_cells(&self.header)
+    /// How many columns there are.
+    pub(super) fn width(&self) -> usize {
+        self.names.len()
     }
 
-    /// A row's cells that are not of an earlier run, surplus cells included.
-    pub(super) fn own_cells<'a>(&'a self, cells: &'a ByteRecord) -> impl Iterator<Item = &'a [u8]> {
-        let own = self.is_own.iter().copied().chain(std::iter::repeat(true));
-        cells.iter().zip(own).filter_map(|(cell, is_own)| is_own.then_some(cell))
+    /// Which column holds the ids.
+    pub(super) fn id(&self) -> usize {
+        self.id
     }
 
-    /// The music task that a row names.
-    pub(super) fn id_of(&self, cells: &ByteRecord) -> Result<MusicTaskId, BadRow> {
-        let (found, expected) = (cells.len(), self.header.len());
-        if found != expected {
-            return Err(BadRow::FieldCount { found, expected });
+    /// How cells are told apart.
+    pub(super) fn grammar(&self) -> Grammar {
+        self.grammar
+    }
+
+    /// The header itself.
+    pub(super) fn header(&self) -> &Record {
+        &self.header
+    }
+
+    /// The columns that are not of an earlier run.
+    pub(super) fn own(&self) -> impl Iterator<Item = usize> {
+        let previous = self.previous.as_ref();
+        (0..self.width()).filter(move |column| previous.is_none_or(|columns| !columns.contains(*column)))
+    }
+
+    /// What the header says of a column.
+    pub(super) fn name(&self, column: usize) -> &[u8] {
+        &self.names[column]
+    }
+
+    /// The music task that a row names; `None` if the row is the header again.
+    pub(super) fn id_of(&self, row: &Record) -> Option<Result<MusicTaskId, BadRow>> {
+        let cell = row.value(self.id, self.grammar).unwrap_or_default();
+        if is_same_name(&cell, &self.names[self.id]) {
+            return if self.is_header(row) { None } else { Some(Err(BadRow::NoId(NoId::ColumnName))) };
         }
-        Ok(MusicTaskId::new(&cells[self.id])?)
+        let surplus = if row.len() > self.width() { row.used(self.grammar).saturating_sub(self.width()) } else { 0 };
+        if surplus > 0 {
+            return Some(Err(BadRow::SurplusCells(surplus)));
+        }
+        Some(read_id(&cell))
     }
 
-    /// What an earlier run said of a row; nothing if its cells are not where they belong.
-    pub(super) fn previous_of(&self, cells: &ByteRecord) -> Option<PreviousResult> {
-        let columns = self.previous.as_ref()?;
-        if cells.len() == self.header.len() { columns.read(cells) } else { None }
+    /// Whether every cell says what the header says there; there may be fewer.
+    fn is_header(&self, row: &Record) -> bool {
+        let names = self.names.iter().map(|name| &**name).chain(std::iter::repeat(&b""[..]));
+        (0..row.len()).zip(names).all(|(cell, name)| row.value(cell, self.grammar).is_some_and(|value| *value == *name))
     }
-}
 
-/// The header, and how it is written; an id column of one of the `wanted` names shows the delimiter.
-pub(super) fn read_header(
-    file: &Arc<SourceFile>,
-    delimiter: Option<Delimiter>,
-    wanted: &[&str],
-) -> Result<(ByteRecord, Dialect), CatalogError> {
-    let delimiter = delimiter.unwrap_or_else(|| detected(file, wanted));
-    let (header, crlf) = header_under(file, delimiter)?;
-    Ok((header, Dialect { delimiter, bom: file.has_bom(), crlf }))
-}
-
-/// The delimiter under which the header has an id column, else the one under which it has most columns.
-///
-/// A delimiter under which it cannot be read is none; if that is so for all, the comma will say why.
-fn detected(file: &Arc<SourceFile>, wanted: &[&str]) -> Delimiter {
-    let readable = |delimiter| Some((delimiter, header_under(file, delimiter).ok()?.0));
-    let headers: Vec<_> = Delimiter::CANDIDATES.into_iter().filter_map(readable).collect();
-    let named = |is: fn(&ByteRecord, &str) -> bool| {
-        headers.iter().find(|(_, header)| wanted.iter().any(|name| is(header, name)))
-    };
-    // A tab is a blank to other delimiters, so a name as it is counts for more than one with blanks around it.
-    let with_id = named(|header, name| header.iter().any(|cell| cell == name.as_bytes())).or_else(|| named(has_column));
-    // Reversed, because the last of several greatest would win.
-    let widest = || headers.iter().rev().max_by_key(|(_, header)| header.len());
-    with_id.or_else(widest).map_or(Delimiter::COMMA, |(delimiter, _)| *delimiter)
-}
-
-/// The header if cells are divided by `delimiter`, and whether it ends with CR LF.
-fn header_under(file: &Arc<SourceFile>, delimiter: Delimiter) -> Result<(ByteRecord, bool), CatalogError> {
-    let mut records = RecordReader::new(file, delimiter);
-    let mut header = ByteRecord::new();
-    match records.read(&mut header)? {
-        Some(_) => Ok((header, ends_with_crlf(file, records.consumed())?)),
-        None => Err(CatalogError::Empty(file.source().clone())),
+    /// What an earlier run said of a row.
+    pub(super) fn previous_of(&self, row: &Record) -> Option<PreviousResult> {
+        self.previous.as_ref()?.read(|column| row.value(column, self.grammar))
     }
 }
 
-/// Whether the line break at which the parser stands is CR LF; it may have taken the CR, or both.
-fn ends_with_crlf(file: &SourceFile, consumed: u64) -> Result<bool, CatalogError> {
-    let mut around = [0; 3];
-    let length = file.read_fully(&mut around, consumed.saturating_sub(2))?;
-    Ok(around[..length].windows(2).any(|pair| pair == b"\r\n"))
+/// What the cells of a header say.
+pub(super) fn names(header: &Record, grammar: Grammar) -> Box<[Box<[u8]>]> {
+    (0..header.len()).filter_map(|cell| header.value(cell, grammar)).map(Box::from).collect()
 }
 
 /// The names that an id column may have.
@@ -132,58 +134,66 @@ pub(super) fn wanted(id_column: Option<&str>) -> Vec<&str> {
     id_column.map_or_else(|| ID_COLUMNS.to_vec(), |name| vec![name])
 }
 
-/// Whether the header has a column of this name.
-pub(super) fn has_column(header: &ByteRecord, name: &str) -> bool {
-    positions(header, name).next().is_some()
+/// Whether two names of columns differ in nothing but case, blanks, quotes, `_` and `-`.
+pub(super) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    essence(one).eq(essence(other))
 }
 
-/// Where the columns of this name are.
-fn positions(header: &ByteRecord, name: &str) -> impl Iterator<Item = usize> {
-    let name = name.trim_ascii().as_bytes();
-    header.iter().enumerate().filter_map(move |(at, cell)| (cell.trim_ascii() == name).then_some(at))
+fn essence(name: &[u8]) -> impl Iterator<Item = char> {
+    let chars =
+        name.utf8_chunks().flat_map(|chunk| chunk.valid().chars().chain(chunk.invalid().first().map(|_| '\u{fffd}')));
+    chars.filter(|c| !is_blank(*c) && !matches!(c, '_' | '-' | '"')).flat_map(char::to_lowercase)
 }
 
-fn id_position(header: &ByteRecord, id_column: Option<&str>, catalog: &CatalogSource) -> Result<usize, CatalogError> {
+fn id_position(
+    names: &[Box<[u8]>],
+    line: u64,
+    id_column: Option<&str>,
+    catalog: &CatalogSource,
+) -> Result<usize, CatalogError> {
     for name in wanted(id_column) {
-        let mut found = positions(header, name);
-        match (found.next(), found.next()) {
-            (Some(only), None) => return Ok(only),
-            (Some(_), Some(_)) => {
-                return Err(CatalogError::IdColumnTwice { catalog: catalog.clone(), column: name.trim().to_owned() });
+        let name = trimmed(name.as_bytes());
+        for is_match in [|cell: &[u8], name: &[u8]| cell == name, is_same_name] {
+            let mut found = (0..names.len()).filter(|column| is_match(&names[*column], name));
+            match (found.next(), found.next()) {
+                (Some(only), None) => return Ok(only),
+                (Some(_), Some(_)) => {
+                    return Err(CatalogError::IdColumnTwice { catalog: catalog.clone(), column: shown(name) });
+                }
+                (None, _) => {}
             }
-            (None, _) => {}
         }
     }
     match id_column.and_then(|name| name.trim().parse().ok()) {
-        Some(number) => numbered(header, number, catalog),
-        None => Err(no_id_column(header, id_column, catalog)),
+        Some(number) => numbered(names.len(), number, catalog),
+        None => Err(no_id_column(names, line, id_column, catalog)),
     }
 }
 
 /// The position of a column numbered from 1.
-fn numbered(header: &ByteRecord, number: usize, catalog: &CatalogSource) -> Result<usize, CatalogError> {
-    let columns = header.len();
+fn numbered(columns: usize, number: usize, catalog: &CatalogSource) -> Result<usize, CatalogError> {
     match number.checked_sub(1) {
         Some(position) if position < columns => Ok(position),
         Some(_) | None => Err(CatalogError::NoColumnNumber { catalog: catalog.clone(), number, columns }),
     }
 }
 
-fn no_id_column(header: &ByteRecord, id_column: Option<&str>, catalog: &CatalogSource) -> CatalogError {
+fn no_id_column(names: &[Box<[u8]>], line: u64, id_column: Option<&str>, catalog: &CatalogSource) -> CatalogError {
     let catalog = catalog.clone();
-    if header.iter().any(looks_like_id) {
+    if names.iter().any(|name| looks_like_id(name)) {
         return CatalogError::HeaderMissing(catalog);
     }
     let wanted = wanted(id_column).into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
-    CatalogError::NoIdColumn { catalog, wanted, found: listed(header) }
+    let found = listed(&names.iter().map(|name| &**name).collect::<Vec<_>>());
+    CatalogError::NoIdColumn { catalog, line, wanted, found, hint: None }
 }
 
 /// The first columns' names, and how many more there are.
-fn listed(header: &ByteRecord) -> String {
-    let names: Vec<String> = header.iter().take(MAX_LISTED).map(|cell| format!("`{}`", shown(cell))).collect();
-    let more = header.len().saturating_sub(MAX_LISTED);
+fn listed(names: &[&[u8]]) -> String {
+    let first: Vec<String> = names.iter().take(MAX_LISTED).map(|cell| format!("`{}`", shown(cell))).collect();
+    let more = names.len().saturating_sub(MAX_LISTED);
     let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
-    names.join(", ") + &rest
+    first.join(", ") + &rest
 }
 
 /// A header cell on one line, cut if it is long.
@@ -195,8 +205,8 @@ fn shown(cell: &[u8]) -> String {
     name.chars().take(MAX_LISTED_CHARS - 1).chain(['…']).collect()
 }
 
-/// Whether a header cell can only be data: 32 hexadecimal digits, hyphens aside.
+/// Whether a header cell can only be data: its letters and digits are 32 hexadecimal ones.
 fn looks_like_id(cell: &[u8]) -> bool {
-    let mut digits = cell.trim_ascii().iter().filter(|byte| **byte != b'-');
+    let mut digits = cell.iter().filter(|byte| byte.is_ascii_alphanumeric());
     digits.clone().count() == ID_DIGITS && digits.all(u8::is_ascii_hexdigit)
 }

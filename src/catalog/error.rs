@@ -1,4 +1,4 @@
-//! Why a catalog or a row of it cannot be used, in words for the person who wrote it.
+//! Why a catalog cannot be used, in words for the person who wrote it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use thiserror::Error;
-
-use crate::domain::BadId;
 
 /// Longest record, in bytes as they stand in the file, its line break included: what a pass may hold in memory.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -71,14 +69,21 @@ pub enum CatalogError {
         what: NotCsv,
     },
     /// No header cell is the wanted one.
-    #[error("{catalog} has no column {wanted}; its columns are {found}")]
+    #[error(
+        "the header of {catalog}, line {line}, has no column {wanted}; its columns are {found}; {}",
+        .hint.as_deref().unwrap_or("name the one with the ids by --id-column")
+    )]
     NoIdColumn {
         /// Which catalog.
         catalog: CatalogSource,
+        /// In which line the header starts.
+        line: u64,
         /// The names looked for.
         wanted: String,
         /// The columns there are, shortened.
         found: String,
+        /// What to do, if another line or delimiter would have such a column.
+        hint: Option<String>,
     },
     /// More than one header cell is the wanted one.
     #[error("{catalog} has the column `{column}` more than once; name the one with the ids by its number")]
@@ -109,12 +114,62 @@ pub enum CatalogError {
     /// The first row is a data row, which would be lost.
     #[error("{0} has no header row: its first row already holds a task id")]
     HeaderMissing(CatalogSource),
+    /// Columns of the catalog's own that the results would have twice.
+    #[error("{catalog} has columns of its own that the results would have twice: {columns}; rename them")]
+    ResultColumns {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// Their names.
+        columns: String,
+    },
     /// A quoted cell reaches the end of the file.
     #[error("line {line} of {catalog} opens a quote that is never closed")]
     UnclosedQuote {
         /// Which catalog.
         catalog: CatalogSource,
-        /// The line where the record starts.
+        /// The line of the quote.
+        line: u64,
+    },
+    /// A quoted cell goes on after its closing quote.
+    #[error(
+        "line {line} of {catalog} opens a quote, and text follows where it closes; a quote within quotes is written \
+         twice, and a cell that begins with one is quoted"
+    )]
+    TextAfterQuote {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line of the quote.
+        line: u64,
+    },
+    /// A quoted cell holds lines with ids where rows have them.
+    #[error(
+        "line {line} of {catalog} opens a quote that closes lines later, and these lines look like rows; is a quote \
+         missing?"
+    )]
+    RowsInQuotes {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line of the quote.
+        line: u64,
+    },
+    /// More than one reading makes sense, and they differ.
+    #[error(
+        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, blanks before quotes \
+         or carriage returns may mean something or nothing; export the file with quotes written twice and lines that \
+         end alike"
+    )]
+    Ambiguous {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The first line that they read differently.
+        line: u64,
+    },
+    /// A file in UTF-16 with bytes that are none.
+    #[error("line {line} of {catalog} holds bytes that are no UTF-16, in which the file begins")]
+    BadUtf16 {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line of the first of them.
         line: u64,
     },
     /// A record of more than [`MAX_RECORD_BYTES`].
@@ -127,6 +182,22 @@ pub enum CatalogError {
         catalog: CatalogSource,
         /// The line where the record starts.
         line: u64,
+    },
+    /// A header and nothing else.
+    #[error("{0} has no data rows; if that is meant, say --allow-shrink")]
+    NoRows(CatalogSource),
+    /// Fewer than half of the rows that the results there have.
+    #[error(
+        "{catalog} has {rows} data rows, fewer than half of those in `{}`; if that is meant, say --allow-shrink",
+        results.display()
+    )]
+    Shrunk {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// Its data rows.
+        rows: u32,
+        /// The results CSV that is there.
+        results: PathBuf,
     },
     /// More rows than there are row numbers.
     #[error("{0} has more than {max} rows", max = u32::MAX)]
@@ -146,34 +217,46 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
+    /// The error for the record with a quote in this line.
+    pub(super) fn malformed_quote(catalog: CatalogSource, line: u64, is_open: bool) -> Self {
+        if is_open { Self::UnclosedQuote { catalog, line } } else { Self::TextAfterQuote { catalog, line } }
+    }
+
+    /// The same with the advice, if there is any, for a header without an id column.
+    pub(super) fn with_hint(mut self, advice: impl FnOnce() -> Option<String>) -> Self {
+        if let Self::NoIdColumn { hint, .. } = &mut self {
+            *hint = advice();
+        }
+        self
+    }
+
+    /// The line of the quotes that contradict each other; 0 if it is something else.
+    pub(super) fn line(&self) -> u64 {
+        let (Self::UnclosedQuote { line, .. }
+        | Self::TextAfterQuote { line, .. }
+        | Self::RowsInQuotes { line, .. }
+        | Self::RecordTooLong { line, .. }) = self
+        else {
+            return 0;
+        };
+        *line
+    }
+
     /// The error for a temporary file that could not be written or read back.
     pub(super) fn temporary(cause: io::Error) -> Self {
         Self::TemporarySpace { folder: std::env::temp_dir(), cause }
     }
 }
 
-/// Why a row is unusable; the others are not concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum BadRow {
-    /// More or fewer cells than the header.
-    #[error("the row has {found} fields; the header has {expected}")]
-    FieldCount {
-        /// Cells of the row.
-        found: usize,
-        /// Cells of the header.
-        expected: usize,
-    },
-    /// The cell in the id column is not an id.
-    #[error(transparent)]
-    Id(#[from] BadId),
-}
-
-/// What a file is that is not a CSV file in UTF-8.
+/// What a file is that is not a CSV file in UTF-8 or, with a byte order mark, UTF-16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotCsv {
-    /// Text in two-byte units, as from "Unicode text" exports.
-    #[error("is UTF-16; export it as \"CSV UTF-8\"")]
+    /// Text in two-byte units that do not say which byte comes first.
+    #[error("is UTF-16 without a byte order mark; export it as \"CSV UTF-8\"")]
     Utf16,
+    /// Text in four-byte units.
+    #[error("is UTF-32; export it as \"CSV UTF-8\"")]
+    Utf32,
     /// A zip archive, which is what an .xlsx file is.
     #[error("looks like an Excel workbook or a zip archive; export it as \"CSV UTF-8\"")]
     Workbook,
@@ -189,8 +272,10 @@ impl NotCsv {
     /// What a file that begins with `block` is, if that shows that it is no CSV file.
     pub(super) fn seen_in(block: &[u8]) -> Option<Self> {
         match block {
-            // The byte order marks; and a first character that is half zeros, as of text in most alphabets.
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => Some(Self::Utf16),
+            [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some(Self::Utf32),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => None,
+            // A first character that is half zeros, as of text in most alphabets.
+            [0, 1..=255, ..] | [1..=255, 0, ..] => Some(Self::Utf16),
             [b'P', b'K', 3, 4, ..] => Some(Self::Workbook),
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             _ => block.contains(&0).then_some(Self::Binary),
@@ -204,12 +289,14 @@ mod tests {
 
     #[test]
     fn another_kind_of_file_is_known_by_its_first_bytes() {
-        let table: [(&[u8], Option<NotCsv>); 10] = [
+        let table: [(&[u8], Option<NotCsv>); 12] = [
             (b"", None),
             (b"id\n1\n", None),
             (b"\xef\xbb\xbfid\n", None),
-            (b"\xff\xfei\0d\0", Some(NotCsv::Utf16)),
-            (b"\xfe\xff\0i\0d", Some(NotCsv::Utf16)),
+            (b"\xff\xfei\0d\0", None),
+            (b"\xfe\xff\0i\0d", None),
+            (b"\xff\xfe\0\0i\0\0\0", Some(NotCsv::Utf32)),
+            (b"\0\0\xfe\xff\0\0\0i", Some(NotCsv::Utf32)),
             (b"i\0d\0", Some(NotCsv::Utf16)),
             (b"\0i\0d", Some(NotCsv::Utf16)),
             (b"PK\x03\x04\x14\0", Some(NotCsv::Workbook)),

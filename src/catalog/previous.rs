@@ -1,16 +1,9 @@
 //! The columns of a results CSV, and what an earlier one says of its rows: a help, never a reason to fail.
 
-use csv::ByteRecord;
+use std::borrow::Cow;
 
 use crate::clock::UnixMillis;
-use crate::domain::{
-    CoverTaskId, Images, MAX_IMAGES, Reason, ResultColumn as Column, Status, one_line, unescape_formula,
-};
-
-/// Whether a header cell names a column of the results.
-pub(super) fn is_result_column(cell: &[u8]) -> bool {
-    Column::ALL.iter().any(|column| cell.trim_ascii() == column.word().as_bytes())
-}
+use crate::domain::{CoverTaskId, Images, MAX_IMAGES, Reason, ResultColumn, Status, one_line, unescape_formula};
 
 /// The verdict of an earlier run on a row; whatever cannot be understood is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,42 +38,55 @@ pub struct PreviousResult {
     pub is_fallback: bool,
 }
 
-/// Where the columns of an earlier run are, in the order of [`Column::ALL`].
+/// Where the columns of an earlier run are, in the order of [`ResultColumn::WORDS`].
 #[derive(Debug)]
-pub(super) struct PreviousColumns(Vec<Option<usize>>);
+pub(super) struct PreviousColumns([usize; ResultColumn::WORDS.len()]);
 
 impl PreviousColumns {
-    /// Looks the columns up by their names; `None` without a status column.
+    /// Looks the columns up by their names; `None` unless all are there.
     pub(super) fn find(position: impl Fn(&str) -> Option<usize>) -> Option<Self> {
-        let columns = Self(Column::ALL.iter().map(|column| position(column.word())).collect());
-        columns.at(Column::Status).is_some().then_some(columns)
+        let mut columns = [0; ResultColumn::WORDS.len()];
+        for (column, name) in columns.iter_mut().zip(ResultColumn::WORDS) {
+            *column = position(name)?;
+        }
+        Some(Self(columns))
     }
 
-    fn at(&self, column: Column) -> Option<usize> {
-        self.0[column as usize]
+    /// Whether a column is one of them.
+    pub(super) fn contains(&self, column: usize) -> bool {
+        self.0.contains(&column)
     }
 
-    /// What a row's cells say; `None` without a known status.
-    pub(super) fn read(&self, cells: &ByteRecord) -> Option<PreviousResult> {
-        let text = |column| str::from_utf8(cells.get(self.at(column)?)?.trim_ascii()).ok();
-        let time = |column| text(column).and_then(UnixMillis::from_rfc3339);
-        let file = |column| text(column).filter(|name| !name.is_empty()).map(str::to_owned);
+    /// What the cells of a row say; `None` without a known status.
+    pub(super) fn read<'a>(&self, value: impl Fn(usize) -> Option<Cow<'a, [u8]>>) -> Option<PreviousResult> {
+        let texts = self.0.map(|column| text(value(column)?));
+        let [status, retryable, reason, http_status, code, message, cover, attempts, first_sent, finished, rest @ ..] =
+            texts.each_ref().map(Option::as_deref);
+        let [_, image_1, image_2, file_1, file_2, expires, fallback] = rest;
+        let file = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
         Some(PreviousResult {
-            status: text(Column::Status).and_then(Status::from_word)?,
-            reason: text(Column::Reason).and_then(Reason::from_word),
-            retryable: text(Column::Retryable).and_then(yes_or_no),
-            http_status: text(Column::HttpStatus).and_then(|number| number.parse().ok()),
-            code: text(Column::Code).and_then(|number| number.parse().ok()),
-            message: text(Column::Message).map(unescape_formula).map(one_line).unwrap_or_default(),
-            cover: text(Column::CoverTaskId).and_then(|id| CoverTaskId::new(id).ok()),
-            attempts: text(Column::Attempts).and_then(|number| number.parse().ok()).unwrap_or(0),
-            first_sent_at: time(Column::FirstSentAt),
-            finished_at: time(Column::FinishedAt),
-            images: Images::new([Column::Image1, Column::Image2].into_iter().filter_map(text)),
-            files: [Column::File1, Column::File2].map(file),
-            expires_at: time(Column::ExpiresAt),
-            is_fallback: text(Column::Fallback).and_then(yes_or_no).unwrap_or(false),
+            status: status.and_then(Status::from_word)?,
+            reason: reason.and_then(Reason::from_word),
+            retryable: retryable.and_then(yes_or_no),
+            http_status: http_status.and_then(|number| number.parse().ok()),
+            code: code.and_then(|number| number.parse().ok()),
+            message: message.map(unescape_formula).map(one_line).unwrap_or_default(),
+            cover: cover.and_then(|id| CoverTaskId::new(id).ok()),
+            attempts: attempts.and_then(|number| number.parse().ok()).unwrap_or(0),
+            first_sent_at: first_sent.and_then(UnixMillis::from_rfc3339),
+            finished_at: finished.and_then(UnixMillis::from_rfc3339),
+            images: Images::new([image_1, image_2].into_iter().flatten()),
+            files: [file(file_1), file(file_2)],
+            expires_at: expires.and_then(UnixMillis::from_rfc3339),
+            is_fallback: fallback.and_then(yes_or_no).unwrap_or(false),
         })
+    }
+}
+
+fn text(value: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    match value {
+        Cow::Borrowed(value) => str::from_utf8(value).ok().map(Cow::Borrowed),
+        Cow::Owned(value) => String::from_utf8(value).ok().map(Cow::Owned),
     }
 }
 
@@ -96,13 +102,14 @@ fn yes_or_no(word: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn columns() -> PreviousColumns {
-        PreviousColumns::find(|name| Column::ALL.iter().position(|column| column.word() == name)).unwrap()
+    fn read_all(cells: &[&str]) -> Option<PreviousResult> {
+        let columns =
+            PreviousColumns::find(|name| ResultColumn::WORDS.iter().position(|column| *column == name)).unwrap();
+        columns.read(|column| cells.get(column).map(|cell| Cow::Borrowed(cell.as_bytes())))
     }
 
     fn read(cells: [&str; 11]) -> Option<PreviousResult> {
-        let all = [&cells[..], &[""; 6]].concat();
-        columns().read(&ByteRecord::from(all))
+        read_all(&cells)
     }
 
     fn nothing() -> PreviousResult {
@@ -145,7 +152,7 @@ mod tests {
             "2025-11-22T02:10:00.007Z",
             "yes",
         ];
-        let previous = columns().read(&ByteRecord::from(cells.to_vec())).unwrap();
+        let previous = read_all(&cells).unwrap();
         let expected = PreviousResult {
             status: Status::Completed,
             cover: CoverTaskId::new("c").ok(),
@@ -156,6 +163,15 @@ mod tests {
             ..nothing()
         };
         assert_eq!(previous, expected);
+    }
+
+    #[test]
+    fn only_the_whole_set_of_columns_is_an_earlier_results_csv() {
+        let found = |missing: &str| PreviousColumns::find(|name| (name != missing).then_some(7));
+        assert!(found("none of them").unwrap().contains(7));
+        for name in ResultColumn::WORDS {
+            assert!(found(name).is_none(), "{name}");
+        }
     }
 
     #[test]

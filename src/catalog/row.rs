@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use csv::ByteRecord;
-
+use super::bad_row::BadRow;
 use super::columns::Columns;
-use super::dialect::Delimiter;
-use super::error::{BadRow, CatalogError};
+use super::dialect::Reading;
+use super::error::{CatalogError, CatalogSource};
 use super::previous::PreviousResult;
 use super::reader::RecordReader;
-use super::source::SourceFile;
+use super::record::Record;
 use crate::domain::{BadId, MusicTaskId};
 
 /// One data row.
@@ -21,7 +20,7 @@ pub struct Row {
     /// The line of the file where it starts, from 1.
     pub line: u64,
     /// All its cells, those of an earlier run included.
-    pub cells: ByteRecord,
+    pub record: Record,
     /// The music task it names.
     pub id: Result<MusicTaskId, BadRow>,
     /// What an earlier run said of it, if the catalog is a results CSV.
@@ -31,7 +30,7 @@ pub struct Row {
 /// A row before the first, to be given to [`Rows::next_row`].
 impl Default for Row {
     fn default() -> Self {
-        Self { number: 0, line: 0, cells: ByteRecord::new(), id: Err(BadRow::Id(BadId::Empty)), previous: None }
+        Self { number: 0, line: 0, record: Record::default(), id: Err(BadRow::Id(BadId::Empty)), previous: None }
     }
 }
 
@@ -39,8 +38,8 @@ impl Row {
     /// This row, whose memory stays here to be used again.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let (number, line, cells) = (self.number, self.line, self.cells.clone());
-        Self { number, line, cells, id: self.take_id(), previous: self.previous.take() }
+        let (number, line, record) = (self.number, self.line, self.record.clone());
+        Self { number, line, record, id: self.take_id(), previous: self.previous.take() }
     }
 
     /// The music task it names, which it names no more.
@@ -51,22 +50,16 @@ impl Row {
 
 /// One pass over the data rows, with a reading position of its own.
 pub struct Rows {
-    records: RecordReader,
+    reader: RecordReader,
     columns: Arc<Columns>,
-    file: Arc<SourceFile>,
+    catalog: CatalogSource,
     number: u32,
 }
 
 impl Rows {
-    /// A pass from the first data row.
-    pub(super) fn new(
-        file: &Arc<SourceFile>,
-        delimiter: Delimiter,
-        columns: &Arc<Columns>,
-    ) -> Result<Self, CatalogError> {
-        let mut records = RecordReader::new(file, delimiter);
-        records.read(&mut ByteRecord::new())?;
-        Ok(Self { records, columns: Arc::clone(columns), file: Arc::clone(file), number: 0 })
+    /// A pass over what `reader` has not read yet; the header is no row, however often it comes.
+    pub(super) fn new(reader: RecordReader, columns: &Arc<Columns>, catalog: &CatalogSource) -> Self {
+        Self { reader, columns: Arc::clone(columns), catalog: catalog.clone(), number: 0 }
     }
 
     /// Puts the next row into `row`, whose memory is used again; `false` after the last.
@@ -74,26 +67,36 @@ impl Rows {
     /// # Errors
     /// If the file cannot be read, or was changed since the catalog was opened and now holds a record that cannot be.
     pub fn next_row(&mut self, row: &mut Row) -> Result<bool, CatalogError> {
-        let Some(line) = self.records.read(&mut row.cells)? else { return Ok(false) };
-        self.number = self.number.checked_add(1).ok_or_else(|| self.too_many())?;
+        let id = loop {
+            if !self.reader.read(&mut row.record)? {
+                return Ok(false);
+            }
+            if let Some(id) = self.columns.id_of(&row.record) {
+                break id;
+            }
+        };
+        self.number = self.number.checked_add(1).ok_or_else(|| CatalogError::TooManyRows(self.catalog.clone()))?;
         row.number = self.number;
-        row.line = line;
-        row.id = self.columns.id_of(&row.cells);
-        row.previous = self.columns.previous_of(&row.cells).map(Box::new);
+        row.line = self.reader.line();
+        row.id = id;
+        row.previous = self.columns.previous_of(&row.record).map(Box::new);
         Ok(true)
     }
 
-    fn too_many(&self) -> CatalogError {
-        CatalogError::TooManyRows(self.file.source().clone())
+    /// Whether a quoted cell of the row read last has line breaks.
+    pub(super) fn is_multiline(&self) -> bool {
+        self.reader.is_multiline()
+    }
+
+    /// What another reading would make something else of, in the records read so far.
+    pub(super) fn doubts(&self) -> Reading {
+        self.reader.doubts()
     }
 }
 
 impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows")
-            .field("catalog", self.file.source())
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("Rows").field("catalog", &self.catalog).field("number", &self.number).finish_non_exhaustive()
     }
 }
 

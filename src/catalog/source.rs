@@ -3,18 +3,16 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use encoding_rs::{Decoder, DecoderResult};
+
+use super::dialect::Encoding;
 use super::error::{CatalogError, CatalogSource, NotCsv};
 
-/// How many bytes are looked at to tell that a file is no CSV file.
-const FIRST_BLOCK_BYTES: usize = 8 * 1024;
-
-/// How many bytes of standard input are copied at a time.
-const COPY_BYTES: usize = 64 * 1024;
-
-/// The mark with which some programs begin a UTF-8 file.
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// How many bytes are read at a time.
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// The open file, and how it was when it was opened.
 #[derive(Debug)]
@@ -22,8 +20,7 @@ pub(super) struct SourceFile {
     file: File,
     source: CatalogSource,
     stamp: Stamp,
-    /// Whether the file begins with a byte order mark.
-    bom: bool,
+    encoding: Encoding,
 }
 
 impl SourceFile {
@@ -41,13 +38,13 @@ impl SourceFile {
 
     fn of(file: File, source: &CatalogSource) -> Result<Self, CatalogError> {
         let stamp = Stamp::of(&file).map_err(|cause| unreadable(source, cause))?;
-        let mut file = Self { file, source: source.clone(), stamp, bom: false };
-        let mut block = vec![0; FIRST_BLOCK_BYTES];
-        let length = file.read_fully(&mut block, 0)?;
+        let mut file = Self { file, source: source.clone(), stamp, encoding: Encoding::Utf8 };
+        let mut block = vec![0; BLOCK_BYTES];
+        let length = file.read_at(&mut block, 0).map_err(|cause| file.unreadable(cause))?;
         if let Some(what) = NotCsv::seen_in(&block[..length]) {
             return Err(CatalogError::NotCsv { catalog: source.clone(), what });
         }
-        file.bom = block[..length].starts_with(BOM);
+        file.encoding = Encoding::of(&block[..length]);
         Ok(file)
     }
 
@@ -56,34 +53,17 @@ impl SourceFile {
         &self.source
     }
 
-    /// Whether the file begins with a byte order mark.
-    pub(super) fn has_bom(&self) -> bool {
-        self.bom
-    }
-
-    /// Where the text begins: after the byte order mark, if there is one.
-    pub(super) fn text_start(&self) -> u64 {
-        if self.bom { BOM.len() as u64 } else { 0 }
+    /// How its characters are written.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Some bytes from `offset` on; 0 only at the end of the file.
-    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         loop {
             match self.file.read_at(buffer, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
-            }
-        }
-    }
-
-    /// As many bytes from `offset` on as fit into `buffer` or are there.
-    pub(super) fn read_fully(&self, buffer: &mut [u8], offset: u64) -> Result<usize, CatalogError> {
-        let mut filled = 0;
-        loop {
-            match self.read_at(&mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => return Ok(filled),
-                Ok(more) => filled += more,
-                Err(cause) => return Err(self.unreadable(cause)),
             }
         }
     }
@@ -97,6 +77,61 @@ impl SourceFile {
     pub(super) fn unchanged(&self) -> Result<(), CatalogError> {
         let now = Stamp::of(&self.file).map_err(|cause| self.unreadable(cause))?;
         if now == self.stamp { Ok(()) } else { Err(CatalogError::Changed(self.source.clone())) }
+    }
+}
+
+/// One pass over the text, which is that of the file or, from UTF-16, the same in UTF-8.
+pub(super) struct Text {
+    file: Arc<SourceFile>,
+    offset: u64,
+    decoder: Option<Decoder>,
+}
+
+impl Text {
+    /// A pass from the first character after the byte order mark.
+    pub(super) fn new(file: Arc<SourceFile>) -> Self {
+        let decoder = match file.encoding {
+            Encoding::Utf8 | Encoding::Utf8Bom => None,
+            Encoding::Utf16Le => Some(encoding_rs::UTF_16LE.new_decoder_without_bom_handling()),
+            Encoding::Utf16Be => Some(encoding_rs::UTF_16BE.new_decoder_without_bom_handling()),
+        };
+        Self { offset: file.encoding.mark().len() as u64, file, decoder }
+    }
+
+    /// The file that it comes from.
+    pub(super) fn file(&self) -> &SourceFile {
+        &self.file
+    }
+
+    /// Appends the next block to `buffer`; `false` at the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] after the last character before bytes that are no UTF-16.
+    pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let start = buffer.len();
+        buffer.resize(start + BLOCK_BYTES, 0);
+        let read = self.file.read_at(&mut buffer[start..], self.offset);
+        buffer.truncate(start + read.as_ref().map_or(0, |length| *length));
+        let length = read?;
+        self.offset += length as u64;
+        if let Some(decoder) = &mut self.decoder {
+            let block = buffer.split_off(start);
+            decode(decoder, &block, buffer)?;
+        }
+        Ok(length > 0)
+    }
+}
+
+/// Appends to `text` what `block` says; an empty block is the last one.
+fn decode(decoder: &mut Decoder, block: &[u8], text: &mut Vec<u8>) -> io::Result<()> {
+    let start = text.len();
+    let room = decoder.max_utf8_buffer_length_without_replacement(block.len()).ok_or(io::ErrorKind::OutOfMemory)?;
+    text.resize(start + room, 0);
+    let (result, _, written) = decoder.decode_to_utf8_without_replacement(block, &mut text[start..], block.is_empty());
+    text.truncate(start + written);
+    match result {
+        DecoderResult::InputEmpty => Ok(()),
+        DecoderResult::Malformed(..) | DecoderResult::OutputFull => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -130,7 +165,7 @@ fn rereadable(file: File, source: &CatalogSource) -> Result<File, CatalogError> 
 /// All that `from` gives, in a temporary file without a name.
 fn spooled(mut from: impl Read, source: &CatalogSource) -> Result<File, CatalogError> {
     let mut copy = tempfile::tempfile().map_err(CatalogError::temporary)?;
-    let mut buffer = vec![0; COPY_BYTES];
+    let mut buffer = vec![0; BLOCK_BYTES];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(copy),
@@ -157,11 +192,11 @@ mod tests {
     #[test]
     fn what_can_be_read_once_is_copied_and_can_be_read_twice() {
         let source = CatalogSource::StandardInput;
-        let file = SourceFile::of(spooled(&b"id\n1\n"[..], &source).unwrap(), &source).unwrap();
+        let file = Arc::new(SourceFile::of(spooled(&b"id\n1\n"[..], &source).unwrap(), &source).unwrap());
         for _ in 0..2 {
-            let mut buffer = [0; 16];
-            assert_eq!(file.read_fully(&mut buffer, 0).unwrap(), 5);
-            assert_eq!(&buffer[..5], b"id\n1\n");
+            let (mut text, mut buffer) = (Text::new(Arc::clone(&file)), Vec::new());
+            while text.read(&mut buffer).unwrap() {}
+            assert_eq!(buffer, b"id\n1\n");
         }
         file.unchanged().unwrap();
     }

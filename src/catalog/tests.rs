@@ -96,32 +96,35 @@ fn the_delimiter_is_the_one_that_shows_an_id_column_else_the_most_frequent() {
     ];
     for (header, delimiter) in table {
         let catalog = Given::file(header).open().unwrap();
-        assert_eq!(catalog.dialect().delimiter.byte(), delimiter, "{header}");
+        assert_eq!(catalog.dialect().grammar.delimiter.byte(), delimiter, "{header}");
     }
     for (header, delimiter) in [("a,b;c;d", b';'), ("\"a;b;c;d\",e", b','), ("a", b','), ("a|b;c", b';')] {
         let catalog = Given::file(header).id_column("1").open().unwrap();
-        assert_eq!(catalog.dialect().delimiter.byte(), delimiter, "{header}");
+        assert_eq!(catalog.dialect().grammar.delimiter.byte(), delimiter, "{header}");
     }
     let told = Given::file("task_id,a\tb\n1\t2").delimiter("tab").id_column("2").open().unwrap();
     assert_eq!(ids(&told), ["2"]);
 }
 
 #[test]
-fn byte_order_mark_and_line_breaks_are_remembered() {
-    let table: [(&[u8], bool, bool); 8] = [
-        (b"id", false, false),
-        (b"id\n1\n", false, false),
-        (b"id\r\n1\r\n", false, true),
-        (b"\xef\xbb\xbfid\n", true, false),
-        (b"\xef\xbb\xbf\"id\"\r\n", true, true),
-        (b"\"a\r\nb\",id\n1,2\r\n", false, false),
-        (b"\"a\nb\",id\r\n1,2\n", false, true),
-        (b"id\r1\r2\r", false, false),
+fn encoding_and_line_breaks_are_remembered() {
+    use Encoding::{Utf8, Utf8Bom};
+    use LineBreak::{Cr, CrLf, Lf};
+    let table: [(&[u8], Encoding, LineBreak); 9] = [
+        (b"id", Utf8, Lf),
+        (b"id\n1\n", Utf8, Lf),
+        (b"id\r\n1\r\n", Utf8, CrLf),
+        (b"id\r\r\n1\r\r\n", Utf8, CrLf),
+        (b"\xef\xbb\xbfid\n", Utf8Bom, Lf),
+        (b"\xef\xbb\xbf\"id\"\r\n", Utf8Bom, CrLf),
+        (b"\"a\r\nb\",id\n1,2\r\n", Utf8, Lf),
+        (b"\"a\nb\",id\r\n1,2\n", Utf8, CrLf),
+        (b"id\r1\r2\r", Utf8, Cr),
     ];
-    for (bytes, bom, crlf) in table {
-        let catalog = Given::file(bytes).open().unwrap();
-        let dialect = Dialect { delimiter: Delimiter::COMMA, bom, crlf };
-        assert_eq!(catalog.dialect(), dialect, "{}", bytes.escape_ascii());
+    for (bytes, encoding, line_break) in table {
+        let dialect = Given::file(bytes).open().unwrap().dialect();
+        let found = (dialect.encoding, dialect.line_break, dialect.separator_line);
+        assert_eq!(found, (encoding, line_break, false), "{}", bytes.escape_ascii());
     }
 }
 
@@ -131,10 +134,12 @@ fn the_id_column_is_found_by_name_before_number() {
         ("id,task_id,taskId\na,b,c", None, "b"),
         ("id,music_task_id,taskId\na,b,c", None, "c"),
         ("id, music_task_id \na,b", None, "b"),
-        ("Task_ID,id,id2\na,b,c", None, "b"),
+        ("Task_ID,id,id2\na,b,c", None, "a"),
+        ("id,MUSIC TASK-ID,ID\na,b,c", None, "b"),
         ("id,id,task_id\na,b,c", None, "c"),
         ("id,other\na,b", Some("other"), "b"),
         ("id,other\na,b", Some(" other "), "b"),
+        ("id,Other One\na,b", Some("other_one"), "b"),
         ("id,other\na,b", Some("2"), "b"),
         ("2,other\na,b", Some("2"), "a"),
         ("id,id\na,b", Some("2"), "b"),
@@ -154,7 +159,7 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
     let table: Vec<(Given, &str)> = vec![
         (Given::file(""), "`songs.csv` is empty; it needs a header row"),
         (Given::file("\u{feff}\r\n\n"), "`songs.csv` is empty; it needs a header row"),
-        (Given::file(b"\xff\xfei\0d\0"), "`songs.csv` is UTF-16; export it as \"CSV UTF-8\""),
+        (Given::file(b"i\0d\0"), "`songs.csv` is UTF-16 without a byte order mark; export it as \"CSV UTF-8\""),
         (
             Given::file(b"PK\x03\x04"),
             "`songs.csv` looks like an Excel workbook or a zip archive; export it as \"CSV UTF-8\"",
@@ -162,14 +167,30 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
         (Given::file(b"\x1f\x8b\x08"), "`songs.csv` is compressed with gzip; unpack it first"),
         (Given::file(b"id,x\n1,\0\n"), "`songs.csv` holds NUL bytes, so it is not a CSV file"),
         (
-            Given::file("name,Id"),
-            "`songs.csv` has no column `task_id` or `taskId` or `music_task_id` or `id`; its columns are `name`, \
-             `Id`",
+            Given::file("\nname,Ident"),
+            "the header of `songs.csv`, line 2, has no column `task_id` or `taskId` or `music_task_id` or `id`; its \
+             columns are `name`, `Ident`; name the one with the ids by --id-column",
         ),
-        (Given::file("a,b").id_column("c"), "`songs.csv` has no column `c`; its columns are `a`, `b`"),
+        (
+            Given::file("a,b").id_column("c"),
+            "the header of `songs.csv`, line 1, has no column `c`; its columns are `a`, `b`; name the one with the ids \
+             by --id-column",
+        ),
         (
             Given::file(format!("a\u{7}\n{}", "b".repeat(50))).id_column("c"),
-            "`songs.csv` has no column `c`; its columns are `a`",
+            "the header of `songs.csv`, line 1, has no column `c`; its columns are `a`; name the one with the ids by \
+             --id-column",
+        ),
+        (
+            Given::file("Songs of May,,\n\ntask_id,title,artist\n1,x,y\n"),
+            "the header of `songs.csv`, line 1, has no column `task_id` or `taskId` or `music_task_id` or `id`; its \
+             columns are `Songs of May`, ``, ``; line 3 looks like the header; skip the lines before it with \
+             --skip-lines 2",
+        ),
+        (
+            Given::file("a,task_id\nx,1\n").delimiter(";"),
+            "the header of `songs.csv`, line 1, has no column `task_id` or `taskId` or `music_task_id` or `id`; its \
+             columns are `a,task_id`; its cells look divided by `,`; leave out --delimiter",
         ),
         (
             Given::file("id,b,id"),
@@ -178,7 +199,7 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
         (Given::file("a,b").id_column("3"), "`songs.csv` has no column number 3; its columns are numbered from 1 to 2"),
         (Given::file("a,b").id_column("0"), "`songs.csv` has no column number 0; its columns are numbered from 1 to 2"),
         (
-            Given::file("id,cover_status,cover_task_id").id_column("cover_task_id"),
+            Given::file(format!("id,{}", ResultColumn::WORDS.join(","))).id_column("cover_task_id"),
             "the column `cover_task_id` of `songs.csv` is a result of an earlier run and cannot hold the music \
              task ids",
         ),
@@ -200,7 +221,7 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
         assert_eq!(given.refused(), message);
     }
     let listed = Given::file(many.join(",")).id_column("c").refused();
-    assert!(listed.ends_with("`column18`, `column19` and 5 more"), "{listed}");
+    assert!(listed.contains("`column18`, `column19` and 5 more; name"), "{listed}");
 }
 
 #[test]
@@ -215,7 +236,7 @@ fn a_file_that_cannot_be_read_is_named_with_the_cause() {
 
 #[test]
 fn a_row_knows_the_line_where_it_starts() {
-    let table: [(&[u8], &[u64]); 13] = [
+    let table: [(&[u8], &[u64]); 14] = [
         (b"id", &[]),
         (b"id\n1\n2", &[2, 3]),
         (b"id\r\n1\r\n2\r\n", &[2, 3]),
@@ -224,10 +245,11 @@ fn a_row_knows_the_line_where_it_starts() {
         (b"\xef\xbb\xbfid\n1\n", &[2]),
         (b"\"i\nd\"\n\"1\n\n\"\n2\n", &[3, 6]),
         (b"\"i\r\nd\"\r\n\"1\r\n\r\n\"\r\n\r\n2\r\n", &[3, 7]),
-        (b"id\n\"\n\n1\"\n2\n", &[2, 5]),
-        (b"id\n \n1\n", &[2, 3]),
-        (b"id\r1\r\r2\r", &[1, 1]),
-        (b"id\r\"1\n\"\r2\n3", &[1, 2, 3]),
+        (b"id,a\nx,\"\n\n1\"\n2\n", &[2, 5]),
+        (b"id\n \n1\n", &[3]),
+        (b"id\r1\r\r2\r", &[2, 4]),
+        (b"id\r\r\n1\r\r\n2\r\r\n", &[2, 3]),
+        (b"id\r\"1\n\"\r2\n3", &[2, 4, 5]),
         (b"id\n\r\n\n\r1\n\r\n2", &[4, 6]),
     ];
     for (bytes, expected) in table {
@@ -259,57 +281,76 @@ fn only_a_record_longer_than_the_limit_is_refused() {
 #[test]
 fn bad_rows_are_counted_and_the_first_ten_kept() {
     let long = "x".repeat(129);
-    let catalog = Given::file(format!("id,b\n1,x\n2\n3,x,x\n ,x\na b,x\n\u{e9},x\n{long},x\n1 ,x\n")).open().unwrap();
+    let text = format!("id,b\n1,x\n,x\n3,x,x\n ,x\na b,x\n\u{e9},x\n{long},x\n1 ,x\n");
+    let catalog = Given::file(text).open().unwrap();
     let expected = [
-        (3, BadRow::FieldCount { found: 1, expected: 2 }),
-        (4, BadRow::FieldCount { found: 3, expected: 2 }),
+        (3, BadRow::Id(BadId::Empty)),
+        (4, BadRow::SurplusCells(1)),
         (5, BadRow::Id(BadId::Empty)),
-        (6, BadRow::Id(BadId::NotPrintable)),
-        (7, BadRow::Id(BadId::NotPrintable)),
+        (6, BadRow::Id(BadId::Character(' '))),
+        (7, BadRow::Id(BadId::Character('\u{e9}'))),
         (8, BadRow::Id(BadId::TooLong(129))),
     ];
     assert_eq!(
         *catalog.check(),
-        Check { rows: 8, distinct: 1, duplicates: 1, invalid: 6, first_bad: expected.to_vec() }
+        Check { rows: 8, distinct: 1, duplicates: 1, invalid: 6, first_bad: expected.to_vec(), unlike: None }
     );
     assert_eq!(catalog.first_row_of(8), Some(1));
 
-    let many = Given::file(format!("id,b\n{}", "1\n".repeat(25))).open().unwrap();
-    assert_eq!((many.check().invalid, many.check().first_bad.len()), (25, MAX_FIRST_BAD));
+    let many = Given::file(format!("id,b\n{}", "a b\n".repeat(25))).open().unwrap();
+    assert_eq!((many.check().invalid, many.check().first_bad.len()), (25, 10));
 }
 
 #[test]
 fn a_bad_row_reads_as_a_sentence() {
-    let counted = BadRow::FieldCount { found: 1, expected: 2 };
-    assert_eq!(counted.to_string(), "the row has 1 fields; the header has 2");
+    let counted = BadRow::SurplusCells(1);
+    assert_eq!(counted.to_string(), "the row has cells after the last column (1); are quotes missing around a cell?");
     assert_eq!(BadRow::from(BadId::Empty).to_string(), "the id is empty");
+    assert_eq!(BadRow::NoId(NoId::ErrorValue).to_string(), "the id is an error value of a spreadsheet");
 }
 
 #[test]
 fn an_earlier_results_csv_is_a_catalog_without_its_result_columns() {
-    let text = "cover_code, cover_status ,id,cover_art,cover_task_id,note\n\
-                409,exists,a,x,c1,n\n\
-                ,,b,x,,n\n\
-                409,exists,c\n\
-                409,exists,d,x,c4,n,more\n";
+    let [status, rest @ ..] = ResultColumn::WORDS;
+    let header = format!("{} , {status} ,id,cover_art,note\n", rest.join(","));
+    let results = |code: &str, cover: &str| format!(",,,{code},,{cover},,,,,,,,,,,");
+    let text = header
+        + &format!("{}exists,a,\"x\",n\n", results("409", "c1"))
+        + &format!("{},b,x,n\n", results("", ""))
+        + &format!("{}exists,c\n", results("409", "c3"))
+        + &format!("{}exists,d,x,n,more\n", results("409", "c4"));
     let catalog = Given::file(text).open().unwrap();
+    assert!(catalog.is_results());
     let all = all_rows(&catalog);
     let own = |at: usize| catalog.own_cells(&all[at]).map(<[u8]>::escape_ascii).map(|c| c.to_string()).collect();
     let own_cells: Vec<Vec<String>> = (0..4).map(own).collect();
     assert_eq!(catalog.own_header().collect::<Vec<_>>(), [&b"id"[..], b"cover_art", b"note"]);
-    assert_eq!(own_cells, [vec!["a", "x", "n"], vec!["b", "x", "n"], vec!["c"], vec!["d", "x", "n", "more"]]);
-    let first = all[0].previous.as_deref().unwrap();
-    assert_eq!((first.status, first.code, first.cover.as_ref().unwrap().as_str()), (Status::Exists, Some(409), "c1"));
-    assert!(all[1..].iter().all(|row| row.previous.is_none()));
-    assert_eq!(all[2].id, Err(BadRow::FieldCount { found: 3, expected: 6 }));
+    assert_eq!(own_cells, [["a", "\\\"x\\\"", "n"], ["b", "x", "n"], ["c", "", ""], ["d", "x", "n"]]);
+    assert_eq!(catalog.surplus_cells(&all[3]).collect::<Vec<_>>(), [b"more"]);
+    assert_eq!(catalog.own_value(&all[0], 1).as_deref(), Some(&b"x"[..]));
+    let read: Vec<_> = all.iter().map(|row| row.previous.as_deref().and_then(|said| said.code)).collect();
+    assert_eq!(read, [Some(409), None, Some(409), Some(409)]);
+    assert_eq!(all[0].previous.as_deref().unwrap().status, Status::Exists);
+    assert_eq!(all[1].previous, None);
+    assert_eq!(all[3].id, Err(BadRow::SurplusCells(1)));
 }
 
 #[test]
-fn without_a_status_column_every_column_is_the_catalogs_own() {
-    let header = ResultColumn::ALL[1..].iter().map(|column| column.word()).collect::<Vec<_>>().join(",");
-    let catalog = Given::file(format!("id,{header}\na,,,,,,,,,,\n")).open().unwrap();
-    assert_eq!(catalog.own_header().count(), ResultColumn::ALL.len());
-    assert_eq!(all_rows(&catalog)[0].previous, None);
+fn a_column_that_the_results_would_double_is_refused_unless_all_of_them_are_there() {
+    let whole = ResultColumn::WORDS.join(",");
+    let table = [
+        ("id,title,cover_status".to_owned(), "`cover_status`"),
+        ("cover_image_1,id, cover_message ".to_owned(), "`cover_image_1`, `cover_message`"),
+        (format!("id,{whole},cover_code"), "`cover_code`"),
+        (format!("id,{}", ResultColumn::WORDS[1..].join(",")), "`cover_retryable`, `cover_reason`"),
+    ];
+    for (header, columns) in table {
+        let refused = Given::file(header + "\n1,x\n").refused();
+        let expected = format!("`songs.csv` has columns of its own that the results would have twice: {columns}");
+        assert!(refused.starts_with(&expected), "{refused}");
+    }
+    let own = Given::file("id,cover_art,Cover_Status,cover\n1,a,b,c\n").open().unwrap();
+    assert!(!own.is_results() && own.own_header().count() == 4);
 }
 
 #[test]

@@ -88,12 +88,14 @@ async fn follow(
     args.catalog.is_there()?;
     guard.check()?;
     let (api_url, key) = (args.service.url()?, args.service.key()?);
+    let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
+    args.output.refuse_shrunk(&catalog, &paths).await?;
     let batch = BatchContext {
         clock,
         stop,
-        catalog: args.catalog.open().await?,
+        catalog,
         ledger_path: args.ledger.path(&args.catalog),
-        paths: args.output.paths(&args.catalog, &args.ledger),
+        paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
         in_doubt: InDoubt::Resend,

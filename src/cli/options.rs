@@ -54,6 +54,10 @@ pub(super) struct CatalogArgs {
     /// The character between two cells [default: detected among , ; tab |]
     #[arg(long, value_name = "C", env = "COVERBATCH_DELIMITER", hide_env = true)]
     delimiter: Option<Delimiter>,
+
+    /// Lines before the header, which are no part of the table
+    #[arg(long, value_name = "N", default_value_t = 0, env = "COVERBATCH_SKIP_LINES", hide_env = true)]
+    skip_lines: u64,
 }
 
 /// Which ledger.
@@ -80,6 +84,10 @@ pub(super) struct OutputArgs {
     /// Also write a catalog of the rows that are not settled
     #[arg(long, value_name = "PATH", env = "COVERBATCH_FAILURES", hide_env = true)]
     failures: Option<PathBuf>,
+
+    /// Accept a catalog without rows, or with fewer than half of those in the results that are there
+    #[arg(long, env = "COVERBATCH_ALLOW_SHRINK", hide_env = true, value_parser = FalseyValueParser::new())]
+    allow_shrink: bool,
 }
 
 impl CatalogArgs {
@@ -100,7 +108,8 @@ impl CatalogArgs {
         } else {
             CatalogSource::Path(PathBuf::from(&self.catalog))
         };
-        let options = CatalogOptions { id_column: self.id_column.clone(), delimiter: self.delimiter };
+        let (id_column, delimiter, skip_lines) = (self.id_column.clone(), self.delimiter, self.skip_lines);
+        let options = CatalogOptions { id_column, delimiter, skip_lines };
         let work = spawn_blocking(move || Catalog::open(&source, &options));
         let catalog = work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?;
         Ok(Arc::new(catalog))
@@ -164,6 +173,16 @@ impl OutputArgs {
         Paths { results, failures: self.failures.clone() }
     }
 
+    /// Refuses a catalog that lost most of the rows that the results which are there have.
+    pub(super) async fn refuse_shrunk(&self, catalog: &Arc<Catalog>, paths: &Paths) -> Result<(), Error> {
+        if self.allow_shrink {
+            return Ok(());
+        }
+        let (catalog, results) = (Arc::clone(catalog), paths.results.clone());
+        let work = spawn_blocking(move || catalog.has_not_shrunk(&results));
+        Ok(work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?)
+    }
+
     /// With the files of these options.
     pub(super) fn guarded(&self, guard: Guard, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Guard {
         let Paths { results, failures } = self.paths(catalog, ledger);
@@ -182,6 +201,20 @@ pub(super) fn bad_rows(catalog: &Catalog) -> String {
     let more = check.invalid.saturating_sub(shown);
     if more > 0 {
         let _ = writeln!(text, "and {} that cannot be sent", plural(more.into(), "more row", "more rows"));
+    }
+    text
+}
+
+/// The ids that do not look like the others for a person: the first ten, then how many more there are.
+pub(super) fn odd_ids(catalog: &Catalog) -> String {
+    let Some(unlike) = &catalog.check().unlike else { return String::new() };
+    let mut text = String::new();
+    for (line, id) in unlike.shown() {
+        let _ = writeln!(text, "line {line}: the id `{id}` does not look like the other {}; is it one?", unlike.alike);
+    }
+    let more = unlike.count.saturating_sub(unlike.first.len() as u64);
+    if more > 0 {
+        let _ = writeln!(text, "and {} that do not look like the others", plural(more, "more id", "more ids"));
     }
     text
 }

@@ -25,6 +25,7 @@ pub(super) async fn run(args: ResultsArgs) -> Result<Exit, Error> {
     args.output.guarded(args.catalog.guard(&args.ledger), &args.catalog, &args.ledger).check()?;
     let catalog = args.catalog.open().await?;
     let paths = args.output.paths(&args.catalog, &args.ledger);
+    args.output.refuse_shrunk(&catalog, &paths).await?;
     let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
     let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
     let tally = results::write(&catalog, ledger.as_ref(), view, &paths).await?;

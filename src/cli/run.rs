@@ -19,7 +19,7 @@ use crate::cli::cover_args::ImageSettings;
 use crate::cli::guard::Guard;
 use crate::cli::metrics_file::MetricsFile;
 use crate::cli::next::next_commands;
-use crate::cli::options::bad_rows;
+use crate::cli::options::{bad_rows, odd_ids};
 use crate::cli::outcome::CommandOutcome;
 use crate::cli::output::{eprint, print};
 use crate::cli::signals;
@@ -82,13 +82,14 @@ async fn checked<'a>(
     args.check_sandbox(matches)?;
     guard.check()?;
     let service = Service::of(args, matches)?;
-    let catalog = args.catalog.open().await?;
+    let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
+    args.output.refuse_shrunk(&catalog, &paths).await?;
     let batch = BatchContext {
         clock,
         stop,
         catalog,
         ledger_path: args.ledger.path(&args.catalog),
-        paths: args.output.paths(&args.catalog, &args.ledger),
+        paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
         in_doubt: args.rerun.in_doubt(),
@@ -132,7 +133,7 @@ impl Run<'_> {
             ledger.close().await;
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
-        eprint(&bad_rows(self.catalog()));
+        eprint(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
         Ok(Exit::Success)
     }
 

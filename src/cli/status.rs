@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::options::{CatalogArgs, LedgerArgs, bad_rows};
+use crate::cli::options::{CatalogArgs, LedgerArgs, bad_rows, odd_ids};
 use crate::cli::output::print;
 use crate::cli::results::view;
 use crate::domain::{Brief, Rate, Status};
@@ -49,7 +49,7 @@ pub(super) async fn run(args: StatusArgs) -> Result<Exit, Error> {
         print(&format!("{document:#}\n"))?;
     } else {
         let ledger_line = format!("ledger              {}{missing}\n", ledger_path.display());
-        print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog)))?;
+        print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog) + &odd_ids(&catalog)))?;
     }
     Ok(Exit::of_rows(&tally))
 }

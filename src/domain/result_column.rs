@@ -41,3 +41,16 @@ words! {
         Fallback = "cover_fallback",
     }
 }
+
+impl ResultColumn {
+    /// The names of the columns, in their order.
+    pub const WORDS: [&str; Self::ALL.len()] = {
+        let mut words = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::ALL[at].word();
+            at += 1;
+        }
+        words
+    };
+}

@@ -14,7 +14,7 @@ use crate::runner::Covers;
 pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 18;
+const FIXED_LINES: usize = 19;
 
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
@@ -79,6 +79,9 @@ impl Summary {
                 "  {} of an earlier row, sent once",
                 plural(self.tally.duplicates, "duplicate", "duplicates")
             );
+        }
+        if let Some(unlike) = &self.tally.unlike {
+            let _ = writeln!(text, "  {unlike}");
         }
     }
 

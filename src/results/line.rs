@@ -1,9 +1,9 @@
 //! What the results say of one row.
 
-use std::{array, fmt, iter};
+use std::{array, fmt};
 
 use super::view::{Goal, View};
-use crate::catalog::{BadRow, Catalog, Row};
+use crate::catalog::{BadRow, Catalog};
 use crate::domain::{CoverTaskId, Reason, ResultColumn, RowState, Status, escape_formula, one_line};
 use crate::join::Joined;
 use crate::ledger::{Artwork, Record};
@@ -151,15 +151,9 @@ impl ResultLine {
         !self.cell(ResultColumn::DuplicateOfRow).is_empty()
     }
 
-    /// The cells of a row in the results: the catalog's own, and then the verdict.
-    ///
-    /// The verdict stands in its columns whatever the row looks like: missing cells are empty, and surplus ones come
-    /// behind it, so that nothing is lost.
-    pub(super) fn fields<'a>(&'a self, catalog: &'a Catalog, row: &'a Row) -> impl Iterator<Item = &'a [u8]> {
-        let width = catalog.own_header().count();
-        let own = catalog.own_cells(row).chain(iter::repeat(&b""[..])).take(width);
-        let surplus = catalog.own_cells(row).skip(width);
-        own.chain(self.cells.iter().map(String::as_bytes)).chain(surplus)
+    /// Its cells, in the order of [`ResultColumn::WORDS`].
+    pub(super) fn cells(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(String::as_str)
     }
 }
 
@@ -186,7 +180,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::catalog::CatalogOptions;
+    use crate::catalog::{CatalogOptions, Row};
     use crate::clock::UnixMillis;
     use crate::domain::{Answer, Images};
     use crate::error::Exit;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::line::{Cover, ResultLine};
+use crate::catalog::Unlike;
 use crate::domain::{Reason, Status};
 use crate::join::Joined;
 
@@ -48,6 +49,8 @@ pub struct Tally {
     pub forgotten: u64,
     /// Rows for which the default cover stands in.
     pub fallbacks: u64,
+    /// Ids that do not look like the others.
+    pub unlike: Option<Unlike>,
     statuses: BTreeMap<Status, u64>,
     causes: BTreeMap<(Status, Option<Reason>, Option<i64>), Cause>,
 }

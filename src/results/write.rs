@@ -1,18 +1,19 @@
 //! Catalog and ledger joined: the rows counted, and the files written anew.
 
+use std::io;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
+use super::format::LineFormat;
 use super::line::ResultLine;
 use super::table::Table;
 use super::tally::Tally;
 use super::view::View;
 use crate::catalog::{Catalog, CatalogError};
-use crate::domain::ResultColumn;
 use crate::files::FileError;
 use crate::join::{Join, JoinError, Joined};
 use crate::ledger::Ledger;
@@ -76,7 +77,7 @@ pub async fn write<L: Ledger>(
     view: View,
     paths: &Paths,
 ) -> Result<Tally, ResultsError> {
-    let mut files = Files::begin(catalog, view, paths);
+    let mut files = Files::begin(catalog, view, paths)?;
     let mut join = Join::new(catalog, ledger, view.trust)?;
     let mut chunk = join.next().await?;
     while !chunk.is_empty() {
@@ -96,6 +97,7 @@ pub async fn write<L: Ledger>(
 struct Files {
     catalog: Arc<Catalog>,
     view: View,
+    format: LineFormat,
     results: Result<Table, FileError>,
     failures: Option<Result<Table, FileError>>,
     tally: Tally,
@@ -103,10 +105,14 @@ struct Files {
 
 impl Files {
     /// No rows yet.
-    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Self {
-        let results = begin(catalog, &paths.results);
-        let failures = paths.failures.as_deref().map(|path| begin(catalog, path));
-        Self { catalog: Arc::clone(catalog), view, results, failures, tally: Tally::default() }
+    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Result<Self, FileError> {
+        let format = LineFormat::new(catalog.dialect());
+        let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error.into()))?;
+        let results = Table::new(&paths.results, &head);
+        let failures = paths.failures.as_deref().map(|path| Table::new(path, &head));
+        let mut tally = Tally::default();
+        tally.unlike.clone_from(&catalog.check().unlike);
+        Ok(Self { catalog: Arc::clone(catalog), view, format, results, failures, tally })
     }
 
     /// The same with more rows, which are written without holding up anything else.
@@ -122,11 +128,15 @@ impl Files {
 
     fn add(&mut self, joined: &Joined) {
         let line = ResultLine::new(&self.catalog, joined, self.view);
+        let text = self.format.line(&self.catalog, &joined.row, line.cells());
         let failures = self.failures.as_mut().filter(|_| !line.status.is_settled());
         for file in [Some(&mut self.results), failures].into_iter().flatten() {
-            if let Ok(table) = file
-                && let Err(error) = table.write(line.fields(&self.catalog, &joined.row))
-            {
+            let Ok(table) = file else { continue };
+            let written = match &text {
+                Ok(text) => table.write(text),
+                Err(error) => Err(FileError::new(table.path(), io::Error::other(error.to_string()))),
+            };
+            if let Err(error) = written {
                 *file = Err(error);
             }
         }
@@ -140,11 +150,4 @@ impl Files {
         results.and(failures)?;
         Ok(self.tally)
     }
-}
-
-/// A new table with the header in place.
-fn begin(catalog: &Catalog, path: &Path) -> Result<Table, FileError> {
-    let mut table = Table::new(path, catalog.dialect())?;
-    table.write(catalog.own_header().chain(ResultColumn::ALL.iter().map(|column| column.word().as_bytes())))?;
-    Ok(table)
 }

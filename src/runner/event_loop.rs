@@ -270,7 +270,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// When to go round without another event: a row, the check of its music, or a cover may be due.
     fn wakes_at(&self) -> Option<Instant> {
         let (here, now) = (self.context.clock.now(), self.context.clock.unix());
-        let row = self.queue.wakes_at().filter(|_| self.free_slots() > 0);
+        let row = self.queue.wakes_at(self.free_slots());
         let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
         let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
         let cover = self.tracked().map(|covers| here + covers.wait(now));

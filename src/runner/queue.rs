@@ -162,9 +162,9 @@ impl Queue {
         self.in_flight == 0 && (self.has_ended || (self.is_exhausted && self.is_idle()))
     }
 
-    /// When the next row that waits is due, unless another is at hand.
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
-        self.next_due().filter(|_| self.next.is_none() && !self.has_ended)
+    /// When the next row that waits is due, if it could be taken at hand then: see [`Self::load`].
+    pub(super) fn wakes_at(&self, room: usize) -> Option<Instant> {
+        self.next_due().filter(|_| self.next.is_none() && !self.has_ended && self.checked.len() < room)
     }
 
     /// How many rows wait for another attempt.

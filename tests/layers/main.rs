@@ -111,6 +111,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "backoff",
         "clap",
         "csv",
+        "encoding_rs",
         "flate2",
         "governor",
         "hmac",

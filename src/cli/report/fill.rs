@@ -161,7 +161,7 @@ impl Filler<'_> {
     /// Where the column of labels is, if there is one.
     fn label_position(&self) -> Result<Option<usize>, Error> {
         let header: Vec<String> =
-            self.catalog.own_header().map(|cell| String::from_utf8_lossy(cell.trim_ascii()).to_lowercase()).collect();
+            self.catalog.own_names().map(|cell| String::from_utf8_lossy(cell).to_lowercase()).collect();
         let position = |name: &str| header.iter().position(|cell| *cell == name.to_lowercase());
         let numbered = |name: &str| name.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < header.len());
         match self.label_column {
@@ -173,8 +173,8 @@ impl Filler<'_> {
     }
 
     fn label_of(&self, row: &Row, label: usize) -> Option<String> {
-        let cell = self.catalog.own_cells(row).nth(label)?;
-        let text: String = one_line(&String::from_utf8_lossy(cell)).chars().take(MAX_MESSAGE_CHARS).collect();
+        let cell = self.catalog.own_value(row, label)?;
+        let text: String = one_line(&String::from_utf8_lossy(&cell)).chars().take(MAX_MESSAGE_CHARS).collect();
         Some(text).filter(|text| !text.is_empty())
     }
 }

@@ -1,0 +1,241 @@
+//! What the cells of the id column hold: ids, ids that a spreadsheet dressed up, and what is none.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::bad_row::{BadRow, NoId};
+use crate::domain::{MusicTaskId, trimmed};
+
+/// Shapes of ids told apart; a file without a common shape may have any number.
+const MAX_SHAPES: usize = 64;
+
+/// Ids kept of those that do not look like the others.
+const MAX_FIRST_UNLIKE: usize = 10;
+
+/// How many of them are shown in one line, and how many characters of each.
+const MAX_SHOWN: usize = 3;
+const MAX_SHOWN_CHARS: usize = 40;
+
+/// From how many ids on it is told that some do not look like the others.
+const MIN_ALIKE: u64 = 10;
+
+/// How many in a hundred are nearly all.
+const NEARLY_ALL: u64 = 80;
+
+/// Shortest id whose last digits are part of its shape; those of shorter ones count something.
+const MIN_FIXED: usize = 16;
+
+/// Words for a value that is not there, the signs around them aside; none at all if there are only signs.
+const MISSING: [&str; 13] =
+    ["", "null", "nil", "none", "nan", "na", "n/a", "n.a", "nat", "undefined", "tbd", "true", "false"];
+
+/// The music task that a cell names, freed of `="…"`, `"…"`, `'…'` and `'…`.
+pub(super) fn read_id(cell: &[u8]) -> Result<MusicTaskId, BadRow> {
+    let id = MusicTaskId::new(undressed(cell))?;
+    no_id(id.as_str()).map_or(Ok(id), |what| Err(BadRow::NoId(what)))
+}
+
+/// The cell without what makes spreadsheets and databases take it for a text.
+fn undressed(cell: &[u8]) -> &[u8] {
+    match trimmed(cell) {
+        [b'=', b'"', inner @ .., b'"']
+        | [b'"', inner @ .., b'"']
+        | [b'\'', inner @ .., b'\'']
+        | [b'\'', inner @ ..] => undressed(inner),
+        plain => plain,
+    }
+}
+
+/// What a text is that passes for an id by its characters alone.
+fn no_id(text: &str) -> Option<NoId> {
+    let has = |kind: fn(&u8) -> bool| text.bytes().any(|byte| kind(&byte));
+    if has(u8::is_ascii_digit) && !has(u8::is_ascii_punctuation) {
+        return None;
+    }
+    let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let is_one_of = |words: &[&str]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    if text.starts_with('=') {
+        Some(NoId::Formula)
+    } else if is_error_value(text) {
+        Some(NoId::ErrorValue)
+    } else if is_one_of(&["total", "totals", "subtotal", "grandtotal", "sum"]) {
+        Some(NoId::Sum)
+    } else if text == "\\N" || is_one_of(&MISSING) {
+        Some(NoId::Missing)
+    } else if is_number(text) {
+        Some(NoId::Number)
+    } else if is_date(text) {
+        Some(NoId::Date)
+    } else {
+        is_address(text).then_some(NoId::Address)
+    }
+}
+
+/// `#N/A`, `#REF!`, `#NAME?`, `#NV`, `Err:502`.
+fn is_error_value(text: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '!' | '?' | '_');
+    let is_value = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(is_name);
+    text.strip_prefix('#').is_some_and(is_value)
+        || text.strip_prefix("Err:").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `1.23E+31`, `1,5e12`, `7E+15`, `12345.0`.
+fn is_number(text: &str) -> bool {
+    let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.trim_start_matches(['+', '-']);
+    let (number, power) = text.split_once(['E', 'e']).map_or((text, None), |(number, power)| (number, Some(power)));
+    let decimals = number.split_once(['.', ',']);
+    let is_decimal = decimals.is_some_and(|(whole, part)| is_digits(whole) && is_digits(part));
+    match power {
+        Some(power) => {
+            let is_signed = power.starts_with('+');
+            is_digits(power.trim_start_matches(['+', '-'])) && (is_decimal || (is_signed && is_digits(number)))
+        }
+        None => is_decimal && decimals.is_some_and(|(_, part)| part.bytes().all(|byte| byte == b'0')),
+    }
+}
+
+/// `1/2/2026`, `31.12.2025`.
+fn is_date(text: &str) -> bool {
+    ['/', '.'].into_iter().any(|divider| {
+        let parts: Vec<&str> = text.split(divider).collect();
+        let is_part = |part: &&str| matches!(part.len(), 1 | 2 | 4) && part.bytes().all(|byte| byte.is_ascii_digit());
+        parts.len() == 3 && parts.iter().all(is_part) && parts.iter().any(|part| part.len() == 4)
+    })
+}
+
+/// `https://example.com/song/1`, `www.example.com`, `example.com/song/1`.
+fn is_address(text: &str) -> bool {
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_host = |host: &str| {
+        let top = host.rsplit_once('.').map_or("", |(_, top)| top);
+        top.len() > 1 && top.bytes().all(|byte| byte.is_ascii_alphabetic()) && host.split('.').all(is_label)
+    };
+    text.contains("://") || text.starts_with("www.") || text.split_once('/').is_some_and(|(host, _)| is_host(host))
+}
+
+/// What ids have in common that come from one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Shape {
+    /// Characters, without the digits at the end of a short id.
+    length: u8,
+    kinds: u8,
+    /// Where its punctuation stands: which of its first 64 characters it is.
+    punctuation: u64,
+}
+
+impl Shape {
+    const DIGIT: u8 = 1;
+    const HEX_LETTER: u8 = 2;
+    const OTHER_LETTER: u8 = 4;
+    const PUNCTUATION: u8 = 8;
+
+    /// The shape of an id.
+    pub(super) fn of(id: &str) -> Self {
+        let fixed = if id.len() < MIN_FIXED { id.trim_end_matches(|c: char| c.is_ascii_digit()) } else { id };
+        let mut shape = Self { length: u8::try_from(fixed.len()).unwrap_or(u8::MAX), kinds: 0, punctuation: 0 };
+        for (at, byte) in id.bytes().enumerate() {
+            shape.kinds |= match byte {
+                b'0'..=b'9' => Self::DIGIT,
+                b'a'..=b'f' | b'A'..=b'F' => Self::HEX_LETTER,
+                b'g'..=b'z' | b'G'..=b'Z' => Self::OTHER_LETTER,
+                _ => Self::PUNCTUATION,
+            };
+            if byte.is_ascii_punctuation() && at < 64 {
+                shape.punctuation |= 1 << at;
+            }
+        }
+        shape
+    }
+
+    /// Whether an id of this shape could well stand among ids of the other one.
+    fn is_like(self, other: Self) -> bool {
+        (self.length, self.punctuation) == (other.length, other.punctuation) && self.kinds & !other.kinds == 0
+    }
+}
+
+/// The shapes of the ids seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Shapes {
+    found: BTreeMap<Shape, Seen>,
+    /// Those of other shapes than the first [`MAX_SHAPES`].
+    others: Seen,
+}
+
+/// Ids of one shape, and the lines of the first.
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    first: Vec<(u64, MusicTaskId)>,
+}
+
+impl Seen {
+    fn note(&mut self, line: u64, id: &MusicTaskId) {
+        self.count += 1;
+        if self.first.len() < MAX_FIRST_UNLIKE {
+            self.first.push((line, id.clone()));
+        }
+    }
+}
+
+impl Shapes {
+    /// Notes an id.
+    pub(super) fn note(&mut self, line: u64, id: &MusicTaskId) {
+        let shape = Shape::of(id.as_str());
+        let is_full = self.found.len() >= MAX_SHAPES;
+        match self.found.get_mut(&shape) {
+            Some(seen) => seen.note(line, id),
+            None if is_full => self.others.note(line, id),
+            None => self.found.entry(shape).or_default().note(line, id),
+        }
+    }
+
+    /// Whether an id of this shape is among them, wherever its punctuation stands.
+    pub(super) fn has(&self, shape: Shape) -> bool {
+        self.found.keys().any(|seen| (seen.length, seen.kinds) == (shape.length, shape.kinds))
+    }
+
+    /// The ids that do not look like nearly all others, if nearly all others look alike.
+    pub(super) fn unlike(self) -> Option<Unlike> {
+        let usual = *self.found.iter().max_by_key(|(_, seen)| seen.count)?.0;
+        let (alike, unlike): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(shape, _)| shape.is_like(usual));
+        let alike = alike.iter().map(|(_, seen)| seen.count).sum();
+        let mut unlike: Vec<Seen> = unlike.into_iter().map(|(_, seen)| seen).collect();
+        unlike.push(self.others);
+        let count = unlike.iter().map(|seen| seen.count).sum();
+        let mut first: Vec<_> = unlike.into_iter().flat_map(|seen| seen.first).collect();
+        first.sort_unstable();
+        first.truncate(MAX_FIRST_UNLIKE);
+        let is_rare = alike >= MIN_ALIKE && alike * 100 >= (alike + count) * NEARLY_ALL;
+        (is_rare && count > 0).then_some(Unlike { count, alike, first })
+    }
+}
+
+/// Ids that do not look like the others of their catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// How many.
+    pub count: u64,
+    /// How many look alike.
+    pub alike: u64,
+    /// The first ten, with the lines of their rows.
+    pub first: Vec<(u64, MusicTaskId)>,
+}
+
+impl Unlike {
+    /// The first of them, each with the line of its row and cut if it is long.
+    pub fn shown(&self) -> impl Iterator<Item = (u64, String)> {
+        self.first.iter().map(|(line, id)| (*line, id.as_str().chars().take(MAX_SHOWN_CHARS).collect()))
+    }
+}
+
+/// One line, such as "2 ids do not look like the other 998: line 7 `abc`, line 9 `def`".
+impl fmt::Display for Unlike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = if self.count == 1 { "id does" } else { "ids do" };
+        let shown: Vec<String> = self.shown().take(MAX_SHOWN).map(|(line, id)| format!("line {line} `{id}`")).collect();
+        write!(f, "{} {ids} not look like the other {}: {}", self.count, self.alike, shown.join(", "))?;
+        let more = self.count - shown.len() as u64;
+        if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+    }
+}
