@@ -70,7 +70,8 @@ impl BatchContext<'_> {
     pub(super) async fn write_partial_results(&self, ledger: &SqliteLedger, run: RunId) {
         // The command has failed already, and says so; that this fails too changes nothing.
         let _ = ledger.release_jobs(run, self.clock.unix()).await;
-        if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
+        // Not by its name, where another may be by now.
+        if let Some(ledger) = ledger.left_to_read() {
             let _ =
                 results::write(&self.catalog, Some(&ledger), self.view(Some(Reason::Interrupted)), &self.paths).await;
             ledger.close().await;
@@ -84,7 +85,10 @@ impl BatchContext<'_> {
         image_settings: &ImageSettings,
         outcome: RunOutcome,
     ) -> Result<CommandOutcome, Error> {
-        ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await?;
+        if let Err(failed) = ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await {
+            self.write_partial_results(&ledger, outcome.run).await;
+            return Err(failed.into());
+        }
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 default_covers::stand_in(&self.catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)

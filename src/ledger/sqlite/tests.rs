@@ -209,6 +209,54 @@ async fn a_ledger_on_disk_is_durable_by_full_synchronisation_and_can_be_read_mea
     ledger.close().await;
 }
 
+#[tokio::test]
+async fn what_is_written_to_under_a_reader_that_holds_no_lock_is_not_believed() {
+    let (_folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    claim(&ledger, "a").await.unwrap();
+    ledger.close().await;
+    let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
+    let seen = reader.look_up(vec![task("a"), task("b")]).await.unwrap();
+    assert_eq!(seen.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    claim(&ledger, "b").await.unwrap();
+    assert_eq!(reader.look_up(vec![task("a"), task("b")]).await.unwrap(), seen, "it is still as it was");
+    ledger.close().await;
+    let error = reader.look_up(vec![task("b")]).await.unwrap_err();
+    assert_eq!(error.kind, LedgerErrorKind::Unreadable);
+    assert!(error.cause.to_string().contains("was written to while it was read"), "{}", error.cause);
+}
+
+#[tokio::test]
+async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
+    let (folder, path) = place();
+    SqliteLedger::open(&path, API).unwrap().close().await;
+    let writer = Connection::open(&path).unwrap();
+    writer
+        .execute_batch(
+            "PRAGMA journal_mode = delete; INSERT INTO task (id, state, submissions) VALUES ('a', 'pending', 0)",
+        )
+        .unwrap();
+    // A cache of one page has the changed ones written before the commit, which never comes.
+    writer
+        .execute_batch(
+            "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE; UPDATE task SET state = 'failed'",
+        )
+        .unwrap();
+    let fill = "INSERT INTO task (id, state, submissions)
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                SELECT 'n' || i, 'pending', 0 FROM n";
+    writer.execute_batch(fill).unwrap();
+    let killed = folder.path().join("killed.db");
+    for end in ["", names::JOURNAL] {
+        std::fs::copy(names::companion(&path, end), names::companion(&killed, end)).unwrap();
+    }
+    let reader = SqliteLedger::open_to_read(&killed, Some(API)).unwrap().unwrap();
+    let found = reader.look_up(vec![task("a"), task("n1")]).await.unwrap();
+    assert_eq!(found[0].as_ref().unwrap().state, RowState::Pending);
+    assert_eq!(found[1], None);
+}
+
 /// What SQLite does to find what a statement asks for.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
