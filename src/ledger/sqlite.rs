@@ -7,6 +7,7 @@
 mod columns;
 mod connect;
 mod cover_jobs;
+mod damage;
 mod failure;
 mod history;
 mod job_outcomes;

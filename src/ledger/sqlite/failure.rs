@@ -21,6 +21,26 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
+    /// The database, as it says of itself.
+    #[error("it is malformed: {0}")]
+    Damaged(String),
+    /// A row that no statement of this program leaves.
+    #[error("music task `{task}` contradicts itself: {what}")]
+    Contradiction {
+        /// Its music task.
+        task: String,
+        /// How.
+        what: &'static str,
+    },
+    /// A row with a value that cannot be.
+    #[error("what is written of music task `{task}` cannot be")]
+    Unbelievable {
+        /// Its music task.
+        task: String,
+        /// Which value.
+        #[source]
+        cause: rusqlite::Error,
+    },
     /// What would be written to it now, nobody would find.
     #[error("`{}` was removed, renamed or replaced while it was in use", .0.display())]
     Moved(PathBuf),
@@ -64,6 +84,7 @@ impl Failure {
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
             ),
             Self::Wrong(_) | Self::Moved(_) | Self::Changed(_) | Self::Copy(_) => false,
+            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => false,
             Self::NotInFlight | Self::Panicked | Self::Closed => false,
         }
     }
@@ -72,6 +93,7 @@ impl Failure {
         match self {
             Self::Sqlite(error) => kind_of(error),
             Self::Wrong(wrong) => wrong.kind(),
+            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Moved(_) => LedgerErrorKind::Moved,
             Self::Changed(_) => LedgerErrorKind::Unreadable,
             Self::Copy(_) => LedgerErrorKind::Unavailable,

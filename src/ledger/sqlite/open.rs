@@ -11,7 +11,7 @@ use super::connect::{LONGEST_WAIT, connect, touch};
 use super::failure::Failure;
 use super::names::{INDEX, LOG, companion, one_name};
 use super::watch::Watch;
-use super::{reader, schema};
+use super::{damage, reader, schema};
 use crate::ledger::error::WrongLedger;
 
 /// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
@@ -37,6 +37,7 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<(Connection, Watch), Fa
         schema::create(&mut connection, api_url)?;
     }
     schema::check(&connection, Some(api_url))?;
+    damage::check(&connection)?;
     switch_to_log(&connection)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     touch(&connection)?;

@@ -8,6 +8,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::CoverTaskId;
 use crate::ledger::error::LedgerErrorKind;
 
 const API: &str = "https://api.example";
@@ -298,4 +299,103 @@ fn what_is_due_is_found_by_index_among_100_000_old_rows() {
         }
         connection.execute_batch("ANALYZE").unwrap();
     }
+}
+
+/// A ledger at rest with music tasks of several kinds.
+async fn at_rest() -> (TempDir, PathBuf) {
+    let (folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    let run = ledger.begin_run("/c.csv", UnixMillis(1)).await.unwrap();
+    for (id, state, reason) in [
+        ("accepted", RowState::Submitted, Reason::Accepted),
+        ("failed", RowState::Failed, Reason::NotFound),
+        ("again", RowState::Pending, Reason::ServerError),
+        ("again", RowState::GaveUp, Reason::ServerError),
+    ] {
+        let Claim::Granted(attempt) = ledger.claim(run, &task(id), UnixMillis(2)).await.unwrap() else {
+            panic!("{id}")
+        };
+        let (cover, at) = (Some(CoverTaskId::new("c").unwrap()), UnixMillis(3));
+        let cover = cover.filter(|_| state == RowState::Submitted);
+        let answer = Answer::default();
+        let settled = Settlement { state, reason, answer, cover, sent_at: at, at, poll_at: at, waiter: None };
+        ledger.settle(attempt, settled).await.unwrap();
+    }
+    claim(&ledger, "flying").await.unwrap();
+    ledger.close().await;
+    (folder, path)
+}
+
+#[tokio::test]
+async fn a_row_that_contradicts_itself_is_named_before_anything_is_sent() {
+    let (_folder, path) = at_rest().await;
+    SqliteLedger::open(&path, API).unwrap().close().await;
+    for (change, named, words) in [
+        ("UPDATE task SET state = 'done' WHERE id = 'accepted'", "accepted", "it is in no state that there is"),
+        ("UPDATE task SET reason = 'why' WHERE id = 'failed'", "failed", "there is no such reason for its state"),
+        (
+            "UPDATE task SET state = 'in_flight' WHERE id = 'failed'",
+            "failed",
+            "it is in flight, and no submission of it is",
+        ),
+        (
+            "UPDATE task SET state = 'exists' WHERE id = 'flying'",
+            "flying",
+            "a submission of it is in flight, and it is not",
+        ),
+        ("DELETE FROM task WHERE id = 'failed'", "number 2", "it was submitted, and is not there"),
+        (
+            "UPDATE attempt SET answered_at = NULL WHERE reason = 'accepted'",
+            "accepted",
+            "a submission of it has ended without an answer",
+        ),
+        (
+            "UPDATE attempt SET state_before = 'submitted' WHERE reason = 'not_found'",
+            "failed",
+            "it was submitted while it was settled or in flight",
+        ),
+        ("UPDATE task SET submissions = 1 WHERE id = 'again'", "again", "it was submitted more often than it counts"),
+        ("UPDATE task SET answered_at = NULL WHERE id = 'again'", "again", "it has come to an end without an answer"),
+        ("UPDATE task SET reason = NULL WHERE id = 'accepted'", "accepted", "it has come to an end without an answer"),
+        ("UPDATE task SET cover_id = NULL WHERE id = 'accepted'", "accepted", "its cover is followed, and has no id"),
+    ] {
+        let (_folder, path) = at_rest().await;
+        let other_hands = Connection::open(&path).unwrap();
+        other_hands
+            .execute_batch(&format!("PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0; {change}"))
+            .unwrap();
+        drop(other_hands);
+        let expected = format!("music task `{named}` contradicts itself: {words}");
+        assert_eq!(refusal(&path), (LedgerErrorKind::Damaged, expected), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_an_error_that_names_the_music_task() {
+    for (change, words) in [
+        ("UPDATE task SET state = 'done' WHERE id = 'failed'", "unknown state `done`"),
+        ("UPDATE task SET reason = 'why' WHERE id = 'failed'", "unknown reason `why`"),
+        ("UPDATE task SET cover_id = 'a b' WHERE id = 'failed'", "the id holds a space"),
+    ] {
+        let (_folder, path) = at_rest().await;
+        let other_hands = Connection::open(&path).unwrap();
+        other_hands.execute_batch(&format!("PRAGMA ignore_check_constraints = 1; {change}")).unwrap();
+        drop(other_hands);
+        let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
+        let error = reader.look_up(vec![task("again"), task("failed")]).await.unwrap_err();
+        assert_eq!(error.kind, LedgerErrorKind::Damaged);
+        assert_eq!(error.cause.to_string(), "what is written of music task `failed` cannot be");
+        let why = std::error::Error::source(&*error.cause).unwrap().to_string();
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_too_large_to_be_looked_at_opens_at_once() {
+    let (_folder, path) = at_rest().await;
+    let other_hands = Connection::open(&path).unwrap();
+    let large = "UPDATE task SET message = printf('%.*c', 68000000, 'x'), reason = NULL WHERE id = 'accepted'";
+    other_hands.execute_batch(large).unwrap();
+    drop(other_hands);
+    SqliteLedger::open(&path, API).unwrap().close().await;
 }
