@@ -10,13 +10,16 @@ use crate::story::{Batch, Table, wait_for};
 
 const OPTIONS: [&str; 4] = ["--concurrency", "4", "--rate", "5000/1s"];
 
+/// How a file loses its name.
+type Loss = Box<dyn Fn()>;
+
 /// What can happen to the files of a ledger, and the one that lost its name.
-fn losses(batch: &Batch) -> Vec<(&'static str, PathBuf, Box<dyn Fn()>)> {
+fn losses(batch: &Batch) -> Vec<(&'static str, PathBuf, Loss)> {
     let (ledger, log) = (batch.path(LEDGER), batch.path(log_name()));
     let (index, away) = (batch.path(format!("{LEDGER}-shm")), batch.path("away"));
     let removed = |path: &PathBuf| {
         let path = path.clone();
-        Box::new(move || fs::remove_file(&path).unwrap()) as Box<dyn Fn()>
+        Box::new(move || fs::remove_file(&path).unwrap()) as Loss
     };
     let renamed = {
         let (ledger, away) = (ledger.clone(), away.clone());
