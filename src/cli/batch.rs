@@ -61,8 +61,9 @@ impl BatchContext {
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
     ///
     /// The command has failed already, and says so; that this fails too changes nothing.
-    pub(super) async fn write_partial_results(&self) {
-        if let Ok(Some(ledger)) = SqliteLedger::open_to_read(&self.ledger_path, None) {
+    pub(super) async fn write_partial_results(&self, ledger: &SqliteLedger) {
+        // Not by its name, where another may be by now.
+        if let Some(ledger) = ledger.left_to_read() {
             let view = self.view(Some(Reason::Interrupted));
             let _ = results::write(&self.catalog, Some(&ledger), view, &self.paths).await;
             ledger.close().await;
@@ -86,11 +87,11 @@ impl BatchContext {
         };
         let view = self.view(outcome.ended.reason());
         let written = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await;
+        if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
+            self.write_partial_results(&ledger).await;
+        }
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
-        }
-        if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
-            self.write_partial_results().await;
         }
         let tally = written?;
         noted?;

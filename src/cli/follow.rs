@@ -128,7 +128,7 @@ impl Following<'_> {
         match self.follow().await {
             Ok(outcome) => self.batch.finish(self.ledger, &self.image_settings, outcome).await,
             Err(error) => {
-                self.batch.write_partial_results().await;
+                self.batch.write_partial_results(&self.ledger).await;
                 Err(error)
             }
         }

@@ -149,7 +149,7 @@ impl Run<'_> {
         match submitted {
             Ok(outcome) => self.batch.finish(ledger, &image_settings, outcome).await,
             Err(error) => {
-                self.batch.write_partial_results().await;
+                self.batch.write_partial_results(&ledger).await;
                 Err(error)
             }
         }

@@ -31,12 +31,18 @@ pub enum LedgerErrorKind {
     OtherVersion,
     /// It belongs to another API.
     OtherApi,
+    /// It has names that do not share one log.
+    SeveralNames,
+    /// It lost its name while it was in use.
+    Moved,
     /// It is kept where the promises cannot be held.
     Unsuitable,
     /// Another process kept it locked for too long.
     Busy,
     /// It is out of reach: a full disk, an I/O error, missing rights.
     Unavailable,
+    /// It was only to be read, and that could not be done.
+    Unreadable,
     /// A defect of this program.
     Defect,
 }
@@ -46,8 +52,8 @@ impl LedgerErrorKind {
     #[must_use]
     pub const fn is_wrong_ledger(self) -> bool {
         match self {
-            Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::Unsuitable => true,
-            Self::Damaged | Self::Busy | Self::Unavailable | Self::Defect => false,
+            Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::SeveralNames | Self::Unsuitable => true,
+            Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
         }
     }
 
@@ -60,11 +66,19 @@ impl LedgerErrorKind {
                 "nothing was sent; use the coverbatch that wrote it, or name a new ledger with --ledger and take the \
                  last results CSV as the catalog: what is settled there is not sent again",
             ),
+            Self::SeveralNames => Some(
+                "nothing was sent; remove the other names with `rm`, which leaves the ledger: a second name is no copy of it",
+            ),
+            Self::Moved => Some(
+                "nothing more was sent; put it back under its name before the next run, or take the results CSV, which \
+                 holds what it knew, as the catalog: what is settled there is not sent again",
+            ),
             Self::Unsuitable => Some("nothing was sent; put the ledger on a local disk with --ledger"),
             Self::Damaged => Some(
                 "nothing more was sent; put back a copy of the ledger, or name a new one with --ledger and take the \
                  last results CSV as the catalog: what is settled there is not sent again",
             ),
+            Self::Unreadable => Some("nothing was changed; ask again, or as the user that the runs have"),
             Self::Busy | Self::Unavailable | Self::Defect => None,
         }
     }
@@ -92,6 +106,12 @@ pub(super) enum WrongLedger {
         /// The API asked for.
         asked: String,
     },
+    /// SQLite keeps a log for each name.
+    #[error("it has {links} names, not all of them in its folder or each with a log of its own")]
+    SeveralNames {
+        /// How many.
+        links: u64,
+    },
     /// The file system cannot do what the promises rest on.
     #[error("the file system does not support a write-ahead log")]
     NoWriteAheadLog,
@@ -104,6 +124,7 @@ impl WrongLedger {
             Self::Foreign => LedgerErrorKind::Foreign,
             Self::OtherVersion { .. } => LedgerErrorKind::OtherVersion,
             Self::OtherApi { .. } => LedgerErrorKind::OtherApi,
+            Self::SeveralNames { .. } => LedgerErrorKind::SeveralNames,
             Self::NoWriteAheadLog => LedgerErrorKind::Unsuitable,
         }
     }

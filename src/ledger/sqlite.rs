@@ -5,26 +5,31 @@
 //! `schema`.
 
 mod columns;
+mod connect;
 mod cover_jobs;
+mod damage;
 mod failure;
 mod history;
 mod job_outcomes;
 mod lock;
 mod look_up;
+mod names;
 mod open;
 mod read_log;
+mod reader;
 mod runs;
 mod schema;
 mod submissions;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod write_queue;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::clock::UnixMillis;
@@ -38,7 +43,8 @@ use crate::ledger::submission::{Claim, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use failure::Failure;
-use write_queue::WriteQueue;
+use watch::Watch;
+use write_queue::{Access, WriteQueue};
 
 pub use lock::{LockError, RunLock};
 
@@ -55,17 +61,18 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let connection = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self::of(path, connection, TransactionBehavior::Immediate))
+        let opened = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
+        Ok(Self { queue: WriteQueue::new(path, opened, Access::Write) })
     }
 
-    /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given.
+    /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given. Needs no right
+    /// to write, and leaves nothing.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`SqliteLedger::open`].
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
-        let connection = open::open_to_read(path, api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(connection.map(|connection| Self::of(path, connection, TransactionBehavior::Deferred)))
+        let opened = open::open_to_read(path, api_url).map_err(|failure| failure.unreadable(path))?;
+        Ok(opened.map(|opened| Self { queue: WriteQueue::new(path, opened, Access::Read) }))
     }
 
     /// An empty ledger that ends with the process.
@@ -75,11 +82,15 @@ impl SqliteLedger {
     pub fn in_memory(api_url: &str) -> Result<Self, LedgerError> {
         let path = Path::new(":memory:");
         let connection = open::in_memory(api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self::of(path, connection, TransactionBehavior::Immediate))
+        Ok(Self { queue: WriteQueue::new(path, (connection, Watch::default()), Access::Write) })
     }
 
-    fn of(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Self {
-        Self { queue: WriteQueue::new(path, connection, behavior) }
+    /// What a ledger that has failed still holds, to be read; the file may have another name now, or none.
+    #[must_use]
+    pub fn left_to_read(&self) -> Option<Self> {
+        let connection = self.queue.take_connection()?;
+        let queue = WriteQueue::new(self.queue.path(), (connection, Watch::default()), Access::Read);
+        Some(Self { queue })
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.

@@ -89,8 +89,9 @@ pub trait SubmitLedger: ReadLedger {
     /// error if the submission is not in flight.
     fn release(&self, attempt: AttemptKey) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// From when the pace counts each submission that it counts from `since` or later, oldest first: from when it was
-    /// sent; while that is not known, from its claim; and if its run died before it was, from the start of the next run.
+    /// From when the pace counts each submission that it counts from `since` or later, oldest first: from its answer,
+    /// since the service counts a request when it arrives, which is no later; while there is none, from its claim; and if
+    /// its run died before there was one, from the start of the next run.
     fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records how a run ended, which leaves its covers to others. Durable when this returns.

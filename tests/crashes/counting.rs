@@ -58,8 +58,13 @@ impl Counting {
     /// One that answers nothing until it is told to.
     pub(crate) fn holding() -> Self {
         let service = Self::answering_within(0..=0);
-        service.desk.holds.store(true, Ordering::SeqCst);
+        service.hold();
         service
+    }
+
+    /// From now on nothing is answered until it is told to.
+    pub(crate) fn hold(&self) {
+        self.desk.holds.store(true, Ordering::SeqCst);
     }
 
     /// From now on everything is answered.

@@ -182,12 +182,47 @@ fn corrupt(path: &Path, table: &str) {
 }
 
 #[test]
-fn damage_that_is_met_in_the_middle_of_a_run_stops_it_there() {
+fn damage_anywhere_in_a_ledger_is_met_before_anything_is_sent() {
+    for what in ["task_due_poll", "attempt", "run"] {
+        let (batch, service) = settled();
+        fs::write(batch.catalog(), "task_id\nnew1\n").unwrap();
+        let path = batch.path(LEDGER);
+        corrupt(&path, what);
+        let before = fs::read(&path).unwrap();
+        refused(batch.run(&OPTIONS), 8, &path, &before).says("put back a copy of the ledger");
+        refused(batch.call("follow", &[]), 8, &path, &before);
+        let receive = batch.shell(&format!(
+            "COVERBATCH_CALLBACK_SECRET=a-secret-of-the-tests exec {PROGRAM} receive --ledger {LEDGER} --listen 127.0.0.1:0"
+        ));
+        refused(receive, 8, &path, &before);
+        assert_eq!(service.total(), ROWS);
+    }
+}
+
+#[test]
+fn a_row_that_contradicts_itself_is_named_before_anything_is_sent() {
+    let (batch, service) = settled();
+    let path = batch.path(LEDGER);
+    Connection::open(&path).unwrap().execute("UPDATE task SET answered_at = NULL WHERE id = 'track7'", []).unwrap();
+    let before = fs::read(&path).unwrap();
+    fs::write(batch.catalog(), "task_id\nnew1\n").unwrap();
+    for ran in [batch.run(&OPTIONS), batch.call("follow", &[])] {
+        refused(ran, 8, &path, &before)
+            .says("music task `track7` contradicts itself: it has come to an end without an answer");
+    }
+    assert_eq!(service.total(), ROWS);
+}
+
+/// Such damage is met when it is in the way, and not before.
+#[test]
+fn damage_in_a_ledger_too_large_to_be_looked_at_stops_the_run_where_it_is_met() {
     let service = Counting::answering_within(0..=0);
     let batch = Batch::tracks(6).to(&service.address());
     batch.run(&OPTIONS).exit(0);
     let path = batch.path(LEDGER);
-    Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = delete").unwrap();
+    let large =
+        "PRAGMA journal_mode = delete; UPDATE task SET message = printf('%.*c', 68000000, 'x') WHERE id = 'track6'";
+    Connection::open(&path).unwrap().execute_batch(large).unwrap();
     // When a cover is due is written with the answer that gives its id, so the first of these meets the damage.
     corrupt(&path, "task_due_poll");
     fs::write(batch.catalog(), "task_id\ntrack1\nnew1\nnew2\nnew3\n").unwrap();

@@ -46,7 +46,7 @@ fn judged(took: Duration, ran: Ran, holder: &str) {
 /// A run that holds the ledger and is killed; the lock is free after it, and the note about it is still there.
 fn leaves_a_note_of_a_dead_holder(batch: &Batch, service: &Counting) {
     let run = batch.start(&[]);
-    wait_for("a request", || service.total() > 0);
+    wait_for("its requests", || service.total() == 10);
     drop(run);
 }
 

@@ -1,6 +1,9 @@
 //! Values of rows that several statements read.
 
+use std::error::Error;
+
 use rusqlite::Row;
+use rusqlite::types::Type;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Reason, RowState};
@@ -8,15 +11,18 @@ use crate::domain::{Answer, Reason, RowState};
 /// The state in a column; the table itself admits no other word.
 pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
     let word = row.get_ref(column)?.as_str()?;
-    RowState::from_word(word).ok_or_else(|| {
-        let unknown = format!("unknown state `{word}`").into();
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, unknown)
-    })
+    RowState::from_word(word).ok_or_else(|| unusable(column, format!("unknown state `{word}`")))
 }
 
 /// The reason in a column, if there is one.
 pub(super) fn reason(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Reason>> {
-    Ok(row.get_ref(column)?.as_str_or_null()?.and_then(Reason::from_word))
+    let Some(word) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+    Reason::from_word(word).map(Some).ok_or_else(|| unusable(column, format!("unknown reason `{word}`")))
+}
+
+/// A text that cannot be what its column says.
+pub(super) fn unusable(column: usize, why: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
 }
 
 /// The answer in three columns from `first`.

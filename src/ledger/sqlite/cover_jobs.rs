@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::columns::time;
+use super::columns::{time, unusable};
 use super::read_log::claim_read;
 use crate::clock::UnixMillis;
-use crate::domain::{BadId, CoverTaskId, MusicTaskId, Rate};
+use crate::domain::{CoverTaskId, MusicTaskId, Rate};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
 use crate::ledger::keys::{RunId, TaskKey};
@@ -107,9 +107,6 @@ pub(super) fn claim_job(
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<CoverJob> {
-    let unusable = |column| {
-        move |bad: BadId| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, bad.into())
-    };
     let (first, has_first) = (row.get::<_, Option<String>>(5)?, row.get::<_, bool>(7)?);
     let step = match first {
         None => JobStep::Poll,
@@ -118,8 +115,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<CoverJob> {
     };
     Ok(CoverJob {
         key: TaskKey(row.get(0)?),
-        task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(unusable(1))?,
-        cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(unusable(2))?,
+        task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(|bad| unusable(1, bad))?,
+        cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(|bad| unusable(2, bad))?,
         since: time(row, 3)?,
         failures: row.get(4)?,
         step,

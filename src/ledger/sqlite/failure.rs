@@ -1,6 +1,7 @@
 //! What can go wrong with the database, sorted by what helps.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
@@ -20,6 +21,35 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
+    /// The database, as it says of itself.
+    #[error("it is malformed: {0}")]
+    Damaged(String),
+    /// A row that no statement of this program leaves.
+    #[error("music task `{task}` contradicts itself: {what}")]
+    Contradiction {
+        /// Its music task.
+        task: String,
+        /// How.
+        what: &'static str,
+    },
+    /// A row with a value that cannot be.
+    #[error("what is written of music task `{task}` cannot be")]
+    Unbelievable {
+        /// Its music task.
+        task: String,
+        /// Which value.
+        #[source]
+        cause: rusqlite::Error,
+    },
+    /// What would be written to it now, nobody would find.
+    #[error("`{}` was removed, renamed or replaced while it was in use", .0.display())]
+    Moved(PathBuf),
+    /// What was read of it may be half of one state and half of another.
+    #[error("`{}` was written to while it was read by one who may not lock it", .0.display())]
+    Changed(PathBuf),
+    /// A copy of it cannot be made.
+    #[error("it cannot be read without a copy")]
+    Copy(#[from] io::Error),
     /// An operation panicked.
     #[error("a defect of this program ended the transaction")]
     Panicked,
@@ -34,15 +64,39 @@ impl Failure {
         LedgerError { location: path.display().to_string(), what, kind: self.kind(), cause: Arc::new(self) }
     }
 
+    /// The error about the ledger at `path`, which was only to be read.
+    pub(super) fn unreadable(self, path: &Path) -> LedgerError {
+        let error = self.at("read", path);
+        let is_out_of_reach = matches!(error.kind, LedgerErrorKind::Busy | LedgerErrorKind::Unavailable);
+        LedgerError { kind: if is_out_of_reach { LedgerErrorKind::Unreadable } else { error.kind }, ..error }
+    }
+
     /// Whether another process holds the database at this moment.
     pub(super) fn is_busy(&self) -> bool {
         self.kind() == LedgerErrorKind::Busy
+    }
+
+    /// Whether the way in which the database was to be read is not open to this user.
+    pub(super) fn is_refused(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+            ),
+            Self::Wrong(_) | Self::Moved(_) | Self::Changed(_) | Self::Copy(_) => false,
+            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => false,
+            Self::NotInFlight | Self::Panicked | Self::Closed => false,
+        }
     }
 
     fn kind(&self) -> LedgerErrorKind {
         match self {
             Self::Sqlite(error) => kind_of(error),
             Self::Wrong(wrong) => wrong.kind(),
+            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
+            Self::Moved(_) => LedgerErrorKind::Moved,
+            Self::Changed(_) => LedgerErrorKind::Unreadable,
+            Self::Copy(_) => LedgerErrorKind::Unavailable,
             Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }
     }

@@ -40,16 +40,16 @@ pub(super) fn poll_stats(connection: &Connection, task: &MusicTaskId) -> rusqlit
 }
 
 pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Result<Option<Reason>> {
-    let mut query = connection
-        .prepare_cached("SELECT ended FROM run WHERE catalog = ?1 AND kind = 'run' ORDER BY run DESC LIMIT 1")?;
-    let ended: Option<Option<String>> = query.query_row([catalog], |row| row.get(0)).optional()?;
-    let how = |ended: Option<String>| ended.map_or(Some(Reason::Interrupted), |word| Reason::from_word(&word));
-    Ok(ended.and_then(how))
+    let mut query = connection.prepare_cached(
+        "SELECT nullif(coalesce(ended, 'interrupted'), 'finished') FROM run WHERE catalog = ?1 AND kind = 'run'
+             ORDER BY run DESC LIMIT 1",
+    )?;
+    Ok(query.query_row([catalog], |row| reason(row, 0)).optional()?.flatten())
 }
 
 pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
-        "SELECT kind = 'run', started_at, ended_at, ended FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished') FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
     let runs = query.query_map(params![catalog, most], |row| {
         Ok(PastRun {

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
-use super::columns::{answer, reason, state, time_if_any};
+use super::columns::{answer, reason, state, time_if_any, unusable};
+use super::failure::Failure;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, RowState};
 use crate::ledger::record::{Artwork, KnownState, Record};
 
@@ -26,7 +27,7 @@ pub(super) trait Known: Clone {
 }
 
 /// What is known of each of these music tasks, in their order.
-pub(super) fn look_up<K: Known>(connection: &Connection, tasks: &[MusicTaskId]) -> rusqlite::Result<Vec<Option<K>>> {
+pub(super) fn look_up<K: Known>(connection: &Connection, tasks: &[MusicTaskId]) -> Result<Vec<Option<K>>, Failure> {
     let mut look_up = LookUp::new(connection, tasks)?;
     let mut absent = 0;
     for task in tasks {
@@ -83,13 +84,13 @@ impl<'a, K: Known> LookUp<'a, K> {
     }
 
     /// Walks along the table from shortly before a row; how many are met that are wanted.
-    fn walk(&mut self, seq: i64) -> rusqlite::Result<usize> {
+    fn walk(&mut self, seq: i64) -> Result<usize, Failure> {
         let mut rows = self.along.query([seq - i64::from(PATIENCE)])?;
         let (mut met, mut in_vain) = (0, 0);
         while in_vain <= PATIENCE && !self.wanted.is_empty() {
             let Some(row) = rows.next()? else { break };
-            if let Some(at) = self.wanted.remove(row.get_ref(0)?.as_str()?) {
-                self.found[at] = Some(K::read(row)?);
+            if let Some(at) = self.wanted.remove(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {
+                self.found[at] = Some(read(row, &self.tasks[at])?);
                 (met, in_vain) = (met + 1, 0);
             } else {
                 in_vain += 1;
@@ -99,15 +100,21 @@ impl<'a, K: Known> LookUp<'a, K> {
     }
 
     /// Searches what no walk has met.
-    fn search(mut self) -> rusqlite::Result<Vec<Option<K>>> {
+    fn search(mut self) -> Result<Vec<Option<K>>, Failure> {
         let tasks = self.tasks;
         let mut left: Vec<usize> = (0..tasks.len()).filter(|at| self.found[*at].is_none()).collect();
         left.sort_unstable_by_key(|at| tasks[*at].as_str());
         for at in left {
-            self.found[at] = self.one.query_row([tasks[at].as_str()], K::read).optional()?;
+            let mut rows = self.one.query([tasks[at].as_str()])?;
+            self.found[at] = rows.next()?.map(|row| read(row, &tasks[at])).transpose()?;
         }
         Ok(self.found)
     }
+}
+
+/// Reads what is known of a music task; what cannot be is an error that names it.
+fn read<K: Known>(row: &Row<'_>, task: &MusicTaskId) -> Result<K, Failure> {
+    K::read(row).map_err(|cause| Failure::Unbelievable { task: task.to_string(), cause })
 }
 
 impl Known for KnownState {
@@ -142,7 +149,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         state,
         reason: reason(row, 2)?,
         answer: answer(row, 3)?,
-        cover: row.get_ref(6)?.as_str_or_null()?.and_then(|id| CoverTaskId::new(id).ok()),
+        cover: row.get_ref(6)?.as_str_or_null()?.map(CoverTaskId::new).transpose().map_err(|bad| unusable(6, bad))?,
         submissions: row.get(7)?,
         failed_runs: row.get(8)?,
         first_sent_at: time_if_any(row, 9)?,

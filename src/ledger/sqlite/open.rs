@@ -1,14 +1,17 @@
 //! Opening a ledger, and the settings that the promises rest on.
 
-use std::fs;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::connect::{LONGEST_WAIT, connect, touch};
 use super::failure::Failure;
-use super::schema;
+use super::names::{INDEX, LOG, companion, one_name};
+use super::watch::Watch;
+use super::{damage, reader, schema};
 use crate::ledger::error::WrongLedger;
 
 /// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
@@ -19,15 +22,13 @@ const PAGE_BYTES: i32 = 2048;
 /// transactions have changed by then is copied once.
 const CHECKPOINT_PAGES: i32 = 32_000;
 
-/// Longest wait for another process that is writing.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
 /// Between two attempts to switch to the write-ahead log, for which SQLite itself does not wait.
 const SWITCH_PAUSE: Duration = Duration::from_millis(10);
 
-/// Opens or makes the ledger at `path`.
-pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Failure> {
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+/// Opens or makes the ledger at `path`; its files must keep their names.
+pub(super) fn open(path: &Path, api_url: &str) -> Result<(Connection, Watch), Failure> {
+    let real = one_name(path)?;
+    let mut connection = connect(&real, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     configure(&connection)?;
     // Looked at before anything is changed: a file of another program stays as it is.
     if schema::is_absent(&connection)? {
@@ -36,24 +37,30 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<Connection, Failure> {
         schema::create(&mut connection, api_url)?;
     }
     schema::check(&connection, Some(api_url))?;
+    damage::check(&connection)?;
     switch_to_log(&connection)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    Ok(connection)
+    touch(&connection)?;
+    let watch = Watch::names([path.to_owned(), companion(&real, LOG), companion(&real, INDEX)]);
+    Ok((connection, watch))
 }
 
 /// Opens the ledger at `path` to read it, if it is there; nothing in it is changed.
-pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Connection>, Failure> {
+pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<(Connection, Watch)>, Failure> {
     // A file that does not exist, or that a killed run has made and not filled, says nothing of any row.
-    if fs::metadata(path).is_ok_and(|file| file.len() == 0) || !path.exists() {
-        return Ok(None);
+    match fs::metadata(path) {
+        Ok(file) if file.len() == 0 => return Ok(None),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // What else is wrong with it SQLite will say.
+        Ok(_) | Err(_) => {}
     }
-    let connection = connect(path, OpenFlags::empty())?;
+    let (connection, watch) = reader::open(&one_name(path)?)?;
     if schema::is_absent(&connection)? {
         return Ok(None);
     }
     schema::check(&connection, api_url)?;
     connection.pragma_update(None, "query_only", true)?;
-    Ok(Some(connection))
+    Ok(Some((connection, watch)))
 }
 
 /// An empty ledger in memory.
@@ -61,13 +68,6 @@ pub(super) fn in_memory(api_url: &str) -> Result<Connection, Failure> {
     let mut connection = Connection::open_in_memory()?;
     configure(&connection)?;
     schema::create(&mut connection, api_url)?;
-    Ok(connection)
-}
-
-fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags | more)?;
-    connection.busy_timeout(LONGEST_WAIT)?;
     Ok(connection)
 }
 

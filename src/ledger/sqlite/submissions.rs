@@ -97,7 +97,7 @@ pub(super) fn settle(connection: &Connection, attempt: AttemptKey, settlement: &
     let Settlement { state, reason, answer, cover, sent_at, at, poll_at, waiter } = settlement;
     let (task, before) = in_flight(connection, attempt)?;
     let mut update = connection.prepare_cached(
-        "UPDATE attempt SET sent_at = ?2, paced_at = ?2, answered_at = ?3, reason = ?4, http_status = ?5, code = ?6,
+        "UPDATE attempt SET sent_at = ?2, paced_at = ?3, answered_at = ?3, reason = ?4, http_status = ?5, code = ?6,
                             message = ?7
          WHERE seq = ?1",
     )?;

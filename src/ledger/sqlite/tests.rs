@@ -8,6 +8,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::CoverTaskId;
 use crate::ledger::error::LedgerErrorKind;
 
 const API: &str = "https://api.example";
@@ -209,6 +210,44 @@ async fn a_ledger_on_disk_is_durable_by_full_synchronisation_and_can_be_read_mea
     ledger.close().await;
 }
 
+#[tokio::test]
+async fn what_is_written_to_under_a_reader_that_holds_no_lock_is_not_believed() {
+    let (_folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    claim(&ledger, "a").await.unwrap();
+    ledger.close().await;
+    let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
+    let seen = reader.look_up(vec![task("a"), task("b")]).await.unwrap();
+    assert_eq!(seen.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    claim(&ledger, "b").await.unwrap();
+    assert_eq!(reader.look_up(vec![task("a"), task("b")]).await.unwrap(), seen, "it is still as it was");
+    ledger.close().await;
+    let error = reader.look_up(vec![task("b")]).await.unwrap_err();
+    assert_eq!(error.kind, LedgerErrorKind::Unreadable);
+    assert!(error.cause.to_string().contains("was written to while it was read"), "{}", error.cause);
+}
+
+#[tokio::test]
+async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
+    let (folder, path) = place();
+    SqliteLedger::open(&path, API).unwrap().close().await;
+    let writer = Connection::open(&path).unwrap();
+    let fill = "INSERT INTO task (id, state, submissions)
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                SELECT 'n' || i, 'pending', 0 FROM n";
+    writer.execute_batch(&format!("PRAGMA journal_mode = delete; {fill}")).unwrap();
+    // With so small a cache changed pages are written before the commit, which never comes.
+    writer.execute_batch("PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE task SET state = 'failed'").unwrap();
+    let killed = folder.path().join("killed.db");
+    for end in ["", names::JOURNAL] {
+        std::fs::copy(names::companion(&path, end), names::companion(&killed, end)).unwrap();
+    }
+    let reader = SqliteLedger::open_to_read(&killed, Some(API)).unwrap().unwrap();
+    let found = reader.look_up((1..=5000).map(|n| task(&format!("n{n}"))).collect()).await.unwrap();
+    assert!(found.iter().all(|found| found.as_ref().unwrap().state == RowState::Pending));
+}
+
 /// What SQLite does to find what a statement asks for.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -250,4 +289,103 @@ fn what_is_due_is_found_by_index_among_100_000_old_rows() {
         }
         connection.execute_batch("ANALYZE").unwrap();
     }
+}
+
+/// A ledger at rest with music tasks of several kinds.
+async fn at_rest() -> (TempDir, PathBuf) {
+    let (folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    let run = ledger.begin_run("/c.csv", UnixMillis(1)).await.unwrap();
+    for (id, state, reason) in [
+        ("accepted", RowState::Submitted, Reason::Accepted),
+        ("failed", RowState::Failed, Reason::NotFound),
+        ("again", RowState::Pending, Reason::ServerError),
+        ("again", RowState::GaveUp, Reason::ServerError),
+    ] {
+        let Claim::Granted(attempt) = ledger.claim(run, &task(id), UnixMillis(2)).await.unwrap() else {
+            panic!("{id}")
+        };
+        let (cover, at) = (Some(CoverTaskId::new("c").unwrap()), UnixMillis(3));
+        let cover = cover.filter(|_| state == RowState::Submitted);
+        let answer = Answer::default();
+        let settled = Settlement { state, reason, answer, cover, sent_at: at, at, poll_at: at, waiter: None };
+        ledger.settle(attempt, settled).await.unwrap();
+    }
+    claim(&ledger, "flying").await.unwrap();
+    ledger.close().await;
+    (folder, path)
+}
+
+#[tokio::test]
+async fn a_row_that_contradicts_itself_is_named_before_anything_is_sent() {
+    let (_folder, path) = at_rest().await;
+    SqliteLedger::open(&path, API).unwrap().close().await;
+    for (change, named, words) in [
+        ("UPDATE task SET state = 'done' WHERE id = 'accepted'", "accepted", "it is in no state that there is"),
+        ("UPDATE task SET reason = 'why' WHERE id = 'failed'", "failed", "there is no such reason for its state"),
+        (
+            "UPDATE task SET state = 'in_flight' WHERE id = 'failed'",
+            "failed",
+            "it is in flight, and no submission of it is",
+        ),
+        (
+            "UPDATE task SET state = 'exists' WHERE id = 'flying'",
+            "flying",
+            "a submission of it is in flight, and it is not",
+        ),
+        ("DELETE FROM task WHERE id = 'failed'", "number 2", "it was submitted, and is not there"),
+        (
+            "UPDATE attempt SET answered_at = NULL WHERE reason = 'accepted'",
+            "accepted",
+            "a submission of it has ended without an answer",
+        ),
+        (
+            "UPDATE attempt SET state_before = 'submitted' WHERE reason = 'not_found'",
+            "failed",
+            "it was submitted while it was settled or in flight",
+        ),
+        ("UPDATE task SET submissions = 1 WHERE id = 'again'", "again", "it was submitted more often than it counts"),
+        ("UPDATE task SET answered_at = NULL WHERE id = 'again'", "again", "it has come to an end without an answer"),
+        ("UPDATE task SET reason = NULL WHERE id = 'accepted'", "accepted", "it has come to an end without an answer"),
+        ("UPDATE task SET cover_id = NULL WHERE id = 'accepted'", "accepted", "its cover is followed, and has no id"),
+    ] {
+        let (_folder, path) = at_rest().await;
+        let other_hands = Connection::open(&path).unwrap();
+        other_hands
+            .execute_batch(&format!("PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0; {change}"))
+            .unwrap();
+        drop(other_hands);
+        let expected = format!("music task `{named}` contradicts itself: {words}");
+        assert_eq!(refusal(&path), (LedgerErrorKind::Damaged, expected), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_an_error_that_names_the_music_task() {
+    for (change, words) in [
+        ("UPDATE task SET state = 'done' WHERE id = 'failed'", "unknown state `done`"),
+        ("UPDATE task SET reason = 'why' WHERE id = 'failed'", "unknown reason `why`"),
+        ("UPDATE task SET cover_id = 'a b' WHERE id = 'failed'", "the id holds a space"),
+    ] {
+        let (_folder, path) = at_rest().await;
+        let other_hands = Connection::open(&path).unwrap();
+        other_hands.execute_batch(&format!("PRAGMA ignore_check_constraints = 1; {change}")).unwrap();
+        drop(other_hands);
+        let reader = SqliteLedger::open_to_read(&path, Some(API)).unwrap().unwrap();
+        let error = reader.look_up(vec![task("again"), task("failed")]).await.unwrap_err();
+        assert_eq!(error.kind, LedgerErrorKind::Damaged);
+        assert_eq!(error.cause.to_string(), "what is written of music task `failed` cannot be");
+        let why = std::error::Error::source(&*error.cause).unwrap().to_string();
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_too_large_to_be_looked_at_opens_at_once() {
+    let (_folder, path) = at_rest().await;
+    let other_hands = Connection::open(&path).unwrap();
+    let large = "UPDATE task SET message = printf('%.*c', 68000000, 'x'), reason = NULL WHERE id = 'accepted'";
+    other_hands.execute_batch(large).unwrap();
+    drop(other_hands);
+    SqliteLedger::open(&path, API).unwrap().close().await;
 }

@@ -11,6 +11,7 @@ use tokio::sync::SetOnce;
 use tokio::task::spawn_blocking;
 
 use super::failure::Failure;
+use super::watch::Watch;
 use crate::ledger::error::LedgerError;
 
 /// Work inside a transaction, which leaves behind what to do once that is durable.
@@ -22,12 +23,38 @@ pub(super) type Answered = Box<dyn FnOnce() + Send>;
 /// The connection, and what waits for it.
 pub(super) struct WriteQueue {
     path: PathBuf,
-    behavior: TransactionBehavior,
+    access: Access,
+    watch: Watch,
     /// Held while operations are served; empty once it is closed.
     connection: Mutex<Option<Connection>>,
     queue: Mutex<Queue>,
     /// Why nothing more is served.
     failure: SetOnce<LedgerError>,
+}
+
+/// What the operations do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    /// They only read.
+    Read,
+    /// They may write.
+    Write,
+}
+
+impl Access {
+    const fn behavior(self) -> TransactionBehavior {
+        match self {
+            Self::Read => TransactionBehavior::Deferred,
+            Self::Write => TransactionBehavior::Immediate,
+        }
+    }
+
+    fn error(self, failure: Failure, path: &Path) -> LedgerError {
+        match self {
+            Self::Read => failure.unreadable(path),
+            Self::Write => failure.at("write to", path),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -37,9 +64,9 @@ struct Queue {
 }
 
 impl WriteQueue {
-    pub(super) fn new(path: &Path, connection: Connection, behavior: TransactionBehavior) -> Arc<Self> {
+    pub(super) fn new(path: &Path, (connection, watch): (Connection, Watch), access: Access) -> Arc<Self> {
         let (connection, queue, failure) = (Mutex::new(Some(connection)), Mutex::default(), SetOnce::new());
-        Arc::new(Self { path: path.to_owned(), behavior, connection, queue, failure })
+        Arc::new(Self { path: path.to_owned(), access, watch, connection, queue, failure })
     }
 
     /// Has an operation done in the next transaction; after a failure it is dropped. The work happens in
@@ -56,6 +83,11 @@ impl WriteQueue {
         }
     }
 
+    /// Where the ledger is, as its user names it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether nothing has failed so far.
     pub(super) fn is_healthy(&self) -> bool {
         !self.failure.initialized()
@@ -64,6 +96,11 @@ impl WriteQueue {
     /// Why nothing more is served, once that is so.
     pub(super) async fn failure(&self) -> LedgerError {
         self.failure.wait().await.clone()
+    }
+
+    /// The connection, for others to read what a queue that has failed leaves.
+    pub(super) fn take_connection(&self) -> Option<Connection> {
+        self.connection().take()
     }
 
     /// Waits until all is done and closes the file.
@@ -98,8 +135,9 @@ impl WriteQueue {
     fn commit(&self, connection: Option<&mut Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Failure> {
         let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
-            let transaction = connection.transaction_with_behavior(self.behavior)?;
+            let transaction = connection.transaction_with_behavior(self.access.behavior())?;
             let answers = group.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
+            self.watch.check()?;
             transaction.commit()?;
             Ok(answers)
         }));
@@ -109,7 +147,7 @@ impl WriteQueue {
     fn fail(&self, failure: Failure) {
         let mut queue = self.queue();
         // Of several the first counts.
-        let _ = self.failure.set(failure.at("write to", &self.path));
+        let _ = self.failure.set(self.access.error(failure, &self.path));
         queue.waiting.clear();
     }
 

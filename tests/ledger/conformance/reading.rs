@@ -55,7 +55,7 @@ async fn what_is_polled_changes_the_last_words_and_not_the_submission() {
     assert_eq!((record.state, record.reason), (RowState::Completed, Some(Reason::Generated)));
     assert_eq!((record.finished_at, record.artwork.completed_at), (Some(at(10)), Some(at(10))));
     assert_eq!(ledger.history(&task("a")).await.unwrap(), history);
-    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [at(0)]);
+    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [at(1)]);
     assert_eq!((history[0].sent_at, history[0].answered_at), (at(0), Some(at(1))));
 }
 

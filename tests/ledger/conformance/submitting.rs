@@ -72,13 +72,13 @@ async fn one_that_is_put_back_is_pending_or_in_doubt_if_it_was_so_before() {
 }
 
 #[tokio::test]
-async fn a_settlement_corrects_the_time_of_the_claim() {
+async fn a_settlement_knows_when_it_was_sent_and_the_pace_counts_it_from_its_answer() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
     let attempt = granted(&ledger, run, "a", 10).await;
     let slow = Settlement { sent_at: at(300), ..settlement(RowState::Pending, Reason::ServerError, 320) };
     ledger.settle(attempt, slow).await.unwrap();
-    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [at(300)]);
+    assert_eq!(ledger.sends_since(at(320)).await.unwrap(), [at(320)]);
     assert_eq!(ledger.history(&task("a")).await.unwrap()[0].sent_at, at(300));
 }
 
@@ -159,8 +159,8 @@ async fn the_pace_counts_every_submission_since_a_time_in_their_order() {
         ledger.settle(attempt, settled).await.unwrap();
     }
     granted(&ledger, run, "d", 60).await;
-    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [10, 20, 30, 40, 50, 60].map(at));
-    assert_eq!(ledger.sends_since(at(30)).await.unwrap(), [30, 40, 50, 60].map(at));
+    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [11, 21, 31, 41, 51, 60].map(at));
+    assert_eq!(ledger.sends_since(at(31)).await.unwrap(), [31, 41, 51, 60].map(at));
 }
 
 /// With commits of 0.3 s and a rate of one in 8 s, a run that followed one that was killed sent 21 ms after its last
@@ -172,9 +172,9 @@ async fn what_was_in_flight_when_its_run_died_is_counted_from_the_start_of_the_n
     sent(&ledger, run, "answered", 5, RowState::Pending).await;
     granted(&ledger, run, "lost", 10).await;
     ledger.begin_run("/c.csv", at(700)).await.unwrap();
-    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [5, 700].map(at));
+    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [6, 700].map(at));
     ledger.begin_run("/c.csv", at(900)).await.unwrap();
-    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [5, 700].map(at), "the first run after it counts");
+    assert_eq!(ledger.sends_since(at(0)).await.unwrap(), [6, 700].map(at), "the first run after it counts");
     assert_eq!(ledger.history(&task("lost")).await.unwrap()[0].sent_at, at(10));
 }
 
