@@ -14,18 +14,15 @@ use super::dialect::{Grammar, LineBreak, Reading};
 use super::duplicates::{DuplicateIndex, Duplicates};
 use super::error::CatalogError;
 use super::header::Start;
-use super::ids::{Shape, Shapes, Unlike, read_id};
+use super::ids::{Outline, Shape, Shapes, Unlike, is_of_the_service, read_id};
 use super::reader::RecordReader;
 use super::record::Record;
 use super::row::{Row, Rows};
 use super::source::SourceFile;
-use crate::domain::trimmed;
+use crate::domain::{MusicTaskId, trimmed};
 
 /// How many bad rows a [`Check`] keeps.
 pub(super) const MAX_FIRST_BAD: usize = 10;
-
-/// Shapes of ids within quotes that are remembered.
-const MAX_SUSPECTS: usize = 64;
 
 /// From how many characters on a text with a digit is hardly ever a word of a song.
 const MIN_TELLING: usize = 8;
@@ -183,6 +180,9 @@ fn every_row(
     if let Some(line) = suspects.rows(&shapes) {
         return Err(CatalogError::RowsInQuotes { catalog: file.source().clone(), line });
     }
+    if str::from_utf8(columns.name(columns.id())).is_ok_and(|name| shapes.have_like(name)) {
+        return Err(CatalogError::HeaderMissing(file.source().clone()));
+    }
     let duplicates = index.into_duplicates().map_err(CatalogError::temporary)?;
     // Every repeat is a row, and rows are counted in 32 bits.
     check.duplicates = u32::try_from(duplicates.count()).unwrap_or(u32::MAX);
@@ -200,9 +200,16 @@ impl Check {
     }
 }
 
-/// Shapes of what stands within quotes where rows have their ids, each with the first line that opens such a quote.
+/// What stands within quotes where rows have their ids: the first line that opens such a quote.
 #[derive(Default)]
-struct Suspects(BTreeMap<Shape, u64>);
+struct Suspects {
+    /// Of each outline.
+    opened: BTreeMap<Outline, u64>,
+    /// Of what is hardly a word.
+    telling: Option<u64>,
+    /// Of what can only be an id.
+    certain: Option<u64>,
+}
 
 impl Suspects {
     /// Looks at the quoted cells of a record that starts in `line`.
@@ -212,22 +219,29 @@ impl Suspects {
                 continue;
             }
             let opened = line + columns.grammar().line_ends(record.before(cell));
-            for shape in shapes_within(raw, cell, columns) {
-                if self.0.len() < MAX_SUSPECTS {
-                    self.0.entry(shape).or_insert(opened);
-                }
+            for id in ids_within(raw, cell, columns) {
+                self.opened.entry(Shape::of(id.as_str()).outline()).or_insert(opened);
+                self.telling = self.telling.or(is_telling(&id).then_some(opened));
+                self.certain = self.certain.or(is_of_the_service(id.as_str().as_bytes()).then_some(opened));
             }
         }
     }
 
     /// The first line that opens a quote over lines which begin rows, to judge by the ids of the catalog.
     fn rows(&self, shapes: &Shapes) -> Option<u64> {
-        self.0.iter().filter(|(shape, _)| shapes.has(**shape)).map(|(_, line)| *line).min()
+        let alike = self.opened.iter().filter(|(outline, _)| shapes.have(**outline)).map(|(_, line)| *line);
+        let telling = self.telling.filter(|_| shapes.are_none());
+        alike.chain(telling).chain(self.certain).min()
     }
 }
 
+/// Whether an id is long and has a digit, as words hardly ever are.
+fn is_telling(id: &MusicTaskId) -> bool {
+    id.as_str().len() >= MIN_TELLING && id.as_str().bytes().any(|byte| byte.is_ascii_digit())
+}
+
 /// What would be the ids of the lines of a cell, if these were rows.
-fn shapes_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl Iterator<Item = Shape> + 'a {
+fn ids_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl Iterator<Item = MusicTaskId> + 'a {
     let delimiter = columns.grammar().delimiter.byte();
     let lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.enumerate().filter_map(move |(nth, line)| {
@@ -237,8 +251,7 @@ fn shapes_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl I
         let cells = || line.split(|byte| *byte == delimiter);
         let id = read_id(unquoted(cells().nth(at)?)).ok()?;
         let is_whole = before + cells().count() >= columns.width();
-        let is_telling = id.as_str().len() >= MIN_TELLING && id.as_str().bytes().any(|byte| byte.is_ascii_digit());
-        (is_whole || is_telling).then(|| Shape::of(id.as_str()))
+        (is_whole || is_telling(&id)).then_some(id)
     })
 }
 

@@ -57,19 +57,13 @@ pub struct Reading {
     pub backslash: bool,
     /// A quote opens a cell also after blanks.
     pub blanks: bool,
-    /// A carriage return alone ends a line.
-    pub cr: bool,
 }
 
 impl Reading {
     /// The readings that differ from this one in one point that is in doubt.
     pub(super) fn others(self, doubts: Self) -> impl Iterator<Item = Self> {
-        let others = [
-            doubts.backslash.then_some(Self { backslash: !self.backslash, ..self }),
-            doubts.blanks.then_some(Self { blanks: !self.blanks, ..self }),
-            doubts.cr.then_some(Self { cr: !self.cr, ..self }),
-        ];
-        others.into_iter().flatten()
+        let backslash = doubts.backslash.then_some(Self { backslash: !self.backslash, ..self });
+        backslash.into_iter().chain(doubts.blanks.then_some(Self { blanks: !self.blanks, ..self }))
     }
 }
 
@@ -78,8 +72,17 @@ impl Reading {
 pub struct Grammar {
     /// Between two cells.
     pub delimiter: Delimiter,
-    /// Quotes and line ends.
+    /// Whether a carriage return ends a line, and not a line feed.
+    pub cr: bool,
+    /// What quotes mean.
     pub reading: Reading,
+}
+
+impl Grammar {
+    /// Quotes as RFC 4180 has them.
+    pub(super) const fn plain(delimiter: Delimiter, cr: bool) -> Self {
+        Self { delimiter, cr, reading: Reading { backslash: false, blanks: false } }
+    }
 }
 
 /// How characters are written as bytes.

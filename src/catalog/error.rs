@@ -154,14 +154,24 @@ pub enum CatalogError {
     },
     /// More than one reading makes sense, and they differ.
     #[error(
-        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, blanks before quotes \
-         or carriage returns may mean something or nothing; export the file with quotes written twice and lines that \
-         end alike"
+        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, or its blanks before \
+         quotes, may mean something or nothing; export the file with quotes written twice and no blanks around cells"
     )]
     Ambiguous {
         /// Which catalog.
         catalog: CatalogSource,
         /// The first line that they read differently.
+        line: u64,
+    },
+    /// Lines that end with CR alone among others.
+    #[error(
+        "line {line} of {catalog} ends otherwise than the header: one with a carriage return alone, the other not; \
+         export the file with lines that end alike"
+    )]
+    MixedLineEnds {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The first such line.
         line: u64,
     },
     /// A file in UTF-16 with bytes that are none.
@@ -230,11 +240,12 @@ impl CatalogError {
         self
     }
 
-    /// The line of the quotes that contradict each other; 0 if it is something else.
+    /// The line from which on the file makes no sense; 0 if that is not what is wrong.
     pub(super) fn line(&self) -> u64 {
         let (Self::UnclosedQuote { line, .. }
         | Self::TextAfterQuote { line, .. }
         | Self::RowsInQuotes { line, .. }
+        | Self::MixedLineEnds { line, .. }
         | Self::RecordTooLong { line, .. }) = self
         else {
             return 0;

@@ -109,6 +109,10 @@ impl RecordReader {
                 Scanned::Whole(_) | Scanned::Partial => {
                     return Err(CatalogError::RecordTooLong { catalog: self.catalog(), line: self.line });
                 }
+                Scanned::MixedLineEnds { at } => {
+                    let line = self.line + self.grammar.line_ends(&text[..at]);
+                    return Err(CatalogError::MixedLineEnds { catalog: self.catalog(), line });
+                }
                 Scanned::Malformed { quote, is_open } => {
                     let line = self.line + self.grammar.line_ends(&text[..quote]);
                     return Err(CatalogError::malformed_quote(self.catalog(), line, is_open));
@@ -120,8 +124,7 @@ impl RecordReader {
     /// Goes past the record that was read.
     fn take(&mut self, Extent { content, length, is_multiline }: Extent) {
         self.last = LastRecord { line: self.line, end: self.next + content, is_multiline };
-        let ends = |bytes| if is_multiline { self.grammar.line_ends(bytes) } else { u64::from(length > content) };
-        self.line += ends(&self.buffer[self.next..][..length]);
+        self.line += self.grammar.line_ends(&self.buffer[self.next..][..length]);
         self.next += length;
     }
 

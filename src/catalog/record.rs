@@ -35,6 +35,11 @@ pub(super) enum Scanned {
         /// Whether there is no other that closes the cell.
         is_open: bool,
     },
+    /// A record that ends otherwise than the header.
+    MixedLineEnds {
+        /// Where it ends.
+        at: usize,
+    },
 }
 
 /// How far a record reaches.
@@ -189,19 +194,9 @@ impl Scanner<'_> {
     }
 
     fn unquoted(&mut self) -> Result<(), Scanned> {
-        let delimiter = self.grammar.delimiter.byte();
-        let ends = |byte: &u8| *byte == delimiter || matches!(byte, b'\n' | b'\r');
-        loop {
-            let Some(length) = self.text[self.at..].iter().position(ends) else {
-                self.at = self.text.len();
-                return if self.is_last { Ok(()) } else { Err(Scanned::Partial) };
-            };
-            self.at += length;
-            if self.text[self.at] == delimiter || self.line_break()?.is_some() {
-                return Ok(());
-            }
-            self.at += returns(&self.text[self.at..]);
-        }
+        let length = self.text[self.at..].iter().position(|byte| self.ends_cell(*byte));
+        self.at += length.unwrap_or(self.text.len() - self.at);
+        if length.is_none() && !self.is_last { Err(Scanned::Partial) } else { Ok(()) }
     }
 
     /// Walks over a cell in quotes, the first of which is here, and blanks after it.
@@ -212,12 +207,15 @@ impl Scanner<'_> {
         self.is_multiline |= self.text[quote..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         self.at = self.after_blanks(self.at);
         match self.text.get(self.at) {
-            Some(byte) if *byte == self.grammar.delimiter.byte() => Ok(()),
-            Some(_) if self.line_break()?.is_some() => Ok(()),
+            Some(byte) if self.ends_cell(*byte) => Ok(()),
             Some(_) => Err(Scanned::Malformed { quote, is_open: false }),
             None if self.is_last => Ok(()),
             None => Err(Scanned::Partial),
         }
+    }
+
+    const fn ends_cell(&self, byte: u8) -> bool {
+        byte == self.grammar.delimiter.byte() || matches!(byte, b'\n' | b'\r')
     }
 
     /// Walks past the quote that closes the cell which `quote` opens.
@@ -244,37 +242,25 @@ impl Scanner<'_> {
     /// The length of the line break here, if there is one; 0 at the end of the text.
     ///
     /// Carriage returns before CR LF are part of it: programs that write LF as CR LF find one there already.
-    fn line_break(&mut self) -> Result<Option<usize>, Scanned> {
+    fn line_break(&self) -> Result<Option<usize>, Scanned> {
         let rest = &self.text[self.at..];
-        let returns = if self.grammar.reading.cr { usize::from(rest.starts_with(b"\r")) } else { returns(rest) };
+        let returns = rest.iter().take_while(|byte| **byte == b'\r').count();
         match rest.get(returns) {
-            Some(b'\n') => {
-                self.doubts.cr |= self.grammar.reading.cr && returns == 0;
-                Ok(Some(returns + 1))
-            }
+            Some(b'\n') if self.grammar.cr => Err(Scanned::MixedLineEnds { at: self.at }),
+            Some(b'\n') => Ok(Some(returns + 1)),
             None if self.is_last => Ok(Some(returns)),
             None => Err(Scanned::Partial),
             Some(_) if returns == 0 => Ok(None),
-            Some(_) if self.grammar.reading.cr => Ok(Some(1)),
-            Some(_) => {
-                self.doubts.cr = true;
-                Ok(None)
-            }
+            Some(_) if self.grammar.cr => Ok(Some(returns)),
+            Some(_) => Err(Scanned::MixedLineEnds { at: self.at }),
         }
     }
-}
-
-/// How many carriage returns the text begins with.
-fn returns(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| **byte == b'\r').count()
 }
 
 impl Grammar {
     /// How many lines end within these bytes.
     pub(super) fn line_ends(self, bytes: &[u8]) -> u64 {
-        let feeds: u64 = bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum();
-        let is_alone = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
-        let returns = if self.reading.cr { (0..bytes.len()).filter(|at| is_alone(*at)).count() } else { 0 };
-        feeds + returns as u64
+        let end = if self.cr { b'\r' } else { b'\n' };
+        bytes.iter().map(|byte| u64::from(*byte == end)).sum()
     }
 }

@@ -249,8 +249,8 @@ fn a_row_knows_the_line_where_it_starts() {
         (b"id\n \n1\n", &[3]),
         (b"id\r1\r\r2\r", &[2, 4]),
         (b"id\r\r\n1\r\r\n2\r\r\n", &[2, 3]),
-        (b"id\r\"1\n\"\r2\n3", &[2, 4, 5]),
-        (b"id\n\r\n\n\r1\n\r\n2", &[4, 6]),
+        (b"id\r\"1\n\"\r2\r3", &[2, 3, 4]),
+        (b"id\n\r\n\n1\n\r\n2", &[4, 6]),
     ];
     for (bytes, expected) in table {
         assert_eq!(lines(bytes), expected, "{}", bytes.escape_ascii());

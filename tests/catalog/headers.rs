@@ -110,3 +110,22 @@ fn missing_and_surplus_empty_cells_at_the_end_are_no_fault() {
     let late = open(format!("title,artist,task_id\nx,y,{A}\nx,y\nx\n")).unwrap();
     assert_eq!(ids(&late), [A, "the id is empty", "the id is empty"]);
 }
+
+#[test]
+fn a_header_that_looks_like_the_ids_below_it_is_a_row() {
+    let table = [
+        format!("{A},x\n{B},y\n"),
+        format!("=\"{A}\",x\n=\"{B}\",y\n"),
+        "SONG-0001,x\nSONG-0002,y\n".to_owned(),
+        "5f0c1d7e-9b2a,x\n0b9d2c71-e6f8,y\n".to_owned(),
+        "1001,x\n1002,y\n".to_owned(),
+    ];
+    let by_number = CatalogOptions { id_column: Some("1".to_owned()), ..CatalogOptions::default() };
+    for text in table {
+        let refused = open_with(&text, &by_number).unwrap_err();
+        assert_eq!(refused, "`songs.csv` has no header row: its first row already holds a task id", "{text}");
+    }
+    for text in [format!("song 1,x\n{A},y\n"), "track,x\nriver,y\n".to_owned(), "id2,x\nab12,y\n".to_owned()] {
+        assert_eq!(open_with(&text, &by_number).unwrap().check().rows, 1, "{text}");
+    }
+}

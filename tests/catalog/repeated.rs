@@ -23,7 +23,6 @@ fn dialects() -> Vec<(Vec<u8>, &'static str, &'static str)> {
             ",",
             "\n",
         ),
-        (text(format!("task_id,title\n{A},Lo\rw\n{B},x\n{C},y\n")), ",", "\n"),
     ]
 }
 
