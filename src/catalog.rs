@@ -109,7 +109,8 @@ impl Catalog {
     /// # Errors
     /// If the file cannot be read any more.
     pub fn rows(&self) -> Result<Rows, CatalogError> {
-        let reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
+        let mut reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
+        reader.read(&mut Record::default())?;
         Ok(Rows::new(reader, &self.columns, self.file.source()))
     }
 

@@ -129,14 +129,14 @@ fn checked(
     let columns = read_header(&mut reader, file, start.grammar, id_column);
     *doubts = reader.doubts();
     let columns = Arc::new(columns?);
-    let (line, line_break) = (reader.line(), reader.line_break());
+    let line_break = reader.line_break();
     let mut suspects = Suspects::default();
     if reader.is_multiline() {
-        suspects.look_into(columns.header(), line, &columns);
+        suspects.look_into(columns.header(), &reader, &columns);
     }
     let mut rows = Rows::new(reader, &columns, file.source());
     let checked = every_row(&mut rows, &columns, suspects, file);
-    *doubts = rows.doubts();
+    *doubts = rows.reader().doubts();
     let (check, duplicates, regular) = checked?;
     Ok(Checked { columns, line_break, check, duplicates, regular })
 }
@@ -165,9 +165,14 @@ fn every_row(
     let mut regular = 0;
     while rows.next_row(&mut row)? {
         check.rows = row.number;
-        regular += u32::from(row.record.len() == columns.width());
-        if rows.is_multiline() {
-            suspects.look_into(&row.record, row.line, columns);
+        let is_regular = row.record.len() == columns.width();
+        regular += u32::from(is_regular);
+        // A carriage return within a row looks like the end of one, and leaves two pieces.
+        if rows.reader().is_odd() && !is_regular {
+            return Err(CatalogError::MixedLineEnds { catalog: file.source().clone(), line: row.line });
+        }
+        if rows.reader().is_multiline() {
+            suspects.look_into(&row.record, rows.reader(), columns);
         }
         match &row.id {
             Ok(id) => {
@@ -212,13 +217,13 @@ struct Suspects {
 }
 
 impl Suspects {
-    /// Looks at the quoted cells of a record that starts in `line`.
-    fn look_into(&mut self, record: &Record, line: u64, columns: &Columns) {
+    /// Looks at the quoted cells of the record that was read last.
+    fn look_into(&mut self, record: &Record, reader: &RecordReader, columns: &Columns) {
         for (cell, raw) in record.raw_cells().enumerate() {
             if !raw.contains(&b'"') {
                 continue;
             }
-            let opened = line + columns.grammar().line_ends(record.before(cell));
+            let opened = reader.line() + reader.line_ends(record.before(cell));
             for id in ids_within(raw, cell, columns) {
                 self.opened.entry(Shape::of(id.as_str()).outline()).or_insert(opened);
                 self.telling = self.telling.or(is_telling(&id).then_some(opened));

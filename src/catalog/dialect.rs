@@ -72,16 +72,14 @@ impl Reading {
 pub struct Grammar {
     /// Between two cells.
     pub delimiter: Delimiter,
-    /// Whether a carriage return ends a line, and not a line feed.
-    pub cr: bool,
     /// What quotes mean.
     pub reading: Reading,
 }
 
 impl Grammar {
     /// Quotes as RFC 4180 has them.
-    pub(super) const fn plain(delimiter: Delimiter, cr: bool) -> Self {
-        Self { delimiter, cr, reading: Reading { backslash: false, blanks: false } }
+    pub(super) const fn plain(delimiter: Delimiter) -> Self {
+        Self { delimiter, reading: Reading { backslash: false, blanks: false } }
     }
 }
 
@@ -131,16 +129,6 @@ pub enum LineBreak {
 }
 
 impl LineBreak {
-    /// How the line ends that ends where `rest` begins; the end of the file counts as LF.
-    pub(super) fn at(rest: &[u8]) -> Self {
-        let returns = rest.iter().take_while(|byte| **byte == b'\r').count();
-        match (returns, rest.get(returns)) {
-            (0, _) => Self::Lf,
-            (_, Some(b'\n')) => Self::CrLf,
-            (_, _) => Self::Cr,
-        }
-    }
-
     /// The bytes.
     #[must_use]
     pub const fn bytes(self) -> &'static [u8] {

@@ -163,15 +163,15 @@ pub enum CatalogError {
         /// The first line that they read differently.
         line: u64,
     },
-    /// Lines that end with CR alone among others.
+    /// Carriage returns among other line ends, which may end a row or stand within one.
     #[error(
-        "line {line} of {catalog} ends otherwise than the header: one with a carriage return alone, the other not; \
-         export the file with lines that end alike"
+        "line {line} of {catalog} is no whole row; the line ends there, or before, otherwise than that of the header: \
+         export the file with lines that end alike and quotes around cells with line breaks"
     )]
     MixedLineEnds {
         /// Which catalog.
         catalog: CatalogSource,
-        /// The first such line.
+        /// The line of the row.
         line: u64,
     },
     /// A file in UTF-16 with bytes that are none.
@@ -198,7 +198,7 @@ pub enum CatalogError {
     NoRows(CatalogSource),
     /// Fewer than half of the rows that the results there have.
     #[error(
-        "{catalog} has {rows} data rows, fewer than half of those in `{}`; if that is meant, say --allow-shrink",
+        "{catalog} has fewer data rows ({rows}) than half of those in `{}`; if that is meant, say --allow-shrink",
         results.display()
     )]
     Shrunk {

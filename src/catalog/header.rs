@@ -31,12 +31,11 @@ impl Start {
         delimiter: Option<Delimiter>,
         wanted: &[&str],
     ) -> Result<Self, CatalogError> {
-        let mut reader = RecordReader::new(file, Grammar::plain(Delimiter::COMMA, false), skipped)?;
+        let mut reader = RecordReader::new(file, Grammar::plain(Delimiter::COMMA), skipped)?;
         let told = Delimiter::in_separator_line(reader.rest_of_line()?);
         let skipped = skipped + u64::from(told.is_some());
         let delimiter = delimiter.or(told).unwrap_or_else(|| detected(file, skipped, wanted));
-        let cr = First::read(file, delimiter, skipped).is_ok_and(|first| first.cr);
-        Ok(Self { skipped, separator_line: told.is_some(), grammar: Grammar::plain(delimiter, cr) })
+        Ok(Self { skipped, separator_line: told.is_some(), grammar: Grammar::plain(delimiter) })
     }
 
     /// What helps if the header has no id column: to skip lines, or another delimiter.
@@ -64,23 +63,15 @@ struct First {
     line: u64,
     raw: Record,
     names: Box<[Box<[u8]>]>,
-    /// Whether it ends with a carriage return alone.
-    cr: bool,
 }
 
 impl First {
-    /// The first record after `skipped` lines, whichever way it ends.
+    /// The first record after `skipped` lines.
     fn read(file: &Arc<SourceFile>, delimiter: Delimiter, skipped: u64) -> Result<Self, CatalogError> {
-        match Self::read_as(file, Grammar::plain(delimiter, false), skipped) {
-            Err(CatalogError::MixedLineEnds { .. }) => Self::read_as(file, Grammar::plain(delimiter, true), skipped),
-            done => done,
-        }
-    }
-
-    fn read_as(file: &Arc<SourceFile>, grammar: Grammar, skipped: u64) -> Result<Self, CatalogError> {
+        let grammar = Grammar::plain(delimiter);
         let (mut reader, mut raw) = (RecordReader::new(file, grammar, skipped)?, Record::default());
         reader.read(&mut raw)?;
-        Ok(Self { line: reader.line(), names: names(&raw, grammar), cr: grammar.cr, raw })
+        Ok(Self { line: reader.line(), names: names(&raw, grammar), raw })
     }
 
     fn has(&self, wanted: &[&str]) -> bool {

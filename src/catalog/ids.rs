@@ -28,9 +28,9 @@ const NEARLY_ALL: u64 = 80;
 /// From how many characters on the digits at the end of an id are part of its shape, even if there are no others.
 const MIN_FIXED: usize = 16;
 
-/// Words for a value that is not there, the signs around them aside; none at all if there are only signs.
-const MISSING: [&str; 13] =
-    ["", "null", "nil", "none", "nan", "na", "n/a", "n.a", "nat", "undefined", "tbd", "true", "false"];
+/// Words for a value that is not there, the signs around them aside.
+const MISSING: [&str; 12] =
+    ["null", "nil", "none", "nan", "na", "n/a", "n.a", "nat", "undefined", "tbd", "true", "false"];
 
 /// The music task that a cell names, freed of `="…"`, `"…"`, `'…'` and `'…`.
 pub(super) fn read_id(cell: &[u8]) -> Result<MusicTaskId, BadRow> {
@@ -69,7 +69,7 @@ fn no_id(text: &str) -> Option<NoId> {
         Some(NoId::ErrorValue)
     } else if is_one_of(&["total", "totals", "subtotal", "grandtotal", "sum"]) {
         Some(NoId::Sum)
-    } else if text == "\\N" || is_one_of(&MISSING) {
+    } else if text == "\\N" || text.bytes().all(|byte| matches!(byte, b'-' | b'?')) || is_one_of(&MISSING) {
         Some(NoId::Missing)
     } else if is_number(text) {
         Some(NoId::Number)
@@ -80,11 +80,13 @@ fn no_id(text: &str) -> Option<NoId> {
     }
 }
 
-/// `#N/A`, `#REF!`, `#NAME?`, `#NV`, `Err:502`.
+/// `#N/A`, `#REF!`, `#NAME?`, `#NV`, `Err:502`, and `####` for what is wider than its column.
 fn is_error_value(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '!' | '?' | '_');
     let is_value = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(is_name);
-    text.strip_prefix('#').is_some_and(is_value)
+    let is_too_wide = text.len() > 2 && text.bytes().all(|byte| byte == b'#');
+    is_too_wide
+        || text.strip_prefix('#').is_some_and(is_value)
         || text.strip_prefix("Err:").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -229,7 +231,13 @@ impl Shapes {
 
     /// The ids that do not look like nearly all others, if nearly all others look alike.
     pub(super) fn unlike(self) -> Option<Unlike> {
-        let usual = *self.found.iter().max_by_key(|(_, seen)| seen.count)?.0;
+        let total: u64 = self.found.values().map(|seen| seen.count).sum();
+        // One that is rare itself would only be the usual one because it allows more than the others.
+        let is_rare = |seen: &Seen| seen.count * 100 < total * (100 - NEARLY_ALL);
+        let like = |usual: Shape| self.found.iter().filter(move |(shape, _)| shape.is_like(usual));
+        let alike = |usual: Shape| like(usual).map(|(_, seen)| seen.count).sum::<u64>();
+        let frequent = self.found.iter().filter(|(_, seen)| !is_rare(seen)).map(|(shape, _)| *shape);
+        let usual = frequent.max_by_key(|shape| alike(*shape))?;
         let (alike, unlike): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(shape, _)| shape.is_like(usual));
         let alike = alike.iter().map(|(_, seen)| seen.count).sum();
         let mut unlike: Vec<Seen> = unlike.into_iter().map(|(_, seen)| seen).collect();
@@ -238,8 +246,8 @@ impl Shapes {
         let mut first: Vec<_> = unlike.into_iter().flat_map(|seen| seen.first).collect();
         first.sort_unstable();
         first.truncate(MAX_FIRST_UNLIKE);
-        let is_rare = alike >= MIN_ALIKE && alike * 100 >= (alike + count) * NEARLY_ALL;
-        (is_rare && count > 0).then_some(Unlike { count, alike, first })
+        let is_few = alike >= MIN_ALIKE && alike * 100 >= (alike + count) * NEARLY_ALL;
+        (is_few && count > 0).then_some(Unlike { count, alike, first })
     }
 }
 
