@@ -304,7 +304,10 @@ fn bad_rows_are_counted_and_the_first_ten_kept() {
 #[test]
 fn a_bad_row_reads_as_a_sentence() {
     let counted = BadRow::SurplusCells(1);
-    assert_eq!(counted.to_string(), "the row has cells after the last column (1); are quotes missing around a cell?");
+    assert_eq!(
+        counted.to_string(),
+        "the row goes on after the last column (1 more); a cell that holds the delimiter needs quotes"
+    );
     assert_eq!(BadRow::from(BadId::Empty).to_string(), "the id is empty");
     assert_eq!(BadRow::NoId(NoId::ErrorValue).to_string(), "the id is an error value of a spreadsheet");
 }

@@ -35,7 +35,7 @@ fn strange_catalogs_are_read_or_refused_in_words() {
             "a million cells in a row",
             format!("task_id\na{}\n", ",b".repeat(500_000)).into(),
             0,
-            "line 2: the row has cells after the last column (500000)",
+            "line 2: the row goes on after the last column (500000 more)",
         ),
         ("a NUL in the first block", b"task_id\na\0\n".to_vec(), 7, "holds NUL bytes"),
         ("NULs behind it", late_nul, 0, "line 4002: the id holds U+0000"),

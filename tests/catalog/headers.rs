@@ -99,7 +99,7 @@ fn a_row_of_blanks_is_no_row() {
 fn missing_and_surplus_empty_cells_at_the_end_are_no_fault() {
     let text = format!("task_id,title,artist,note\n{A}\n{B},x\n{C},x,y,z,,\n{A},,,, ,\"\",\u{a0}\n{B},1,2,3,4\n");
     let catalog = open(text).unwrap();
-    let expected = "the row has cells after the last column (1); are quotes missing around a cell?";
+    let expected = "the row goes on after the last column (1 more); a cell that holds the delimiter needs quotes";
     assert_eq!(ids(&catalog), [A, B, C, A, expected]);
     let surplus: Vec<usize> = rows(&catalog).iter().map(|row| catalog.surplus_cells(row).count()).collect();
     assert_eq!(surplus, [0, 0, 0, 0, 1]);
