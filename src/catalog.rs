@@ -109,7 +109,8 @@ impl Catalog {
     /// # Errors
     /// If the file cannot be read any more.
     pub fn rows(&self) -> Result<Rows, CatalogError> {
-        let reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
+        let mut reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
+        reader.read(&mut Record::default())?;
         Ok(Rows::new(reader, &self.columns, self.file.source()))
     }
 
@@ -162,11 +163,11 @@ impl Catalog {
         self.columns.own().map(|column| record.raw(column).unwrap_or_default())
     }
 
-    /// A row's bytes beyond the columns of the header; empty cells at its end are left out.
+    /// A row's bytes beyond the columns of the header, if any of these cells says something.
     pub fn surplus_cells<'a>(&self, row: &'a Row) -> impl Iterator<Item = &'a [u8]> {
-        let width = self.columns.width();
-        let end = if row.record.len() > width { row.record.used(self.dialect.grammar) } else { width };
-        (width..end).filter_map(|cell| row.record.raw(cell))
+        let (record, width) = (&row.record, self.columns.width());
+        let is_used = record.len() > width && record.used(self.dialect.grammar) > width;
+        (width..if is_used { record.len() } else { width }).filter_map(|cell| record.raw(cell))
     }
 
     /// Makes sure that the file was not written to since it was opened; replacing or deleting it is no change.

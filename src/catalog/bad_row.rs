@@ -8,7 +8,7 @@ use crate::domain::BadId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadRow {
     /// Cells after the last column, and not only empty ones: so many up to the last that is not.
-    #[error("the row has cells after the last column ({0}); are quotes missing around a cell?")]
+    #[error("the row goes on after the last column ({0} more); a cell that holds the delimiter needs quotes")]
     SurplusCells(usize),
     /// The cell in the id column is not an id.
     #[error(transparent)]

@@ -14,18 +14,15 @@ use super::dialect::{Grammar, LineBreak, Reading};
 use super::duplicates::{DuplicateIndex, Duplicates};
 use super::error::CatalogError;
 use super::header::Start;
-use super::ids::{Shape, Shapes, Unlike, read_id};
+use super::ids::{Outline, Shape, Shapes, Unlike, is_of_the_service, read_id};
 use super::reader::RecordReader;
 use super::record::Record;
 use super::row::{Row, Rows};
 use super::source::SourceFile;
-use crate::domain::trimmed;
+use crate::domain::{MusicTaskId, trimmed};
 
 /// How many bad rows a [`Check`] keeps.
 pub(super) const MAX_FIRST_BAD: usize = 10;
-
-/// Shapes of ids within quotes that are remembered.
-const MAX_SUSPECTS: usize = 64;
 
 /// From how many characters on a text with a digit is hardly ever a word of a song.
 const MIN_TELLING: usize = 8;
@@ -132,14 +129,14 @@ fn checked(
     let columns = read_header(&mut reader, file, start.grammar, id_column);
     *doubts = reader.doubts();
     let columns = Arc::new(columns?);
-    let (line, line_break) = (reader.line(), reader.line_break());
+    let line_break = reader.line_break();
     let mut suspects = Suspects::default();
     if reader.is_multiline() {
-        suspects.look_into(columns.header(), line, &columns);
+        suspects.look_into(columns.header(), &reader, &columns);
     }
     let mut rows = Rows::new(reader, &columns, file.source());
     let checked = every_row(&mut rows, &columns, suspects, file);
-    *doubts = rows.doubts();
+    *doubts = rows.reader().doubts();
     let (check, duplicates, regular) = checked?;
     Ok(Checked { columns, line_break, check, duplicates, regular })
 }
@@ -168,9 +165,14 @@ fn every_row(
     let mut regular = 0;
     while rows.next_row(&mut row)? {
         check.rows = row.number;
-        regular += u32::from(row.record.len() == columns.width());
-        if rows.is_multiline() {
-            suspects.look_into(&row.record, row.line, columns);
+        let is_regular = row.record.len() == columns.width();
+        regular += u32::from(is_regular);
+        // A carriage return within a row looks like the end of one, and leaves two pieces.
+        if rows.reader().is_odd() && !is_regular {
+            return Err(CatalogError::MixedLineEnds { catalog: file.source().clone(), line: row.line });
+        }
+        if rows.reader().is_multiline() {
+            suspects.look_into(&row.record, rows.reader(), columns);
         }
         match &row.id {
             Ok(id) => {
@@ -182,6 +184,9 @@ fn every_row(
     }
     if let Some(line) = suspects.rows(&shapes) {
         return Err(CatalogError::RowsInQuotes { catalog: file.source().clone(), line });
+    }
+    if str::from_utf8(columns.name(columns.id())).is_ok_and(|name| shapes.have_like(name)) {
+        return Err(CatalogError::HeaderMissing(file.source().clone()));
     }
     let duplicates = index.into_duplicates().map_err(CatalogError::temporary)?;
     // Every repeat is a row, and rows are counted in 32 bits.
@@ -200,34 +205,48 @@ impl Check {
     }
 }
 
-/// Shapes of what stands within quotes where rows have their ids, each with the first line that opens such a quote.
+/// What stands within quotes where rows have their ids: the first line that opens such a quote.
 #[derive(Default)]
-struct Suspects(BTreeMap<Shape, u64>);
+struct Suspects {
+    /// Of each outline.
+    opened: BTreeMap<Outline, u64>,
+    /// Of what is hardly a word.
+    telling: Option<u64>,
+    /// Of what can only be an id.
+    certain: Option<u64>,
+}
 
 impl Suspects {
-    /// Looks at the quoted cells of a record that starts in `line`.
-    fn look_into(&mut self, record: &Record, line: u64, columns: &Columns) {
+    /// Looks at the quoted cells of the record that was read last.
+    fn look_into(&mut self, record: &Record, reader: &RecordReader, columns: &Columns) {
         for (cell, raw) in record.raw_cells().enumerate() {
             if !raw.contains(&b'"') {
                 continue;
             }
-            let opened = line + columns.grammar().line_ends(record.before(cell));
-            for shape in shapes_within(raw, cell, columns) {
-                if self.0.len() < MAX_SUSPECTS {
-                    self.0.entry(shape).or_insert(opened);
-                }
+            let opened = reader.line() + reader.line_ends(record.before(cell));
+            for id in ids_within(raw, cell, columns) {
+                self.opened.entry(Shape::of(id.as_str()).outline()).or_insert(opened);
+                self.telling = self.telling.or(is_telling(&id).then_some(opened));
+                self.certain = self.certain.or(is_of_the_service(id.as_str().as_bytes()).then_some(opened));
             }
         }
     }
 
     /// The first line that opens a quote over lines which begin rows, to judge by the ids of the catalog.
     fn rows(&self, shapes: &Shapes) -> Option<u64> {
-        self.0.iter().filter(|(shape, _)| shapes.has(**shape)).map(|(_, line)| *line).min()
+        let alike = self.opened.iter().filter(|(outline, _)| shapes.have(**outline)).map(|(_, line)| *line);
+        let telling = self.telling.filter(|_| shapes.are_none());
+        alike.chain(telling).chain(self.certain).min()
     }
 }
 
+/// Whether an id is long and has a digit, as words hardly ever are.
+fn is_telling(id: &MusicTaskId) -> bool {
+    id.as_str().len() >= MIN_TELLING && id.as_str().bytes().any(|byte| byte.is_ascii_digit())
+}
+
 /// What would be the ids of the lines of a cell, if these were rows.
-fn shapes_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl Iterator<Item = Shape> + 'a {
+fn ids_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl Iterator<Item = MusicTaskId> + 'a {
     let delimiter = columns.grammar().delimiter.byte();
     let lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.enumerate().filter_map(move |(nth, line)| {
@@ -237,8 +256,7 @@ fn shapes_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl I
         let cells = || line.split(|byte| *byte == delimiter);
         let id = read_id(unquoted(cells().nth(at)?)).ok()?;
         let is_whole = before + cells().count() >= columns.width();
-        let is_telling = id.as_str().len() >= MIN_TELLING && id.as_str().bytes().any(|byte| byte.is_ascii_digit());
-        (is_whole || is_telling).then(|| Shape::of(id.as_str()))
+        (is_whole || is_telling(&id)).then_some(id)
     })
 }
 

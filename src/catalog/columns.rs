@@ -3,7 +3,7 @@
 use super::bad_row::{BadRow, NoId};
 use super::dialect::Grammar;
 use super::error::{CatalogError, CatalogSource};
-use super::ids::read_id;
+use super::ids::{is_of_the_service, read_id};
 use super::previous::{PreviousColumns, PreviousResult};
 use super::record::Record;
 use crate::domain::{MusicTaskId, ResultColumn, is_blank, one_line, trimmed};
@@ -18,9 +18,6 @@ const MAX_LISTED: usize = 20;
 
 /// Longest column name in a message, in characters.
 const MAX_LISTED_CHARS: usize = 30;
-
-/// How many digits the service's ids have.
-const ID_DIGITS: usize = 32;
 
 /// The header, understood.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ impl Columns {
     ) -> Result<Self, CatalogError> {
         let names = names(&header, grammar);
         let id = id_position(&names, line, id_column, catalog)?;
-        if looks_like_id(&names[id]) {
+        if is_of_the_service(&names[id]) {
             return Err(CatalogError::HeaderMissing(catalog.clone()));
         }
         let previous = PreviousColumns::find(|name| names.iter().position(|cell| **cell == *name.as_bytes()));
@@ -102,7 +99,7 @@ impl Columns {
     /// The music task that a row names; `None` if the row is the header again.
     pub(super) fn id_of(&self, row: &Record) -> Option<Result<MusicTaskId, BadRow>> {
         let cell = row.value(self.id, self.grammar).unwrap_or_default();
-        if is_same_name(&cell, &self.names[self.id]) {
+        if !cell.is_empty() && is_same_name(&cell, &self.names[self.id]) {
             return if self.is_header(row) { None } else { Some(Err(BadRow::NoId(NoId::ColumnName))) };
         }
         let surplus = if row.len() > self.width() { row.used(self.grammar).saturating_sub(self.width()) } else { 0 };
@@ -180,7 +177,7 @@ fn numbered(columns: usize, number: usize, catalog: &CatalogSource) -> Result<us
 
 fn no_id_column(names: &[Box<[u8]>], line: u64, id_column: Option<&str>, catalog: &CatalogSource) -> CatalogError {
     let catalog = catalog.clone();
-    if names.iter().any(|name| looks_like_id(name)) {
+    if names.iter().any(|name| is_of_the_service(name)) {
         return CatalogError::HeaderMissing(catalog);
     }
     let wanted = wanted(id_column).into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
@@ -203,10 +200,4 @@ fn shown(cell: &[u8]) -> String {
         return name;
     }
     name.chars().take(MAX_LISTED_CHARS - 1).chain(['…']).collect()
-}
-
-/// Whether a header cell can only be data: its letters and digits are 32 hexadecimal ones.
-fn looks_like_id(cell: &[u8]) -> bool {
-    let mut digits = cell.iter().filter(|byte| byte.is_ascii_alphanumeric());
-    digits.clone().count() == ID_DIGITS && digits.all(u8::is_ascii_hexdigit)
 }

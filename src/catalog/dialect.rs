@@ -57,19 +57,13 @@ pub struct Reading {
     pub backslash: bool,
     /// A quote opens a cell also after blanks.
     pub blanks: bool,
-    /// A carriage return alone ends a line.
-    pub cr: bool,
 }
 
 impl Reading {
     /// The readings that differ from this one in one point that is in doubt.
     pub(super) fn others(self, doubts: Self) -> impl Iterator<Item = Self> {
-        let others = [
-            doubts.backslash.then_some(Self { backslash: !self.backslash, ..self }),
-            doubts.blanks.then_some(Self { blanks: !self.blanks, ..self }),
-            doubts.cr.then_some(Self { cr: !self.cr, ..self }),
-        ];
-        others.into_iter().flatten()
+        let backslash = doubts.backslash.then_some(Self { backslash: !self.backslash, ..self });
+        backslash.into_iter().chain(doubts.blanks.then_some(Self { blanks: !self.blanks, ..self }))
     }
 }
 
@@ -78,8 +72,15 @@ impl Reading {
 pub struct Grammar {
     /// Between two cells.
     pub delimiter: Delimiter,
-    /// Quotes and line ends.
+    /// What quotes mean.
     pub reading: Reading,
+}
+
+impl Grammar {
+    /// Quotes as RFC 4180 has them.
+    pub(super) const fn plain(delimiter: Delimiter) -> Self {
+        Self { delimiter, reading: Reading { backslash: false, blanks: false } }
+    }
 }
 
 /// How characters are written as bytes.
@@ -128,16 +129,6 @@ pub enum LineBreak {
 }
 
 impl LineBreak {
-    /// How the line ends that ends where `rest` begins; the end of the file counts as LF.
-    pub(super) fn at(rest: &[u8]) -> Self {
-        let returns = rest.iter().take_while(|byte| **byte == b'\r').count();
-        match (returns, rest.get(returns)) {
-            (0, _) => Self::Lf,
-            (_, Some(b'\n')) => Self::CrLf,
-            (_, _) => Self::Cr,
-        }
-    }
-
     /// The bytes.
     #[must_use]
     pub const fn bytes(self) -> &'static [u8] {

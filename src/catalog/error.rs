@@ -154,14 +154,24 @@ pub enum CatalogError {
     },
     /// More than one reading makes sense, and they differ.
     #[error(
-        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, blanks before quotes \
-         or carriage returns may mean something or nothing; export the file with quotes written twice and lines that \
-         end alike"
+        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, or its blanks before \
+         quotes, may mean something or nothing; export the file with quotes written twice and no blanks around cells"
     )]
     Ambiguous {
         /// Which catalog.
         catalog: CatalogSource,
         /// The first line that they read differently.
+        line: u64,
+    },
+    /// Carriage returns among other line ends, which may end a row or stand within one.
+    #[error(
+        "line {line} of {catalog} is no whole row; the line ends there, or before, otherwise than that of the header: \
+         export the file with lines that end alike and quotes around cells with line breaks"
+    )]
+    MixedLineEnds {
+        /// Which catalog.
+        catalog: CatalogSource,
+        /// The line of the row.
         line: u64,
     },
     /// A file in UTF-16 with bytes that are none.
@@ -188,7 +198,7 @@ pub enum CatalogError {
     NoRows(CatalogSource),
     /// Fewer than half of the rows that the results there have.
     #[error(
-        "{catalog} has {rows} data rows, fewer than half of those in `{}`; if that is meant, say --allow-shrink",
+        "{catalog} has fewer data rows ({rows}) than half of those in `{}`; if that is meant, say --allow-shrink",
         results.display()
     )]
     Shrunk {
@@ -230,11 +240,12 @@ impl CatalogError {
         self
     }
 
-    /// The line of the quotes that contradict each other; 0 if it is something else.
+    /// The line from which on the file makes no sense; 0 if that is not what is wrong.
     pub(super) fn line(&self) -> u64 {
         let (Self::UnclosedQuote { line, .. }
         | Self::TextAfterQuote { line, .. }
         | Self::RowsInQuotes { line, .. }
+        | Self::MixedLineEnds { line, .. }
         | Self::RecordTooLong { line, .. }) = self
         else {
             return 0;

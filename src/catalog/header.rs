@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::columns::{is_same_name, names};
-use super::dialect::{Delimiter, Grammar, LineBreak, Reading};
+use super::dialect::{Delimiter, Grammar};
 use super::error::CatalogError;
 use super::reader::RecordReader;
 use super::record::Record;
@@ -31,13 +31,11 @@ impl Start {
         delimiter: Option<Delimiter>,
         wanted: &[&str],
     ) -> Result<Self, CatalogError> {
-        let mut reader = RecordReader::new(file, plain(Delimiter::COMMA), skipped)?;
+        let mut reader = RecordReader::new(file, Grammar::plain(Delimiter::COMMA), skipped)?;
         let told = Delimiter::in_separator_line(reader.rest_of_line()?);
         let skipped = skipped + u64::from(told.is_some());
         let delimiter = delimiter.or(told).unwrap_or_else(|| detected(file, skipped, wanted));
-        let cr = First::read(file, delimiter, skipped).is_ok_and(|first| first.line_break == LineBreak::Cr);
-        let grammar = Grammar { delimiter, reading: Reading { cr, ..Reading::default() } };
-        Ok(Self { skipped, separator_line: told.is_some(), grammar })
+        Ok(Self { skipped, separator_line: told.is_some(), grammar: Grammar::plain(delimiter) })
     }
 
     /// What helps if the header has no id column: to skip lines, or another delimiter.
@@ -60,21 +58,20 @@ impl Start {
     }
 }
 
-/// A first record, its names, and how it ends.
+/// A first record.
 struct First {
     line: u64,
     raw: Record,
     names: Box<[Box<[u8]>]>,
-    line_break: LineBreak,
 }
 
 impl First {
-    /// The first record after `skipped` lines; any line break ends it.
+    /// The first record after `skipped` lines.
     fn read(file: &Arc<SourceFile>, delimiter: Delimiter, skipped: u64) -> Result<Self, CatalogError> {
-        let grammar = plain(delimiter);
+        let grammar = Grammar::plain(delimiter);
         let (mut reader, mut raw) = (RecordReader::new(file, grammar, skipped)?, Record::default());
         reader.read(&mut raw)?;
-        Ok(Self { line: reader.line(), names: names(&raw, grammar), line_break: reader.line_break(), raw })
+        Ok(Self { line: reader.line(), names: names(&raw, grammar), raw })
     }
 
     fn has(&self, wanted: &[&str]) -> bool {
@@ -85,10 +82,6 @@ impl First {
     fn has_bare(&self, wanted: &[&str]) -> bool {
         wanted.iter().any(|name| self.raw.raw_cells().any(|cell| cell == name.as_bytes()))
     }
-}
-
-const fn plain(delimiter: Delimiter) -> Grammar {
-    Grammar { delimiter, reading: Reading { backslash: false, blanks: false, cr: true } }
 }
 
 /// The delimiter under which the header has an id column, else the one under which it has most columns.

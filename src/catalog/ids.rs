@@ -1,10 +1,13 @@
 //! What the cells of the id column hold: ids, ids that a spreadsheet dressed up, and what is none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::bad_row::{BadRow, NoId};
 use crate::domain::{MusicTaskId, trimmed};
+
+/// How many digits the service's ids have.
+const SERVICE_DIGITS: usize = 32;
 
 /// Shapes of ids told apart; a file without a common shape may have any number.
 const MAX_SHAPES: usize = 64;
@@ -22,17 +25,23 @@ const MIN_ALIKE: u64 = 10;
 /// How many in a hundred are nearly all.
 const NEARLY_ALL: u64 = 80;
 
-/// Shortest id whose last digits are part of its shape; those of shorter ones count something.
+/// From how many characters on the digits at the end of an id are part of its shape, even if there are no others.
 const MIN_FIXED: usize = 16;
 
-/// Words for a value that is not there, the signs around them aside; none at all if there are only signs.
-const MISSING: [&str; 13] =
-    ["", "null", "nil", "none", "nan", "na", "n/a", "n.a", "nat", "undefined", "tbd", "true", "false"];
+/// Words for a value that is not there, the signs around them aside.
+const MISSING: [&str; 12] =
+    ["null", "nil", "none", "nan", "na", "n/a", "n.a", "nat", "undefined", "tbd", "true", "false"];
 
 /// The music task that a cell names, freed of `="…"`, `"…"`, `'…'` and `'…`.
 pub(super) fn read_id(cell: &[u8]) -> Result<MusicTaskId, BadRow> {
     let id = MusicTaskId::new(undressed(cell))?;
     no_id(id.as_str()).map_or(Ok(id), |what| Err(BadRow::NoId(what)))
+}
+
+/// Whether a cell can only be an id of the service: its letters and digits are 32 hexadecimal ones.
+pub(super) fn is_of_the_service(cell: &[u8]) -> bool {
+    let mut digits = cell.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    digits.clone().count() == SERVICE_DIGITS && digits.all(u8::is_ascii_hexdigit)
 }
 
 /// The cell without what makes spreadsheets and databases take it for a text.
@@ -60,7 +69,7 @@ fn no_id(text: &str) -> Option<NoId> {
         Some(NoId::ErrorValue)
     } else if is_one_of(&["total", "totals", "subtotal", "grandtotal", "sum"]) {
         Some(NoId::Sum)
-    } else if text == "\\N" || is_one_of(&MISSING) {
+    } else if text == "\\N" || text.bytes().all(|byte| matches!(byte, b'-' | b'?')) || is_one_of(&MISSING) {
         Some(NoId::Missing)
     } else if is_number(text) {
         Some(NoId::Number)
@@ -71,11 +80,13 @@ fn no_id(text: &str) -> Option<NoId> {
     }
 }
 
-/// `#N/A`, `#REF!`, `#NAME?`, `#NV`, `Err:502`.
+/// `#N/A`, `#REF!`, `#NAME?`, `#NV`, `Err:502`, and `####` for what is wider than its column.
 fn is_error_value(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '!' | '?' | '_');
     let is_value = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(is_name);
-    text.strip_prefix('#').is_some_and(is_value)
+    let is_too_wide = text.len() > 2 && text.bytes().all(|byte| byte == b'#');
+    is_too_wide
+        || text.strip_prefix('#').is_some_and(is_value)
         || text.strip_prefix("Err:").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -117,7 +128,7 @@ fn is_address(text: &str) -> bool {
 /// What ids have in common that come from one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape {
-    /// Characters, without the digits at the end of a short id.
+    /// Characters, without the digits at the end if these count something.
     length: u8,
     kinds: u8,
     /// Where its punctuation stands: which of its first 64 characters it is.
@@ -132,7 +143,9 @@ impl Shape {
 
     /// The shape of an id.
     pub(super) fn of(id: &str) -> Self {
-        let fixed = if id.len() < MIN_FIXED { id.trim_end_matches(|c: char| c.is_ascii_digit()) } else { id };
+        let name = id.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_counter = id.len() < MIN_FIXED && !name.bytes().any(|byte| byte.is_ascii_digit());
+        let fixed = if is_counter { name } else { id };
         let mut shape = Self { length: u8::try_from(fixed.len()).unwrap_or(u8::MAX), kinds: 0, punctuation: 0 };
         for (at, byte) in id.bytes().enumerate() {
             shape.kinds |= match byte {
@@ -148,15 +161,24 @@ impl Shape {
         shape
     }
 
+    /// The shape, wherever the punctuation stands.
+    pub(super) const fn outline(self) -> Outline {
+        (self.length, self.kinds)
+    }
+
     /// Whether an id of this shape could well stand among ids of the other one.
     fn is_like(self, other: Self) -> bool {
         (self.length, self.punctuation) == (other.length, other.punctuation) && self.kinds & !other.kinds == 0
     }
 }
 
+/// What is left of a [`Shape`] without the places of its punctuation; there are some 2,000 of them.
+pub(super) type Outline = (u8, u8);
+
 /// The shapes of the ids seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
+    outlines: BTreeSet<Outline>,
     found: BTreeMap<Shape, Seen>,
     /// Those of other shapes than the first [`MAX_SHAPES`].
     others: Seen,
@@ -182,22 +204,40 @@ impl Shapes {
     /// Notes an id.
     pub(super) fn note(&mut self, line: u64, id: &MusicTaskId) {
         let shape = Shape::of(id.as_str());
-        let is_full = self.found.len() >= MAX_SHAPES;
-        match self.found.get_mut(&shape) {
-            Some(seen) => seen.note(line, id),
-            None if is_full => self.others.note(line, id),
-            None => self.found.entry(shape).or_default().note(line, id),
+        if let Some(seen) = self.found.get_mut(&shape) {
+            return seen.note(line, id);
         }
+        self.outlines.insert(shape.outline());
+        let is_full = self.found.len() >= MAX_SHAPES;
+        let seen = if is_full { &mut self.others } else { self.found.entry(shape).or_default() };
+        seen.note(line, id);
     }
 
-    /// Whether an id of this shape is among them, wherever its punctuation stands.
-    pub(super) fn has(&self, shape: Shape) -> bool {
-        self.found.keys().any(|seen| (seen.length, seen.kinds) == (shape.length, shape.kinds))
+    /// Whether an id of this outline is among them.
+    pub(super) fn have(&self, outline: Outline) -> bool {
+        self.outlines.contains(&outline)
+    }
+
+    /// Whether there was no id.
+    pub(super) fn are_none(&self) -> bool {
+        self.outlines.is_empty()
+    }
+
+    /// Whether a text with a digit looks like one of them.
+    pub(super) fn have_like(&self, text: &str) -> bool {
+        let shape = Shape::of(text);
+        shape.kinds & Shape::DIGIT != 0 && self.found.keys().any(|seen| shape.is_like(*seen))
     }
 
     /// The ids that do not look like nearly all others, if nearly all others look alike.
     pub(super) fn unlike(self) -> Option<Unlike> {
-        let usual = *self.found.iter().max_by_key(|(_, seen)| seen.count)?.0;
+        let total: u64 = self.found.values().map(|seen| seen.count).sum();
+        // One that is rare itself would only be the usual one because it allows more than the others.
+        let is_rare = |seen: &Seen| seen.count * 100 < total * (100 - NEARLY_ALL);
+        let like = |usual: Shape| self.found.iter().filter(move |(shape, _)| shape.is_like(usual));
+        let alike = |usual: Shape| like(usual).map(|(_, seen)| seen.count).sum::<u64>();
+        let frequent = self.found.iter().filter(|(_, seen)| !is_rare(seen)).map(|(shape, _)| *shape);
+        let usual = frequent.max_by_key(|shape| alike(*shape))?;
         let (alike, unlike): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(shape, _)| shape.is_like(usual));
         let alike = alike.iter().map(|(_, seen)| seen.count).sum();
         let mut unlike: Vec<Seen> = unlike.into_iter().map(|(_, seen)| seen).collect();
@@ -206,8 +246,8 @@ impl Shapes {
         let mut first: Vec<_> = unlike.into_iter().flat_map(|seen| seen.first).collect();
         first.sort_unstable();
         first.truncate(MAX_FIRST_UNLIKE);
-        let is_rare = alike >= MIN_ALIKE && alike * 100 >= (alike + count) * NEARLY_ALL;
-        (is_rare && count > 0).then_some(Unlike { count, alike, first })
+        let is_few = alike >= MIN_ALIKE && alike * 100 >= (alike + count) * NEARLY_ALL;
+        (is_few && count > 0).then_some(Unlike { count, alike, first })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::dialect::{Grammar, LineBreak, Reading};
 use super::error::{CatalogError, CatalogSource, MAX_RECORD_BYTES};
-use super::record::{Extent, Record, Scanned};
+use super::record::{Extent, NoRecord, Record};
 use super::source::{SourceFile, Text};
 
 /// A pass over the records.
@@ -21,6 +21,8 @@ pub(super) struct RecordReader {
     line: u64,
     /// Whether the buffer holds the end of the text.
     is_last: bool,
+    /// How the first record ends.
+    line_break: Option<LineBreak>,
     last: LastRecord,
     doubts: Reading,
 }
@@ -30,9 +32,11 @@ pub(super) struct RecordReader {
 struct LastRecord {
     /// In which line it starts.
     line: u64,
-    /// Where in the buffer its line break is.
-    end: usize,
     is_multiline: bool,
+    /// Whether the line before it ends otherwise than the first record.
+    begins_oddly: bool,
+    /// Whether it ends so itself.
+    ends_oddly: bool,
 }
 
 impl RecordReader {
@@ -45,6 +49,7 @@ impl RecordReader {
             next: 0,
             line: 1,
             is_last: false,
+            line_break: None,
             last: LastRecord::default(),
             doubts: Reading::default(),
         };
@@ -74,9 +79,21 @@ impl RecordReader {
         self.last.is_multiline
     }
 
-    /// How the record read last ends.
+    /// How the first record ends; one that is the last too ends as in most files.
     pub(super) fn line_break(&self) -> LineBreak {
-        LineBreak::at(self.buffer.get(self.last.end..).unwrap_or_default())
+        self.line_break.unwrap_or(LineBreak::Lf)
+    }
+
+    /// Whether the record read last is set off from another one by a carriage return alone, and the first one is not; or
+    /// the other way round.
+    pub(super) fn is_odd(&self) -> bool {
+        self.last.begins_oddly || self.last.ends_oddly
+    }
+
+    /// How many lines end within bytes that are no line break themselves.
+    pub(super) fn line_ends(&self, bytes: &[u8]) -> u64 {
+        let end = if self.line_break == Some(LineBreak::Cr) { b'\r' } else { b'\n' };
+        bytes.iter().map(|byte| u64::from(*byte == end)).sum()
     }
 
     /// What another reading would make something else of, in the records read so far.
@@ -101,16 +118,16 @@ impl RecordReader {
                 return Ok(false);
             }
             match record.scan(text, self.is_last, self.grammar, &mut self.doubts) {
-                Scanned::Whole(extent) if extent.length <= MAX_RECORD_BYTES => {
+                Ok(extent) if extent.length <= MAX_RECORD_BYTES => {
                     self.take(extent);
                     return Ok(true);
                 }
-                Scanned::Partial if text.len() <= MAX_RECORD_BYTES => self.fill()?,
-                Scanned::Whole(_) | Scanned::Partial => {
+                Err(NoRecord::Partial) if text.len() <= MAX_RECORD_BYTES => self.fill()?,
+                Ok(_) | Err(NoRecord::Partial) => {
                     return Err(CatalogError::RecordTooLong { catalog: self.catalog(), line: self.line });
                 }
-                Scanned::Malformed { quote, is_open } => {
-                    let line = self.line + self.grammar.line_ends(&text[..quote]);
+                Err(NoRecord::Malformed { quote, is_open }) => {
+                    let line = self.line + self.line_ends(&text[..quote]);
                     return Err(CatalogError::malformed_quote(self.catalog(), line, is_open));
                 }
             }
@@ -118,10 +135,15 @@ impl RecordReader {
     }
 
     /// Goes past the record that was read.
-    fn take(&mut self, Extent { content, length, is_multiline }: Extent) {
-        self.last = LastRecord { line: self.line, end: self.next + content, is_multiline };
-        let ends = |bytes| if is_multiline { self.grammar.line_ends(bytes) } else { u64::from(length > content) };
-        self.line += ends(&self.buffer[self.next..][..length]);
+    fn take(&mut self, Extent { content, length, line_break, is_multiline }: Extent) {
+        self.line_break = self.line_break.or(line_break);
+        let is_cr = |line_break| line_break == Some(LineBreak::Cr);
+        let is_end = self.is_last && self.next + length == self.buffer.len();
+        let ends_oddly = !is_end && is_cr(line_break) != is_cr(self.line_break);
+        self.last = LastRecord { line: self.line, is_multiline, begins_oddly: self.last.ends_oddly, ends_oddly };
+        let within = if is_multiline { self.line_ends(&self.buffer[self.next..][..content]) } else { 0 };
+        // Each of several carriage returns ends a line.
+        self.line += within + if is_cr(line_break) { (length - content) as u64 } else { 1 };
         self.next += length;
     }
 
@@ -135,7 +157,7 @@ impl RecordReader {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let line = self.line + self.grammar.line_ends(&self.buffer);
+                let line = self.line + self.line_ends(&self.buffer);
                 Err(CatalogError::BadUtf16 { catalog: self.catalog(), line })
             }
             Err(error) => Err(self.text.file().unreadable(error)),

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::dialect::{Grammar, Reading};
+use super::dialect::{Grammar, LineBreak, Reading};
 use crate::domain::trimmed;
 
 /// A byte order mark in UTF-8; files that were put one after the other have some in the middle.
@@ -21,12 +21,10 @@ pub struct Record {
     ends: Vec<usize>,
 }
 
-/// What stands at the beginning of a text.
+/// Why no record stands at the beginning of a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Scanned {
-    /// A record.
-    Whole(Extent),
-    /// The beginning of a record.
+pub(super) enum NoRecord {
+    /// It is the beginning of one.
     Partial,
     /// A record whose quotes contradict each other: the one at this place opens a cell.
     Malformed {
@@ -44,6 +42,8 @@ pub(super) struct Extent {
     pub(super) content: usize,
     /// The same with the line break.
     pub(super) length: usize,
+    /// What kind of line break that is, unless it is the end of the file.
+    pub(super) line_break: Option<LineBreak>,
     /// Whether a quoted cell has line breaks.
     pub(super) is_multiline: bool,
 }
@@ -113,31 +113,27 @@ impl Record {
     /// Becomes the record at the beginning of `text`, if all of that is there: nothing follows it if `is_last`.
     ///
     /// Adds to `doubts` what another reading would make something else of.
-    pub(super) fn scan(&mut self, text: &[u8], is_last: bool, grammar: Grammar, doubts: &mut Reading) -> Scanned {
+    pub(super) fn scan(
+        &mut self,
+        text: &[u8],
+        is_last: bool,
+        grammar: Grammar,
+        doubts: &mut Reading,
+    ) -> Result<Extent, NoRecord> {
         self.ends.clear();
         let mut scanner = Scanner { text, is_last, grammar, at: 0, is_multiline: false, doubts };
         if text.starts_with(MARK) {
             scanner.at = MARK.len();
         }
         loop {
-            match scanner.cell_end() {
-                Ok(end) => self.ends.push(end),
-                Err(stop) => return stop,
+            self.ends.push(scanner.cell_end()?);
+            if let Some((length, line_break)) = scanner.line_break()? {
+                self.bytes.clear();
+                self.bytes.extend_from_slice(&text[..scanner.at]);
+                let (content, length) = (scanner.at, scanner.at + length);
+                return Ok(Extent { content, length, line_break, is_multiline: scanner.is_multiline });
             }
-            let content = scanner.at;
-            match scanner.line_break() {
-                Err(stop) => return stop,
-                Ok(None) => scanner.at += 1,
-                Ok(Some(length)) => {
-                    self.bytes.clear();
-                    self.bytes.extend_from_slice(&text[..content]);
-                    return Scanned::Whole(Extent {
-                        content,
-                        length: content + length,
-                        is_multiline: scanner.is_multiline,
-                    });
-                }
-            }
+            scanner.at += 1;
         }
     }
 }
@@ -169,7 +165,7 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     /// Walks to the end of the cell that begins here.
-    fn cell_end(&mut self) -> Result<usize, Scanned> {
+    fn cell_end(&mut self) -> Result<usize, NoRecord> {
         let start = self.after_blanks(self.at);
         let is_quoted = self.text.get(start) == Some(&b'"');
         if is_quoted && (start == self.at || self.grammar.reading.blanks) {
@@ -188,42 +184,36 @@ impl Scanner<'_> {
         from + self.text[from..].iter().take_while(is_blank).count()
     }
 
-    fn unquoted(&mut self) -> Result<(), Scanned> {
-        let delimiter = self.grammar.delimiter.byte();
-        let ends = |byte: &u8| *byte == delimiter || matches!(byte, b'\n' | b'\r');
-        loop {
-            let Some(length) = self.text[self.at..].iter().position(ends) else {
-                self.at = self.text.len();
-                return if self.is_last { Ok(()) } else { Err(Scanned::Partial) };
-            };
-            self.at += length;
-            if self.text[self.at] == delimiter || self.line_break()?.is_some() {
-                return Ok(());
-            }
-            self.at += returns(&self.text[self.at..]);
-        }
+    fn unquoted(&mut self) -> Result<(), NoRecord> {
+        let length = self.text[self.at..].iter().position(|byte| self.ends_cell(*byte));
+        self.at += length.unwrap_or(self.text.len() - self.at);
+        if length.is_none() && !self.is_last { Err(NoRecord::Partial) } else { Ok(()) }
     }
 
     /// Walks over a cell in quotes, the first of which is here, and blanks after it.
-    fn quoted(&mut self) -> Result<(), Scanned> {
+    fn quoted(&mut self) -> Result<(), NoRecord> {
         let quote = self.at;
         self.at += 1;
         self.closing_quote(quote)?;
         self.is_multiline |= self.text[quote..self.at].iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         self.at = self.after_blanks(self.at);
         match self.text.get(self.at) {
-            Some(byte) if *byte == self.grammar.delimiter.byte() => Ok(()),
-            Some(_) if self.line_break()?.is_some() => Ok(()),
-            Some(_) => Err(Scanned::Malformed { quote, is_open: false }),
+            Some(byte) if self.ends_cell(*byte) => Ok(()),
+            Some(_) => Err(NoRecord::Malformed { quote, is_open: false }),
             None if self.is_last => Ok(()),
-            None => Err(Scanned::Partial),
+            None => Err(NoRecord::Partial),
         }
     }
 
+    const fn ends_cell(&self, byte: u8) -> bool {
+        byte == self.grammar.delimiter.byte() || matches!(byte, b'\n' | b'\r')
+    }
+
     /// Walks past the quote that closes the cell which `quote` opens.
-    fn closing_quote(&mut self, quote: usize) -> Result<(), Scanned> {
+    fn closing_quote(&mut self, quote: usize) -> Result<(), NoRecord> {
         let backslash = self.grammar.reading.backslash;
-        let out_of_text = || if self.is_last { Scanned::Malformed { quote, is_open: true } } else { Scanned::Partial };
+        let out_of_text =
+            || if self.is_last { NoRecord::Malformed { quote, is_open: true } } else { NoRecord::Partial };
         loop {
             let means = |byte: &u8| *byte == b'"' || (backslash && *byte == b'\\');
             self.at += self.text[self.at..].iter().position(means).ok_or_else(out_of_text)?;
@@ -241,40 +231,19 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// The length of the line break here, if there is one; 0 at the end of the text.
+    /// The length of the line break here and its kind, if there is one; the end of the text is one without length or kind.
     ///
     /// Carriage returns before CR LF are part of it: programs that write LF as CR LF find one there already.
-    fn line_break(&mut self) -> Result<Option<usize>, Scanned> {
+    fn line_break(&self) -> Result<Option<(usize, Option<LineBreak>)>, NoRecord> {
         let rest = &self.text[self.at..];
-        let returns = if self.grammar.reading.cr { usize::from(rest.starts_with(b"\r")) } else { returns(rest) };
-        match rest.get(returns) {
-            Some(b'\n') => {
-                self.doubts.cr |= self.grammar.reading.cr && returns == 0;
-                Ok(Some(returns + 1))
-            }
-            None if self.is_last => Ok(Some(returns)),
-            None => Err(Scanned::Partial),
-            Some(_) if returns == 0 => Ok(None),
-            Some(_) if self.grammar.reading.cr => Ok(Some(1)),
-            Some(_) => {
-                self.doubts.cr = true;
-                Ok(None)
-            }
+        let returns = rest.iter().take_while(|byte| **byte == b'\r').count();
+        match (returns, rest.get(returns)) {
+            (0, Some(b'\n')) => Ok(Some((1, Some(LineBreak::Lf)))),
+            (_, Some(b'\n')) => Ok(Some((returns + 1, Some(LineBreak::CrLf)))),
+            (_, None) if self.is_last => Ok(Some((returns, (returns > 0).then_some(LineBreak::Cr)))),
+            (_, None) => Err(NoRecord::Partial),
+            (0, Some(_)) => Ok(None),
+            (_, Some(_)) => Ok(Some((returns, Some(LineBreak::Cr)))),
         }
-    }
-}
-
-/// How many carriage returns the text begins with.
-fn returns(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| **byte == b'\r').count()
-}
-
-impl Grammar {
-    /// How many lines end within these bytes.
-    pub(super) fn line_ends(self, bytes: &[u8]) -> u64 {
-        let feeds: u64 = bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum();
-        let is_alone = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
-        let returns = if self.reading.cr { (0..bytes.len()).filter(|at| is_alone(*at)).count() } else { 0 };
-        feeds + returns as u64
     }
 }

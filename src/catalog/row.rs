@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::bad_row::BadRow;
 use super::columns::Columns;
-use super::dialect::Reading;
 use super::error::{CatalogError, CatalogSource};
 use super::previous::PreviousResult;
 use super::reader::RecordReader;
@@ -83,14 +82,9 @@ impl Rows {
         Ok(true)
     }
 
-    /// Whether a quoted cell of the row read last has line breaks.
-    pub(super) fn is_multiline(&self) -> bool {
-        self.reader.is_multiline()
-    }
-
-    /// What another reading would make something else of, in the records read so far.
-    pub(super) fn doubts(&self) -> Reading {
-        self.reader.doubts()
+    /// The reader, as it stands after the row read last.
+    pub(super) fn reader(&self) -> &RecordReader {
+        &self.reader
     }
 }
 

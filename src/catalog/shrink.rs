@@ -14,10 +14,10 @@ use crate::domain::ResultColumn;
 
 /// The readings that are tried, the plain one first.
 const READINGS: [Reading; 4] = [
-    Reading { backslash: false, blanks: false, cr: false },
-    Reading { backslash: true, blanks: false, cr: false },
-    Reading { backslash: false, blanks: true, cr: false },
-    Reading { backslash: true, blanks: true, cr: false },
+    Reading { backslash: false, blanks: false },
+    Reading { backslash: true, blanks: false },
+    Reading { backslash: false, blanks: true },
+    Reading { backslash: true, blanks: true },
 ];
 
 /// Whether the file is a results CSV with more than so many rows; one that cannot be read is none.
@@ -28,8 +28,7 @@ pub(super) fn has_more_rows(results: &Path, than: u64) -> bool {
     let source = CatalogSource::Path(results.to_owned());
     let Ok(file) = SourceFile::open(&source).map(Arc::new) else { return false };
     let Ok(start) = Start::find(&file, 0, None, &ResultColumn::WORDS[..1]) else { return false };
-    let cr = start.grammar.reading.cr;
-    let grammars = READINGS.map(|reading| Grammar { reading: Reading { cr, ..reading }, ..start.grammar });
+    let grammars = READINGS.map(|reading| Grammar { reading, ..start.grammar });
     grammars.into_iter().find_map(|grammar| exceeds(&file, start.skipped, grammar, than).ok()).unwrap_or(false)
 }
 

@@ -11,6 +11,9 @@ use encoding_rs::{Decoder, DecoderResult};
 use super::dialect::Encoding;
 use super::error::{CatalogError, CatalogSource, NotCsv};
 
+/// How many bytes are looked at to tell that a file is no CSV file.
+const FIRST_BLOCK_BYTES: usize = 8 * 1024;
+
 /// How many bytes are read at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -39,7 +42,7 @@ impl SourceFile {
     fn of(file: File, source: &CatalogSource) -> Result<Self, CatalogError> {
         let stamp = Stamp::of(&file).map_err(|cause| unreadable(source, cause))?;
         let mut file = Self { file, source: source.clone(), stamp, encoding: Encoding::Utf8 };
-        let mut block = vec![0; BLOCK_BYTES];
+        let mut block = vec![0; FIRST_BLOCK_BYTES];
         let length = file.read_at(&mut block, 0).map_err(|cause| file.unreadable(cause))?;
         if let Some(what) = NotCsv::seen_in(&block[..length]) {
             return Err(CatalogError::NotCsv { catalog: source.clone(), what });

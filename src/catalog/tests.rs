@@ -249,8 +249,8 @@ fn a_row_knows_the_line_where_it_starts() {
         (b"id\n \n1\n", &[3]),
         (b"id\r1\r\r2\r", &[2, 4]),
         (b"id\r\r\n1\r\r\n2\r\r\n", &[2, 3]),
-        (b"id\r\"1\n\"\r2\n3", &[2, 4, 5]),
-        (b"id\n\r\n\n\r1\n\r\n2", &[4, 6]),
+        (b"id\r\"1\n\"\r2\r3", &[2, 3, 4]),
+        (b"id\n\r\n\n1\n\r\n2", &[4, 6]),
     ];
     for (bytes, expected) in table {
         assert_eq!(lines(bytes), expected, "{}", bytes.escape_ascii());
@@ -304,7 +304,10 @@ fn bad_rows_are_counted_and_the_first_ten_kept() {
 #[test]
 fn a_bad_row_reads_as_a_sentence() {
     let counted = BadRow::SurplusCells(1);
-    assert_eq!(counted.to_string(), "the row has cells after the last column (1); are quotes missing around a cell?");
+    assert_eq!(
+        counted.to_string(),
+        "the row goes on after the last column (1 more); a cell that holds the delimiter needs quotes"
+    );
     assert_eq!(BadRow::from(BadId::Empty).to_string(), "the id is empty");
     assert_eq!(BadRow::NoId(NoId::ErrorValue).to_string(), "the id is an error value of a spreadsheet");
 }

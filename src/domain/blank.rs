@@ -1,10 +1,12 @@
 //! Blanks: characters at the ends of a text that nobody sees.
 
 /// Whether nothing is seen of a character: white space, controls, and what only joins, marks or reverses others.
+///
+/// NUL is none: it stands in files that are no text.
 #[must_use]
 pub fn is_blank(c: char) -> bool {
     c.is_whitespace()
-        || c.is_control()
+        || (c.is_control() && c != '\0')
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -35,7 +37,7 @@ mod tests {
             let text = format!("{blank}{blank}a{blank}b{blank}");
             assert_eq!(trimmed(text.as_bytes()), format!("a{blank}b").as_bytes(), "{}", text.escape_unicode());
         }
-        for seen in ["a", "é", "'", "-", "\u{fffd}", "", "١"] {
+        for seen in ["a", "é", "'", "-", "\u{fffd}", "", "١", "\0"] {
             assert_eq!(trimmed(format!(" {seen}\u{a0}").as_bytes()), seen.as_bytes());
         }
         assert_eq!(trimmed(b" \xe9t\xe9 \t"), b"\xe9t\xe9");

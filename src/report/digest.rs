@@ -80,7 +80,8 @@ impl Summary {
                 plural(self.tally.duplicates, "duplicate", "duplicates")
             );
         }
-        if let Some(unlike) = &self.tally.unlike {
+        // What the service has accepted all the same needs no second look.
+        if let Some(unlike) = self.tally.unlike.as_ref().filter(|_| self.tally.left() > 0) {
             let _ = writeln!(text, "  {unlike}");
         }
     }

@@ -39,12 +39,12 @@ fn status_and_results_read_a_run_that_is_going_on() {
 #[test]
 fn status_tells_text_and_json_before_and_after_a_run() {
     let service = StandIn::quick(&[]);
-    let batch = Batch::of("task_id\na\na\ncode-404-b\n\"\"\n").to(&service.address);
+    let batch = Batch::of("task_id\na\na\ncode-404-b\nNULL\n").to(&service.address);
     let before = batch.call("status", &["--rate", "20/10s"]).exit(4).complains("");
     before
         .prints("rows                4\n  completed         0\n")
         .prints("duplicates          1\na rerun             sends 2, which takes about")
-        .prints("songs.coverbatch.db (not there yet)\nline 5: the id is empty; the row is not sent\n");
+        .prints("songs.coverbatch.db (not there yet)\nline 5: the id is a word or sign for a missing value; the row is not sent\n");
     assert_eq!(batch.listing(), ["songs.csv"]);
     batch.run(&["-q"]).exit(4);
     let after = batch.call("status", &["--json"]).exit(4).json();
@@ -56,7 +56,7 @@ fn status_tells_text_and_json_before_and_after_a_run() {
 #[test]
 fn a_dry_run_prints_the_plan_and_the_first_request_and_leaves_no_trace() {
     let service = Scripted::accepting();
-    let batch = Batch::of("task_id\na\nb\na\n\"\"\n").to(&service.address());
+    let batch = Batch::of("task_id,x\na\nb\na\n,y\n").to(&service.address());
     let ran = batch.run(&["--dry-run", "--rate", "20/10s"]).exit(0);
     let folder = batch.listing();
     assert_eq!(folder, ["songs.csv"]);

@@ -30,13 +30,13 @@ fn the_digest_names_counts_causes_lines_files_and_the_next_command() {
     let folder = batch.folder().display().to_string();
     let lines: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with("  began ")).collect();
     let expected = [
-        "line 10: the id holds a space or another character that is not printable ASCII; the row is not sent",
+        "line 10: the id holds U+000A; only printable ASCII without spaces is allowed; the row is not sent",
         "coverbatch: 5 of 8 rows have no cover yet",
         "  submitted 2, exists 1, failed 4, invalid 1",
         "  1 duplicate of an earlier row, sent once",
         "",
         "  4 rows failed: not_found (code 404), lines 4, 5, 7 …: Resource not found",
-        "  1 row invalid: bad_row, line 10: the id holds a space or another character that is not printable ASCII",
+        "  1 row invalid: bad_row, line 10: the id holds U+000A; only printable ASCII without spaces is allowed",
         "",
         "  sent     6 requests, at most 6 in any 1s (limit 500)",
         &format!("  results  {folder}/songs.results.csv"),

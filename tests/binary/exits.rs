@@ -95,7 +95,7 @@ fn a_ledger_of_another_api_is_2() {
 
 #[test]
 fn rows_that_no_rerun_sends_are_3() {
-    let batch = Batch::of("task_id\na\n\"\"\ntwo words\n");
+    let batch = Batch::of("task_id,x\na\n,y\ntwo words\n");
     let ran = batch.run(&["--sandbox"]).exit(3).says("next: correct these rows in the catalog, then\n");
     ran.results(&["a submitted accepted", "invalid bad_row", "two words invalid bad_row"]);
 }
@@ -183,7 +183,7 @@ fn a_catalog_that_cannot_be_used_is_7_and_nothing_is_sent() {
     let table: [(&[u8], &str); 7] = [
         (b"", "`songs.csv` is empty; it needs a header row"),
         (b"artist,title\nA,B\n", "or `id`; its columns are `artist`, `title`"),
-        (b"\xff\xfet\0a\0", "is UTF-16; export it as \"CSV UTF-8\""),
+        (b"t\0a\0", "is UTF-16 without a byte order mark; export it as \"CSV UTF-8\""),
         (b"PK\x03\x04\x14\0", "looks like an Excel workbook"),
         (b"id\na\0b\n", "holds NUL bytes"),
         (b"id,note\na,\"open\n", "line 2 of `songs.csv` opens a quote that is never closed"),

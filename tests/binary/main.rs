@@ -7,6 +7,7 @@
 
 mod story;
 
+mod catalogs;
 mod commands;
 mod cron;
 mod digest;

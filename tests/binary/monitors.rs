@@ -29,7 +29,7 @@ fn the_metrics_tell_of_the_last_run_and_of_the_last_success() {
     let success = metric(&good, "coverbatch_last_success_timestamp_seconds");
     assert_eq!(success, metric(&good, "coverbatch_last_run_timestamp_seconds"));
 
-    fs::write(batch.catalog(), "task_id\ncode-404-x\n").unwrap();
+    fs::write(batch.catalog(), "task_id\ncode-404-x\na\n").unwrap();
     batch.run(&["--metrics-file", "covers.prom"]).exit(4);
     let bad = read();
     assert_eq!(metric(&bad, "coverbatch_last_success_timestamp_seconds"), success);

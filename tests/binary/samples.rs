@@ -67,7 +67,7 @@ fn a_messy_catalog_keeps_its_bytes_and_its_rows() {
     }
     assert_own_bytes(&batch, b";Too Many");
     for line in [
-        "line 9: the row has cells after the last column (1)",
+        "line 9: the row goes on after the last column (1 more)",
         "line 10: the id is empty",
         "line 11: the id holds a space",
     ] {

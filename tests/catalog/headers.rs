@@ -99,7 +99,7 @@ fn a_row_of_blanks_is_no_row() {
 fn missing_and_surplus_empty_cells_at_the_end_are_no_fault() {
     let text = format!("task_id,title,artist,note\n{A}\n{B},x\n{C},x,y,z,,\n{A},,,, ,\"\",\u{a0}\n{B},1,2,3,4\n");
     let catalog = open(text).unwrap();
-    let expected = "the row has cells after the last column (1); are quotes missing around a cell?";
+    let expected = "the row goes on after the last column (1 more); a cell that holds the delimiter needs quotes";
     assert_eq!(ids(&catalog), [A, B, C, A, expected]);
     let surplus: Vec<usize> = rows(&catalog).iter().map(|row| catalog.surplus_cells(row).count()).collect();
     assert_eq!(surplus, [0, 0, 0, 0, 1]);
@@ -109,4 +109,23 @@ fn missing_and_surplus_empty_cells_at_the_end_are_no_fault() {
     assert_eq!(ids(&wide), [A, B]);
     let late = open(format!("title,artist,task_id\nx,y,{A}\nx,y\nx\n")).unwrap();
     assert_eq!(ids(&late), [A, "the id is empty", "the id is empty"]);
+}
+
+#[test]
+fn a_header_that_looks_like_the_ids_below_it_is_a_row() {
+    let table = [
+        format!("{A},x\n{B},y\n"),
+        format!("=\"{A}\",x\n=\"{B}\",y\n"),
+        "SONG-0001,x\nSONG-0002,y\n".to_owned(),
+        "5f0c1d7e-9b2a,x\n0b9d2c71-e6f8,y\n".to_owned(),
+        "1001,x\n1002,y\n".to_owned(),
+    ];
+    let by_number = CatalogOptions { id_column: Some("1".to_owned()), ..CatalogOptions::default() };
+    for text in table {
+        let refused = open_with(&text, &by_number).unwrap_err();
+        assert_eq!(refused, "`songs.csv` has no header row: its first row already holds a task id", "{text}");
+    }
+    for text in [format!("song 1,x\n{A},y\n"), "track,x\nriver,y\n".to_owned(), "id2,x\nab12,y\n".to_owned()] {
+        assert_eq!(open_with(&text, &by_number).unwrap().check().rows, 1, "{text}");
+    }
 }

@@ -71,7 +71,7 @@ fn what_a_spreadsheet_or_a_database_left_instead_of_an_id_is_no_id() {
             &["1.23E+31", "7.3e12", "\"1,5E+09\"", "5E+17", "12345.0", "\"981,00\"", "-1.0E+5"],
             "a number as spreadsheets",
         ),
-        (&["#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#SPILL!", "Err:502", "#WERT!"], "an error value"),
+        (&["#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#SPILL!", "Err:502", "#WERT!", "########"], "an error value"),
         (&["=A1&B1", "=VLOOKUP(A2;B:C;2)", "=HYPERLINK(x)"], "a formula"),
         (
             &["NULL", "null", "None", "nan", "N/A", "(null)", "<NA>", "\\N", "-", "--", "?", "TRUE", "undefined"],

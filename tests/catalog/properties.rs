@@ -216,17 +216,52 @@ fn repeats_as_in_memory(catalog: &Catalog, rows: &[Row]) -> Result<(), TestCaseE
     Ok(())
 }
 
-/// Text with the shape of a catalog and no respect for its rules.
+/// Text with the shape of a catalog and not much respect for its rules.
 fn nearly_csv() -> impl Strategy<Value = Vec<u8>> {
-    vec(prop::sample::select(b"\"\"\"\r\n\n,,;a1 \\\xff".to_vec()), 0..80)
+    let parts: [&[u8]; 20] = [
+        b"\n",
+        b"\n",
+        b"\n",
+        b"\n",
+        b",",
+        b",",
+        b",",
+        b";",
+        b"a",
+        b"1",
+        b" ",
+        b"\xff",
+        b"\"",
+        b"\\",
+        b"\\\"",
+        b"\"\"",
+        b"\"a\"",
+        b"\"a,;1\"",
+        b" \"x, y\"",
+        b"\"1\n\"",
+    ];
+    vec(prop::sample::select(parts.to_vec()), 0..30).prop_map(|parts| parts.concat())
 }
 
-/// A header, and such a text below it.
+/// A header, and such a text below it with the same line ends.
 fn catalog() -> impl Strategy<Value = Vec<u8>> {
     let results = format!("id,{}\n", ResultColumn::WORDS.join(",")).into_bytes();
-    let headers = [&b"id,a\n"[..], b"id,a,b\r\n", b"a;id\r", b"\xef\xbb\xbfid\n", b"sep=;\nid; \"a\"\n", &results];
+    let headers = [
+        &b"id,a\n"[..],
+        b"id,a,b\r\n",
+        b"a;id\r",
+        b"\xef\xbb\xbfid\n",
+        b"sep=;\nid; \"a\"\n",
+        b"id,\"a\\\"\"\n",
+        &results,
+    ];
     let header = prop::sample::select(headers.map(<[u8]>::to_vec).to_vec());
-    (header, nearly_csv()).prop_map(|(header, below)| [header, below].concat())
+    (header, nearly_csv()).prop_map(|(header, mut below)| {
+        if header.ends_with(b"\r") {
+            below.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b'\r');
+        }
+        [header, below].concat()
+    })
 }
 
 /// What is written of an accepted catalog holds its rows, and is itself a catalog of which the same is written.
@@ -246,9 +281,7 @@ fn is_repeated(catalog: &[u8]) -> Result<(), TestCaseError> {
     }
     let [same, _] = written(&again);
     prop_assert_eq!(results.escape_ascii().to_string(), same.escape_ascii().to_string());
-    let left =
-        open(&failures).map_err(|refused| TestCaseError::fail(format!("{refused}: {}", failures.escape_ascii())))?;
-    prop_assert_eq!(left.check().rows as usize, read.len(), "nothing was settled");
+    prop_assert_eq!(results, failures, "nothing was settled");
     Ok(())
 }
 
@@ -290,7 +323,6 @@ proptest! {
 
     #[test]
     fn a_text_that_is_accepted_has_the_cells_that_the_csv_crate_finds(below in nearly_csv()) {
-        let below: Vec<u8> = below.into_iter().filter(|byte| *byte != b'\r').collect();
         let text = [&b"id,a\n"[..], &below].concat();
         let Ok(catalog) = open(&text) else { return Ok(()) };
         prop_assume!(catalog.dialect().grammar.reading == Reading::default());

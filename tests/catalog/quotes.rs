@@ -62,6 +62,9 @@ fn a_quoted_cell_that_runs_over_rows_is_refused_with_the_line_of_the_quote() {
         ("task_id,title\nSONG-0001,x\nSONG-0002,\"a\nSONG-0003,b\"\n".to_owned(), 3),
         ("task_id\n\"1001\n1002\"\n1003\n".to_owned(), 2),
         ("task_id|title\nt1|x\nt2|\"a\nt3|b\"\n".to_owned(), 3),
+        // Whatever the other ids look like, and if there is none.
+        (format!("task_id,title\nhot-1,x\nhot-2,\"a\n{B},b\"\n"), 3),
+        ("task_id,title\n#N/A,\"a\nhot-00002,b\"\n".to_owned(), 2),
         (format!("task_id,title,note\n{C},x,\n{A},\"a\nb\",\"c\n{B},y\"\n"), 4),
     ];
     for (text, line) in table {
@@ -80,6 +83,7 @@ fn a_quoted_cell_of_many_lines_is_read_if_none_of_them_begins_with_an_id() {
         "12 High Street,\nLondon\nN1 9GU".to_owned(),
         "1999,\n2000,\r\n\"\"2001\"\"".to_owned(),
         format!("first,\n{},x", &B[1..]),
+        ('#'..='~').fold(String::new(), |words, c| words + "\n" + &c.to_string().repeat(9) + ",la"),
     ];
     for cell in cells {
         let text = format!("task_id,title\n{A},\"{cell}\"\n{B},x\n{C},y\n");
@@ -179,13 +183,39 @@ fn every_line_end_is_read_and_counted() {
 }
 
 #[test]
-fn a_carriage_return_is_data_or_a_line_end_as_the_cells_tell() {
-    let data = open(format!("task_id,title,artist\n{A},Lo\rw,x\n{B},\"Hi\rgh\",y\r\n{C},a\r,b\n")).unwrap();
-    assert_eq!((ids(&data), lines(&data)), (vec![A.to_owned(), B.to_owned(), C.to_owned()], vec![2, 3, 4]));
-    let joined = open(format!("task_id,title\n{A},x\ntask_id,title\r{B},y\r{C},z\r")).unwrap();
-    assert_eq!((ids(&joined), lines(&joined)), (vec![A.to_owned(), B.to_owned(), C.to_owned()], vec![2, 4, 5]));
-    let last = open(format!("task_id,title\n{A},x\r")).unwrap();
-    assert_eq!(last.own_cells(&rows(&last)[0]).nth(1), Some(&b"x"[..]));
+fn files_with_other_line_ends_may_be_put_one_after_the_other() {
+    let table = [
+        (format!("task_id,title\n{A},x\ntask_id,title\r{B},y\r{C},z\r"), [2, 4, 5]),
+        (format!("task_id,title\r{A},x\rtask_id,title\r\n{B},y\r\n\r\n{C},z\r\n"), [2, 4, 6]),
+        (format!("task_id,title\r\n{A},\"x\ny\"\n{B},y\r\r{C},z"), [2, 4, 6]),
+        (format!("task_id\n\r\n{A}\r{B}\n\r\n{C}\r"), [3, 4, 6]),
+    ];
+    for (text, expected) in table {
+        let catalog = open(&text).unwrap_or_else(|refused| panic!("{text:?}{refused}"));
+        assert_eq!((ids(&catalog), lines(&catalog)), ([A, B, C].map(str::to_owned).to_vec(), expected.to_vec()));
+    }
+}
+
+#[test]
+fn a_carriage_return_that_leaves_pieces_of_a_row_is_refused() {
+    let table = [
+        (format!("task_id,title,artist\n{A},Lo\rw,x\n{B},y,z\n"), 2),
+        (format!("task_id,title,artist\r\n{A},x,y\r\n{B},\"y\"\r,z\r\n"), 3),
+        (format!("task_id,title\n{A},Low\rHigh\n"), 3),
+        (format!("task_id,title\r{A},x\r\r{B},Lo\nw\r{C},z\r"), 5),
+        (format!("task_id,ti\rtle\n{A},x\n"), 2),
+    ];
+    for (text, line) in table {
+        let refused = open(&text).map(|catalog| ids(&catalog));
+        let expected = format!("line {line} of `songs.csv` is no whole row; the line ends there, or before, otherwise");
+        assert!(refused.as_ref().is_err_and(|words| words.starts_with(&expected)), "{text:?}{refused:?}");
+    }
+    let quoted = open(format!("task_id,title\n{A},\"Lo\rw\r\n\"\n{B}\r")).unwrap();
+    assert_eq!(
+        (ids(&quoted), lines(&quoted)),
+        (vec![A.to_owned(), B.to_owned()], vec![2, 4]),
+        "the last may end anyhow"
+    );
 }
 
 #[test]

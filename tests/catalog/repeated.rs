@@ -1,5 +1,7 @@
 //! The results and the failures repeat the catalog's own cells byte for byte, in every dialect.
 
+use std::fs;
+
 use super::{A, B, C, open, rows, written};
 
 /// A catalog in each dialect, with the delimiter and the line end of its results.
@@ -23,7 +25,6 @@ fn dialects() -> Vec<(Vec<u8>, &'static str, &'static str)> {
             ",",
             "\n",
         ),
-        (text(format!("task_id,title\n{A},Lo\rw\n{B},x\n{C},y\n")), ",", "\n"),
     ]
 }
 
@@ -116,4 +117,19 @@ fn verdicts_stand_in_their_columns_whatever_the_row_looks_like() {
     let statuses: Vec<&str> = cells.iter().map(|row| &*row[3]).collect();
     assert_eq!(statuses, ["cover_status", "pending", "pending", "invalid"]);
     assert!(text.ends_with(",\"three, four\"\n"), "{text}");
+}
+
+#[test]
+fn the_rows_of_results_are_counted_in_every_dialect() {
+    for (text, ..) in dialects() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.csv");
+        let is_half = |catalog: &str| open(catalog).unwrap().has_not_shrunk(&path).is_ok();
+        fs::write(&path, &written(&open(&text).unwrap())[0]).unwrap();
+        assert!(!is_half("id\na\n"), "{}: 1 of 3", text.escape_ascii());
+        assert!(is_half("id\na\nb\n"), "{}: 2 of 3", text.escape_ascii());
+        // The catalog itself has no verdicts, so it is no results CSV.
+        fs::write(&path, &text).unwrap();
+        assert!(is_half("id\na\n"), "{}", text.escape_ascii());
+    }
 }
