@@ -26,7 +26,7 @@
 //! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` (with `sandbox`) |
 //! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line | `indicatif` |
-//! | [`sandbox`] | the stand-in service | `axum`, `image` |
+//! | [`sandbox`] | the stand-in service | `axum`, `image`, `flate2` |
 //! | [`callback`] | where the service calls when a cover is done | `hyper` |
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!

@@ -237,7 +237,7 @@ fn a_name_is_looked_up_while_every_thread_that_blocks_is_busy() {
         let address = address.replace("127.0.0.1", "localhost");
         submit(&address, Duration::from_secs(10)).await;
         assert_eq!(connections.load(Ordering::SeqCst), 1, "the client of the service waits");
-        Ping::new(&address).unwrap().end(0, String::new()).await;
+        Ping::new(&address).unwrap().start().await.unwrap();
         assert_eq!(connections.load(Ordering::SeqCst), 2, "the client of the monitor waits");
         drop(release);
         only.await.unwrap().unwrap_err();

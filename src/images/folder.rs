@@ -127,7 +127,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build().unwrap();
         runtime.block_on(async {
             let (_temporary, folder) = folder(Duration::from_millis(200));
-            let (hangs, works): (Vec<_>, Vec<_>) = (0..THREADS + 1)
+            let (hangs, works): (Vec<_>, Vec<_>) = (0..=THREADS)
                 .map(|_| {
                     let ((release, released), folder) = (channel::<()>(), folder.clone());
                     (release, tokio::spawn(async move { folder.run(move || released.recv().is_err()).await }))

@@ -322,7 +322,7 @@ mod tests {
         }
         claims.join_all().await;
         assert_eq!(gate.view().most_in_window, 20);
-        let window = Duration::from_millis(10_250 + 700 + 50);
+        let window = Duration::from_secs(11);
         assert!(clock.elapsed() < window * 50, "{:?}", clock.elapsed());
     }
 

@@ -231,7 +231,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             Some(JobResult::Saved) => counts.saved += 1,
             Some(JobResult::Generated(took)) => {
                 counts.generated += 1;
-                took.into_iter().for_each(|took| self.estimate.learn(took));
+                if let Some(took) = took {
+                    self.estimate.learn(took);
+                }
             }
         }
     }

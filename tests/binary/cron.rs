@@ -111,7 +111,8 @@ fn files_are_as_private_as_the_umask_says() {
         let batch = Batch::ids(["code-404-a"]);
         let line = format!("umask {mask}; $P run songs.csv --sandbox --failures failures.csv");
         assert_eq!(code_of(&batch, &line), "Some(4)");
-        for file in ["songs.sandbox.results.csv", "songs.sandbox.db", "failures.csv", "songs.sandbox.db.lock"] {
+        let files = ["songs.sandbox.results.csv", "songs.sandbox.db", "failures.csv"].map(|file| (file, mode));
+        for (file, mode) in files.into_iter().chain([("songs.sandbox.db.lock", 0o600)]) {
             let found = fs::metadata(batch.path(file)).unwrap().permissions().mode() & 0o777;
             assert_eq!(found, mode, "{file} under {mask}: {found:o}");
         }

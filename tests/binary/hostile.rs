@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::Path;
 
+use coverbatch::domain::ResultColumn;
 use serde_json::Value;
 
 use crate::story::{Batch, PROGRAM, Scripted, StandIn, wait_for};
@@ -264,8 +265,12 @@ fn files_that_a_results_csv_names_outside_of_the_images_are_not_opened() {
     symlink("../secret.png", folder.join("link.png")).unwrap();
     let absolute = batch.path("secret.png").display().to_string();
     let shown = |file: &str| {
-        let row = format!("a,completed,https://x.example/1.png,{file}\n");
-        fs::write(batch.catalog(), format!("task_id,cover_status,cover_image_1,cover_file_1\n{row}")).unwrap();
+        let mut cells = ResultColumn::WORDS.map(|_| "");
+        cells[ResultColumn::Status as usize] = "completed";
+        cells[ResultColumn::Image1 as usize] = "https://x.example/1.png";
+        cells[ResultColumn::File1 as usize] = file;
+        let row = cells.join(",");
+        fs::write(batch.catalog(), format!("task_id,{}\na,{row}\n", ResultColumn::WORDS.join(","))).unwrap();
         batch.call("report", &["--download", "covers", "-o", "page.html"]).exit(0);
         let page = fs::read_to_string(batch.path("page.html")).unwrap();
         (page.contains("data:image/jpeg;base64,"), page.contains("secret.png"))

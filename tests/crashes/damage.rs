@@ -183,11 +183,16 @@ fn corrupt(path: &Path, table: &str) {
     file.write_all_at(&vec![0xa5; page as usize], u64::from(root - 1) * u64::from(page)).unwrap();
 }
 
+/// A catalog of as many rows, which the ledger does not know.
+fn new_rows() -> String {
+    (0..ROWS).fold("task_id\n".to_owned(), |rows, number| rows + &format!("new{number}\n"))
+}
+
 #[test]
 fn damage_anywhere_in_a_ledger_is_met_before_anything_is_sent() {
     for what in ["task_due_poll", "attempt", "run"] {
         let (batch, service) = settled();
-        fs::write(batch.catalog(), "task_id\nnew1\n").unwrap();
+        fs::write(batch.catalog(), new_rows()).unwrap();
         let path = batch.path(LEDGER);
         corrupt(&path, what);
         let before = fs::read(&path).unwrap();
@@ -207,7 +212,7 @@ fn a_row_that_contradicts_itself_is_named_before_anything_is_sent() {
     let path = batch.path(LEDGER);
     Connection::open(&path).unwrap().execute("UPDATE task SET answered_at = NULL WHERE id = 'track7'", []).unwrap();
     let before = fs::read(&path).unwrap();
-    fs::write(batch.catalog(), "task_id\nnew1\n").unwrap();
+    fs::write(batch.catalog(), new_rows()).unwrap();
     for ran in [batch.run(&OPTIONS), batch.call("follow", &[])] {
         refused(ran, 8, &path, &before)
             .says("music task `track7` contradicts itself: it has come to an end without an answer");
