@@ -1,15 +1,20 @@
 //! What an error of the HTTP library means, in words for an operator.
 
+use std::env;
 use std::error::Error as StdError;
 use std::io;
 use std::iter::successors;
 
 use rustls::{CertificateError, Error as TlsError};
 
+use super::proxy::named;
 use crate::clock::UnixMillis;
 
 /// What the library says of its own layers, which tells an operator nothing.
 const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
+
+/// What it says where a proxy is the trouble.
+const PROXIED: [&str; 3] = ["proxy", "socks", "tunnel"];
 
 /// What it says of a proxy that answers 407.
 const PROXY_WANTS_PASSWORD: &str = "proxy authorization required";
@@ -19,7 +24,17 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = chain(error).map(ToString::to_string).collect();
     words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
     words.dedup();
-    if words.is_empty() { "the request could not be sent".to_owned() } else { words.join(": ") }
+    if words.is_empty() {
+        return "the request could not be sent".to_owned();
+    }
+    let words = words.join(": ");
+    if PROXIED.iter().any(|word| words.to_lowercase().contains(word)) { words + &by_proxies() } else { words }
+}
+
+/// Which proxies the environment names, since the library does not say which of them failed.
+fn by_proxies() -> String {
+    let proxies = named(|name| env::var(name).ok()).unwrap_or_default();
+    proxies.iter().map(|proxy| format!("; {proxy}")).collect()
 }
 
 /// Why no connection to `host` will stand before somebody changes something, in a sentence; `None` if one may.

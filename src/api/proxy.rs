@@ -3,6 +3,8 @@
 //! `reqwest` would read the same variables, and go around a proxy that it cannot understand: out of a network that has one
 //! for a reason. Here that is an error.
 
+use std::fmt;
+
 use reqwest::{NoProxy, Proxy};
 use thiserror::Error;
 use url::Url;
@@ -65,6 +67,13 @@ fn read(value: &str) -> Result<Url, String> {
         None | Some("") => Err("there is no host in it".to_owned()),
         Some(host) if host.contains('%') => Err("its host is not a name".to_owned()),
         Some(_) => Ok(url),
+    }
+}
+
+/// As `ALL_PROXY is socks5h://proxy.corp:1080`, without its password.
+impl fmt::Display for NamedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}", self.variable, masked_url(self.url.as_str()))
     }
 }
 

@@ -305,6 +305,17 @@ fn a_proxy_that_refuses_makes_the_service_unavailable() {
 }
 
 #[test]
+fn a_proxy_that_is_not_to_be_reached_is_named_without_its_password() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let certificates = Certificates::of(Shown::Good, &[b"http/1.1"]);
+    let address = format!("socks5h://me:secret@{nobody}");
+    let batch = batch(&format!("https://{HOST}"), &certificates.authority).env("ALL_PROXY", address);
+    let message = message(&run(&batch).exit(4));
+    assert!(message.contains(&format!("ALL_PROXY is socks5h://***@{nobody}")), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+}
+
+#[test]
 fn a_proxy_that_wants_a_password_stops_the_run_at_once() {
     let certificates = Certificates::of(Shown::Good, &[b"http/1.1"]);
     let proxy = proxy("HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n", &certificates);
