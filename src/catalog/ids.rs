@@ -57,8 +57,8 @@ fn undressed(cell: &[u8]) -> &[u8] {
 
 /// What a text is that passes for an id by its characters alone.
 fn no_id(text: &str) -> Option<NoId> {
-    let has = |kind: fn(&u8) -> bool| text.bytes().any(|byte| kind(&byte));
-    if has(u8::is_ascii_digit) && !has(u8::is_ascii_punctuation) {
+    let kinds = kinds(text);
+    if kinds & DIGIT != 0 && kinds & PUNCTUATION == 0 {
         return None;
     }
     let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -125,6 +125,37 @@ fn is_address(text: &str) -> bool {
     text.contains("://") || text.starts_with("www.") || text.split_once('/').is_some_and(|(host, _)| is_host(host))
 }
 
+const DIGIT: u8 = 1;
+const HEX_LETTER: u8 = 2;
+const OTHER_LETTER: u8 = 4;
+const PUNCTUATION: u8 = 8;
+
+/// The kind of each byte: looked up, because every byte of every id is asked for its own.
+const KINDS: [u8; 256] = {
+    let (mut kinds, mut byte) = ([PUNCTUATION; 256], 0);
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
+            b'g'..=b'z' | b'G'..=b'Z' => OTHER_LETTER,
+            _ => PUNCTUATION,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Which kinds of bytes there are.
+fn kinds(text: &str) -> u8 {
+    text.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)])
+}
+
+/// An id without the digits at its end if these count something.
+fn fixed(id: &str) -> &str {
+    let name = if id.len() < MIN_FIXED { id.trim_end_matches(|c: char| c.is_ascii_digit()) } else { id };
+    if kinds(name) & DIGIT == 0 { name } else { id }
+}
+
 /// What ids have in common that come from one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape {
@@ -136,29 +167,12 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    const DIGIT: u8 = 1;
-    const HEX_LETTER: u8 = 2;
-    const OTHER_LETTER: u8 = 4;
-    const PUNCTUATION: u8 = 8;
-
     /// The shape of an id.
     pub(super) fn of(id: &str) -> Self {
-        let name = id.trim_end_matches(|c: char| c.is_ascii_digit());
-        let is_counter = id.len() < MIN_FIXED && !name.bytes().any(|byte| byte.is_ascii_digit());
-        let fixed = if is_counter { name } else { id };
-        let mut shape = Self { length: u8::try_from(fixed.len()).unwrap_or(u8::MAX), kinds: 0, punctuation: 0 };
-        for (at, byte) in id.bytes().enumerate() {
-            shape.kinds |= match byte {
-                b'0'..=b'9' => Self::DIGIT,
-                b'a'..=b'f' | b'A'..=b'F' => Self::HEX_LETTER,
-                b'g'..=b'z' | b'G'..=b'Z' => Self::OTHER_LETTER,
-                _ => Self::PUNCTUATION,
-            };
-            if byte.is_ascii_punctuation() && at < 64 {
-                shape.punctuation |= 1 << at;
-            }
-        }
-        shape
+        let kinds = kinds(id);
+        let is_mark = |at: &usize| id.as_bytes().get(*at).is_some_and(u8::is_ascii_punctuation);
+        let punctuation = if kinds & PUNCTUATION == 0 { 0 } else { (0..64).filter(is_mark).map(|at| 1 << at).sum() };
+        Self { length: u8::try_from(fixed(id).len()).unwrap_or(u8::MAX), kinds, punctuation }
     }
 
     /// The shape, wherever the punctuation stands.
@@ -226,7 +240,7 @@ impl Shapes {
     /// Whether a text with a digit looks like one of them.
     pub(super) fn have_like(&self, text: &str) -> bool {
         let shape = Shape::of(text);
-        shape.kinds & Shape::DIGIT != 0 && self.found.keys().any(|seen| shape.is_like(*seen))
+        shape.kinds & DIGIT != 0 && self.found.keys().any(|seen| shape.is_like(*seen))
     }
 
     /// The ids that do not look like nearly all others, if nearly all others look alike.

@@ -10,8 +10,8 @@ use csv::{Terminator, WriterBuilder};
 use crate::catalog::{Catalog, Dialect, Encoding, Row};
 use crate::domain::ResultColumn;
 
-/// The capacity of the buffer for the cells of one verdict: a little more than most have.
-const VERDICT_BYTES: usize = 512;
+/// Room for one line, and for the cells of its verdict on their way there: a little more than most need.
+const LINE_BYTES: usize = 512;
 
 /// The format of a catalog's results.
 pub(super) struct LineFormat {
@@ -27,7 +27,7 @@ impl LineFormat {
             .delimiter(dialect.grammar.delimiter.byte())
             .terminator(Terminator::Any(b'\n'))
             .double_quote(!dialect.grammar.reading.backslash)
-            .buffer_capacity(VERDICT_BYTES);
+            .buffer_capacity(LINE_BYTES);
         Self { dialect, verdict }
     }
 
@@ -63,7 +63,7 @@ impl LineFormat {
         surplus: impl Iterator<Item = &'a [u8]>,
     ) -> csv::Result<Vec<u8>> {
         let delimiter = self.dialect.grammar.delimiter.byte();
-        let mut line = Vec::new();
+        let mut line = Vec::with_capacity(LINE_BYTES);
         for cell in own {
             line.extend_from_slice(cell);
             line.push(delimiter);
