@@ -1,4 +1,4 @@
-//! nginx with one worker and a constant answer: fast enough that the clients are what is measured.
+//! nginx with one worker and an answer that only differs in its id: fast enough that the clients are what is measured.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Bench;
-use crate::server::ACCEPTED;
+use crate::server::accepted;
 use crate::trouble::Trouble;
 
 /// How long it may take to listen.
@@ -96,10 +96,11 @@ http {{
         listen {address} reuseport backlog=1024;
         location / {{
             default_type application/json;
-            return 200 '{ACCEPTED}';
+            return 200 '{}';
         }}
     }}
 }}
-"
+",
+        accepted("$request_id")
     )
 }

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::trouble::Trouble;
 
-/// What the service says of a submission it took.
-pub(crate) const ACCEPTED: &str = r#"{"code":200,"msg":"success","data":{"taskId":"cover-0123456789abcdef"}}"#;
+/// What the service says of a submission it took. Each has a cover of its own.
+pub(crate) fn accepted(cover: &str) -> String {
+    format!(r#"{{"code":200,"msg":"success","data":{{"taskId":"cover-{cover}"}}}}"#)
+}
 
 /// What the service says to those who ask too often.
 const REFUSED: &str = r#"{"code":429,"msg":"Your call frequency is too high. Please try again later.","data":null}"#;
@@ -108,12 +110,13 @@ impl Desk {
     }
 
     /// Notes a request; the answer to it.
-    fn answer(&self, path: String, body: String) -> &'static str {
+    fn answer(&self, path: String, body: String) -> String {
         let mut submissions = locked(&self.submissions);
         let at = Instant::now();
         let is_accepted = self.admits(at);
+        let answer = if is_accepted { accepted(&submissions.len().to_string()) } else { REFUSED.to_owned() };
         submissions.push(Submission { at, path, body, is_accepted });
-        if is_accepted { ACCEPTED } else { REFUSED }
+        answer
     }
 }
 
