@@ -2,8 +2,8 @@
 //!
 //! A caller [reserves](Gate::reserve) a request, says when it [departs](Reservation::depart), and
 //! [reports](InFlight::report) what came of it. Four values decide whether one may be reserved, each with pure methods
-//! that get the time as an argument: the [`window`] that no more than N requests may fall into, the [`spacing`] within
-//! it, the [`breaker`] that pauses everyone while the service refuses everyone, and the [`aimd`] factor by which the
+//! that get the time as an argument: the `window` that no more than N requests may fall into, the `spacing` within
+//! it, the `breaker` that pauses everyone while the service refuses everyone, and the `aimd` factor by which the
 //! pace follows a service that allows less than configured.
 
 mod aimd;
