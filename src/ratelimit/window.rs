@@ -71,8 +71,11 @@ impl Window {
     /// of the shortest way of its answer back and the shortest way of a later request there.
     pub(super) fn answered(&mut self, sent: Instant, now: Instant) {
         self.outstanding -= 1;
-        let counts_from = now.checked_sub(self.answer_times.shortest()).unwrap_or(now);
-        let leaves = later(counts_from, self.rate.period).max(later(sent, self.rate.period + slack(self.rate)));
+        let slack = slack(self.rate);
+        // A quick answer needs no estimate: its request counts for the slack anyway.
+        let late = (now - sent).saturating_sub(slack);
+        let late = if late.is_zero() { late } else { late.saturating_sub(self.answer_times.shortest()) };
+        let leaves = later(sent, self.rate.period + slack + late);
         self.leave_at.push(Reverse(leaves));
         self.answer_times.add(now - sent);
     }
