@@ -69,6 +69,7 @@ fn a_row_equal_to_the_header_is_no_row() {
         format!("\u{feff}task_id,title\r\n{A},x\r\n\u{feff}task_id,title\r\n{B},y\r\n"),
         format!("\u{feff}\"task_id\",\"title\"\n\"{A}\",\"x\"\n\u{feff}\"task_id\",\"title\"\n\u{feff}\"{B}\",\"y\"\n"),
         format!("task_id,title\n{A},x\n\"task_id\", title \n{B},y\n"),
+        format!("\"title, short\",task_id\nx,{A}\n\u{feff}\"title, short\",task_id\n\u{feff}\"Low, high\",{B}\n"),
         format!("task_id,title,note\n{A},x,y\ntask_id,title\n{B},y\n"),
         format!("title,task_id\nx,{A}\ntitle,task_id,,\ny,{B}\n"),
         format!("task_id\ttitle\n{A}\tx\ntask_id\ttitle\ntask_id\ttitle\n{B}\ty"),

@@ -60,6 +60,9 @@ fn ids_that_were_made_texts_for_a_spreadsheet_are_freed() {
     for cell in cells {
         assert_eq!(one(&cell), A, "{cell}");
     }
+    for quotes in ["'", "\"\"", "=\"\""] {
+        assert_eq!(one(&format!("\"{}\"", quotes.repeat(100_000))).split(' ').next(), Some("the"), "it is no id");
+    }
     let same = open(format!("task_id\n{A}\n'{A}\n=\"{A}\"\n")).unwrap();
     assert_eq!((same.check().distinct, same.check().duplicates), (1, 2));
 }
@@ -68,7 +71,7 @@ fn ids_that_were_made_texts_for_a_spreadsheet_are_freed() {
 fn what_a_spreadsheet_or_a_database_left_instead_of_an_id_is_no_id() {
     let table: [(&[&str], &str); 8] = [
         (
-            &["1.23E+31", "7.3e12", "\"1,5E+09\"", "5E+17", "12345.0", "\"981,00\"", "-1.0E+5"],
+            &["1.23E+31", "7.3e12", "\"1,5E+09\"", "5E+17", "12345.0", "\"981,00\"", "\"1,234,567\"", "-1.0E+5"],
             "a number as spreadsheets",
         ),
         (&["#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#SPILL!", "Err:502", "#WERT!", "########"], "an error value"),
@@ -117,6 +120,8 @@ fn an_id_that_only_reminds_of_such_a_thing_is_an_id() {
         "3/4",
         "x=1",
         "none-1",
+        "*",
+        "~",
         "id",
         "12:30",
     ];
