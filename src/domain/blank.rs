@@ -14,7 +14,10 @@ pub fn is_blank(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text without the blanks around it; of a text that is no UTF-8, only those of ASCII are known.
+/// The no-break space of Latin-1 and its like, which is no UTF-8.
+const NO_BREAK_SPACE: u8 = 0xa0;
+
+/// The text without the blanks around it; of a text that is no UTF-8, only those of Latin-1 are known.
 #[must_use]
 pub fn trimmed(text: &[u8]) -> &[u8] {
     let is_seen = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
@@ -23,7 +26,12 @@ pub fn trimmed(text: &[u8]) -> &[u8] {
     }
     match str::from_utf8(text) {
         Ok(text) => text.trim_matches(is_blank).as_bytes(),
-        Err(_) => text.trim_ascii(),
+        Err(_) => {
+            let is_kept = |byte: &u8| !byte.is_ascii_whitespace() && *byte != NO_BREAK_SPACE;
+            let start = text.iter().position(is_kept).unwrap_or(text.len());
+            let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+            &text[start..end]
+        }
     }
 }
 
@@ -40,6 +48,7 @@ mod tests {
         for seen in ["a", "é", "'", "-", "\u{fffd}", "", "١", "\0"] {
             assert_eq!(trimmed(format!(" {seen}\u{a0}").as_bytes()), seen.as_bytes());
         }
-        assert_eq!(trimmed(b" \xe9t\xe9 \t"), b"\xe9t\xe9");
+        assert_eq!(trimmed(b"\xa0 \xe9t\xa0\xe9 \t"), b"\xe9t\xa0\xe9");
+        assert_eq!(trimmed(b"\xa0\xa0"), b"");
     }
 }

@@ -79,6 +79,20 @@ fn a_row_equal_to_the_header_is_no_row() {
         assert_eq!(ids(&catalog), [A, B], "{text}");
         assert_eq!(catalog.check().rows, 2);
     }
+    let unbroken = [
+        format!("\u{feff}task_id,title\n{A},x\u{feff}task_id,title\n{B},y"),
+        format!("task_id,title\n{A},xtask_id,title\n{B},y"),
+        format!("\u{feff}\"task_id\",title,note\n{A},x,\u{feff}\"task_id\",\"title\",note\n{B},y,\n"),
+        format!("\u{feff}task_id\n{A}\u{feff}task_id\n{B}"),
+    ];
+    for text in unbroken {
+        let catalog = open(&text).unwrap_or_else(|refused| panic!("{text}{refused}"));
+        assert_eq!(ids(&catalog), [A, B], "{text}");
+        let last = catalog.own_cells(&rows(&catalog)[0]).last().unwrap().to_vec();
+        assert!([&b"x"[..], b"", A.as_bytes()].contains(&&last[..]), "{text}");
+    }
+    let word = open("id\n5c8\nkid\nid\n").unwrap();
+    assert_eq!(ids(&word), ["5c8", "kid"]);
     let other = open(format!("task_id,title\n{A},x\nTask ID,artist,title\n{B},y\n")).unwrap();
     assert_eq!(ids(&other)[1], "the id is the name of a column; is this the header of another file?");
 }

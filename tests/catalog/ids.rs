@@ -26,6 +26,9 @@ fn blanks_that_nobody_sees_are_trimmed_from_ids_and_headers() {
         let text = format!("{blank}task_id{blank},title\n{A}{blank},x\n{blank}{B},y\n\"{blank}{C}{blank}\",z\n");
         assert_eq!(ids(&open(text).unwrap()), [A, B, C], "{}", blank.escape_unicode());
     }
+    let latin =
+        [b"\xa0task_id\xa0,title\n\xa0", A.as_bytes(), b"\xa0,caf\xe9\n\xa0,\xa0\n", B.as_bytes(), b",\n"].concat();
+    assert_eq!(ids(&open(latin).unwrap()), [A, B], "the no-break space of Latin-1");
 }
 
 #[test]
