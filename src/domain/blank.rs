@@ -24,15 +24,13 @@ pub fn trimmed(text: &[u8]) -> &[u8] {
     if is_seen(text.first()) && is_seen(text.last()) {
         return text;
     }
-    match str::from_utf8(text) {
-        Ok(text) => text.trim_matches(is_blank).as_bytes(),
-        Err(_) => {
-            let is_kept = |byte: &u8| !byte.is_ascii_whitespace() && *byte != NO_BREAK_SPACE;
-            let start = text.iter().position(is_kept).unwrap_or(text.len());
-            let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
-            &text[start..end]
-        }
+    if let Ok(text) = str::from_utf8(text) {
+        return text.trim_matches(is_blank).as_bytes();
     }
+    let is_kept = |byte: &u8| !byte.is_ascii_whitespace() && *byte != NO_BREAK_SPACE;
+    let start = text.iter().position(is_kept).unwrap_or(text.len());
+    let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 #[cfg(test)]
