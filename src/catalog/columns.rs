@@ -5,7 +5,7 @@ use super::dialect::Grammar;
 use super::error::{CatalogError, CatalogSource};
 use super::ids::{is_of_the_service, read_id};
 use super::previous::{PreviousColumns, PreviousResult};
-use super::record::Record;
+use super::record::{MARK, Record};
 use crate::domain::{MusicTaskId, ResultColumn, is_blank, one_line, trimmed};
 
 /// The names an id column may have when none is given, the first one found being taken.
@@ -107,6 +107,23 @@ impl Columns {
             return Some(Err(BadRow::SurplusCells(surplus)));
         }
         Some(read_id(&cell))
+    }
+
+    /// Cuts off the header of another file that was put behind a row without a line end.
+    pub(super) fn cut_header(&self, row: &mut Record) {
+        let last = self.width() - 1;
+        if row.len() != self.width() + last {
+            return;
+        }
+        let own = row.raw(last).zip(self.header.raw(0)).and_then(|(joint, first)| joint.strip_suffix(first));
+        let unmarked = own.and_then(|own| own.strip_suffix(MARK));
+        let is_header = (1..=last)
+            .all(|column| row.value(last + column, self.grammar).is_some_and(|value| *value == *self.names[column]));
+        // One name alone could be the end of a word.
+        let own = unmarked.or(own.filter(|_| last > 0)).filter(|_| is_header).map(<[u8]>::len);
+        if let Some(length) = own {
+            row.cut(last, length);
+        }
     }
 
     /// Whether every cell says what the header says there; there may be fewer.

@@ -46,13 +46,16 @@ pub(super) fn is_of_the_service(cell: &[u8]) -> bool {
 
 /// The cell without what makes spreadsheets and databases take it for a text.
 fn undressed(cell: &[u8]) -> &[u8] {
-    match trimmed(cell) {
-        [b'=', b'"', inner @ .., b'"']
-        | [b'"', inner @ .., b'"']
-        | [b'\'', inner @ .., b'\'']
-        | [b'\'', inner @ ..] => undressed(inner),
-        plain => plain,
+    let mut dressed = trimmed(cell);
+    // No recursion: a cell may have any number of quotes.
+    while let [b'=', b'"', inner @ .., b'"']
+    | [b'"', inner @ .., b'"']
+    | [b'\'', inner @ .., b'\'']
+    | [b'\'', inner @ ..] = dressed
+    {
+        dressed = trimmed(inner);
     }
+    dressed
 }
 
 /// What a text is that passes for an id by its characters alone.
@@ -90,7 +93,7 @@ fn is_error_value(text: &str) -> bool {
         || text.strip_prefix("Err:").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `1.23E+31`, `1,5e12`, `7E+15`, `12345.0`.
+/// `1.23E+31`, `1,5e12`, `7E+15`, `12345.0`, `12,345,678`.
 fn is_number(text: &str) -> bool {
     let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.trim_start_matches(['+', '-']);
@@ -102,6 +105,7 @@ fn is_number(text: &str) -> bool {
             let is_signed = power.starts_with('+');
             is_digits(power.trim_start_matches(['+', '-'])) && (is_decimal || (is_signed && is_digits(number)))
         }
+        None if text.contains(',') => text.split(',').all(is_digits),
         None => is_decimal && decimals.is_some_and(|(_, part)| part.bytes().all(|byte| byte == b'0')),
     }
 }

@@ -11,7 +11,7 @@ use super::dialect::{Grammar, LineBreak, Reading};
 use crate::domain::trimmed;
 
 /// A byte order mark in UTF-8; files that were put one after the other have some in the middle.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One record as it stands in the file, its line break aside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +77,15 @@ impl Record {
         let end = *self.ends.get(cell)?;
         let start = cell.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
         Some(start..end)
+    }
+
+    /// Ends with so many bytes of this cell.
+    pub(super) fn cut(&mut self, cell: usize, length: usize) {
+        if let Some(range) = self.range(cell) {
+            self.bytes.truncate(range.start + length);
+            self.ends.truncate(cell);
+            self.ends.push(self.bytes.len());
+        }
     }
 
     /// The record before this cell.

@@ -70,6 +70,7 @@ impl Rows {
             if !self.reader.read(&mut row.record)? {
                 return Ok(false);
             }
+            self.columns.cut_header(&mut row.record);
             if let Some(id) = self.columns.id_of(&row.record) {
                 break id;
             }

@@ -14,17 +14,23 @@ pub fn is_blank(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text without the blanks around it; of a text that is no UTF-8, only those of ASCII are known.
+/// The no-break space of Latin-1 and its like, which is no UTF-8.
+const NO_BREAK_SPACE: u8 = 0xa0;
+
+/// The text without the blanks around it; of a text that is no UTF-8, only those of Latin-1 are known.
 #[must_use]
 pub fn trimmed(text: &[u8]) -> &[u8] {
     let is_seen = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
     if is_seen(text.first()) && is_seen(text.last()) {
         return text;
     }
-    match str::from_utf8(text) {
-        Ok(text) => text.trim_matches(is_blank).as_bytes(),
-        Err(_) => text.trim_ascii(),
+    if let Ok(text) = str::from_utf8(text) {
+        return text.trim_matches(is_blank).as_bytes();
     }
+    let is_kept = |byte: &u8| !byte.is_ascii_whitespace() && *byte != NO_BREAK_SPACE;
+    let start = text.iter().position(is_kept).unwrap_or(text.len());
+    let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 #[cfg(test)]
@@ -40,6 +46,7 @@ mod tests {
         for seen in ["a", "é", "'", "-", "\u{fffd}", "", "١", "\0"] {
             assert_eq!(trimmed(format!(" {seen}\u{a0}").as_bytes()), seen.as_bytes());
         }
-        assert_eq!(trimmed(b" \xe9t\xe9 \t"), b"\xe9t\xe9");
+        assert_eq!(trimmed(b"\xa0 \xe9t\xa0\xe9 \t"), b"\xe9t\xa0\xe9");
+        assert_eq!(trimmed(b"\xa0\xa0"), b"");
     }
 }

@@ -69,6 +69,7 @@ fn a_row_equal_to_the_header_is_no_row() {
         format!("\u{feff}task_id,title\r\n{A},x\r\n\u{feff}task_id,title\r\n{B},y\r\n"),
         format!("\u{feff}\"task_id\",\"title\"\n\"{A}\",\"x\"\n\u{feff}\"task_id\",\"title\"\n\u{feff}\"{B}\",\"y\"\n"),
         format!("task_id,title\n{A},x\n\"task_id\", title \n{B},y\n"),
+        format!("\"title, short\",task_id\nx,{A}\n\u{feff}\"title, short\",task_id\n\u{feff}\"Low, high\",{B}\n"),
         format!("task_id,title,note\n{A},x,y\ntask_id,title\n{B},y\n"),
         format!("title,task_id\nx,{A}\ntitle,task_id,,\ny,{B}\n"),
         format!("task_id\ttitle\n{A}\tx\ntask_id\ttitle\ntask_id\ttitle\n{B}\ty"),
@@ -78,6 +79,20 @@ fn a_row_equal_to_the_header_is_no_row() {
         assert_eq!(ids(&catalog), [A, B], "{text}");
         assert_eq!(catalog.check().rows, 2);
     }
+    let unbroken = [
+        format!("\u{feff}task_id,title\n{A},x\u{feff}task_id,title\n{B},y"),
+        format!("task_id,title\n{A},xtask_id,title\n{B},y"),
+        format!("\u{feff}\"task_id\",title,note\n{A},x,\u{feff}\"task_id\",\"title\",note\n{B},y,\n"),
+        format!("\u{feff}task_id\n{A}\u{feff}task_id\n{B}"),
+    ];
+    for text in unbroken {
+        let catalog = open(&text).unwrap_or_else(|refused| panic!("{text}{refused}"));
+        assert_eq!(ids(&catalog), [A, B], "{text}");
+        let last = catalog.own_cells(&rows(&catalog)[0]).last().unwrap().to_vec();
+        assert!([&b"x"[..], b"", A.as_bytes()].contains(&&last[..]), "{text}");
+    }
+    let word = open("id\n5c8\nkid\nid\n").unwrap();
+    assert_eq!(ids(&word), ["5c8", "kid"]);
     let other = open(format!("task_id,title\n{A},x\nTask ID,artist,title\n{B},y\n")).unwrap();
     assert_eq!(ids(&other)[1], "the id is the name of a column; is this the header of another file?");
 }

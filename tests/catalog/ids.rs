@@ -26,6 +26,9 @@ fn blanks_that_nobody_sees_are_trimmed_from_ids_and_headers() {
         let text = format!("{blank}task_id{blank},title\n{A}{blank},x\n{blank}{B},y\n\"{blank}{C}{blank}\",z\n");
         assert_eq!(ids(&open(text).unwrap()), [A, B, C], "{}", blank.escape_unicode());
     }
+    let latin =
+        [b"\xa0task_id\xa0,title\n\xa0", A.as_bytes(), b"\xa0,caf\xe9\n\xa0,\xa0\n", B.as_bytes(), b",\n"].concat();
+    assert_eq!(ids(&open(latin).unwrap()), [A, B], "the no-break space of Latin-1");
 }
 
 #[test]
@@ -60,6 +63,9 @@ fn ids_that_were_made_texts_for_a_spreadsheet_are_freed() {
     for cell in cells {
         assert_eq!(one(&cell), A, "{cell}");
     }
+    for quotes in ["'", "\"\"", "=\"\""] {
+        assert_eq!(one(&format!("\"{}\"", quotes.repeat(100_000))).split(' ').next(), Some("the"), "it is no id");
+    }
     let same = open(format!("task_id\n{A}\n'{A}\n=\"{A}\"\n")).unwrap();
     assert_eq!((same.check().distinct, same.check().duplicates), (1, 2));
 }
@@ -68,7 +74,7 @@ fn ids_that_were_made_texts_for_a_spreadsheet_are_freed() {
 fn what_a_spreadsheet_or_a_database_left_instead_of_an_id_is_no_id() {
     let table: [(&[&str], &str); 8] = [
         (
-            &["1.23E+31", "7.3e12", "\"1,5E+09\"", "5E+17", "12345.0", "\"981,00\"", "-1.0E+5"],
+            &["1.23E+31", "7.3e12", "\"1,5E+09\"", "5E+17", "12345.0", "\"981,00\"", "\"1,234,567\"", "-1.0E+5"],
             "a number as spreadsheets",
         ),
         (&["#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#SPILL!", "Err:502", "#WERT!", "########"], "an error value"),
@@ -117,6 +123,8 @@ fn an_id_that_only_reminds_of_such_a_thing_is_an_id() {
         "3/4",
         "x=1",
         "none-1",
+        "*",
+        "~",
         "id",
         "12:30",
     ];

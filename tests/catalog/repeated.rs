@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use coverbatch::domain::ResultColumn;
+
 use super::{A, B, C, open, rows, written};
 
 /// A catalog in each dialect, with the delimiter and the line end of its results.
@@ -52,7 +54,7 @@ fn extended(catalog: &[u8], delimiter: &str, line_end: &str, verdicts: [&str; 2]
 }
 
 fn verdicts(delimiter: &str) -> [String; 2] {
-    let header = coverbatch::domain::ResultColumn::WORDS.join(delimiter);
+    let header = ResultColumn::WORDS.join(delimiter);
     let pending = ["pending", "yes", "", "", "", "", "", "0", "", "", "", "", "", "", "", "", ""].join(delimiter);
     [header, pending]
 }
@@ -117,6 +119,22 @@ fn verdicts_stand_in_their_columns_whatever_the_row_looks_like() {
     let statuses: Vec<&str> = cells.iter().map(|row| &*row[3]).collect();
     assert_eq!(statuses, ["cover_status", "pending", "pending", "invalid"]);
     assert!(text.ends_with(",\"three, four\"\n"), "{text}");
+}
+
+#[test]
+fn words_of_the_service_come_back_in_every_dialect() {
+    let header = ResultColumn::WORDS.join(",");
+    for (title, message) in [
+        ("plain", r#""say ""no"", please""#),
+        ("plain", r"C:\x"),
+        (r#""5\" x""#, r#""say \"no\", please""#),
+        (r#""5\" x""#, r#""C:\\x\\""#),
+        (r#""5\" x""#, r#""\\\"""#),
+    ] {
+        let text = format!("task_id,title,{header}\n{A},{title},failed,yes,rejected,200,413,{message},,1,,,,,,,,,\n");
+        let catalog = open(&text).unwrap_or_else(|refused| panic!("{text}{refused}"));
+        assert_eq!(String::from_utf8(written(&catalog)[0].clone()).unwrap(), text);
+    }
 }
 
 #[test]
