@@ -254,7 +254,7 @@ fn a_limit_of_the_size_of_files_is_like_a_full_disk() {
     // The results of a run are written though its ledger cannot be.
     let few: Vec<String> = (1..=300).map(|number| format!("few{number}")).collect();
     let batch = Batch::ids(few.iter().map(String::as_str)).to(&service.address);
-    let line = format!("ulimit -f 128; {PROGRAM} run songs.csv --concurrency 4 --ledger new.db");
+    let line = format!("ulimit -f 512; {PROGRAM} run songs.csv --concurrency 4 --ledger new.db");
     let table = batch.shell(&line).exit(8).says("`new.db`").table();
     assert_eq!(table.len(), 300);
     assert!(table.with("submitted") > 0 && table.with("pending") > 0);
