@@ -17,6 +17,8 @@ pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
 pub use record::{Artwork, KnownState, Record};
-pub use sqlite::{LockError, RunLock, SqliteLedger};
-pub use submission::{Claim, Settlement, Submission};
+pub use sqlite::SqliteLedger;
+pub use submission::{
+    Begin, Begun, Claim, ClaimRequest, NewRun, RunHolder, Settled, Settlement, Submission,
+};
 pub use traits::{FollowLedger, Ledger, ReadLedger, SubmitLedger};

@@ -4,12 +4,14 @@
 //! [reports](InFlight::report) what came of it. Four values decide whether one may be reserved, each with pure methods
 //! that get the time as an argument: the `window` that no more than N requests may fall into, the `spacing` within
 //! it, the `breaker` that pauses everyone while the service refuses everyone, and the `aimd` factor by which the
-//! pace follows a service that allows less than configured.
+//! pace follows a service that allows less than configured. What several runs of an account have in common is a fifth value,
+//! `shared`, which the ledger keeps.
 
 mod aimd;
 mod breaker;
 mod gate;
 mod pauses;
+mod shared;
 mod spacing;
 mod window;
 
@@ -20,8 +22,9 @@ use tokio::time::Instant;
 use crate::domain::{Rate, Reason};
 use crate::policy::Refusal;
 
-pub use gate::{Gate, GateConfig, GateView, InFlight, OutageOver, Reservation};
+pub use gate::{Gate, GateConfig, GateView, InFlight, OutageOver, Reported, Reservation};
 pub use pauses::Pause;
+pub use shared::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace};
 pub use spacing::expected_time;
 
 /// Least difference between our window and the service's: requests are not equally long on their way.

@@ -26,7 +26,7 @@ use crate::api::CoverApi;
 use crate::clock::Clock;
 use crate::domain::Ended;
 use crate::files::FileError;
-use crate::ledger::{CoverScope, Ledger, LedgerError, RunId};
+use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
 use crate::policy::{GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
 use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
@@ -113,7 +113,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     pub fn new(
         (api, ledger): (Arc<A>, Arc<L>),
         (gate, clock): (Arc<Gate>, Clock),
-        (run, worklist): (RunId, Worklist),
+        (run, worklist): (Begun, Worklist),
         config: RunConfig,
         stop: Stop,
     ) -> Self {
@@ -156,6 +156,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             CoverScope::OfRun(run) => run,
             CoverScope::All => RunId(0),
         };
+        let run = Begun { run, seen: AttemptKey::default() };
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
         let config = RunConfig {
             concurrency: config.concurrency,

@@ -12,8 +12,8 @@ impl fmt::Display for RunId {
     }
 }
 
-/// A claimed submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A claimed submission, counted over all runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub i64);
 
 /// A music task.

@@ -4,6 +4,7 @@
 //! cover paid twice. The statements keep to what `PostgreSQL` understands too; settings of SQLite stay in `open` and
 //! `schema`.
 
+mod alive;
 mod columns;
 mod connect;
 mod cover_jobs;
@@ -11,10 +12,11 @@ mod damage;
 mod failure;
 mod history;
 mod job_outcomes;
-mod lock;
 mod look_up;
 mod names;
 mod open;
+mod others;
+mod pace;
 mod read_log;
 mod reader;
 mod runs;
@@ -26,7 +28,7 @@ mod watch;
 mod write_queue;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -39,19 +41,21 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Claim, Settlement, Submission};
+use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
+use alive::Locks;
 use failure::Failure;
+use others::Others;
 use watch::Watch;
 use write_queue::{Access, WriteQueue};
-
-pub use lock::{LockError, RunLock};
 
 /// The ledger in a SQLite database.
 #[derive(Debug)]
 pub struct SqliteLedger {
     queue: Arc<WriteQueue>,
+    /// What is known of other runs; used inside transactions only.
+    others: Arc<Mutex<Others>>,
 }
 
 impl SqliteLedger {
@@ -61,8 +65,8 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let opened = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self { queue: WriteQueue::new(path, opened, Access::Write) })
+        let (opened, real) = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
+        Ok(Self::new(WriteQueue::new(path, opened, Access::Write), Locks::beside(&real)))
     }
 
     /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given. Needs no right
@@ -72,25 +76,41 @@ impl SqliteLedger {
     /// [`LedgerError`] as for [`SqliteLedger::open`].
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
         let opened = open::open_to_read(path, api_url).map_err(|failure| failure.unreadable(path))?;
-        Ok(opened.map(|opened| Self { queue: WriteQueue::new(path, opened, Access::Read) }))
+        Ok(opened.map(|opened| Self::new(WriteQueue::new(path, opened, Access::Read), Locks::beside(path))))
     }
 
     /// An empty ledger that ends with the process.
     ///
     /// # Errors
-    /// [`LedgerError`] if SQLite has no memory.
+    /// [`LedgerError`] if SQLite has no memory, or temporary files cannot be made.
     pub fn in_memory(api_url: &str) -> Result<Self, LedgerError> {
         let path = Path::new(":memory:");
-        let connection = open::in_memory(api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self { queue: WriteQueue::new(path, (connection, Watch::default()), Access::Write) })
+        let failed = |failure: Failure| failure.at("open", path);
+        let connection = open::in_memory(api_url).map_err(failed)?;
+        let locks = Locks::temporary().map_err(|error| failed(error.into()))?;
+        Ok(Self::new(WriteQueue::new(path, (connection, Watch::default()), Access::Write), locks))
+    }
+
+    fn new(queue: Arc<WriteQueue>, locks: Locks) -> Self {
+        Self { queue, others: Arc::new(Mutex::new(Others::new(locks))) }
     }
 
     /// What a ledger that has failed still holds, to be read; the file may have another name now, or none.
     #[must_use]
     pub fn left_to_read(&self) -> Option<Self> {
         let connection = self.queue.take_connection()?;
-        let queue = WriteQueue::new(self.queue.path(), (connection, Watch::default()), Access::Read);
-        Some(Self { queue })
+        let path = self.queue.path();
+        let queue = WriteQueue::new(path, (connection, Watch::default()), Access::Read);
+        Some(Self::new(queue, Locks::beside(path)))
+    }
+
+    /// As [`Self::call`], for work that needs to know of the other runs.
+    async fn call_beside_others<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Others) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let others = Arc::clone(&self.others);
+        self.call(move |connection| work(connection, &mut others.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -167,17 +187,28 @@ impl SubmitLedger for SqliteLedger {
         self.call(move |connection| submissions::import(connection, &rows)).await
     }
 
-    async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        let catalog = catalog.to_owned();
-        self.call(move |connection| runs::begin_run(connection, &catalog, at)).await
+    async fn begin_run(&self, run: NewRun) -> Result<Begin, LedgerError> {
+        self.call_beside_others(move |connection, others| others.begin(connection, &run)).await
     }
 
-    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
-        let task = task.clone();
-        self.call(move |connection| submissions::claim(connection, run, &task, at)).await
+    async fn recover(
+        &self,
+        run: RunId,
+        seen: AttemptKey,
+        at: UnixMillis,
+    ) -> Result<(Vec<MusicTaskId>, AttemptKey), LedgerError> {
+        self.call_beside_others(move |connection, others| {
+            runs::recover(connection, &others.locks, at)?;
+            Ok(runs::left_in_doubt(connection, run, seen)?)
+        })
+        .await
     }
 
-    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<(), LedgerError> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, LedgerError> {
+        self.call_beside_others(move |connection, others| submissions::claim(connection, others, &request)).await
+    }
+
+    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<Settled, LedgerError> {
         self.call(move |connection| submissions::settle(connection, attempt, &settlement)).await
     }
 
@@ -185,12 +216,11 @@ impl SubmitLedger for SqliteLedger {
         self.call(move |connection| submissions::release(connection, attempt)).await
     }
 
-    async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(move |connection| submissions::sends_since(connection, since)).await
-    }
-
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
-        self.call(move |connection| runs::end_run(connection, run, ended, at)).await
+        self.call(move |connection| runs::end_run(connection, run, ended, at)).await?;
+        // Only now: until it is written down, the lock tells that the run is alive.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).locks.release();
+        Ok(())
     }
 
     async fn note_music(
@@ -212,7 +242,7 @@ impl SubmitLedger for SqliteLedger {
 impl FollowLedger for SqliteLedger {
     async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         let catalog = catalog.to_owned();
-        self.call(move |connection| runs::open_run(connection, &catalog, "follow", at)).await
+        self.call(move |connection| runs::open_run(connection, (&catalog, None), "follow", None, at)).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
@@ -249,10 +279,6 @@ impl FollowLedger for SqliteLedger {
     async fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
         let task = task.clone();
         self.call(move |connection| cover_jobs::wake(connection, &task, at)).await
-    }
-
-    async fn reads_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(move |connection| read_log::reads_since(connection, since)).await
     }
 
     async fn release_jobs(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {

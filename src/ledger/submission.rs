@@ -3,17 +3,84 @@
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Outcome, Reason, RowState, Verdict};
+use crate::domain::{Answer, CoverTaskId, MusicTaskId, Outcome, Reason, RowState, Verdict};
 use crate::ledger::cover_job::Waiter;
 use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ratelimit::{Asking, NotYet, PauseChange, Reported};
+
+/// What a run is begun with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// The catalog, by the name that tells it from others.
+    pub catalog: String,
+    /// The results file, by its full name on this host.
+    pub results: String,
+    /// When it begins.
+    pub at: UnixMillis,
+}
+
+/// Whether a run may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// It may, and has.
+    Begun(Begun),
+    /// Another run is alive that writes the same results file.
+    ResultsInUse(RunHolder),
+}
+
+/// A run that is open in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number.
+    pub run: RunId,
+    /// The last submission before it began, by whichever run.
+    pub seen: AttemptKey,
+}
+
+/// A run that is alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunHolder {
+    /// Its process.
+    pub pid: u32,
+    /// Where that is.
+    pub host: String,
+    /// When it began.
+    pub started: UnixMillis,
+}
+
+/// What a run asks for before it sends a music task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRequest {
+    /// Which run.
+    pub run: RunId,
+    /// Which music task.
+    pub task: MusicTaskId,
+    /// The last submission that was known when it was decided to send it: what another run has sent since is left to that.
+    pub seen: AttemptKey,
+    /// How the run paces itself.
+    pub asking: Asking,
+    /// When it asks.
+    pub at: UnixMillis,
+}
 
 /// Whether a music task may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It may, once.
     Granted(AttemptKey),
-    /// It is settled, or in flight already.
+    /// It is settled, in flight, or was sent by another run since it was decided to send it.
     Refused,
+    /// It may be asked for again in a while: other runs of the account leave no room now.
+    NotYet(NotYet),
+}
+
+/// Whether the answer to a submission is what its music task stands by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is.
+    Recorded,
+    /// Its run was believed dead, and the music task was sent again since.
+    Overtaken,
 }
 
 /// What became of one submission.
@@ -35,6 +102,10 @@ pub struct Settlement {
     pub poll_at: UnixMillis,
     /// The run that waits for the cover, if one does.
     pub waiter: Option<Waiter>,
+    /// How long before the answer the rate limit begins to count it.
+    pub age: Duration,
+    /// What the answer does to the pause of all runs.
+    pub pause: PauseChange,
 }
 
 impl Settlement {
@@ -53,7 +124,24 @@ impl Settlement {
             | Verdict::Troubled
             | Verdict::Lost => None,
         };
-        Self { state, reason: outcome.reason, answer: outcome.answer, cover, sent_at, at, poll_at: at, waiter: None }
+        Self {
+            state,
+            reason: outcome.reason,
+            answer: outcome.answer,
+            cover,
+            sent_at,
+            at,
+            poll_at: at,
+            waiter: None,
+            age: Duration::ZERO,
+            pause: PauseChange::Keep,
+        }
+    }
+
+    /// The same, with what the gate says of it.
+    #[must_use]
+    pub fn reported(self, Reported { age, pause }: Reported) -> Self {
+        Self { age, pause, ..self }
     }
 
     /// The same, with its cover polled after the usual time of generation and waited for by a run.

@@ -12,7 +12,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Claim, Settlement, Submission};
+use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 
 /// What is read, also beside runs that are going on.
 pub trait ReadLedger: Send + Sync + 'static {
@@ -62,37 +62,41 @@ pub trait SubmitLedger: ReadLedger {
     /// whose images are not is due since its acceptance. Durable when this returns.
     fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Opens a run over a catalog. When this returns, earlier runs that have not ended are known to be interrupted, their
-    /// covers are left to others, and every submission of theirs whose answer was not recorded is known to be in doubt.
-    /// The pace counts such a submission from `at`: it may have been sent at any moment before. Only for the holder of
-    /// the [`RunLock`](crate::ledger::RunLock).
-    fn begin_run(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+    /// Opens a run, unless one is alive that writes the same results file on the same host. A run is alive while it holds a
+    /// lock that ends with its process; nobody compares clocks to find the dead. When this returns, runs that died are
+    /// known to be interrupted, as after [`recover`](Self::recover). One that was begun before with the same value is over.
+    fn begin_run(&self, run: NewRun) -> impl Future<Output = Result<Begin, LedgerError>> + Send;
 
-    /// Announces and counts a submission of a music task, unless that is settled or in flight. Durable when this returns:
-    /// only then may it be sent, and if the program dies, the next run knows the music task to be in doubt.
-    fn claim(
+    /// Looks for runs that died. When this returns, their covers are left to others, and every submission of theirs whose
+    /// answer was not recorded is known to be in doubt; the pace counts it from `at`, since it may have been sent at any
+    /// moment before.
+    ///
+    /// Returns the music tasks that are in doubt because another run over the catalog of `run` died after the submission
+    /// `seen`, and the last submission of all: what is claimed with that is known to be in doubt.
+    fn recover(
         &self,
         run: RunId,
-        task: &MusicTaskId,
+        seen: AttemptKey,
         at: UnixMillis,
-    ) -> impl Future<Output = Result<Claim, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<(Vec<MusicTaskId>, AttemptKey), LedgerError>> + Send;
+
+    /// Announces and counts a submission of a music task, unless that is settled or in flight, another run has sent it since
+    /// it was decided to send it, or other runs of the account leave no room for it. Durable when this returns: only then
+    /// may it be sent, and if the program dies, others know the music task to be in doubt.
+    fn claim(&self, request: ClaimRequest) -> impl Future<Output = Result<Claim, LedgerError>> + Send;
 
     /// Records what became of a claimed submission, and when it was sent. Durable when this returns: only then may the
-    /// answer be counted or shown. An error if the submission is not in flight.
+    /// answer be counted or shown. That of a run which was believed dead settles its music task unless that was sent again
+    /// since. An error if the submission has an answer.
     fn settle(
         &self,
         attempt: AttemptKey,
         settlement: Settlement,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Settled, LedgerError>> + Send;
 
-    /// Takes a claim back, because nothing was sent to the service; the music task is as it was before. Durable when this returns. An
-    /// error if the submission is not in flight.
+    /// Takes a claim back, because nothing was sent to the service; the music task is as it was before. Durable when this
+    /// returns. One whose run was believed dead stays in doubt. An error if the submission has an answer.
     fn release(&self, attempt: AttemptKey) -> impl Future<Output = Result<(), LedgerError>> + Send;
-
-    /// From when the pace counts each submission that it counts from `since` or later, oldest first: from its answer,
-    /// since the service counts a request when it arrives, which is no later; while there is none, from its claim; and if
-    /// its run died before there was one, from the start of the next run.
-    fn sends_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Records how a run ended, which leaves its covers to others. Durable when this returns.
     fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
@@ -168,9 +172,6 @@ pub trait FollowLedger: ReadLedger {
     /// A hint that a cover has news: if its images are not known it is due now, unless it was claimed a moment ago. One
     /// that comes before the answer with the id of the cover is remembered for that. Durable when this returns.
     fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
-
-    /// When records were read at or after `since`, by whichever process, oldest first.
-    fn reads_since(&self, since: UnixMillis) -> impl Future<Output = Result<Vec<UnixMillis>, LedgerError>> + Send;
 
     /// Lets others go on at once with the covers that a run waited for, which cannot go on itself.
     fn release_jobs(&self, run: RunId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;

@@ -26,6 +26,23 @@ pub enum Refusal {
     Unavailable,
 }
 
+impl Refusal {
+    /// Its word in the ledger.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// What a word stands for.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Throttled, Self::Unavailable].into_iter().find(|refusal| refusal.word() == word)
+    }
+}
+
 /// Who waits before a row is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

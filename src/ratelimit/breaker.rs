@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::pauses::Pauses;
+use super::shared::{PauseCause, PauseChange};
 use super::{Admission, later};
 use crate::domain::{Brief, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
@@ -110,21 +111,21 @@ impl Breaker {
         }
     }
 
-    /// The service refused everyone in its answer to a request of `epoch`; whether a pause begins with that.
+    /// The service refused everyone in its answer to a request of `epoch`; what that does to the pause of all runs.
     pub(super) fn refused(
         &mut self,
         epoch: Epoch,
         (refusal, reason, retry_after): (Refusal, Reason, Option<Duration>),
         jitter: Jitter,
         now: Instant,
-    ) -> bool {
+    ) -> PauseChange {
         if epoch != self.epoch {
             // It may still ask for a longer pause than the one that is on.
             let asked = later(now, retry_after.unwrap_or_default().min(GATE_BACKOFF.cap));
             if let State::Paused { until, refusal } = self.state {
                 self.state = State::Paused { until: until.max(asked), refusal };
             }
-            return false;
+            return PauseChange::Keep;
         }
         let nth = NonZeroU32::MIN.saturating_add(self.consecutive_refusals);
         let wait = GATE_BACKOFF.delay(nth, jitter, retry_after);
@@ -133,7 +134,20 @@ impl Breaker {
         self.state = State::Paused { until: later(now, wait), refusal };
         self.pauses.begin(reason, now);
         info!(%reason, nth, wait = %Brief(wait), asked = ?retry_after, "no request for a while");
-        true
+        PauseChange::Begin(PauseCause { refusal, reason, refusals: nth.get() }, wait)
+    }
+
+    /// Another run of the account was refused: nobody sends anything before `until`; whether a pause begins with that.
+    pub(super) fn adopt(&mut self, cause: PauseCause, until: Instant, now: Instant) -> bool {
+        let begins = self.state == State::Flowing;
+        if begins {
+            self.epoch.0 += 1;
+            self.pauses.begin(cause.reason, now);
+        }
+        self.last_answer.get_or_insert(now);
+        self.consecutive_refusals = self.consecutive_refusals.max(cause.refusals);
+        self.state = State::Paused { until, refusal: cause.refusal };
+        begins
     }
 
     /// Why nothing is sent now, and for how long; no time at all if a probe is on its way.
@@ -158,7 +172,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> bool {
+    fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> PauseChange {
         let refused = (Refusal::Unavailable, Reason::Maintenance, retry_after);
         breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), now)
     }
@@ -168,7 +182,7 @@ mod tests {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(3600 * SECOND);
         assert!(!breaker.pass(start));
-        assert!(unavailable(&mut breaker, None, start));
+        assert_ne!(unavailable(&mut breaker, None, start), PauseChange::Keep);
         assert_eq!(breaker.admit(start), Admission::At(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
         assert!(breaker.pass(start + SECOND));
@@ -186,7 +200,7 @@ mod tests {
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
         let refused = (Refusal::Throttled, Reason::RateLimited, None);
-        assert!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start));
+        assert_ne!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start), PauseChange::Keep);
         assert!(!breaker.pass(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
     }
@@ -197,11 +211,11 @@ mod tests {
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
         let sent_before = breaker.epoch();
-        assert!(unavailable(&mut breaker, None, start));
+        assert_ne!(unavailable(&mut breaker, None, start), PauseChange::Keep);
         for (asked, until) in [(None, 1), (Some(30 * SECOND), 30), (Some(7 * SECOND), 30), (Some(86_400 * SECOND), 600)]
         {
             let refused = (Refusal::Unavailable, Reason::Maintenance, asked);
-            assert!(!breaker.refused(sent_before, refused, Jitter::new(0.0), start));
+            assert_eq!(breaker.refused(sent_before, refused, Jitter::new(0.0), start), PauseChange::Keep);
             assert_eq!(breaker.admit(start), Admission::At(start + until * SECOND));
         }
         assert_eq!(breaker.epoch(), Epoch(1));

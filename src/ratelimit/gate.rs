@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use super::aimd::RateShare;
 use super::breaker::{Breaker, Epoch};
 use super::pauses::Pause;
-use super::spacing::Spacing;
+use super::shared::{Asking, NotYet, PauseChange};
+use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
-use super::{Admission, Feedback};
+use super::{Admission, Feedback, later};
 use crate::clock::Clock;
 use crate::domain::{Rate, Reason};
 use crate::policy::{Jitter, Refusal};
@@ -57,6 +58,8 @@ struct State {
     share: RateShare,
     breaker: Breaker,
     sent: SendLog,
+    /// Nobody passes before, for the sake of other runs.
+    held_until: Instant,
 }
 
 /// The gate of a run.
@@ -71,17 +74,18 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that pauses nobody, and knows the times from which the requests of earlier runs count, oldest first.
+    /// A gate that pauses nobody.
     #[must_use]
-    pub fn new(config: GateConfig, clock: Clock, earlier: &[Instant]) -> Arc<Self> {
+    pub fn new(config: GateConfig, clock: Clock) -> Arc<Self> {
         let (rate, now) = (config.rate, clock.now());
         let state = State {
             rate,
-            window: Window::new(rate, earlier),
+            window: Window::new(rate),
             spacing: Spacing::new(rate, now),
             share: RateShare::whole(now),
             breaker: Breaker::new(config.max_outage),
             sent: SendLog::new(rate.period),
+            held_until: now,
         };
         let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { clock, rate, turn, state, changed })
@@ -97,7 +101,7 @@ impl Gate {
             let changed = self.changed.notified();
             let reserved = self.state().reserve(self.clock.now());
             match reserved {
-                Ok((epoch, is_probe)) => return Ok(Reservation::new(Arc::clone(self), epoch, is_probe)),
+                Ok(ticket) => return Ok(Reservation(Place { gate: Arc::clone(self), ticket, sent: None })),
                 Err(Admission::At(time)) => tokio::select! { () = sleep_until(time) => (), () = changed => () },
                 Err(Admission::OnChange) => changed.await,
                 Err(Admission::Never) => return Err(OutageOver),
@@ -145,20 +149,27 @@ impl Gate {
         Some(now)
     }
 
-    /// What came of a request.
-    fn report(&self, epoch: Epoch, is_probe: bool, feedback: Feedback, jitter: Jitter) {
-        self.state().report((epoch, is_probe), feedback, jitter, self.clock.now());
+    /// What came of a request that was sent at a time.
+    fn report(&self, ticket: Ticket, sent: Option<Instant>, feedback: Feedback, jitter: Jitter) -> Reported {
+        let (mut state, now) = (self.state(), self.clock.now());
+        let pause = state.report(ticket, feedback, jitter, now);
+        let age = sent.map_or(Duration::ZERO, |sent| (now - sent).saturating_sub(state.window.counts_after(sent, now)));
+        drop(state);
         self.changed.notify_waiters();
+        Reported { age, pause }
     }
 
     /// A request is over, or was not made; a probe of which nothing was heard makes way for the next.
-    fn free(&self, sent: Option<Instant>, is_probe: bool) {
+    fn free(&self, ticket: Ticket, sent: Option<Instant>) {
         let (mut state, now) = (self.state(), self.clock.now());
         match sent {
             Some(sent) => state.window.answered(sent, now),
-            None => state.window.cancel(),
+            None => {
+                state.window.cancel();
+                state.spacing.give_back(ticket.turn);
+            }
         }
-        if is_probe {
+        if ticket.is_probe {
             state.breaker.cancel_probe(now);
         }
         drop(state);
@@ -171,15 +182,18 @@ impl Gate {
 }
 
 impl State {
-    /// Reserves a request, or says what to wait for. Nothing is spent unless all four agree.
-    fn reserve(&mut self, now: Instant) -> Result<(Epoch, bool), Admission> {
+    /// Reserves a request, or says what to wait for. Nothing is spent unless all agree.
+    fn reserve(&mut self, now: Instant) -> Result<Ticket, Admission> {
+        if self.held_until > now {
+            return Err(Admission::At(self.held_until));
+        }
         for admission in [self.breaker.admit(now), self.window.admit(now)] {
             match admission {
                 Admission::Now => {}
                 Admission::At(_) | Admission::OnChange | Admission::Never => return Err(admission),
             }
         }
-        self.spacing.pass(now).map_err(Admission::At)?;
+        let turn = self.spacing.pass(now).map_err(Admission::At)?;
         if self.breaker.is_paused() {
             self.share.begin_window(now);
         }
@@ -188,35 +202,71 @@ impl State {
             self.spacing.set_share(self.share.get(), now);
         }
         self.window.reserve();
-        Ok((self.breaker.epoch(), self.breaker.pass(now)))
+        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn })
     }
 
-    fn report(&mut self, (epoch, is_probe): (Epoch, bool), feedback: Feedback, jitter: Jitter, now: Instant) {
+    fn report(&mut self, ticket: Ticket, feedback: Feedback, jitter: Jitter, now: Instant) -> PauseChange {
         match feedback {
-            Feedback::Lost => {}
+            Feedback::Lost => PauseChange::Keep,
             Feedback::Answered => {
-                self.breaker.answered(epoch, is_probe, now);
-                if is_probe {
-                    self.share.begin_window(now);
+                self.breaker.answered(ticket.epoch, ticket.is_probe, now);
+                if !ticket.is_probe {
+                    return PauseChange::Keep;
                 }
+                self.share.begin_window(now);
+                PauseChange::End
             }
             Feedback::Refused { refusal, reason, retry_after } => {
-                let is_new = self.breaker.refused(epoch, (refusal, reason, retry_after), jitter, now);
-                if is_new && refusal == Refusal::Throttled {
-                    self.share.decrease(now);
-                    self.spacing.set_share(self.share.get(), now);
+                let change = self.breaker.refused(ticket.epoch, (refusal, reason, retry_after), jitter, now);
+                if change != PauseChange::Keep {
+                    self.slow_down(refusal, now);
                 }
+                change
             }
         }
     }
+
+    /// Other runs of the account leave no room yet.
+    fn hold(&mut self, NotYet { wait, pause }: NotYet, now: Instant) {
+        self.held_until = later(now, wait);
+        if let Some(cause) = pause
+            && self.breaker.adopt(cause, self.held_until, now)
+        {
+            self.slow_down(cause.refusal, now);
+        }
+    }
+
+    /// A pause has begun: after a throttle the pace falls.
+    fn slow_down(&mut self, refusal: Refusal, now: Instant) {
+        if refusal == Refusal::Throttled {
+            self.share.decrease(now);
+            self.spacing.set_share(self.share.get(), now);
+        }
+    }
+}
+
+/// What a request was let through with.
+#[derive(Debug, Clone, Copy)]
+struct Ticket {
+    epoch: Epoch,
+    is_probe: bool,
+    turn: Turn,
+}
+
+/// What the gate says of a request whose answer it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reported {
+    /// How long before its answer it began to count.
+    pub age: Duration,
+    /// What the answer does to the pause of all runs.
+    pub pause: PauseChange,
 }
 
 /// What a request counts as until it is over.
 #[derive(Debug)]
 struct Place {
     gate: Arc<Gate>,
-    epoch: Epoch,
-    is_probe: bool,
+    ticket: Ticket,
     /// When it was sent, once it was.
     sent: Option<Instant>,
 }
@@ -226,15 +276,26 @@ struct Place {
 pub struct Reservation(Place);
 
 impl Reservation {
-    const fn new(gate: Arc<Gate>, epoch: Epoch, is_probe: bool) -> Self {
-        Self(Place { gate, epoch, is_probe, sent: None })
+    /// What the run asks the others with.
+    #[must_use]
+    pub fn asking(&self) -> Asking {
+        let Self(place) = self;
+        Asking { rate: place.gate.rate, share: place.gate.state().share.get(), is_probe: place.ticket.is_probe }
+    }
+
+    /// Other runs of the account leave no room yet: the request is not made, and none of this run before there is.
+    pub fn hold(self, not_yet: NotYet) {
+        let gate = Arc::clone(&self.0.gate);
+        drop(self);
+        let now = gate.clock.now();
+        gate.state().hold(not_yet, now);
     }
 
     /// Notes that the request is being made now; `None` if a pause began since it was reserved, which it would break.
     #[must_use]
     pub fn depart(self) -> Option<InFlight> {
         let Self(mut place) = self;
-        place.sent = Some(place.gate.depart(place.epoch)?);
+        place.sent = Some(place.gate.depart(place.ticket.epoch)?);
         Some(InFlight(place))
     }
 }
@@ -245,23 +306,25 @@ pub struct InFlight(Place);
 
 impl InFlight {
     /// Tells the gate what came of it, at once: it may have to pause everyone.
-    pub fn report(self, feedback: Feedback, jitter: Jitter) {
+    pub fn report(self, feedback: Feedback, jitter: Jitter) -> Reported {
         let Self(mut place) = self;
-        let is_probe = std::mem::take(&mut place.is_probe);
+        let ticket = place.ticket;
+        // It has reported: what follows is over for it.
+        place.ticket.is_probe = false;
         let feedback = match feedback {
             // Everyone waits for the answer of a probe: no answer is one too.
-            Feedback::Lost if is_probe => {
+            Feedback::Lost if ticket.is_probe => {
                 Feedback::Refused { refusal: Refusal::Unavailable, reason: Reason::Connection, retry_after: None }
             }
             Feedback::Lost | Feedback::Answered | Feedback::Refused { .. } => feedback,
         };
-        place.gate.report(place.epoch, is_probe, feedback, jitter);
+        place.gate.report(ticket, place.sent, feedback, jitter)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.free(self.sent, self.is_probe);
+        self.gate.free(self.ticket, self.sent);
     }
 }
 
@@ -272,10 +335,10 @@ mod tests {
     use super::*;
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn gate_after(earlier: &[Instant]) -> (Clock, Arc<Gate>) {
+    fn gate() -> (Clock, Arc<Gate>) {
         let clock = Clock::start();
         let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
-        (clock, Gate::new(config, clock, earlier))
+        (clock, Gate::new(config, clock))
     }
 
     fn refused(refusal: Refusal, retry_after: Option<Duration>) -> Feedback {
@@ -301,7 +364,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_rows_take_at_most_three_percent_longer_than_the_limit_demands() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         for _ in 0..1_000 {
             answered(&gate).await;
         }
@@ -311,7 +374,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_slower_than_the_spacing_costs_its_delay_once_a_window_and_no_more() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         let mut claims = tokio::task::JoinSet::new();
         for _ in 0..1_000 {
             let reservation = gate.reserve().await.unwrap();
@@ -327,28 +390,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_run_counts_what_the_first_one_sent() {
-        let (clock, first) = gate_after(&[]);
-        let mut times = Vec::new();
-        for _ in 0..20 {
-            answered(&first).await;
-            times.push(clock.now());
+    async fn what_other_runs_leave_no_room_for_is_held_back_and_costs_no_turn() {
+        let (clock, gate) = gate();
+        let start = clock.now();
+        for wait in [0, 300, 0] {
+            gate.reserve().await.unwrap().hold(NotYet { wait: Duration::from_millis(wait), pause: None });
         }
-        sleep(SECOND).await;
-        // Crowded together, as a run with a higher --rate would have left them.
-        let crowded = vec![clock.now() - SECOND; 20];
-        for earlier in [times, crowded] {
-            let (_, second) = gate_after(&earlier);
-            for _ in 0..40 {
-                answered(&second).await;
-            }
-            assert!(second.view().most_in_window <= 20);
-        }
+        answered(&gate).await;
+        assert_eq!((clock.now() - start).as_millis(), 300);
+        answered(&gate).await;
+        assert!((clock.now() - start).as_millis() >= 300 + 512);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_another_run_is_a_pause_of_this_one_until_its_own_probe_is_answered() {
+        let (clock, gate) = gate();
+        let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 3 };
+        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause) });
+        let start = clock.now();
+        let probe = gate.reserve().await.unwrap();
+        assert_eq!(clock.now() - start, 5 * SECOND);
+        assert!(probe.asking().is_probe);
+        let refused = probe.depart().unwrap().report(refused(Refusal::Unavailable, None), Jitter::new(0.0));
+        assert_eq!(refused.pause, PauseChange::Begin(PauseCause { refusals: 4, ..cause }, 8 * SECOND));
+        let reported = sent(&gate).await.report(Feedback::Answered, Jitter::new(0.0));
+        assert_eq!(reported.pause, PauseChange::End);
+        assert_eq!(gate.view().pauses, 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_lets_single_probes_through_at_growing_distances_and_then_everyone_at_the_normal_pace() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         request(&gate, refused(Refusal::Unavailable, None)).await;
         let mut probes = Vec::new();
         let start = clock.now();
@@ -373,7 +445,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_not_used_or_not_answered_makes_way_for_the_next() {
-        let (_, gate) = gate_after(&[]);
+        let (_, gate) = gate();
         request(&gate, refused(Refusal::Unavailable, None)).await;
         drop(gate.reserve().await.unwrap());
         drop(timeout(SECOND, sent(&gate)).await.unwrap());
@@ -385,7 +457,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_throttle_slows_the_pace_and_clean_windows_bring_it_back() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         request(&gate, refused(Refusal::Throttled, None)).await;
         assert!((gate.view().share - 0.9).abs() < 1e-9);
         let before = clock.now();
@@ -400,7 +472,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_the_longest_outage_nobody_passes() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         answered(&gate).await;
         let last_answer = clock.now();
         let ended = loop {
@@ -418,7 +490,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reservation_does_not_outlive_a_pause_and_leaves_its_place_to_another() {
-        let (_, gate) = gate_after(&[]);
+        let (_, gate) = gate();
         let first = sent(&gate).await;
         let mut kept = Vec::new();
         for _ in 0..19 {
@@ -432,7 +504,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_window_opens_when_a_reservation_is_given_up() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         let mut reservations = Vec::new();
         for _ in 0..20 {
             reservations.push(gate.reserve().await.unwrap());
@@ -452,7 +524,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_goes_away_while_waiting_spends_nothing() {
-        let (clock, gate) = gate_after(&[]);
+        let (clock, gate) = gate();
         answered(&gate).await;
         let start = clock.now();
         for _ in 0..3 {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware};
 use tokio::time::Instant;
 
@@ -26,7 +26,17 @@ pub(super) struct Spacing {
     rate: Rate,
     origin: Instant,
     now: Dial,
-    limiter: RateLimiter<NotKeyed, InMemoryState, Dial, NoOpMiddleware<Nanos>>,
+    arrival: Arrival,
+    limiter: Limiter,
+}
+
+type Limiter = RateLimiter<NotKeyed, Arrival, Dial, NoOpMiddleware<Nanos>>;
+
+/// Leave for one request, by what it changed: given back if nobody has passed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    before: u64,
+    after: u64,
 }
 
 /// A clock that shows what it is set to, so that the time is an argument like any other.
@@ -41,32 +51,91 @@ impl Clock for Dial {
     }
 }
 
+/// All that the GCRA remembers: the theoretical arrival time of the next request, in nanoseconds; zero if there is none.
+#[derive(Debug, Clone, Default)]
+struct Arrival(Arc<AtomicU64>);
+
+impl Arrival {
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl StateStore for Arrival {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let known = self.get();
+        let (decision, next) = decide((known > 0).then(|| Nanos::new(known)))?;
+        self.0.store(next.as_u64(), Ordering::Relaxed);
+        Ok(decision)
+    }
+}
+
+/// Lets one request pass at `now`, which moves the arrival time of the next one; or says how long it has to wait. Both times
+/// are nanoseconds since 1970, so that several processes can share them.
+///
+/// # Errors
+/// How long to wait.
+pub fn pass_shared(rate: Rate, share: f64, next_at: &mut u64, now: u64) -> Result<(), Duration> {
+    let (dial, arrival) = (Dial::default(), Arrival::default());
+    // Made at time zero: a limiter counts from when it was made.
+    let limiter: Limiter = RateLimiter::new(quota(rate, share), arrival.clone(), dial.clone());
+    // An arrival further ahead than requests can have moved it is of a clock that was set back since.
+    let furthest = now.saturating_add(nanos(limiter_reach(rate, share)));
+    arrival.0.store((*next_at).min(furthest), Ordering::Relaxed);
+    dial.0.store(now, Ordering::Relaxed);
+    limiter.check().map_err(|not_until| not_until.wait_time_from(Nanos::new(now)))?;
+    *next_at = arrival.get();
+    Ok(())
+}
+
+/// How far ahead of now the next arrival can be.
+fn limiter_reach(rate: Rate, share: f64) -> Duration {
+    quota(rate, share).replenish_interval().saturating_mul(burst(rate).get())
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Spacing {
     /// The full pace of `rate`, from `now` on.
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
-        let dial = Dial::default();
-        let limiter = RateLimiter::direct_with_clock(quota(rate, 1.0), dial.clone());
-        Self { rate, origin: now, now: dial, limiter }
+        let (dial, arrival) = (Dial::default(), Arrival::default());
+        let limiter = RateLimiter::new(quota(rate, 1.0), arrival.clone(), dial.clone());
+        Self { rate, origin: now, now: dial, arrival, limiter }
     }
 
     /// Lets one pass, or says when one may.
-    pub(super) fn pass(&self, now: Instant) -> Result<(), Instant> {
+    pub(super) fn pass(&self, now: Instant) -> Result<Turn, Instant> {
         self.set(now);
-        self.limiter.check().map_err(|not_until| later(now, not_until.wait_time_from(self.now.now())))
+        let before = self.arrival.get();
+        self.limiter.check().map_err(|not_until| later(now, not_until.wait_time_from(self.now.now())))?;
+        Ok(Turn { before, after: self.arrival.get() })
+    }
+
+    /// One that passed was not made.
+    pub(super) fn give_back(&self, turn: Turn) {
+        // If another has passed since, or the pace has changed, what is given back is lost, which is safe.
+        let _ = self.arrival.0.compare_exchange(turn.after, turn.before, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Goes on at another share of the rate, without a burst at the change.
     pub(super) fn set_share(&mut self, share: f64, now: Instant) {
         self.set(now);
         let quota = quota(self.rate, share);
-        self.limiter = RateLimiter::direct_with_clock(quota, self.now.clone());
+        self.arrival = Arrival::default();
+        self.limiter = RateLimiter::new(quota, self.arrival.clone(), self.now.clone());
         // A new limiter starts with its whole burst unspent.
         let _ = self.limiter.check_n(quota.burst_size());
     }
 
     fn set(&self, now: Instant) {
-        let nanos = u64::try_from((now - self.origin).as_nanos()).unwrap_or(u64::MAX);
-        self.now.0.store(nanos, Ordering::Relaxed);
+        self.now.0.store(nanos(now - self.origin), Ordering::Relaxed);
     }
 }
 
@@ -120,11 +189,25 @@ mod tests {
     fn a_change_of_the_share_brings_no_burst() {
         let start = crate::clock::Clock::start().now();
         let mut spacing = Spacing::new(rate("20/10s"), start);
-        assert_eq!(spacing.pass(start), Ok(()));
+        assert!(spacing.pass(start).is_ok());
         spacing.set_share(0.5, start + Duration::from_secs(7));
         let next = start + Duration::from_secs(7) + Duration::from_millis(1025);
         assert_eq!(spacing.pass(start + Duration::from_secs(7)), Err(next));
-        assert_eq!(spacing.pass(next), Ok(()));
+        let turn = spacing.pass(next).unwrap();
+        spacing.give_back(turn);
+        assert_eq!(spacing.pass(next), Ok(turn), "what was given back is there again");
+    }
+
+    #[test]
+    fn shared_spacing_is_the_same_arithmetic_on_a_number_that_is_kept_elsewhere() {
+        let (rate, start) = (rate("20/10s"), 1_800_000_000_000_000_000);
+        let mut next_at = 0;
+        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start), Ok(()));
+        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start), Err(Duration::from_micros(512_500)));
+        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start + 512_500_000), Ok(()));
+        // The clock was set back by an hour: nobody waits for that.
+        let back = start - 3_600_000_000_000;
+        assert_eq!(pass_shared(rate, 1.0, &mut next_at, back), Err(Duration::from_micros(512_500)));
     }
 
     proptest! {

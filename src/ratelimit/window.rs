@@ -35,11 +35,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window with the requests of earlier runs, by the times from which they count.
-    pub(super) fn new(rate: Rate, earlier: &[Instant]) -> Self {
-        let reach = rate.period + slack(rate);
-        let leave_at = earlier.iter().map(|at| Reverse(later(*at, reach))).collect();
-        Self { rate, outstanding: 0, leave_at, answer_times: AnswerTimes::default() }
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, outstanding: 0, leave_at: BinaryHeap::new(), answer_times: AnswerTimes::default() }
     }
 
     /// Whether another request fits in.
@@ -65,18 +62,21 @@ impl Window {
         self.outstanding -= 1;
     }
 
-    /// A request that was sent at a time is answered, or will never be.
+    /// How long after it was sent at a time a request counts, if it is answered now, or will never be.
     ///
     /// It arrived before the answer left, so it counts at most from `now` on, earlier by the shortest way. That is the sum
     /// of the shortest way of its answer back and the shortest way of a later request there.
+    pub(super) fn counts_after(&self, sent: Instant, now: Instant) -> Duration {
+        // A quick answer needs no estimate: its request counts for the slack anyway.
+        let late = (now - sent).saturating_sub(slack(self.rate));
+        if late.is_zero() { late } else { late.saturating_sub(self.answer_times.shortest()) }
+    }
+
+    /// A request that was sent at a time is answered, or will never be.
     pub(super) fn answered(&mut self, sent: Instant, now: Instant) {
         self.outstanding -= 1;
-        let slack = slack(self.rate);
-        // A quick answer needs no estimate: its request counts for the slack anyway.
-        let late = (now - sent).saturating_sub(slack);
-        let late = if late.is_zero() { late } else { late.saturating_sub(self.answer_times.shortest()) };
-        let leaves = later(sent, self.rate.period + slack + late);
-        self.leave_at.push(Reverse(leaves));
+        let counts_from = later(sent, self.counts_after(sent, now));
+        self.leave_at.push(Reverse(later(counts_from, self.rate.period + slack(self.rate))));
         self.answer_times.add(now - sent);
     }
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn window(rate: &str) -> (Window, Instant) {
-        (Window::new(rate.parse().unwrap(), &[]), Clock::start().now())
+        (Window::new(rate.parse().unwrap()), Clock::start().now())
     }
 
     #[test]
@@ -194,13 +194,6 @@ mod tests {
         assert_eq!(times.shortest(), ms(3_000), "answers of long ago are forgotten");
     }
 
-    #[test]
-    fn requests_of_earlier_runs_count() {
-        let now = Clock::start().now() + ms(20_000);
-        let mut window = Window::new("2/10s".parse().unwrap(), &[now - ms(10_251), now - ms(4_000), now - ms(1_000)]);
-        assert_eq!(window.admit(now), Admission::At(now + ms(6_250)));
-    }
-
     proptest! {
         /// Requests that each take a time on the way to the disk, to the service, and back; too few to estimate anything.
         #[test]
@@ -210,7 +203,7 @@ mod tests {
         ) {
             let rate: Rate = format!("{count}/1s").parse().unwrap();
             let start = Clock::start().now();
-            let (mut window, mut now, mut arrivals) = (Window::new(rate, &[]), start, Vec::new());
+            let (mut window, mut now, mut arrivals) = (Window::new(rate), start, Vec::new());
             // Sorted by when they are answered: sent, answered.
             let mut outstanding: Vec<(Instant, Instant)> = Vec::new();
             for (disk, there, back) in ways {

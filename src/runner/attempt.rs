@@ -3,12 +3,14 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::RunError;
 use super::queue::Row;
 use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::domain::{Ended, Outcome, Verdict};
-use crate::ledger::{Claim, Ledger, Settlement, Waiter};
+use crate::ledger::{Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
 
@@ -37,9 +39,20 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     ) -> Result<TaskOutput, RunError> {
         let unsent =
             |row, disposition| Ok(TaskOutput::Submission(Submitted { row, disposition, reason: None, poll_at: None }));
-        let key = match self.ledger.claim(self.run, &row.task, self.clock.unix()).await? {
+        let request = ClaimRequest {
+            run: self.run.run,
+            task: row.task.clone(),
+            seen: row.seen.unwrap_or(self.run.seen),
+            asking: reservation.asking(),
+            at: self.clock.unix(),
+        };
+        let key = match self.ledger.claim(request).await? {
             Claim::Granted(key) => key,
             Claim::Refused => return unsent(row, Disposition::Refused),
+            Claim::NotYet(not_yet) => {
+                reservation.hold(not_yet);
+                return unsent(row, Disposition::Again { due: self.clock.now(), counts: false });
+            }
         };
         let departed = if self.stop.is_requested() { None } else { reservation.depart() };
         let Some(in_flight) = departed else {
@@ -51,7 +64,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let (outcome, health) = self.observe(&row, outcome);
         let decision = decide(&outcome, health, row.failures, self.policy, jitter);
         // Before anything is written down: everyone else may have to wait, or to stop.
-        in_flight.report(feedback(&outcome, decision, health), jitter);
+        let reported = in_flight.report(feedback(&outcome, decision, health), jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
         }
@@ -69,10 +82,12 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let disposition = self.disposition(decision);
         let state = decision.state(&outcome.verdict);
         let settlement = Settlement::new(state, outcome, sent_at, self.clock.unix());
-        let settlement = settlement.watched_by(follow_up.usual, follow_up.waiter);
+        let settlement = settlement.reported(reported).watched_by(follow_up.usual, follow_up.waiter);
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
         let reason = Some(settlement.reason);
-        self.ledger.settle(key, settlement).await?;
+        if self.ledger.settle(key, settlement).await? == Settled::Overtaken {
+            warn!(task = %row.task, "the answer came after another run had taken the row over, which believed this one dead");
+        }
         Ok(TaskOutput::Submission(Submitted { row, disposition, reason, poll_at }))
     }
 

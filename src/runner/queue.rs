@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use tokio::time::Instant;
 
 use crate::domain::MusicTaskId;
+use crate::ledger::AttemptKey;
 use crate::worklist::{Worklist, WorklistError};
 
 /// Rows that may wait for another attempt before no new ones are begun.
@@ -19,6 +20,8 @@ pub(super) struct Row {
     pub(super) failures: u32,
     /// Whether its music is known to be finished.
     pub(super) is_checked: bool,
+    /// The last submission that was known when it was decided to send it, if that was after the run began.
+    pub(super) seen: Option<AttemptKey>,
 }
 
 /// Rows on their way from the worklist to their end. Those that are due go before those that have not been sent yet.
@@ -98,7 +101,7 @@ impl Queue {
         let others_are_done = self.is_idle();
         let task = self.worklist.next(others_are_done).await?;
         self.is_exhausted = task.is_none() && others_are_done;
-        Ok(task.map(|task| Row { task, failures: 0, is_checked: !self.checks_music }))
+        Ok(task.map(|task| Row { task, failures: 0, is_checked: !self.checks_music, seen: None }))
     }
 
     /// Whether a row can be submitted.
@@ -142,6 +145,14 @@ impl Queue {
         self.in_flight -= 1;
         if !self.has_ended {
             self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+        }
+    }
+
+    /// Adds rows that another run left in doubt, known from the submission `seen`; they are due at a time.
+    pub(super) fn add(&mut self, tasks: Vec<MusicTaskId>, seen: AttemptKey, due: Instant) {
+        for task in tasks {
+            self.in_flight += 1;
+            self.put_back(Row { task, failures: 0, is_checked: true, seen: Some(seen) }, due);
         }
     }
 

@@ -9,7 +9,7 @@ use super::Stop;
 use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Reason, RowState};
-use crate::ledger::RunId;
+use crate::ledger::Begun;
 use crate::policy::{Observer, RowPolicy};
 
 /// What every task of a run is given.
@@ -17,7 +17,8 @@ pub(super) struct TaskContext<A, L> {
     pub(super) api: Arc<A>,
     pub(super) ledger: Arc<L>,
     pub(super) clock: Clock,
-    pub(super) run: RunId,
+    /// The run, as it is open in the ledger.
+    pub(super) run: Begun,
     pub(super) policy: RowPolicy,
     /// What the answers so far tell beside one another.
     pub(super) observer: Mutex<Observer>,

@@ -6,7 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Reason, RowState};
+use crate::domain::{Answer, MusicTaskId, Reason, RowState};
 
 /// The state in a column; the table itself admits no other word.
 pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
@@ -23,6 +23,11 @@ pub(super) fn reason(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Re
 /// A text that cannot be what its column says.
 pub(super) fn unusable(column: usize, why: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
+}
+
+/// The music task in a column.
+pub(super) fn task_id(row: &Row<'_>, column: usize) -> rusqlite::Result<MusicTaskId> {
+    MusicTaskId::new(row.get_ref(column)?.as_str()?).map_err(|bad| unusable(column, bad))
 }
 
 /// The answer in three columns from `first`.

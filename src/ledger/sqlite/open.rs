@@ -1,6 +1,6 @@
 //! Opening a ledger, and the settings that the promises rest on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 use std::{fs, io};
@@ -25,8 +25,8 @@ const CHECKPOINT_PAGES: i32 = 32_000;
 /// Between two attempts to switch to the write-ahead log, for which SQLite itself does not wait.
 const SWITCH_PAUSE: Duration = Duration::from_millis(10);
 
-/// Opens or makes the ledger at `path`; its files must keep their names.
-pub(super) fn open(path: &Path, api_url: &str) -> Result<(Connection, Watch), Failure> {
+/// Opens or makes the ledger at `path`; its files must keep their names. Also returns the one name that it has.
+pub(super) fn open(path: &Path, api_url: &str) -> Result<((Connection, Watch), PathBuf), Failure> {
     let real = one_name(path)?;
     let mut connection = connect(&real, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     configure(&connection)?;
@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<(Connection, Watch), Fa
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     touch(&connection)?;
     let watch = Watch::names([path.to_owned(), companion(&real, LOG), companion(&real, INDEX)]);
-    Ok((connection, watch))
+    Ok(((connection, watch), real))
 }
 
 /// Opens the ledger at `path` to read it, if it is there; nothing in it is changed.

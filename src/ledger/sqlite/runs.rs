@@ -1,48 +1,86 @@
 //! The statements about runs, each run inside a transaction of its caller.
 
 use rusqlite::{Connection, params};
+use rustix::system::uname;
 
+use super::alive::Locks;
+use super::columns::task_id;
 use super::cover_jobs::release_jobs;
+use super::failure::Failure;
 use crate::clock::UnixMillis;
-use crate::domain::{Ended, Reason};
-use crate::ledger::keys::RunId;
+use crate::domain::{Ended, MusicTaskId, Reason};
+use crate::ledger::keys::{AttemptKey, RunId};
 
-pub(super) fn begin_run(connection: &Connection, catalog: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
-    // Whoever holds the lock knows that no other run is alive. Commands that only follow may be.
-    doubt_in_flight(connection, at)?;
-    end_dead_runs(connection, at)?;
-    open_run(connection, catalog, "run", at)
+/// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
+pub(super) fn recover(connection: &Connection, locks: &Locks, at: UnixMillis) -> Result<(), Failure> {
+    let mut query =
+        connection.prepare_cached("SELECT run, lock FROM run WHERE kind = 'run' AND ended IS NULL AND lock IS NOT NULL")?;
+    let open: Vec<(i64, String)> =
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    for (run, lock) in open {
+        if !locks.is_alive(&lock)? {
+            doubt_in_flight(connection, run, at)?;
+            connection.execute("UPDATE run SET ended = ?2 WHERE run = ?1", params![run, Reason::Interrupted.word()])?;
+            release_jobs(connection, RunId(run), at)?;
+            locks.remove(&lock);
+        }
+    }
+    Ok(())
 }
 
 /// What is in flight was sent at some moment until now, if it was, and nobody waits for its answer any more.
-fn doubt_in_flight(connection: &Connection, at: UnixMillis) -> rusqlite::Result<()> {
+fn doubt_in_flight(connection: &Connection, run: i64, at: UnixMillis) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE task SET state = 'in_doubt', reason = ?1, http_status = NULL, code = NULL, message = NULL,
                          answered_at = NULL
-         WHERE seq IN (SELECT task FROM attempt WHERE reason IS NULL)",
-        [Reason::Interrupted.word()],
+         WHERE seq IN (SELECT task FROM attempt WHERE reason IS NULL AND run = ?2)",
+        params![Reason::Interrupted.word(), run],
     )?;
     connection.execute(
-        "UPDATE attempt SET reason = ?1, paced_at = ?2 WHERE reason IS NULL",
-        params![Reason::Interrupted.word(), at.0],
+        "UPDATE attempt SET reason = ?1, paced_at = ?2 WHERE reason IS NULL AND run = ?3",
+        params![Reason::Interrupted.word(), at.0, run],
     )?;
     Ok(())
 }
 
-fn end_dead_runs(connection: &Connection, at: UnixMillis) -> rusqlite::Result<()> {
-    let mut dead =
-        connection.prepare("UPDATE run SET ended = ?1 WHERE kind = 'run' AND ended IS NULL RETURNING run")?;
-    let dead: Vec<i64> =
-        dead.query_map([Reason::Interrupted.word()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    dead.into_iter().try_for_each(|run| release_jobs(connection, RunId(run), at))
+/// The music tasks in doubt that another run over the catalog of `run` left behind after the submission `seen`, and the last
+/// submission of all.
+pub(super) fn left_in_doubt(
+    connection: &Connection,
+    run: RunId,
+    seen: AttemptKey,
+) -> rusqlite::Result<(Vec<MusicTaskId>, AttemptKey)> {
+    let mut query = connection.prepare_cached(
+        "SELECT DISTINCT task.id
+         FROM run JOIN attempt ON attempt.run = run.run AND attempt.reason = 'interrupted' AND attempt.seq > ?2
+                  JOIN task ON task.seq = attempt.task AND task.state = 'in_doubt'
+         WHERE run.catalog = (SELECT catalog FROM run WHERE run = ?1) AND run.run <> ?1 AND run.ended = 'interrupted'
+         ORDER BY attempt.seq",
+    )?;
+    let tasks = query.query_map(params![run.0, seen.0], |row| task_id(row, 0))?;
+    let tasks = tasks.collect::<rusqlite::Result<_>>()?;
+    let last = connection.query_row("SELECT coalesce(max(seq), 0) FROM attempt", [], |row| row.get(0))?;
+    Ok((tasks, AttemptKey(last)))
 }
 
-pub(super) fn open_run(connection: &Connection, catalog: &str, kind: &str, at: UnixMillis) -> rusqlite::Result<RunId> {
+pub(super) fn open_run(
+    connection: &Connection,
+    (catalog, results): (&str, Option<&str>),
+    kind: &str,
+    lock: Option<&str>,
+    at: UnixMillis,
+) -> rusqlite::Result<RunId> {
     connection.query_row(
-        "INSERT INTO run (catalog, kind, pid, started_at) VALUES (?1, ?2, ?3, ?4) RETURNING run",
-        params![catalog, kind, std::process::id(), at.0],
+        "INSERT INTO run (catalog, kind, results, host, pid, lock, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         RETURNING run",
+        params![catalog, kind, results, host(), std::process::id(), lock, at.0],
         |row| row.get(0).map(RunId),
     )
+}
+
+/// The name of this machine.
+pub(super) fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: UnixMillis) -> rusqlite::Result<()> {

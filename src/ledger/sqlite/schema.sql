@@ -10,7 +10,10 @@ CREATE TABLE run (
     run        INTEGER PRIMARY KEY,
     catalog    TEXT NOT NULL,
     kind       TEXT NOT NULL CHECK (kind IN ('run', 'follow')),
+    results    TEXT,    -- the results file that it writes
+    host       TEXT NOT NULL,
     pid        INTEGER NOT NULL,
+    lock       TEXT,    -- the name of the lock that it holds while it is alive
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
     ended      TEXT
@@ -56,13 +59,24 @@ CREATE TABLE attempt (
     run          INTEGER NOT NULL,
     state_before TEXT,    -- what to go back to if nothing was sent; empty if the claim made the task
     sent_at      INTEGER NOT NULL, -- when it was claimed, as long as it is not known when it was sent
-    paced_at     INTEGER NOT NULL, -- from when the rate limit counts it
+    paced_at     INTEGER NOT NULL, -- from when the rate limit counts it; the end of time while it is in flight
     answered_at  INTEGER,
     reason       TEXT,    -- 'interrupted' if its run died before there was an answer
     http_status  INTEGER,
     code         INTEGER,
     message      TEXT
 ) STRICT;
+
+-- What all runs share of the pace: one row.
+CREATE TABLE pace (
+    next_at      INTEGER NOT NULL, -- the theoretical arrival time of the next submission, in nanoseconds since 1970
+    paused_until INTEGER,          -- nothing is sent before; empty if nothing pauses everyone
+    refusal      TEXT,             -- why, as the next two
+    reason       TEXT,
+    refusals     INTEGER NOT NULL DEFAULT 0, -- in a row, each after a pause of its own
+    probe        INTEGER           -- the last submission that was made to find out whether the service answers again
+) STRICT;
+INSERT INTO pace (next_at) VALUES (0);
 
 -- The last reads of records, by whichever process: they share one pace.
 CREATE TABLE read_log (
@@ -80,3 +94,4 @@ CREATE INDEX task_generated ON task (completed_at) WHERE generated_in IS NOT NUL
 CREATE INDEX attempt_task ON attempt (task);
 CREATE INDEX attempt_paced_at ON attempt (paced_at);
 CREATE INDEX attempt_in_flight ON attempt (task) WHERE reason IS NULL;
+CREATE INDEX attempt_interrupted ON attempt (run) WHERE reason = 'interrupted';

@@ -2,13 +2,16 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::columns::{state, time};
+use super::columns::{reason, state};
 use super::failure::Failure;
+use super::others::Others;
+use super::pace;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Images, MAX_RATE_COUNT, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Images, MusicTaskId, Reason, RowState};
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::record::Record;
-use crate::ledger::submission::{Claim, Settlement};
+use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
+use crate::ratelimit::slack;
 
 pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
@@ -52,12 +55,25 @@ fn unfinished_since(record: &Record) -> Option<UnixMillis> {
     record.finished_at.or(record.first_sent_at).filter(|_| is_unfinished)
 }
 
-pub(super) fn claim(
-    connection: &Connection,
-    run: RunId,
-    task: &MusicTaskId,
-    at: UnixMillis,
-) -> rusqlite::Result<Claim> {
+/// Where a music task stands for a run that wants to send it.
+enum Standing {
+    Unknown,
+    Claimable(i64, RowState),
+    Refused,
+}
+
+pub(super) fn claim(connection: &Connection, others: &mut Others, request: &ClaimRequest) -> Result<Claim, Failure> {
+    let ClaimRequest { run, task, asking, at, .. } = request;
+    let reach = asking.rate.period + slack(asking.rate);
+    if others.are_there(connection, *at, reach)? || asking.is_probe {
+        // Found out first: a row that may not be sent must not take the turn of one that may.
+        if matches!(standing(connection, others, request)?, Standing::Refused) {
+            return Ok(Claim::Refused);
+        }
+        if let Err(not_yet) = pace::admit(connection, others, *asking, *at)? {
+            return Ok(Claim::NotYet(not_yet));
+        }
+    }
     // The numbers of new rows are asked for apart, here and in `settle`: RETURNING was a third of the work of a row.
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, submissions, first_sent_at) VALUES (?1, 'in_flight', 1, ?2)
@@ -65,44 +81,77 @@ pub(super) fn claim(
     )?;
     let is_new = insert.execute(params![task.as_str(), at.0])? == 1;
     let claimed =
-        if is_new { Some((connection.last_insert_rowid(), None)) } else { claim_known(connection, task, at)? };
+        if is_new { Some((connection.last_insert_rowid(), None)) } else { claim_known(connection, others, request)? };
     let Some((seq, state_before)) = claimed else { return Ok(Claim::Refused) };
     let mut insert = connection.prepare_cached(
-        "INSERT INTO attempt (task, run, state_before, sent_at, paced_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        "INSERT INTO attempt (task, run, state_before, sent_at, paced_at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    insert.execute(params![seq, run.0, state_before.map(RowState::word), at.0])?;
-    Ok(Claim::Granted(AttemptKey(connection.last_insert_rowid())))
+    insert.execute(params![seq, run.0, state_before.map(RowState::word), at.0, pace::IN_FLIGHT.0])?;
+    let attempt = AttemptKey(connection.last_insert_rowid());
+    if asking.is_probe {
+        pace::note_probe(connection, attempt)?;
+    }
+    Ok(Claim::Granted(attempt))
 }
 
 /// Claims a music task that the ledger knows; which one that is and the state it was in, if it may be sent.
 fn claim_known(
     connection: &Connection,
-    task: &MusicTaskId,
-    at: UnixMillis,
+    others: &Others,
+    request: &ClaimRequest,
 ) -> rusqlite::Result<Option<(i64, Option<RowState>)>> {
-    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
-    let (seq, before): (i64, _) = find.query_row([task.as_str()], |row| Ok((row.get(0)?, state(row, 1)?)))?;
-    if before.is_settled() || before == RowState::InFlight {
-        return Ok(None);
-    }
+    let Standing::Claimable(seq, before) = standing(connection, others, request)? else { return Ok(None) };
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = 'in_flight', submissions = submissions + 1, first_sent_at = coalesce(first_sent_at, ?2)
          WHERE seq = ?1",
     )?;
-    update.execute(params![seq, at.0])?;
+    update.execute(params![seq, request.at.0])?;
     Ok(Some((seq, Some(before))))
 }
 
-pub(super) fn settle(connection: &Connection, attempt: AttemptKey, settlement: &Settlement) -> Result<(), Failure> {
-    let Settlement { state, reason, answer, cover, sent_at, at, poll_at, waiter } = settlement;
-    let (task, before) = in_flight(connection, attempt)?;
+fn standing(connection: &Connection, others: &Others, request: &ClaimRequest) -> rusqlite::Result<Standing> {
+    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
+    let known = find.query_row([request.task.as_str()], |row| Ok((row.get(0)?, state(row, 1)?)));
+    let Some((seq, state)) = known.optional()? else { return Ok(Standing::Unknown) };
+    let is_refused =
+        state.is_settled() || state == RowState::InFlight || was_sent_since(connection, others, seq, request)?;
+    Ok(if is_refused { Standing::Refused } else { Standing::Claimable(seq, state) })
+}
+
+/// Whether another run has sent a music task, or had an answer for it, since this one decided to send it.
+fn was_sent_since(
+    connection: &Connection,
+    others: &Others,
+    seq: i64,
+    request: &ClaimRequest,
+) -> rusqlite::Result<bool> {
+    let mut last = connection
+        .prepare_cached("SELECT seq, run, reason FROM attempt WHERE task = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let last = last.query_row([seq], |row| Ok((AttemptKey(row.get(0)?), row.get(1)?, reason(row, 2)?))).optional()?;
+    Ok(last.is_some_and(|(attempt, run, reason)| {
+        let is_news = attempt > request.seen || (others.was_in_flight(attempt) && reason != Some(Reason::Interrupted));
+        RunId(run) != request.run && is_news
+    }))
+}
+
+pub(super) fn settle(
+    connection: &Connection,
+    attempt: AttemptKey,
+    settlement: &Settlement,
+) -> Result<Settled, Failure> {
+    let Settlement { state, reason, answer, cover, sent_at, at, poll_at, waiter, age, pause } = settlement;
+    let Unanswered { task, before, standing, .. } = unanswered(connection, attempt)?;
     let mut update = connection.prepare_cached(
-        "UPDATE attempt SET sent_at = ?2, paced_at = ?3, answered_at = ?3, reason = ?4, http_status = ?5, code = ?6,
-                            message = ?7
+        "UPDATE attempt SET sent_at = ?2, paced_at = ?3, answered_at = ?4, reason = ?5, http_status = ?6, code = ?7,
+                            message = ?8
          WHERE seq = ?1",
     )?;
     let Answer { http_status, code, message } = answer;
-    update.execute(params![attempt.0, sent_at.0, at.0, reason.word(), http_status, code, message])?;
+    update.execute(params![attempt.0, sent_at.0, at.before(*age).0, at.0, reason.word(), http_status, code, message])?;
+    pace::change_pause(connection, *pause, *at)?;
+    if standing == Settled::Overtaken {
+        return Ok(standing);
+    }
     let is_still_in_doubt = *state == RowState::Pending && before == Some(RowState::InDoubt);
     let state = if is_still_in_doubt { RowState::InDoubt } else { *state };
     let waiter = waiter.filter(|_| cover.is_some());
@@ -130,22 +179,43 @@ pub(super) fn settle(connection: &Connection, attempt: AttemptKey, settlement: &
         waiter.map(|waiter| waiter.run.0),
         waiter.is_some_and(|waiter| waiter.wants_files),
     ])?;
-    Ok(())
+    Ok(standing)
 }
 
-/// The music task of a submission in flight, and the state that it was in before.
-fn in_flight(connection: &Connection, attempt: AttemptKey) -> Result<(i64, Option<RowState>), Failure> {
-    let mut find =
-        connection.prepare_cached("SELECT task, state_before FROM attempt WHERE seq = ?1 AND reason IS NULL")?;
-    let claimed = find.query_row([attempt.0], |row| {
+/// A submission that has no answer.
+struct Unanswered {
+    task: i64,
+    /// The state that its music task was in before.
+    before: Option<RowState>,
+    /// Whether its run is known to be alive.
+    is_in_flight: bool,
+    /// Whether it is what its music task stands by: if its run was believed dead that may have been sent again.
+    standing: Settled,
+}
+
+fn unanswered(connection: &Connection, attempt: AttemptKey) -> Result<Unanswered, Failure> {
+    let mut find = connection.prepare_cached(
+        "SELECT task, state_before, reason IS NULL,
+                reason IS NULL OR (SELECT state = 'in_doubt' FROM task WHERE seq = attempt.task)
+                                  AND NOT EXISTS (SELECT 1 FROM attempt later
+                                                  WHERE later.task = attempt.task AND later.seq > attempt.seq)
+         FROM attempt WHERE seq = ?1 AND answered_at IS NULL",
+    )?;
+    let found = find.query_row([attempt.0], |row| {
         let has_state = row.get_ref(1)?.as_str_or_null()?.is_some();
-        Ok((row.get(0)?, has_state.then(|| state(row, 1)).transpose()?))
+        let before = has_state.then(|| state(row, 1)).transpose()?;
+        let standing = if row.get(3)? { Settled::Recorded } else { Settled::Overtaken };
+        Ok(Unanswered { task: row.get(0)?, before, is_in_flight: row.get(2)?, standing })
     });
-    claimed.optional()?.ok_or(Failure::NotInFlight)
+    found.optional()?.ok_or(Failure::NotInFlight)
 }
 
 pub(super) fn release(connection: &Connection, attempt: AttemptKey) -> Result<(), Failure> {
-    let (task, before) = in_flight(connection, attempt)?;
+    let Unanswered { task, before, is_in_flight, .. } = unanswered(connection, attempt)?;
+    if !is_in_flight {
+        // Its run was believed dead, and others know the row to be in doubt.
+        return Ok(());
+    }
     connection.prepare_cached("DELETE FROM attempt WHERE seq = ?1")?.execute([attempt.0])?;
     let Some(before) = before else {
         connection.prepare_cached("DELETE FROM task WHERE seq = ?1")?.execute([task])?;
@@ -158,15 +228,6 @@ pub(super) fn release(connection: &Connection, attempt: AttemptKey) -> Result<()
     )?;
     update.execute(params![task, before.word()])?;
     Ok(())
-}
-
-pub(super) fn sends_since(connection: &Connection, since: UnixMillis) -> rusqlite::Result<Vec<UnixMillis>> {
-    let mut query = connection
-        .prepare_cached("SELECT paced_at FROM attempt WHERE paced_at >= ?1 ORDER BY paced_at DESC LIMIT ?2")?;
-    let times = query.query_map(params![since.0, MAX_RATE_COUNT], |row| time(row, 0))?;
-    let mut times: Vec<_> = times.collect::<rusqlite::Result<_>>()?;
-    times.reverse();
-    Ok(times)
 }
 
 pub(super) fn note_music(

@@ -1,0 +1,77 @@
+//! The locks by which a run is known to be alive.
+//!
+//! A run holds a lock on a small file of its own beside the ledger, which the kernel takes back when its process dies,
+//! however it dies. Such a file is not the database itself, because closing a second handle of that would drop SQLite's
+//! locks.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::names::companion;
+
+/// What the name of the folder of locks ends with.
+const RUNS: &str = ".runs";
+
+/// The locks of runs.
+#[derive(Debug)]
+pub(super) struct Locks {
+    folder: PathBuf,
+    held: Option<(String, File)>,
+    /// Of a ledger in memory: gone with it.
+    _temporary: Option<TempDir>,
+}
+
+impl Locks {
+    /// Those of the ledger at `path`.
+    pub(super) fn beside(path: &Path) -> Self {
+        Self { folder: companion(path, RUNS), held: None, _temporary: None }
+    }
+
+    /// Those of a ledger in memory.
+    pub(super) fn temporary() -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self { folder: folder.path().to_owned(), held: None, _temporary: Some(folder) })
+    }
+
+    /// Takes a new lock; its name.
+    pub(super) fn take(&mut self) -> io::Result<String> {
+        let made = DirBuilder::new().mode(0o700).create(&self.folder);
+        made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(&name))?;
+        file.lock()?;
+        self.held = Some((name.clone(), file));
+        Ok(name)
+    }
+
+    /// Lets the lock go, and removes its file, which nobody else looks for once the run is ended.
+    pub(super) fn release(&mut self) {
+        if let Some((name, _file)) = self.held.take() {
+            self.remove(&name);
+        }
+    }
+
+    /// Whether the run with this lock is alive.
+    pub(super) fn is_alive(&self, name: &str) -> io::Result<bool> {
+        let file = match File::open(self.folder.join(name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Removes the file of a run that is over.
+    pub(super) fn remove(&self, name: &str) {
+        // One that stays is empty, and in nobody's way.
+        let _ = fs::remove_file(self.folder.join(name));
+    }
+}

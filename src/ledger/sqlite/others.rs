@@ -1,0 +1,145 @@
+//! The other runs of the account: which of them are alive, and whether this one has to ask for their sake.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::alive::Locks;
+use super::columns::time;
+use super::failure::Failure;
+use super::pace::IN_FLIGHT;
+use super::runs::{host, open_run, recover};
+use crate::clock::UnixMillis;
+use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
+
+/// How often the others are looked for while there are some.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// What this process knows of the others.
+#[derive(Debug)]
+pub(super) struct Others {
+    pub(super) locks: Locks,
+    run: RunId,
+    /// Submissions of theirs that were in flight when this run began.
+    in_flight: Vec<AttemptKey>,
+    /// What SQLite counts changes by other processes with.
+    version: i64,
+    newest: RunId,
+    looked_at: UnixMillis,
+    /// Until when requests of others may count, but for the length of a window.
+    there_until: UnixMillis,
+    /// Whether everyone was paused when it was last looked.
+    is_paused: bool,
+}
+
+impl Others {
+    pub(super) const fn new(locks: Locks) -> Self {
+        Self {
+            locks,
+            run: RunId(0),
+            in_flight: Vec::new(),
+            version: 0,
+            newest: RunId(0),
+            looked_at: UnixMillis(0),
+            there_until: UnixMillis(i64::MIN),
+            is_paused: false,
+        }
+    }
+
+    /// Opens a run, unless one is alive that writes the same results.
+    pub(super) fn begin(&mut self, connection: &Connection, new: &NewRun) -> Result<Begin, Failure> {
+        self.locks.release();
+        recover(connection, &self.locks, new.at)?;
+        if let Some(holder) = writer_of(connection, &new.results)? {
+            return Ok(Begin::ResultsInUse(holder));
+        }
+        let lock = self.locks.take()?;
+        let (seen, counted_until) = last_attempt(connection)?;
+        self.in_flight = in_flight(connection)?;
+        self.run = open_run(connection, (&new.catalog, Some(&new.results)), "run", Some(&lock), new.at)?;
+        (self.newest, self.there_until) = (self.run, counted_until);
+        (self.looked_at, self.is_paused) = (UnixMillis(i64::MIN), true);
+        self.forget_old_pause(connection, new.at)?;
+        Ok(Begin::Begun(Begun { run: self.run, seen }))
+    }
+
+    /// A pause that is over, with nobody left who would find out whether the service answers again.
+    fn forget_old_pause(&self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {
+        connection.execute(
+            "UPDATE pace SET paused_until = NULL
+             WHERE paused_until <= ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE kind = 'run' AND ended IS NULL AND run <> ?2)",
+            params![at.0, self.run.0],
+        )?;
+        Ok(())
+    }
+
+    /// Whether requests of other runs may count against a window that reaches back so far from `at`.
+    pub(super) fn are_there(
+        &mut self,
+        connection: &Connection,
+        at: UnixMillis,
+        reach: Duration,
+    ) -> Result<bool, Failure> {
+        let version = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        let is_due = if self.there_until.after(reach) > at {
+            // Also after the clock was set back.
+            !(self.looked_at..self.looked_at.after(BETWEEN_LOOKS)).contains(&at)
+        } else {
+            version != self.version
+        };
+        if is_due {
+            (self.version, self.looked_at) = (version, at);
+            self.look(connection, at)?;
+        }
+        Ok(self.is_paused || self.there_until.after(reach) > at)
+    }
+
+    fn look(&mut self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {
+        recover(connection, &self.locks, at)?;
+        let newest = RunId(connection.query_row("SELECT max(run) FROM run", [], |row| row.get(0))?);
+        let are_alive: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM run WHERE kind = 'run' AND ended IS NULL AND run <> ?1)",
+            [self.run.0],
+            |row| row.get(0),
+        )?;
+        if are_alive || newest != self.newest {
+            self.newest = newest;
+            self.there_until = at.after(2 * BETWEEN_LOOKS);
+        }
+        Ok(())
+    }
+
+    /// Notes whether everyone is paused.
+    pub(super) const fn note_pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+
+    /// Whether a submission was in flight in another run when this one began.
+    pub(super) fn was_in_flight(&self, attempt: AttemptKey) -> bool {
+        self.in_flight.contains(&attempt)
+    }
+}
+
+/// The run that is alive and writes these results, on this host.
+fn writer_of(connection: &Connection, results: &str) -> rusqlite::Result<Option<RunHolder>> {
+    let mut query = connection.prepare(
+        "SELECT pid, host, started_at FROM run WHERE kind = 'run' AND ended IS NULL AND results = ?1 AND host = ?2",
+    )?;
+    let holder = query.query_row([results, &host()], |row| {
+        Ok(RunHolder { pid: row.get(0)?, host: row.get(1)?, started: time(row, 2)? })
+    });
+    holder.optional()
+}
+
+/// The last submission, and the last time from which one counts that is not in flight.
+fn last_attempt(connection: &Connection) -> rusqlite::Result<(AttemptKey, UnixMillis)> {
+    let sql = "SELECT (SELECT coalesce(max(seq), 0) FROM attempt),
+                      (SELECT coalesce(max(paced_at), 0) FROM attempt WHERE paced_at < ?1)";
+    connection.query_row(sql, [IN_FLIGHT.0], |row| Ok((AttemptKey(row.get(0)?), time(row, 1)?)))
+}
+
+fn in_flight(connection: &Connection) -> rusqlite::Result<Vec<AttemptKey>> {
+    let mut query = connection.prepare("SELECT seq FROM attempt WHERE reason IS NULL")?;
+    query.query_map([], |row| row.get(0).map(AttemptKey))?.collect()
+}
