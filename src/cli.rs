@@ -3,14 +3,9 @@
 //! Only here is anything read from the environment, and only here does anything know of `clap`.
 
 mod batch;
-mod completions;
 mod cover_args;
 mod follow;
 mod guard;
-mod key;
-mod logging;
-mod metrics_file;
-mod next;
 mod options;
 mod outcome;
 mod output;
@@ -19,23 +14,24 @@ mod report;
 mod results;
 mod run;
 mod sandbox;
-mod service_args;
-mod signals;
-mod status;
-mod usage;
+mod service;
 mod why;
 
+use std::env;
 use std::panic::{self, PanicHookInfo};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::{Shell, generate};
 
 use crate::error::{Error, Exit};
 use crate::progress::Screen;
 use crate::runner::BLOCKING_THREADS;
 
-use metrics_file::MetricsFile;
-use output::eprint;
+use outcome::MetricsFile;
+use output::{eprint, print};
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
@@ -61,14 +57,25 @@ struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Results(results::ResultsArgs),
-    Status(status::StatusArgs),
+    Status(results::StatusArgs),
     Why(why::WhyArgs),
     Follow(Box<follow::FollowArgs>),
     Receive(Box<receive::ReceiveArgs>),
     Report(report::ReportArgs),
     Sandbox(sandbox::SandboxArgs),
-    Completions(completions::CompletionsArgs),
+    Completions(CompletionsArgs),
 }
+
+/// Print completions for a shell.
+#[derive(Debug, Args)]
+#[command(before_help = "Example: coverbatch completions bash > /etc/bash_completion.d/coverbatch")]
+struct CompletionsArgs {
+    /// Which shell.
+    shell: Shell,
+}
+
+/// Commands that people look for when they want to run a batch again.
+const RERUNS: [&str; 6] = ["again", "continue", "rerun", "restart", "resume", "retry"];
 
 /// Parses the command line, does what it says, and returns the exit code.
 #[must_use]
@@ -99,7 +106,7 @@ fn run() -> ExitCode {
             if error.use_stderr() {
                 MetricsFile::of_command_line().write(Exit::Usage, None);
             }
-            return ExitCode::from(usage::report(&error));
+            return ExitCode::from(report_usage(&error));
         }
     };
     let screen = Screen::default();
@@ -117,21 +124,68 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
         .build()
         .map_err(|cause| Error::System { what: "start the runtime", cause })?;
     let exit = runtime.block_on(async {
-        signals::outlive_file_size_limit()?;
+        outcome::outlive_file_size_limit()?;
         match command {
             Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
-            Command::Results(args) => results::run(args).await,
-            Command::Status(args) => status::run(args).await,
+            Command::Results(args) => results::results(args).await,
+            Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
             Command::Follow(args) => follow::run(*args, screen).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
-            Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+            Command::Completions(args) => complete(&args, &mut Cli::command()),
         }
     });
     runtime.shutdown_background();
     exit
+}
+
+fn complete(args: &CompletionsArgs, command: &mut clap::Command) -> Result<Exit, Error> {
+    let mut script = Vec::new();
+    generate(args.shell, command, "coverbatch", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Success)
+}
+
+/// Tells what is wrong, or prints the help that was asked for. The exit code for it.
+fn report_usage(error: &clap::Error) -> u8 {
+    match text_of(error, ContextKind::InvalidSubcommand).and_then(unknown_command) {
+        Some(told) => eprint(&told),
+        None => drop(error.print()),
+    }
+    if let Some(variable) = variable(error) {
+        eprint(&format!("hint: the value comes from the variable {variable}\n"));
+    }
+    u8::try_from(error.exit_code()).unwrap_or(1)
+}
+
+/// What stands where a command should, if it is clear what was meant.
+fn unknown_command(word: &str) -> Option<String> {
+    let hint = if RERUNS.contains(&word) {
+        "a rerun is the same `coverbatch run` again: it sends what is left, and nothing else".to_owned()
+    } else if Path::new(word).exists() || Path::new(word).extension().is_some_and(|kind| kind == "csv") {
+        format!("did you mean `coverbatch run {word}`?")
+    } else {
+        return None;
+    };
+    Some(format!("error: there is no command `{word}`\nhint: {hint}\n"))
+}
+
+/// The variable that holds a bad value which `clap` ascribes to its flag.
+fn variable(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::ValueValidation && error.kind() != ErrorKind::InvalidValue {
+        return None;
+    }
+    let flag = text_of(error, ContextKind::InvalidArg)?.split(' ').next()?;
+    let variable = format!("COVERBATCH_{}", flag.strip_prefix("--")?.to_uppercase().replace('-', "_"));
+    let is_typed = env::args_os().any(|word| word.to_string_lossy().starts_with(flag));
+    (!is_typed && env::var_os(&variable).is_some()).then_some(variable)
+}
+
+fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    let ContextValue::String(text) = error.get(kind)? else { return None };
+    Some(text)
 }
 
 #[cfg(test)]

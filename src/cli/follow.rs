@@ -7,17 +7,13 @@ use clap::Args;
 
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
-use crate::cli::batch::{BatchContext, RunOutcome};
+use crate::cli::batch::{BatchContext, RunOutcome, next_commands};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::logging::LogArgs;
-use crate::cli::metrics_file::MetricsFile;
-use crate::cli::next::next_commands;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
-use crate::cli::outcome::CommandOutcome;
-use crate::cli::outcome::TellArgs;
-use crate::cli::service_args::ServiceArgs;
-use crate::cli::signals;
+use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
+use crate::cli::output::LogArgs;
+use crate::cli::service::ServiceArgs;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -76,7 +72,7 @@ async fn follow(
     metrics: &MetricsFile,
 ) -> Result<CommandOutcome, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop, metrics)?;
+    watch_signals(&stop, metrics)?;
     if args.ledger.sandbox {
         let hint = "follow within one run: `coverbatch run CATALOG --wait --sandbox`; or start `coverbatch sandbox` and \
                     name it with --api-url";

@@ -1,18 +1,31 @@
-//! How a command ended, and who is told of it.
+//! How a command ends, and who is told of it: whoever watches, a monitor, the metrics.
+//!
+//! The first signal that asks for the end lets a command end well, the second one ends the process at once.
+//! The metrics are a service to others, so that they cannot be written is no reason to fail.
 
+use std::error::Error as _;
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
-use std::io::{IsTerminal as _, stderr};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _, stderr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
+use tracing::warn;
 
 use crate::api::ping::{Ping, PingError};
 use crate::cli::guard::Guard;
-use crate::cli::metrics_file::MetricsFile;
 use crate::cli::output::{eprint, print};
+use crate::clock::Clock;
+use crate::domain::{Ended, Signal};
 use crate::error::{Error, Exit};
+use crate::files::{FileError, replace_whole};
+use crate::metrics::{self, End};
 use crate::report::Summary;
+use crate::runner::Stop;
 use crate::secret::masked_url;
 
 /// What is told at the end, and to whom.
@@ -106,5 +119,164 @@ impl TellArgs {
             eprint(digest);
         }
         if self.json { print(&(summary.json() + "\n")) } else { Ok(()) }
+    }
+}
+
+/// The option that names the file of metrics.
+const METRICS_OPTION: &str = "--metrics-file";
+
+/// The variable that names it where the option does not.
+const METRICS_VARIABLE: &str = "COVERBATCH_METRICS_FILE";
+
+/// The commands that have the option.
+const METRICS_COMMANDS: [&str; 2] = ["run", "follow"];
+
+/// Where the metrics of this command go, if they go anywhere.
+#[derive(Debug, Clone)]
+pub(super) struct MetricsFile {
+    path: Option<PathBuf>,
+    clock: Clock,
+}
+
+impl MetricsFile {
+    /// Metrics into `path`, of a command that begins now.
+    pub(super) fn new(path: Option<PathBuf>) -> Self {
+        Self { path, clock: Clock::start() }
+    }
+
+    /// Nowhere.
+    pub(super) fn none() -> Self {
+        Self::new(None)
+    }
+
+    /// Those of a command line that could not be understood.
+    pub(super) fn of_command_line() -> Self {
+        Self::new(named_in(env::args_os().skip(1), env::var_os(METRICS_VARIABLE)))
+    }
+
+    /// Writes how the command ended; the rest only with a summary.
+    pub(super) fn write(&self, exit: Exit, summary: Option<&Summary>) {
+        let Some(path) = &self.path else { return };
+        let end = End { exit, finished: self.clock.unix(), took: self.clock.elapsed() };
+        if let Err(error) = replace(path, &end, summary) {
+            let cause = error.source().map(ToString::to_string);
+            warn!(file = %path.display(), cause, "the metrics could not be written");
+        }
+    }
+}
+
+/// Replaces earlier metrics. A file that holds anything else was named by mistake.
+fn replace(path: &Path, end: &End, summary: Option<&Summary>) -> Result<(), FileError> {
+    let before = if path.is_file() { fs::read(path).unwrap_or_default() } else { Vec::new() };
+    let before = String::from_utf8_lossy(&before);
+    if !before.trim().is_empty() && !metrics::is_ours(&before) {
+        return Err(FileError::new(path, io::Error::other("it holds something else than metrics of coverbatch")));
+    }
+    replace_whole(path, metrics::text(end, summary, &before).as_bytes())
+}
+
+/// The file that a command line names, as far as it can be understood.
+fn named_in(words: impl Iterator<Item = OsString>, variable: Option<OsString>) -> Option<PathBuf> {
+    let words: Vec<OsString> = words.collect();
+    if words.iter().any(|word| word == "-n" || word == "--dry-run") {
+        return None;
+    }
+    let is_command = words.first().is_some_and(|word| METRICS_COMMANDS.iter().any(|command| word == command));
+    let mut found = variable.filter(|_| is_command);
+    for (at, word) in words.iter().enumerate() {
+        if word == METRICS_OPTION {
+            found = words.get(at + 1).cloned();
+        } else if let Some(value) =
+            word.as_bytes().strip_prefix(METRICS_OPTION.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+        {
+            found = Some(OsString::from_vec(value.to_vec()));
+        }
+    }
+    found.filter(|path| path != OsStr::new("")).map(PathBuf::from)
+}
+
+/// The number of SIGHUP.
+const HANGUP: u32 = 1;
+
+/// The number of SIGXFSZ on Linux and macOS, MIPS aside.
+const FILE_SIZE_LIMIT: i32 = 25;
+
+/// From now on SIGINT, SIGTERM and SIGHUP ask `stop` for the end. The one that ends the process writes the metrics.
+///
+/// SIGHUP is left alone if it was ignored when the process began: under `nohup` it is to change nothing.
+pub(super) fn watch_signals(stop: &Stop, metrics: &MetricsFile) -> Result<(), Error> {
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut hangup = if is_ignored(HANGUP) { None } else { Some(listen(SignalKind::hangup())?) };
+    let (stop, metrics) = (stop.clone(), metrics.clone());
+    tokio::spawn(async move {
+        let mut asked = false;
+        loop {
+            let signal = tokio::select! {
+                _ = interrupt.recv() => Signal::Interrupt,
+                _ = terminate.recv() => Signal::Terminate,
+                Some(()) = next(hangup.as_mut()) => Signal::Terminate,
+            };
+            if asked {
+                leave(signal, &metrics);
+            }
+            asked = true;
+            eprint("coverbatch: stopping; answers on their way are awaited (a second signal leaves at once)\n");
+            stop.request(Ended::Interrupted(signal));
+        }
+    });
+    Ok(())
+}
+
+/// From now on a write past the limit of `ulimit -f` is an error like that of a full disk, which names its file.
+pub(super) fn outlive_file_size_limit() -> Result<(), Error> {
+    listen(SignalKind::from_raw(FILE_SIZE_LIMIT)).map(drop)
+}
+
+fn listen(kind: SignalKind) -> Result<Listener, Error> {
+    signal(kind).map_err(|cause| Error::System { what: "listen for signals", cause })
+}
+
+/// The next signal; `None` if nobody listens for it.
+async fn next(listener: Option<&mut Listener>) -> Option<()> {
+    listener?.recv().await
+}
+
+/// Whether the process ignores a signal, as the kernel tells. Where it does not tell, none is taken over.
+fn is_ignored(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (number - 1) & 1 == 1)
+}
+
+#[expect(clippy::exit, reason = "the second signal means at once; the ledger is safe at any time")]
+fn leave(signal: Signal, metrics: &MetricsFile) {
+    let exit = Exit::Signal(signal);
+    metrics.write(exit, None);
+    process::exit(i32::from(exit.code()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_found_in_a_command_line_that_cannot_be_understood() {
+        let found = |line: &str, variable: Option<&str>| {
+            let path = named_in(line.split_whitespace().map(OsString::from), variable.map(OsString::from));
+            path.map(|path| path.display().to_string())
+        };
+        assert_eq!(found("run x --rate 20 --metrics-file m", None).as_deref(), Some("m"));
+        assert_eq!(found("run x --metrics-file=m --wrong", Some("v")).as_deref(), Some("m"));
+        assert_eq!(found("run x --metrics-file a --metrics-file b", None).as_deref(), Some("b"));
+        assert_eq!(found("follow x --wrong", Some("v")).as_deref(), Some("v"));
+        for (line, variable) in [
+            ("run x --wrong", None),
+            ("run x --wrong", Some("")),
+            ("status x --wrong", Some("v")),
+            ("run x --metrics-file", None),
+            ("run x -n --wrong --metrics-file m", None),
+        ] {
+            assert_eq!(found(line, variable), None, "{line}");
+        }
     }
 }

@@ -13,11 +13,9 @@ use crate::api::http::{HttpApi, HttpConfig};
 use crate::callback::{HintFailed, Hints, Receiver, ReceiverConfig};
 use crate::cli::cover_args::{ReadArgs, RequestArgs};
 use crate::cli::guard::Guard;
-use crate::cli::logging::LogArgs;
-use crate::cli::metrics_file::MetricsFile;
-use crate::cli::output::print;
-use crate::cli::service_args::ServiceArgs;
-use crate::cli::{key, signals};
+use crate::cli::outcome::{MetricsFile, watch_signals};
+use crate::cli::output::{LogArgs, print};
+use crate::cli::service::{ServiceArgs, callback_secret, webhook_key};
 use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
@@ -66,12 +64,12 @@ pub(super) struct ReceiveArgs {
 
 impl ReceiveArgs {
     fn receiver(&self, clock: Clock) -> Result<ReceiverConfig, Error> {
-        let secret = key::callback_secret(self.callback_secret_file.as_deref())?.ok_or_else(|| {
+        let secret = callback_secret(self.callback_secret_file.as_deref())?.ok_or_else(|| {
             let hint = "make one with `openssl rand -hex 32`, and give it to `coverbatch run` too, whose callback URL \
                         ends in /callback/{task_id}/{token}";
             Error::usage("there is no secret in COVERBATCH_CALLBACK_SECRET or --callback-secret-file", hint)
         })?;
-        Ok(ReceiverConfig { secret, webhook_key: key::webhook_key(self.webhook_key_file.as_deref())?, clock })
+        Ok(ReceiverConfig { secret, webhook_key: webhook_key(self.webhook_key_file.as_deref())?, clock })
     }
 
     /// The paths of this command.
@@ -94,7 +92,7 @@ impl ReceiveArgs {
 pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop, &MetricsFile::none())?;
+    watch_signals(&stop, &MetricsFile::none())?;
     args.guard().check()?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let folder = args.read.folder()?;

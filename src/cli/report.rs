@@ -1,22 +1,25 @@
-//! `coverbatch report`: one self-contained page of the batch and its covers.
+//! `coverbatch report`: one self-contained page of the batch and its covers, filled from catalog and ledger.
 
-mod fill;
-
+use std::ffi::OsStr;
 use std::io::{BufWriter, IntoInnerError};
-use std::path::{Path, PathBuf};
+use std::path::{self, Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use tokio::task::spawn_blocking;
 
+use crate::catalog::{Catalog, Row};
 use crate::cli::options::{CatalogArgs, LedgerArgs};
 use crate::cli::results::view;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
+use crate::domain::{MAX_MESSAGE_CHARS, Reason, Status, one_line};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, Replacement};
-use crate::ledger::{ReadLedger as _, SqliteLedger};
-use crate::page::Page;
-use crate::results::{self, Goal, View};
-
-use fill::Filler;
+use crate::join::{Join, Joined};
+use crate::ledger::{Artwork, PastRun, ReadLedger as _, SqliteLedger};
+use crate::page::{Activity, Kind, MAX_ROWS, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
+use crate::results::{self, Cover, Goal, ResultLine, Tally, View};
 
 /// Write one self-contained HTML page of the batch and its covers; sends nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -72,4 +75,255 @@ fn write(path: &Path, page: &Page) -> Result<(), FileError> {
     let mut file = BufWriter::new(Replacement::begin(path)?);
     let written = page.write_html(&mut file).and_then(|()| file.into_inner().map_err(IntoInnerError::into_error));
     written.map_err(|cause| FileError::new(path, cause))?.commit()
+}
+
+/// Columns that may hold what people call a track, in lower case.
+const LABEL_COLUMNS: [&str; 6] = ["title", "name", "track", "song", "track_title", "track_name"];
+
+/// Runs that a page lists.
+const MOST_RUNS: u32 = 10;
+
+/// A night: runs that began within so long of the last one are shown with it.
+const NIGHT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where a page gets what it tells.
+struct Filler<'a> {
+    catalog: &'a Arc<Catalog>,
+    ledger: Option<&'a SqliteLedger>,
+    identity: String,
+    view: View,
+    /// The folder of the images.
+    images: Option<&'a Path>,
+    /// Where the page will be.
+    page: &'a Path,
+    label_column: Option<&'a str>,
+}
+
+impl Filler<'_> {
+    /// The page, whose rows have been counted.
+    async fn page(&self, tally: &Tally) -> Result<Page, Error> {
+        let runs = match self.ledger {
+            Some(ledger) => ledger.past_runs(&self.identity, MOST_RUNS).await?,
+            None => Vec::new(),
+        };
+        Ok(Page {
+            title: self.title(),
+            generated_at: self.view.now,
+            counts: Status::ALL.iter().map(|status| (*status, tally.with(*status))).collect(),
+            rows_total: tally.rows,
+            duplicates: tally.duplicates,
+            awaited: tally.awaited + tally.forgotten,
+            causes: tally.causes().into_iter().cloned().collect(),
+            activity: self.activity(&runs).await?,
+            runs: runs.iter().map(run_line).collect(),
+            next: (tally.left() > 0).then(|| self.next()),
+            rows: self.rows(tally).await?,
+        })
+    }
+
+    fn title(&self) -> String {
+        Path::new(&self.identity).file_name().unwrap_or(OsStr::new(&self.identity)).to_string_lossy().into_owned()
+    }
+
+    /// What tells more of what is left, and how a run goes on with it.
+    fn next(&self) -> String {
+        let words = ["coverbatch", "status", &self.identity];
+        shlex::try_join(words).unwrap_or_else(|_| "coverbatch status".to_owned())
+    }
+
+    /// The submissions of the last night.
+    async fn activity(&self, runs: &[PastRun]) -> Result<Activity, Error> {
+        let (Some(ledger), Some((from, until))) = (self.ledger, night(runs, self.view.now)) else {
+            return Ok(Activity::default());
+        };
+        let mut activity = Activity::new(from, until);
+        for sends in ledger.sends_between((from, until), activity.bin_length()).await? {
+            for _ in 0..sends.count {
+                activity.add(sends.at.max(from), kind(sends.reason));
+            }
+        }
+        Ok(activity)
+    }
+
+    /// The rows to show: those that need someone first, and then as many others as there is room for.
+    async fn rows(&self, tally: &Tally) -> Result<Vec<PageRow>, Error> {
+        let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
+        let mut room_for_others = most.saturating_sub(tally.left());
+        let label = self.label_position()?;
+        let (mut rows, mut files) = (Vec::new(), Vec::new());
+        let mut join = Join::new(self.catalog, self.ledger, self.view.trust)?;
+        while let Some(chunk) = Some(join.next().await.map_err(results::ResultsError::from)?).filter(|c| !c.is_empty())
+        {
+            for joined in &chunk {
+                let line = ResultLine::new(self.catalog, joined, self.view);
+                let is_left = !line.status.is_settled() || matches!(line.cover, Cover::Awaited | Cover::Forgotten);
+                if rows.len() >= MAX_ROWS || (!is_left && room_for_others == 0) {
+                    continue;
+                }
+                room_for_others = room_for_others.saturating_sub(u64::from(!is_left));
+                files.push(self.files_of(joined));
+                rows.push(self.row(joined, &line, label));
+            }
+        }
+        self.with_pictures(rows, files).await
+    }
+
+    fn row(&self, joined: &Joined, line: &ResultLine, label: Option<usize>) -> PageRow {
+        let record = joined.record.as_ref();
+        let art = record.map(|record| &record.artwork);
+        PageRow {
+            line: joined.row.line,
+            id: joined.row.id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            label: label.and_then(|label| self.label_of(&joined.row, label)),
+            status: line.status,
+            reason: line.reason,
+            message: line.message().to_owned(),
+            attempts: record.map_or(0, |record| record.submissions),
+            first_sent_at: record.and_then(|record| record.first_sent_at),
+            finished_at: record.and_then(|record| record.finished_at),
+            cover_task_id: record.and_then(|record| record.cover.as_ref()).map(ToString::to_string),
+            images: art.map(pictures).unwrap_or_default(),
+            fallback: art.is_some_and(|art| art.fallback.is_some()),
+            expires_at: art.and_then(Artwork::expires_at),
+        }
+    }
+
+    /// Where the images of a row are on disk.
+    fn files_of(&self, joined: &Joined) -> Vec<Option<PathBuf>> {
+        let Some(art) = joined.record.as_ref().map(|record| &record.artwork) else { return Vec::new() };
+        names(art).into_iter().map(|name| within(self.images?, &name?)).collect()
+    }
+
+    /// The rows with small copies of their images, and the way from the page to each.
+    async fn with_pictures(
+        &self,
+        mut rows: Vec<PageRow>,
+        files: Vec<Vec<Option<PathBuf>>>,
+    ) -> Result<Vec<PageRow>, Error> {
+        let all: Vec<PathBuf> = files.iter().flatten().flatten().cloned().collect();
+        let small = match thumbnail_size(all.len()) {
+            Some(size) => {
+                let work = spawn_blocking(move || thumbnails(&all, size));
+                work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+            }
+            None => Vec::new(),
+        };
+        let mut small = small.into_iter();
+        for (row, files) in rows.iter_mut().zip(files) {
+            for (image, file) in row.images.iter_mut().zip(files) {
+                let Some(file) = file else { continue };
+                image.file = Some(way(self.page, &file).to_string_lossy().into_owned());
+                image.thumbnail = small.next().flatten();
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Where the column of labels is, if there is one.
+    fn label_position(&self) -> Result<Option<usize>, Error> {
+        let header: Vec<String> =
+            self.catalog.own_names().map(|cell| String::from_utf8_lossy(cell).to_lowercase()).collect();
+        let position = |name: &str| header.iter().position(|cell| *cell == name.to_lowercase());
+        let numbered = |name: &str| name.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < header.len());
+        match self.label_column {
+            Some(name) => position(name).or_else(|| numbered(name)).map(Some).ok_or_else(|| {
+                Error::usage(format!("the catalog has no column `{name}`"), "name one of its columns by --label-column")
+            }),
+            None => Ok(LABEL_COLUMNS.iter().find_map(|name| position(name))),
+        }
+    }
+
+    fn label_of(&self, row: &Row, label: usize) -> Option<String> {
+        let cell = self.catalog.own_value(row, label)?;
+        let text: String = one_line(&String::from_utf8_lossy(&cell)).chars().take(MAX_MESSAGE_CHARS).collect();
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+/// The images of a cover as far as they are known; the default cover stands in where none is.
+fn pictures(art: &Artwork) -> Vec<PageImage> {
+    let urls = art.images.as_ref().map_or(&[][..], |images| images.urls());
+    let count = urls.len().max(names(art).len());
+    (0..count).map(|at| PageImage { url: urls.get(at).cloned().unwrap_or_default(), ..PageImage::default() }).collect()
+}
+
+/// The names of the files, one for each image that has a name or an address.
+fn names(art: &Artwork) -> Vec<Option<String>> {
+    let known = art.images.as_ref().map_or(0, |images| images.urls().len());
+    let mut names: Vec<Option<String>> = art.files.iter().take(known).cloned().collect();
+    if let Some(fallback) = &art.fallback {
+        match names.first_mut() {
+            Some(first) => *first = Some(fallback.clone()),
+            None => names.push(Some(fallback.clone())),
+        }
+    }
+    names
+}
+
+/// Where a file of a folder is. `None` for a name or a link that leads elsewhere: it may come from a results CSV that
+/// anybody wrote.
+fn within(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut parts = Path::new(name).components();
+    let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    Some(folder.join(name)).filter(|path| is_name && !path.is_symlink())
+}
+
+/// The way from a page to a file, through the folders that they have in common.
+fn way(page: &Path, file: &Path) -> PathBuf {
+    let real = |path: &Path| path.canonicalize().or_else(|_| path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    let absolute = path::absolute(page).unwrap_or_else(|_| page.to_owned());
+    let folder = real(absolute.parent().unwrap_or(Path::new("/")));
+    let file = real(file);
+    let common = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(file.components().skip(common)).collect()
+}
+
+fn run_line(run: &PastRun) -> RunLine {
+    let what = if run.submits { "run" } else { "follow" };
+    let how = match (run.ended, run.cut_short) {
+        (None, None) => format!("{what}: still going on, or killed"),
+        (None, Some(_)) => format!("{what}: killed"),
+        (Some(_), None) => format!("{what}: finished"),
+        (Some(_), Some(reason)) => format!("{what}: stopped early ({reason})"),
+    };
+    RunLine { started: run.started, ended: run.ended, how }
+}
+
+/// From the first run of the last night to the end of its last.
+fn night(runs: &[PastRun], now: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
+    let last = runs.iter().find(|run| run.submits)?;
+    let first = last.started.before(NIGHT);
+    let within = || runs.iter().filter(|run| run.submits && run.started >= first);
+    let from = within().map(|run| run.started).min()?;
+    Some((from, last.ended.unwrap_or(now)))
+}
+
+/// How the plot shows a submission.
+fn kind(reason: Option<Reason>) -> Kind {
+    match reason {
+        Some(Reason::Accepted) => Kind::Accepted,
+        Some(Reason::AlreadyExists | Reason::Conflict) => Kind::Existing,
+        Some(Reason::RateLimited) => Kind::Throttled,
+        Some(Reason::Maintenance | Reason::Outage) => Kind::Unavailable,
+        Some(
+            Reason::NotFound | Reason::InvalidRequest | Reason::Rejected | Reason::Unauthorized | Reason::NoCredits,
+        ) => Kind::Rejected,
+        Some(
+            Reason::ServerError
+            | Reason::Timeout
+            | Reason::Connection
+            | Reason::BadResponse
+            | Reason::Deadline
+            | Reason::Interrupted
+            | Reason::TooManyFailures
+            | Reason::Held
+            | Reason::BadRow
+            | Reason::Generated
+            | Reason::GenerationFailed
+            | Reason::MusicNotReady
+            | Reason::MusicFailed,
+        )
+        | None => Kind::Trouble,
+    }
 }

@@ -2,7 +2,6 @@
 
 mod args;
 mod dry;
-mod service;
 
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,15 +13,13 @@ use crate::api::ApiUrl;
 use crate::api::download::Downloads;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::Catalog;
-use crate::cli::batch::{BatchContext, RunOutcome};
+use crate::cli::batch::{BatchContext, RunOutcome, next_commands};
 use crate::cli::cover_args::ImageSettings;
 use crate::cli::guard::Guard;
-use crate::cli::metrics_file::MetricsFile;
-use crate::cli::next::next_commands;
 use crate::cli::options::{bad_rows, odd_ids};
-use crate::cli::outcome::CommandOutcome;
+use crate::cli::outcome::{CommandOutcome, MetricsFile, watch_signals};
 use crate::cli::output::{eprint, print};
-use crate::cli::signals;
+use crate::cli::service::Service;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -37,7 +34,6 @@ use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Counts, Selection, Worklist};
 
 use dry::DryRun;
-use service::Service;
 
 pub(super) use args::RunArgs;
 
@@ -76,12 +72,12 @@ async fn checked<'a>(
     metrics: &MetricsFile,
 ) -> Result<Run<'a>, Error> {
     let (clock, stop) = (Clock::start(), Stop::default());
-    signals::watch(&stop, metrics)?;
+    watch_signals(&stop, metrics)?;
     args.catalog.is_there()?;
     args.check_waits(matches)?;
     args.check_sandbox(matches)?;
     guard.check()?;
-    let service = Service::of(args, matches)?;
+    let service = Service::of(&args.service, args.callback(matches)?, args.ledger.sandbox)?;
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     args.output.refuse_shrunk(&catalog, &paths).await?;
     let batch = BatchContext {

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::logging::{self, LogFormat};
-use crate::cli::metrics_file::MetricsFile;
-use crate::cli::output::print;
-use crate::cli::signals;
+use crate::cli::outcome::{MetricsFile, watch_signals};
+use crate::cli::output::{LogFormat, begin_logging, print};
 use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
 use crate::error::{Error, Exit};
@@ -118,9 +116,9 @@ impl SandboxArgs {
 }
 
 pub(super) async fn run(args: SandboxArgs, screen: &Screen) -> Result<Exit, Error> {
-    logging::begin(LogFormat::Text, 0, false, screen);
+    begin_logging(LogFormat::Text, 0, false, screen);
     let stop = Stop::default();
-    signals::watch(&stop, &MetricsFile::none())?;
+    watch_signals(&stop, &MetricsFile::none())?;
     let listen = args.listen;
     let sandbox = Sandbox::start(listen, args.scenario(), Clock::start()).await.map_err(Error::Sandbox)?;
     print(&format!("listening on {}\n", sandbox.base_url()))?;

@@ -9,11 +9,10 @@ use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 use crate::api::{BadCallback, CallbackUrl};
 use crate::cli::cover_args::{RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::key;
-use crate::cli::logging::LogArgs;
 use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
 use crate::cli::outcome::TellArgs;
-use crate::cli::service_args::ServiceArgs;
+use crate::cli::output::LogArgs;
+use crate::cli::service::{ServiceArgs, callback_secret};
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
@@ -198,7 +197,7 @@ impl RunArgs {
     /// The address to call. A flag wins over the environment, also over the environment's opposite.
     pub(super) fn callback(&self, matches: Option<&ArgMatches>) -> Result<CallbackUrl, Error> {
         let (url_flag, inert_flag) = (is_flag(matches, "callback_url"), is_flag(matches, "no_callback"));
-        let secret = || key::callback_secret(self.callback.callback_secret_file.as_deref());
+        let secret = || callback_secret(self.callback.callback_secret_file.as_deref());
         match (&self.callback.callback_url, self.callback.no_callback) {
             (Some(_), true) if url_flag == inert_flag => {
                 Err(Error::usage("--callback-url and --no-callback exclude each other", "give one of them"))

@@ -1,17 +1,77 @@
-//! Where the API key comes from: a file, the environment, or the service manager; never a flag, which `ps` would show.
+//! Which service a command asks, where that is, and as whom.
+//!
+//! A secret comes from a file, the environment, or the service manager; never from a flag, which `ps` would show.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
+use clap::{Args, ValueEnum};
 use tracing::warn;
 
+use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH, Provider};
+use crate::cli::guard::Guard;
 use crate::error::Error;
 use crate::files::{is_mounted, real};
-use crate::secret::ApiKey;
+use crate::secret::{ApiKey, masked_url};
 use crate::signing::{BadSecret, CallbackSecret, WebhookKey};
+
+/// Whose service, where, and as whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(super) struct ServiceArgs {
+    /// Which provider
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
+    pub(super) provider: ProviderName,
+
+    /// Base URL of the API [default: the provider's]
+    #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
+    pub(super) api_url: Option<String>,
+
+    /// File whose first line is the API key [default: `$SUNO_API_KEY`, else systemd's `suno_api_key`]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_API_KEY_FILE", hide_env = true)]
+    pub(super) api_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProviderName {
+    /// api.sunoapi.org
+    #[default]
+    Sunoapi,
+    /// api.kie.ai
+    Kie,
+}
+
+impl ProviderName {
+    pub(super) const fn provider(self) -> Provider {
+        match self {
+            Self::Sunoapi => Provider::Sunoapi,
+            Self::Kie => Provider::Kie,
+        }
+    }
+}
+
+impl ServiceArgs {
+    /// Where the API is.
+    pub(super) fn url(&self) -> Result<ApiUrl, Error> {
+        let text = self.api_url.as_deref().unwrap_or(self.provider.provider().base_url());
+        ApiUrl::new(text).map_err(|bad| {
+            let problem = format!("--api-url `{}` cannot be used: {bad}", masked_url(text));
+            Error::usage(problem, "such as https://api.kie.ai")
+        })
+    }
+
+    /// With the files of these options.
+    pub(super) fn guarded(&self, guard: Guard) -> Guard {
+        guard.reads("the API key file", key_file(self.api_key_file.as_deref()))
+    }
+
+    /// The key of the account.
+    pub(super) fn key(&self) -> Result<ApiKey, Error> {
+        find_key(self.api_key_file.as_deref())
+    }
+}
 
 /// The variable that may hold the key itself.
 const KEY_VARIABLE: &str = "SUNO_API_KEY";
@@ -24,8 +84,8 @@ const CREDENTIAL: &str = "suno_api_key";
 const MANAGED: [&str; 2] = ["/run/secrets", "/run/credentials"];
 
 /// The key from `file`, else from the environment, else from the service manager's credentials.
-pub(super) fn find(given: Option<&Path>) -> Result<ApiKey, Error> {
-    match (file(given), key_in_environment()) {
+fn find_key(given: Option<&Path>) -> Result<ApiKey, Error> {
+    match (key_file(given), key_in_environment()) {
         (Some(path), _) => read(&path),
         (None, Some(text)) => checked(&text.to_string_lossy(), &format!("the environment variable {KEY_VARIABLE}")),
         (None, None) => Err(Error::usage(
@@ -42,7 +102,7 @@ fn key_in_environment() -> Option<OsString> {
 }
 
 /// The file that the key is read from: the one given, else the service manager's unless the environment has the key.
-pub(super) fn file(given: Option<&Path>) -> Option<PathBuf> {
+fn key_file(given: Option<&Path>) -> Option<PathBuf> {
     let credential = || Some(PathBuf::from(env::var_os(CREDENTIALS_VARIABLE)?).join(CREDENTIAL));
     let managed = || if key_in_environment().is_some() { None } else { credential().filter(|path| path.exists()) };
     given.map(Path::to_owned).or_else(managed)
@@ -106,4 +166,49 @@ fn checked(text: &str, source: &str) -> Result<ApiKey, Error> {
     let unusable =
         |bad| Error::usage(format!("{source} holds no usable key: {bad}"), "put the key there and nothing else");
     ApiKey::new(text).map_err(unusable)
+}
+
+/// What the ledger of the stand-in service belongs to; its address is another one each time.
+const SANDBOX: &str = "sandbox";
+
+/// The key for the stand-in service, which takes any.
+const SANDBOX_KEY: &str = "stand-in-needs-no-key";
+
+/// Where to send, and as whom.
+pub(super) struct Service {
+    /// The address of the API; `None` in the sandbox, which has none before it is started.
+    pub(super) api_url: Option<ApiUrl>,
+    pub(super) key: ApiKey,
+    pub(super) callback: CallbackUrl,
+}
+
+impl Service {
+    /// What the ledger belongs to.
+    pub(super) fn identity(&self) -> &str {
+        self.api_url.as_ref().map_or(SANDBOX, ApiUrl::as_str)
+    }
+
+    /// Where to send: found out, and refused if it is not safe, before anything else.
+    pub(super) fn of(args: &ServiceArgs, callback: CallbackUrl, is_sandbox: bool) -> Result<Self, Error> {
+        if is_sandbox {
+            let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
+            return Ok(Self { api_url: None, key, callback });
+        }
+        let (api_url, key) = (args.url()?, args.key()?);
+        if callback.is_loopback() && !api_url.is_loopback() {
+            return Err(Error::usage(
+                "--callback-url names this machine by an address that means another one to the service",
+                "name the address by which the internet reaches this machine, or give --no-callback",
+            ));
+        }
+        Ok(Self { api_url: Some(api_url), key, callback })
+    }
+
+    /// Where a request goes; the stand-in listens on whichever port is free.
+    pub(super) fn address(&self) -> String {
+        self.api_url.as_ref().map_or_else(
+            || format!("http://127.0.0.1:<any free port>{GENERATE_PATH}"),
+            |url| url.generate().to_string(),
+        )
+    }
 }
