@@ -8,14 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::{Brief, Status, one_line};
-use crate::results::Cause;
 
-use super::activity::Kind;
-use super::chart::Chart;
+use super::chart::{Chart, Kind};
 use super::input::{Page, PageImage, PageRow, RunLine};
-use super::labels::Thousands as _;
-use super::links;
-use super::time_format::Expiry;
+use super::labels::{Expiry, Thousands as _, beside, embedded, web};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -89,15 +85,6 @@ impl Page {
     }
 }
 
-impl Cause {
-    /// `3, 9, 17 …`.
-    fn line_list(&self) -> String {
-        let numbers: Vec<String> = self.lines.iter().map(u64::to_string).collect();
-        let more = self.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX);
-        numbers.join(", ") + if more { " …" } else { "" }
-    }
-}
-
 impl RunLine {
     fn took(&self) -> String {
         self.ended.map_or_else(|| "–".to_owned(), |ended| Brief(self.started.until(ended)).to_string())
@@ -141,15 +128,15 @@ impl PageRow {
 
 impl PageImage {
     fn address(&self) -> Option<&str> {
-        links::web(&self.url)
+        web(&self.url)
     }
 
     fn path(&self) -> Option<String> {
-        self.file.as_deref().and_then(links::beside)
+        self.file.as_deref().and_then(beside)
     }
 
     fn picture(&self) -> Option<&str> {
-        self.thumbnail.as_deref().and_then(links::embedded)
+        self.thumbnail.as_deref().and_then(embedded)
     }
 
     /// Where its thumbnail leads: the full picture, here if it is here.

@@ -4,7 +4,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Reason, Status};
 use crate::results::Cause;
 
-use super::activity::Activity;
+use super::chart::Activity;
 
 /// Rows that one page shows at most and stays usable; whoever fills it in picks them.
 pub const MAX_ROWS: usize = 10_000;
