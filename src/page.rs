@@ -7,10 +7,9 @@
 
 mod chart;
 mod document;
-mod input;
 mod labels;
 mod thumbnail;
 
 pub use chart::{Activity, Kind};
-pub use input::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
+pub use document::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
 pub use thumbnail::{thumbnail_size, thumbnails};
