@@ -1,15 +1,11 @@
 //! The service in our words: what can be asked of it, and at which address.
 
 mod address;
-mod callback;
 pub mod client;
 pub mod download;
-mod fault;
 pub mod http;
 pub mod json;
 pub mod ping;
-mod proxy;
-mod public_addr;
 mod reach;
 pub mod wire;
 
@@ -18,10 +14,9 @@ use std::io;
 
 use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 
-pub use address::{ApiUrl, BadApiUrl, GENERATE_PATH};
-pub use callback::{BadCallback, CallbackUrl};
-pub use proxy::BadProxy;
-pub use public_addr::is_public;
+pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, GENERATE_PATH};
+pub use client::BadProxy;
+pub use reach::is_public;
 pub use wire::Provider;
 
 /// A service that makes covers.

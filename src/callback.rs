@@ -4,12 +4,9 @@
 //! stolen address can do is one read too many. Everything that is not a callback gets one and the same answer, and
 //! whoever makes us wait gives way to whoever does not.
 
-mod connection;
 mod handler;
 mod limiter;
 mod receiver;
-mod request;
 
-pub use handler::{HANDLED_WITHIN, HintFailed, Hints};
+pub use handler::{HANDLED_WITHIN, HintFailed, Hints, MAX_BODY_BYTES, Rejection};
 pub use receiver::{MAX_CONNECTIONS, Receiver, ReceiverConfig, ReceiverStats};
-pub use request::{MAX_BODY_BYTES, Rejection};

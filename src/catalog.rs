@@ -8,7 +8,6 @@
 //! One handle stays open for the whole life, so a file that is replaced or deleted meanwhile goes on being read; one
 //! that is written to in place is noticed ([`Catalog::unchanged`]).
 
-mod bad_row;
 mod check;
 mod columns;
 mod dialect;
@@ -16,11 +15,8 @@ mod duplicates;
 mod error;
 mod header;
 mod ids;
-mod previous;
 mod reader;
 mod record;
-mod row;
-mod shrink;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -32,19 +28,17 @@ use std::sync::Arc;
 use check::Checked;
 use columns::{Columns, wanted};
 use duplicates::Duplicates;
-use header::Start;
+use header::{Start, has_more_rows};
 use reader::RecordReader;
 use source::SourceFile;
 
-pub use bad_row::{BadRow, NoId};
 pub use check::Check;
-pub use columns::ID_COLUMNS;
+pub use columns::{ID_COLUMNS, PreviousResult};
 pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
 pub use error::{CatalogError, CatalogSource, MAX_RECORD_BYTES, NotCsv};
-pub use ids::Unlike;
-pub use previous::PreviousResult;
+pub use ids::{BadRow, NoId, Unlike};
+pub use reader::{Row, Rows};
 pub use record::Record;
-pub use row::{Row, Rows};
 
 /// What the caller says about the catalog; what is not said is found out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +92,7 @@ impl Catalog {
         if rows == 0 {
             return Err(CatalogError::NoRows(catalog));
         }
-        if shrink::has_more_rows(results, u64::from(rows) * 2) {
+        if has_more_rows(results, u64::from(rows) * 2) {
             return Err(CatalogError::Shrunk { catalog, rows, results: results.to_owned() });
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -44,6 +45,12 @@ impl fmt::Display for UnixMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::MAX);
         write!(f, "{time:.3}")
+    }
+}
+
+impl Serialize for UnixMillis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -3,25 +3,17 @@
 //! Values only. Nothing here does I/O, reads a clock, draws random numbers or knows a file format, so that everything
 //! that decides (`policy`) can be tested over its whole domain.
 
-mod blank;
-mod ended;
 mod id;
-mod message;
 mod outcome;
 mod rate;
-mod reading;
-mod result_column;
 mod status;
-mod words;
+mod text;
 
-pub use blank::{is_blank, trimmed};
-pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use message::{MAX_MESSAGE_CHARS, escape_formula, is_formula, one_line, unescape_formula, visible};
-pub use outcome::{Answer, Outcome, Verdict};
-pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
-pub use reading::{
-    CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Reading,
+pub use outcome::{
+    Answer, CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome,
+    Reading, Verdict,
 };
-pub use result_column::ResultColumn;
-pub use status::{Reason, RowState, Status};
+pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
+pub use status::{Ended, Reason, ResultColumn, RowState, Signal, Status};
+pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};

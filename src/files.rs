@@ -3,13 +3,9 @@
 //! Knows nothing of any format.
 
 mod atomic;
-mod error;
-mod kernel;
 mod place;
 mod replacement;
 
 pub use atomic::{AtomicFile, fsync_dir, remove_abandoned};
-pub use error::FileError;
-pub use kernel::is_mounted;
-pub use place::{folder_of, is_same, is_stdout, real};
+pub use place::{FileError, folder_of, is_mounted, is_same, is_stdout, real};
 pub use replacement::{Replacement, check_writable, replace_whole};

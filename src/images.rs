@@ -4,16 +4,12 @@
 //! checksums. That is enough to refuse what downloads really bring instead of an image (nothing, half of it, an error
 //! page, bytes that changed on their way), and it keeps decoders and what can be done to them out of downloads.
 
-mod default_cover;
 mod folder;
-mod name;
 mod store;
 mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use default_cover::{DefaultCover, DefaultCoverError};
 pub use folder::{ImageDraft, ImageFolder};
-pub use name::{ImageNumber, file_name};
-pub use store::{Draft, Store};
+pub use store::{DefaultCover, DefaultCoverError, Draft, ImageNumber, Store, file_name};
 pub use structure::{NotAnImage, SIGNATURE_BYTES, check, kind_of};

@@ -5,16 +5,11 @@
 //! catalog or the service is escaped and isolated, only http(s) addresses become links, and a content security policy
 //! of hashes lets nothing run but the page's own script.
 
-mod activity;
 mod chart;
-mod decode;
 mod document;
-mod input;
 mod labels;
-mod links;
 mod thumbnail;
-mod time_format;
 
-pub use activity::{Activity, Kind};
-pub use input::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
+pub use chart::{Activity, Kind};
+pub use document::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
 pub use thumbnail::{thumbnail_size, thumbnails};

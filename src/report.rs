@@ -4,9 +4,7 @@
 //! exact next command last.
 
 mod digest;
-mod document;
 mod summary;
 
 pub use digest::{DIGEST_LINES, plural};
-pub use document::RowCounts;
-pub use summary::{Files, NextCommands, NextStep, Paused, Summary, Traffic};
+pub use summary::{Files, NextCommands, NextStep, Paused, RowCounts, Summary, Traffic};

@@ -5,7 +5,6 @@
 
 mod format;
 mod line;
-mod table;
 mod tally;
 mod view;
 mod write;

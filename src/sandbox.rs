@@ -15,13 +15,8 @@
 //! `behavior` reads them. Requests that are turned away (maintenance, no key, too fast) do not count as one of the
 //! first K. Where the answer got lost the cover was made: the next ordinary answer for that id is 400 with its id.
 
-mod admission;
 mod behavior;
-mod body;
-mod connection;
 mod covers;
-mod images;
-mod random;
 mod reply;
 mod request;
 mod scenario;
@@ -31,7 +26,6 @@ mod service;
 mod tests;
 mod webhook;
 
-pub use random::cover_id_for;
-pub use scenario::{BadScenario, Callbacks, Form, MaintenanceWindow, Scenario, SigningKey, Spread};
+pub use scenario::{BadScenario, Callbacks, Form, MaintenanceWindow, Scenario, SigningKey, Spread, cover_id_for};
 pub use server::Sandbox;
 pub use service::Stats;

@@ -13,8 +13,7 @@ use reqwest::{Client, ClientBuilder, Response};
 use thiserror::Error;
 use url::Url;
 
-use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, proxies, wait};
-use super::fault::{causes, lasting};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, causes, lasting, proxies, wait};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::api::ImageSink;
 use crate::clock::Clock;

@@ -13,11 +13,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
 use url::{Position, Url};
 
-use super::address::{ApiUrl, COVER_RECORD_PATH, MUSIC_RECORD_PATH};
-use super::callback::{CallbackUrl, percent_encoded};
-use super::client::{self, CONNECT_TIMEOUT, ClientError, header, wait};
+use super::address::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
-use super::fault::{causes, lasting};
 use super::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
     read_is_empty, read_music_record, read_no_answer, read_submission, resolved, unpacked, without_echo,

@@ -5,20 +5,13 @@
 //! before it answer with real HTTP errors and pages. So an answer is read in this order: HTTP status, JSON, `code`,
 //! its words, `data`. Nothing in it is trusted: every field may be missing or of another type.
 
-mod account;
 mod envelope;
-mod judge;
 mod raw;
 mod record;
 mod submission;
-mod unpack;
-mod wait;
-mod words;
 
-pub use account::{Provider, is_unclear, read_is_empty, resolved};
-pub use judge::is_known_code;
-pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait};
+pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait, read_wait, unpacked};
 pub use record::{read_cover_record, read_music_record, read_no_answer};
-pub use submission::{read_fault, read_submission, without_echo};
-pub use unpack::unpacked;
-pub use wait::read_wait;
+pub use submission::{
+    Provider, is_known_code, is_unclear, read_fault, read_is_empty, read_submission, resolved, without_echo,
+};

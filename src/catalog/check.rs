@@ -8,16 +8,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bad_row::BadRow;
 use super::columns::Columns;
 use super::dialect::{Grammar, LineBreak, Reading};
 use super::duplicates::{DuplicateIndex, Duplicates};
 use super::error::CatalogError;
 use super::header::Start;
-use super::ids::{Outline, Shape, Shapes, Unlike, is_of_the_service, read_id};
-use super::reader::RecordReader;
+use super::ids::{BadRow, Outline, Shape, Shapes, Unlike, is_of_the_service, read_id};
+use super::reader::{RecordReader, Row, Rows};
 use super::record::Record;
-use super::row::{Row, Rows};
 use super::source::SourceFile;
 use crate::domain::{MusicTaskId, trimmed};
 

@@ -1,10 +1,9 @@
 //! Why a catalog cannot be used, in words for the person who wrote it.
 
 use std::convert::Infallible;
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use thiserror::Error;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::blank::trimmed;
+use super::text::trimmed;
 
 /// Longest id accepted, in bytes; the ids seen so far have 32.
 pub const MAX_ID_BYTES: usize = 128;

@@ -1,9 +1,12 @@
-//! What one answer to a submission, or the lack of one, means.
+//! What one call came to: a submission, or one that only reads a record or an image.
+//!
+//! Reading is harmless, so unlike a submission it leaves nothing in doubt: a call without an answer is made again.
 
 use std::time::Duration;
 
 use super::id::CoverTaskId;
 use super::status::Reason;
+use crate::clock::UnixMillis;
 
 /// What the service said, as far as it said anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,4 +56,147 @@ pub struct Outcome {
     pub answer: Answer,
     /// How long the service asks to be left alone.
     pub retry_after: Option<Duration>,
+}
+
+/// Images kept of a cover; the service makes 2.
+pub const MAX_IMAGES: usize = 2;
+
+/// Largest image saved, in bytes: 50 MiB.
+pub const MAX_IMAGE_BYTES: u64 = 50 * 1024 * 1024;
+
+/// What one reading call found, with everything that is worth keeping of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading<T> {
+    /// What it found.
+    pub found: Found<T>,
+    /// The word for it in the results.
+    pub reason: Reason,
+    /// What was said.
+    pub answer: Answer,
+    /// How long the service asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<T> {
+    /// What was asked for.
+    Known(T),
+    /// Code 429 (frequency), 430 or 405: everyone reads too fast.
+    Throttled,
+    /// Maintenance, an empty account, a gateway without the service, or no connection: nobody is served.
+    Unavailable,
+    /// Code 401 or 403: the account is refused.
+    Unauthorized,
+    /// The service is not to be reached like this: see [`Verdict::WrongAddress`].
+    WrongAddress,
+    /// Nothing that can be relied on: this row alone is to be read again.
+    Troubled,
+}
+
+/// How far the record of a cover says it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoverProgress {
+    /// `successFlag` 0 or 2, or no record yet.
+    Unfinished,
+    /// `successFlag` 1, with images.
+    Generated(Generated),
+    /// `successFlag` 3.
+    Failed,
+}
+
+/// How far the record of a music task says it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MusicProgress {
+    /// `SUCCESS`: a cover may be asked for.
+    Finished,
+    /// Not yet, or nothing is known of it.
+    Unfinished,
+    /// It will never be.
+    Failed,
+}
+
+/// A finished cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Where its images are.
+    pub images: Images,
+    /// When it was finished, by the service's clock; `None` if the record does not say.
+    pub completed_at: Option<UnixMillis>,
+    /// How long that took, by the service's clock; `None` if the record does not say.
+    pub took: Option<Duration>,
+}
+
+/// The addresses of a cover's images, 1 to [`MAX_IMAGES`], in the service's order: http or https, without white space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images(Vec<String>);
+
+impl Images {
+    /// The first [`MAX_IMAGES`] usable of these addresses; `None` if none is.
+    #[must_use]
+    pub fn new(urls: impl IntoIterator<Item = impl Into<String>>) -> Option<Self> {
+        let usable: Vec<String> =
+            urls.into_iter().map(Into::into).filter(|url| is_usable(url)).take(MAX_IMAGES).collect();
+        (!usable.is_empty()).then_some(Self(usable))
+    }
+
+    /// The addresses.
+    #[must_use]
+    pub fn urls(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Longest address kept, in bytes.
+const MAX_URL_BYTES: usize = 2_000;
+
+/// Whether an address can be fetched and stands in a cell or a page without harm.
+fn is_usable(url: &str) -> bool {
+    let is_http = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    is_http && url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The kinds of image that are saved, told by their first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKind {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    WebP,
+}
+
+impl ImageKind {
+    /// The extension of its files.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::WebP => "webp",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_addresses_of_a_record_the_first_two_usable_ones_are_kept() {
+        let long = format!("https://x.example/{}", "a".repeat(MAX_URL_BYTES));
+        let urls = [
+            "ftp://x.example/1",
+            "https://",
+            "javascript:alert(1)",
+            "https://x/a b",
+            &long,
+            "https://x/1",
+            "http://x/2",
+            "https://x/3",
+        ];
+        assert_eq!(Images::new(urls).unwrap().urls(), ["https://x/1", "http://x/2"]);
+        assert_eq!(Images::new(&urls[..5].iter().map(ToString::to_string).collect::<Vec<_>>()[..]), None);
+    }
 }

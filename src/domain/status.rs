@@ -1,6 +1,42 @@
-//! Where a row stands, in the ledger and in the results, and why: each value has one word, in files and in messages.
+//! Where a row stands, in the ledger and in the results, and why; how a run ended; what the results CSV calls it all. Each
+//! value has one word, in files and in messages.
 
-use super::words::words;
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The one word for this value in files and messages.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value that this word stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
 
 words! {
     /// What the ledger holds of a music task.
@@ -30,12 +66,7 @@ impl RowState {
     /// Whether the music task has its cover and is never sent again.
     #[must_use]
     pub const fn is_settled(self) -> bool {
-        match self {
-            Self::Submitted | Self::Exists | Self::Completed => true,
-            Self::Pending | Self::InFlight | Self::InDoubt | Self::Failed | Self::GaveUp | Self::GenerationFailed => {
-                false
-            }
-        }
+        self.status().is_settled()
     }
 
     /// The status that the results CSV shows for it.
@@ -145,6 +176,123 @@ words! {
     }
 }
 
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every row that was to be sent has been dealt with.
+    Finished,
+    /// SIGINT or SIGTERM.
+    Interrupted(Signal),
+    /// `--deadline` passed.
+    Deadline,
+    /// The service refused everyone for `--max-outage`.
+    Outage,
+    /// `--max-failures` was reached.
+    TooManyFailures,
+    /// The key is refused.
+    Unauthorized,
+    /// The credits are used up.
+    NoCredits,
+    /// What answers is not the service: see [`Verdict::WrongAddress`](super::outcome::Verdict::WrongAddress).
+    WrongAddress,
+    /// None of the first answers could be understood.
+    NotUnderstood,
+}
+
+impl Ended {
+    /// Why rows that were not reached were not; `None` after a finished run.
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Finished => None,
+            Self::Interrupted(_) => Some(Reason::Interrupted),
+            Self::Deadline => Some(Reason::Deadline),
+            Self::Outage => Some(Reason::Outage),
+            Self::TooManyFailures => Some(Reason::TooManyFailures),
+            Self::Unauthorized => Some(Reason::Unauthorized),
+            Self::NoCredits => Some(Reason::NoCredits),
+            Self::WrongAddress | Self::NotUnderstood => Some(Reason::BadResponse),
+        }
+    }
+
+    /// Whether covers are not followed any more either. Those of an empty account, or of a batch with something wrong in
+    /// it, are paid for and worth having.
+    #[must_use]
+    pub const fn ends_following(self) -> bool {
+        match self {
+            Self::Interrupted(_)
+            | Self::Deadline
+            | Self::Outage
+            | Self::Unauthorized
+            | Self::WrongAddress
+            | Self::NotUnderstood => true,
+            Self::Finished | Self::TooManyFailures | Self::NoCredits => false,
+        }
+    }
+}
+
+/// A signal that asks the program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as from Ctrl-C.
+    Interrupt,
+    /// SIGTERM, as from a service manager.
+    Terminate,
+}
+
+words! {
+    /// A column of the results CSV. [`ResultColumn::ALL`] is the order in which they stand there.
+    ResultColumn {
+        /// What became of the row.
+        Status = "cover_status",
+        /// Whether the next plain rerun sends it.
+        Retryable = "cover_retryable",
+        /// Why.
+        Reason = "cover_reason",
+        /// The HTTP status of the last answer.
+        HttpStatus = "cover_http_status",
+        /// The `code` of the last answer.
+        Code = "cover_code",
+        /// The service's words.
+        Message = "cover_message",
+        /// The cover's id.
+        CoverTaskId = "cover_task_id",
+        /// Submissions made, all runs together.
+        Attempts = "cover_attempts",
+        /// When the first one was made.
+        FirstSentAt = "cover_first_sent_at",
+        /// When it was decided.
+        FinishedAt = "cover_finished_at",
+        /// The number of the first row with the same id.
+        DuplicateOfRow = "cover_duplicate_of_row",
+        /// The address of the first image.
+        Image1 = "cover_image_1",
+        /// The address of the second image.
+        Image2 = "cover_image_2",
+        /// The file of the first image, or that of the default cover.
+        File1 = "cover_file_1",
+        /// The file of the second image.
+        File2 = "cover_file_2",
+        /// When the service forgets the images.
+        ExpiresAt = "cover_expires_at",
+        /// Whether the default cover stands in for the cover.
+        Fallback = "cover_fallback",
+    }
+}
+
+impl ResultColumn {
+    /// The names of the columns, in their order.
+    pub const WORDS: [&str; Self::ALL.len()] = {
+        let mut words = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::ALL[at].word();
+            at += 1;
+        }
+        words
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +309,11 @@ mod tests {
             assert_eq!(Reason::from_word(reason.word()), Some(*reason));
         }
         assert_eq!(Reason::from_word("Accepted"), None);
+    }
+
+    #[test]
+    fn every_early_end_has_a_reason_for_the_rows_it_leaves() {
+        assert_eq!(Ended::Finished.reason(), None);
+        assert_eq!(Ended::Interrupted(Signal::Terminate).reason(), Some(Reason::Interrupted));
     }
 }

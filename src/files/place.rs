@@ -1,7 +1,10 @@
-//! Where a path leads, and whether two of them lead to one file.
+//! Where a path leads, what stands in the way of writing there, and the error that says so.
 
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use thiserror::Error;
 
 /// Names of standard output.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -48,6 +51,60 @@ pub fn is_same(one: &Path, other: &Path) -> bool {
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether nothing can be renamed over a file: it is mounted at its place, or may only grow, or not change at all.
+#[cfg(target_os = "linux")]
+pub(super) fn is_pinned(path: &Path) -> bool {
+    use rustix::fs::StatxAttributes;
+    has(path, StatxAttributes::MOUNT_ROOT | StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
+}
+
+/// Whether a file is mounted at its place, or on a file system that nobody can write to.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn is_mounted(path: &Path) -> bool {
+    use rustix::fs::{StatVfsMountFlags, StatxAttributes, statvfs};
+    let is_read_only = statvfs(path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+    is_read_only || has(path, StatxAttributes::MOUNT_ROOT)
+}
+
+#[cfg(target_os = "linux")]
+fn has(path: &Path, attributes: rustix::fs::StatxAttributes) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE).is_ok_and(|file| file.stx_attributes.intersects(attributes))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) const fn is_pinned(_: &Path) -> bool {
+    false
+}
+
+/// Whether a file is mounted at its place, or on a file system that nobody can write to.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub const fn is_mounted(_: &Path) -> bool {
+    false
+}
+
+/// A file cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write {}", name(path))]
+pub struct FileError {
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+impl FileError {
+    /// The file at `path` cannot be written because of `cause`.
+    pub fn new(path: impl Into<PathBuf>, cause: io::Error) -> Self {
+        Self { path: path.into(), cause }
+    }
+}
+
+fn name(path: &Path) -> String {
+    if is_stdout(path) { "to standard output".to_owned() } else { format!("`{}`", path.display()) }
 }
 
 #[cfg(test)]

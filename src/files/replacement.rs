@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::atomic::{AtomicFile, remove_abandoned};
-use super::error::FileError;
-use super::kernel::is_pinned;
-use super::place::{folder_of, is_stdout, real};
+use super::place::{FileError, folder_of, is_pinned, is_stdout, real};
 
 /// How the names of unfinished CSV and text files begin.
 const TEMP_PREFIX: &str = ".coverbatch-csv-";
@@ -152,7 +150,7 @@ fn rename(file: AtomicFile, place: &Path) -> io::Result<()> {
 
 /// Gives `file` the mode of what was there `before`, and its owner and group where that is allowed. Whether it has them.
 fn take_over(file: &File, way: Way, before: Option<Metadata>) -> io::Result<bool> {
-    let (Some(before), Way::Rename) = (before, way) else {
+    let Some(before) = before.filter(|_| way == Way::Rename) else {
         // Nobody else reads what is copied in the end. A new file is as the umask says.
         return if way == Way::Rename { Ok(true) } else { set_mode(file, PRIVATE_MODE).map(|()| true) };
     };
@@ -160,12 +158,9 @@ fn take_over(file: &File, way: Way, before: Option<Metadata>) -> io::Result<bool
     let owner = Some(before.uid()).filter(|owner| *owner != ours.uid());
     let group = Some(before.gid()).filter(|group| *group != ours.gid());
     // Whoever may not give a file away may still give it to a group of their own.
-    let is_kept = match (owner, group) {
-        (None, None) => true,
-        (Some(_), _) | (_, Some(_)) => {
-            fchown(file, owner, group).is_ok() || (fchown(file, None, group).is_ok() && owner.is_none())
-        }
-    };
+    let is_kept = owner.or(group).is_none()
+        || fchown(file, owner, group).is_ok()
+        || (fchown(file, None, group).is_ok() && owner.is_none());
     set_mode(file, before.mode() & 0o777).map(|()| is_kept)
 }
 

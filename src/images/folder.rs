@@ -10,9 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::default_cover::DefaultCover;
-use super::name::ImageNumber;
-use super::store::{Draft, Store};
+use super::store::{DefaultCover, Draft, ImageNumber, Store};
 use super::structure::NotAnImage;
 use crate::api::ImageSink;
 use crate::domain::MusicTaskId;

@@ -1,12 +1,69 @@
-//! What to do after an answer.
+//! What to do with a row: before a run, after an answer, and after a call that only reads.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::backoff::{Jitter, after_trouble};
 use super::observer::Health;
-use super::plan::InDoubt;
-use crate::domain::{Ended, Outcome, RowState, Verdict};
+use super::wait::{Jitter, after_trouble};
+use crate::domain::{Ended, Found, Outcome, Reading, RowState, Verdict};
+
+/// In how many runs a row may be rejected before a plain rerun leaves it alone.
+pub const REJECTED_RUNS: u32 = 3;
+
+/// Which earlier failures a run sends again (`--retry`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Those that gave up, and those rejected in fewer than [`REJECTED_RUNS`] runs.
+    Retryable,
+    /// All of them.
+    All,
+    /// None of them.
+    Nothing,
+}
+
+/// What a run does with rows whose answer was lost (`--in-doubt`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InDoubt {
+    /// Sends them again, after all others: the service's one-cover-per-task rule answers 400 or 409.
+    Resend,
+    /// Leaves them to a person.
+    Hold,
+}
+
+/// What a run intends with a row before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Send it.
+    Send,
+    /// Send it once all others are done.
+    SendLast,
+    /// Leave it as it is.
+    Leave,
+}
+
+/// What a run does with a row that the ledger holds in `state`, rejected in `failed_runs` runs so far.
+#[must_use]
+pub fn plan(state: RowState, failed_runs: u32, retry: Retry, in_doubt: InDoubt) -> Plan {
+    match (state, retry) {
+        (RowState::Submitted | RowState::Exists | RowState::Completed, _) => Plan::Leave,
+        (RowState::Pending, _) => Plan::Send,
+        (RowState::InFlight | RowState::InDoubt, _) => match in_doubt {
+            InDoubt::Resend => Plan::SendLast,
+            InDoubt::Hold => Plan::Leave,
+        },
+        (RowState::Failed | RowState::GenerationFailed, Retry::Retryable) if failed_runs >= REJECTED_RUNS => {
+            Plan::Leave
+        }
+        (RowState::Failed | RowState::GenerationFailed | RowState::GaveUp, Retry::Retryable | Retry::All) => Plan::Send,
+        (RowState::Failed | RowState::GenerationFailed | RowState::GaveUp, Retry::Nothing) => Plan::Leave,
+    }
+}
+
+/// Whether the next plain rerun, one without `--retry`, sends the row (`cover_retryable`).
+#[must_use]
+pub fn is_retryable(state: RowState, failed_runs: u32, in_doubt: InDoubt) -> bool {
+    plan(state, failed_runs, Retry::Retryable, in_doubt) != Plan::Leave
+}
 
 /// When a row is given up, and what becomes of one whose answer is lost.
 #[derive(Debug, Clone, Copy)]
@@ -122,12 +179,62 @@ impl MaxFailures {
     }
 }
 
+/// What to do after a reading call that did not find what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollFailure {
+    /// Read again later.
+    Again(Scope),
+    /// This row has been in trouble too often: not in this run.
+    GiveUp,
+    /// Nothing more is read or sent.
+    Stop(Ended),
+}
+
+/// What was found, or what to do, when `troubles` calls for this row have gone wrong before, one after the other.
+///
+/// # Errors
+/// [`PollFailure`] if what was asked for was not found.
+pub fn found<T>(
+    reading: Reading<T>,
+    troubles: u32,
+    max_attempts: NonZeroU32,
+    jitter: Jitter,
+) -> Result<T, PollFailure> {
+    Err(match reading.found {
+        Found::Known(known) => return Ok(known),
+        Found::Throttled => PollFailure::Again(Scope::Account(Refusal::Throttled)),
+        Found::Unavailable => PollFailure::Again(Scope::Account(Refusal::Unavailable)),
+        Found::Unauthorized => PollFailure::Stop(Ended::Unauthorized),
+        Found::WrongAddress => PollFailure::Stop(Ended::WrongAddress),
+        Found::Troubled => {
+            let wait = after_trouble(troubles, max_attempts, jitter, reading.retry_after);
+            wait.map_or(PollFailure::GiveUp, |wait| PollFailure::Again(Scope::Row(wait)))
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
     use crate::domain::{Answer, CoverTaskId, Reason};
+
+    #[test]
+    fn the_rerun_rules_over_their_whole_domain() {
+        let mut table = String::new();
+        for state in RowState::ALL {
+            for failed_runs in [0, 2, 3] {
+                let cells: Vec<_> = [Retry::Retryable, Retry::All, Retry::Nothing]
+                    .iter()
+                    .flat_map(|retry| [InDoubt::Resend, InDoubt::Hold].map(|in_doubt| (*retry, in_doubt)))
+                    .map(|(retry, in_doubt)| format!("{:?}", plan(*state, failed_runs, retry, in_doubt)))
+                    .collect();
+                writeln!(table, "{state:<9} {failed_runs} | {}", cells.join(" ")).unwrap();
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
 
     fn outcome(verdict: Verdict) -> Outcome {
         Outcome { verdict, reason: Reason::ServerError, answer: Answer::default(), retry_after: None }
@@ -187,5 +294,22 @@ mod tests {
         let half = MaxFailures::Percent(50);
         assert!(!half.reached(99, 99) && half.reached(50, 100) && !half.reached(49, 100));
         assert!(!half.reached(499, 1000) && half.reached(500, 1000));
+    }
+
+    #[test]
+    fn every_finding_has_its_next_step() {
+        let step = |finding, troubles| {
+            let reading =
+                Reading { found: finding, reason: Reason::ServerError, answer: Answer::default(), retry_after: None };
+            found(reading, troubles, NonZeroU32::new(3).unwrap(), Jitter::new(0.0))
+        };
+        assert_eq!(step(Found::Known(7), 9), Ok(7));
+        assert_eq!(step(Found::Throttled, 9), Err(PollFailure::Again(Scope::Account(Refusal::Throttled))));
+        assert_eq!(step(Found::Unavailable, 9), Err(PollFailure::Again(Scope::Account(Refusal::Unavailable))));
+        assert_eq!(step(Found::Unauthorized, 0), Err(PollFailure::Stop(Ended::Unauthorized)));
+        assert_eq!(step(Found::WrongAddress, 0), Err(PollFailure::Stop(Ended::WrongAddress)));
+        let troubled = [0, 1, 2].map(|troubles| step(Found::Troubled, troubles));
+        let again = |wait| Err(PollFailure::Again(Scope::Row(Duration::from_secs(wait))));
+        assert_eq!(troubled, [again(1), again(2), Err(PollFailure::GiveUp)]);
     }
 }

@@ -34,17 +34,11 @@ impl Summary {
     }
 
     fn headline(&self) -> String {
-        let (left, rows) = (self.tally.left(), self.tally.rows);
+        let (left, rows) = (self.tally.left(), plural(self.tally.rows, "row has", "rows have"));
         match (left, self.ended) {
-            (0, _) => format!("coverbatch: {} their cover\n", plural(rows, "row has", "rows have")),
-            (_, Ended::Finished) => {
-                format!("coverbatch: {left} of {} no cover yet\n", plural(rows, "row has", "rows have"))
-            }
-            (_, ended) => format!(
-                "coverbatch: stopped, {}; {left} of {} no cover yet\n",
-                self.why(ended),
-                plural(rows, "row has", "rows have")
-            ),
+            (0, _) => format!("coverbatch: {rows} their cover\n"),
+            (_, Ended::Finished) => format!("coverbatch: {left} of {rows} no cover yet\n"),
+            (_, ended) => format!("coverbatch: stopped, {}; {left} of {rows} no cover yet\n", self.why(ended)),
         }
     }
 
@@ -74,11 +68,8 @@ impl Summary {
             .collect();
         let _ = writeln!(text, "  {}", if counts.is_empty() { "no rows".to_owned() } else { counts.join(", ") });
         if self.tally.duplicates > 0 {
-            let _ = writeln!(
-                text,
-                "  {} of an earlier row, sent once",
-                plural(self.tally.duplicates, "duplicate", "duplicates")
-            );
+            let duplicates = plural(self.tally.duplicates, "duplicate", "duplicates");
+            let _ = writeln!(text, "  {duplicates} of an earlier row, sent once");
         }
         // What the service has accepted all the same needs no second look.
         if let Some(unlike) = self.tally.unlike.as_ref().filter(|_| self.tally.left() > 0) {
@@ -98,12 +89,8 @@ impl Summary {
         }
         let rest: u64 = causes[shown..].iter().map(|cause| cause.rows).sum();
         if rest > 0 {
-            let _ = writeln!(
-                text,
-                "  {} for {} more causes: see the results",
-                plural(rest, "row", "rows"),
-                causes.len() - shown
-            );
+            let (rows, more) = (plural(rest, "row", "rows"), causes.len() - shown);
+            let _ = writeln!(text, "  {rows} for {more} more causes: see the results");
         }
     }
 
@@ -174,9 +161,7 @@ fn cause_line(cause: &Cause) -> String {
     if let Some(code) = cause.code {
         let _ = write!(line, " (code {code})");
     }
-    let numbers: Vec<String> = cause.lines.iter().map(u64::to_string).collect();
-    let more = if cause.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX) { " …" } else { "" };
-    let _ = write!(line, ", {} {}{more}", if cause.rows == 1 { "line" } else { "lines" }, numbers.join(", "));
+    let _ = write!(line, ", {} {}", if cause.rows == 1 { "line" } else { "lines" }, cause.line_list());
     if !cause.message.is_empty() {
         // Whole: what to do often stands at its end.
         let _ = write!(line, ": {}", cause.message);

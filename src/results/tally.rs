@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::line::{Cover, ResultLine};
 use crate::catalog::Unlike;
 use crate::domain::{Reason, Status};
@@ -14,7 +16,7 @@ const FIRST_LINES: usize = 3;
 const MOST_CAUSES: usize = 200;
 
 /// Rows that are not settled for one and the same cause.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// What became of them.
     pub status: Status,
@@ -27,7 +29,18 @@ pub struct Cause {
     /// How many.
     pub rows: u64,
     /// Where the first of them are.
+    #[serde(rename = "first_lines")]
     pub lines: Vec<u64>,
+}
+
+impl Cause {
+    /// `3, 9, 17 …`.
+    #[must_use]
+    pub fn line_list(&self) -> String {
+        let numbers: Vec<String> = self.lines.iter().map(u64::to_string).collect();
+        let more = self.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+        numbers.join(", ") + if more { " …" } else { "" }
+    }
 }
 
 /// What the results say of all rows together.

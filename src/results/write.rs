@@ -1,8 +1,8 @@
-//! Catalog and ledger joined: the rows counted, and the files written anew.
+//! Catalog and ledger joined: the rows counted, and the files written anew, each as a whole or not at all.
 
-use std::io;
+use std::io::{self, BufWriter, IntoInnerError, Write as _};
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -10,11 +10,10 @@ use tokio::task::spawn_blocking;
 
 use super::format::LineFormat;
 use super::line::ResultLine;
-use super::table::Table;
 use super::tally::Tally;
 use super::view::View;
 use crate::catalog::{Catalog, CatalogError};
-use crate::files::FileError;
+use crate::files::{FileError, Replacement};
 use crate::join::{Join, JoinError, Joined};
 use crate::ledger::Ledger;
 
@@ -149,5 +148,37 @@ impl Files {
         let failures = self.failures.map_or(Ok(()), |failures| failures.and_then(Table::commit));
         results.and(failures)?;
         Ok(self.tally)
+    }
+}
+
+/// An unfinished CSV file.
+pub(super) struct Table {
+    path: PathBuf,
+    file: BufWriter<Replacement>,
+}
+
+impl Table {
+    /// A file for `path` that begins with `head`.
+    pub(super) fn new(path: &Path, head: &[u8]) -> Result<Self, FileError> {
+        let file = BufWriter::new(Replacement::begin(path)?);
+        let mut table = Self { path: path.to_owned(), file };
+        table.write(head)?;
+        Ok(table)
+    }
+
+    /// Where it goes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line.
+    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), FileError> {
+        self.file.write_all(line).map_err(|cause| FileError::new(&self.path, cause))
+    }
+
+    /// Puts the file into its place. Durable when this returns.
+    pub(super) fn commit(self) -> Result<(), FileError> {
+        let Self { path, file } = self;
+        file.into_inner().map_err(IntoInnerError::into_error).map_err(|cause| FileError::new(path, cause))?.commit()
     }
 }

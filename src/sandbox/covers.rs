@@ -9,9 +9,8 @@ use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
 use super::behavior::{Behavior, CoverFault, Script};
-use super::random::{CoverDraw, later_cover_id};
 use super::request::CoverRequest;
-use super::scenario::Scenario;
+use super::scenario::{CoverDraw, Scenario, later_cover_id};
 
 /// A cover waits for the first part of its time, one in so many, and is being made in the rest.
 const WAITING: u32 = 4;

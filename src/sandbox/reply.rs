@@ -1,12 +1,23 @@
-//! What the stand-in says: envelopes and the vendor's words.
+//! What the stand-in says: envelopes and the vendor's words, and its image host, which as with the service is another host
+//! than the API: it asks for no key, knows no limit, and is open in maintenance.
+//!
+//! Bodies are made when they are sent: images are drawn then, and what is padded is never in memory as a whole.
 
+use std::array;
+use std::io::{self, Cursor};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Uri, header};
+use flate2::read::{GzEncoder, ZlibEncoder};
+use image::{ImageFormat, ImageResult, Rgb, RgbImage};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::task::spawn_blocking;
+use tokio_util::io::ReaderStream;
 
-use super::behavior::{Canned, Delivery};
-use super::body::{Content, Gradient};
-use super::random::Carrier;
+use super::behavior::{Behavior, Canned, Compression, Delivery, Encoding, Fault, ImageFault, Script};
+use super::scenario::{Carrier, fingerprint};
 use super::webhook::Webhook;
 
 /// What 429 says when it is about credits.
@@ -169,3 +180,183 @@ const fn words_of(code: u16) -> &'static str {
         _ => "Something without words happened (sandbox)",
     }
 }
+
+/// Length of what is padded: one byte more than any client should take, even of an image.
+const PADDED: u64 = 50 * 1024 * 1024 + 1;
+/// How much of it is in memory at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// What the body of an answer holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An image.
+    Image(Gradient),
+}
+
+/// An image that stands in for a cover: from one colour to another, corner to corner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gradient {
+    /// Fixes the colours.
+    pub(super) seed: u64,
+    /// Its width and height.
+    pub(super) pixels: u16,
+    /// How it is written.
+    pub(super) encoding: Encoding,
+}
+
+impl Content {
+    /// The body, for this delivery.
+    ///
+    /// # Errors
+    /// When an image cannot be encoded.
+    pub(super) async fn into_body(self, delivery: Delivery) -> io::Result<Body> {
+        let mut bytes = match self {
+            Self::Bytes(bytes) => bytes,
+            // Takes too long to be done while others wait.
+            Self::Image(gradient) => spawn_blocking(move || gradient.encoded()).await?.map_err(io::Error::other)?,
+        };
+        match delivery {
+            Delivery::Padded => {
+                let endless = Cursor::new(bytes).chain(tokio::io::repeat(b' '));
+                return Ok(Body::from_stream(ReaderStream::with_capacity(endless.take(PADDED), CHUNK)));
+            }
+            Delivery::Halved => bytes.truncate(bytes.len() / 2),
+            Delivery::Damaged => {
+                let middle = bytes.len() / 2;
+                bytes[middle..].iter_mut().take(1).for_each(|byte| *byte = !*byte);
+            }
+            Delivery::Compressed(compression) => bytes = compressed(&bytes, compression)?,
+            Delivery::Whole | Delivery::Cut | Delivery::Never | Delivery::Late | Delivery::Twice => {}
+        }
+        Ok(Body::from(bytes))
+    }
+}
+
+fn compressed(bytes: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+
+    let (mut compressed, level) = (Vec::new(), flate2::Compression::default());
+    match compression {
+        Compression::Gzip | Compression::GzipUnsaid => GzEncoder::new(bytes, level).read_to_end(&mut compressed)?,
+        Compression::Deflate => ZlibEncoder::new(bytes, level).read_to_end(&mut compressed)?,
+    };
+    Ok(compressed)
+}
+
+impl Gradient {
+    fn encoded(self) -> ImageResult<Vec<u8>> {
+        let format = match self.encoding {
+            Encoding::Png => ImageFormat::Png,
+            Encoding::Jpeg => ImageFormat::Jpeg,
+            Encoding::Webp => ImageFormat::WebP,
+        };
+        let mut bytes = Cursor::new(Vec::new());
+        self.drawn().write_to(&mut bytes, format)?;
+        Ok(bytes.into_inner())
+    }
+
+    fn drawn(self) -> RgbImage {
+        let mut rng = fastrand::Rng::with_seed(self.seed);
+        let colors: [[u8; 3]; 2] = array::from_fn(|_| array::from_fn(|_| rng.u8(..)));
+        let side = u32::from(self.pixels);
+        RgbImage::from_fn(side, side, |x, y| {
+            let [from, to] = [2 * side - x - y, x + y];
+            Rgb(array::from_fn(|part| {
+                let [first, last] = colors.map(|color| u32::from(color[part]));
+                u8::try_from((first * from + last * to) / (2 * side)).unwrap_or(u8::MAX)
+            }))
+        })
+    }
+}
+
+/// Where all images are.
+const FOLDER: &str = "/images/";
+/// Where those are that have moved.
+const MOVED_FOLDER: &str = "moved/";
+/// Where nobody may be led: the address at which clouds tell a machine its own secrets.
+const ASTRAY: &str = "http://169.254.169.254/x";
+
+/// A download.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageRequest {
+    /// Which image; `None` for a name that no image has.
+    pub(super) file: Option<ImageFile>,
+    /// Whether it carries an `Authorization` header, which has no business here.
+    pub(super) shows_key: bool,
+}
+
+/// The name of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageFile {
+    /// Of which cover.
+    pub(super) cover_id: String,
+    /// 1 or 2.
+    number: u8,
+    /// Whether it is asked for where it is led to, and not where the record says.
+    is_moved: bool,
+}
+
+impl ImageRequest {
+    /// The download that this request asks for; `None` if it is not about an image.
+    pub(super) fn read(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+        let name = uri.path().strip_prefix(FOLDER).filter(|_| method == Method::GET)?;
+        Some(Self { file: ImageFile::read(name), shows_key: headers.contains_key(header::AUTHORIZATION) })
+    }
+}
+
+impl ImageFile {
+    fn read(name: &str) -> Option<Self> {
+        let (is_moved, name) = name.strip_prefix(MOVED_FOLDER).map_or((false, name), |name| (true, name));
+        let (cover_id, number) = name.strip_suffix(".png")?.rsplit_once('-')?;
+        let number = ["1", "2"].into_iter().zip(1..).find_map(|(text, n)| (text == number).then_some(n))?;
+        Some(Self { cover_id: cover_id.to_owned(), number, is_moved })
+    }
+
+    /// What downloads are counted by.
+    pub(super) fn subject(&self, seed: u64) -> u64 {
+        let place = if self.is_moved { "moved image" } else { "image" };
+        fingerprint(seed, &[place, &self.cover_id, &self.number.to_string()])
+    }
+
+    /// The image, of this width and height.
+    pub(super) fn gradient(&self, seed: u64, pixels: u16) -> Gradient {
+        let seed = fingerprint(seed, &["picture", &self.cover_id, &self.number.to_string()]);
+        Gradient { seed, pixels, encoding: Encoding::Png }
+    }
+
+    /// What is wrong with the download that has `before` others before it, of a cover for this music task; where the
+    /// task spells out nothing, what chance has for it.
+    pub(super) fn fault(&self, music: &str, before: u32, by_chance: Option<Fault>) -> Option<ImageFault> {
+        if let Behavior::Image(fault) = Script::of(music).at(before)
+            && !self.is_moved
+        {
+            return Some(fault);
+        }
+        by_chance.map(|fault| match fault {
+            // Both pass, and both are what an image host can have.
+            Fault::Canned(_) => ImageFault::Status(502),
+            Fault::Delivery(_) => ImageFault::Delivery(Delivery::Cut),
+        })
+    }
+
+    /// The reply to a download of this file with this image in it.
+    pub(super) fn reply(&self, fault: Option<ImageFault>, gradient: Gradient, base_url: &str) -> Reply {
+        let image = Reply::image(gradient);
+        match fault {
+            None => image,
+            Some(ImageFault::Encoded(encoding)) => Reply::image(Gradient { encoding, ..gradient }),
+            Some(ImageFault::Delivery(delivery)) => Reply { delivery, ..image },
+            Some(ImageFault::Empty) => Reply { content: Content::Bytes(Vec::new()), ..image },
+            Some(ImageFault::Status(status)) => Reply::image_host(status),
+            Some(ImageFault::Astray) => Reply::redirect(ASTRAY.to_owned()),
+            Some(ImageFault::Moved) => {
+                Reply::redirect(format!("{base_url}{FOLDER}{MOVED_FOLDER}{}-{}.png", self.cover_id, self.number))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

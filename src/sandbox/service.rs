@@ -8,14 +8,11 @@ use serde_json::{Value, json};
 use crate::clock::UnixMillis;
 use crate::domain::MusicTaskId;
 
-use super::admission::{Admission, Denial, SlidingWindow};
 use super::behavior::{Behavior, Canned, Fault, MusicFault, Script};
 use super::covers::{Cover, Covers};
-use super::images::{ImageFile, ImageRequest};
-use super::random::RequestDraw;
-use super::reply::{Envelope, Reply};
-use super::request::{ApiKeyId, ApiRequest, CoverRequest};
-use super::scenario::Scenario;
+use super::reply::{Envelope, ImageFile, ImageRequest, Reply};
+use super::request::{Admission, ApiKeyId, ApiRequest, CoverRequest, Denial, SlidingWindow};
+use super::scenario::{RequestDraw, Scenario};
 use super::webhook::Webhook;
 
 /// The balance shown when credits are endless.

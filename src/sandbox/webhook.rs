@@ -17,8 +17,7 @@ use tokio::net::TcpStream;
 use url::{Host, Position, Url};
 
 use super::covers::{Cover, Ending};
-use super::random;
-use super::scenario::{Callbacks, SigningKey};
+use super::scenario::{Callbacks, SigningKey, callback_delay};
 
 /// Within this time the target has to have answered, by the service's documentation.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -49,7 +48,7 @@ impl Webhook {
         };
         let images = cover.images(base_url, ending);
         Some(Self {
-            due: end.saturating_add(random::callback_delay(seed, &cover.id, &callbacks.delay)),
+            due: end.saturating_add(callback_delay(seed, &cover.id, &callbacks.delay)),
             target,
             repeats: callbacks.repeats,
             cover_id: cover.id.clone(),

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::envelope::Envelope;
-use super::judge::{judge, message_of};
 use super::raw::{Fault, RawAnswer};
-use super::submission::read_fault;
+use super::submission::{judge, message_of, read_fault};
 use crate::api::json::{id as id_of, object, text, whole_number};
 use crate::clock::UnixMillis;
 use crate::domain::{

@@ -1,10 +1,13 @@
-//! The answer to a submission, read into an [`Outcome`].
+//! The answer to a submission, read into an [`Outcome`]: the only place that knows the service's codes.
+//!
+//! The service gives its `code` with everything it says. What comes without one is from a gateway before it, which knows
+//! nothing of rows: it never settles one. 429 means haste or an empty account, which depends on the provider, and where its
+//! words do not tell, the balance does.
 
-use super::envelope::Envelope;
-use super::judge::{judge, message_of};
+use super::envelope::{ADDRESS, Envelope, MAINTENANCE, speaks_of};
 use super::raw::{Fault, RawAnswer};
 use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
-use crate::secret::ApiKey;
+use crate::secret::{ApiKey, masked_url};
 
 /// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
 #[must_use]
@@ -51,12 +54,214 @@ pub fn read_fault(fault: &Fault) -> Outcome {
     Outcome { verdict, reason, answer, retry_after: None }
 }
 
+/// Whether the service's documentation or its users speak of this code; others are worth a line in the log.
+#[must_use]
+pub const fn is_known_code(code: i64) -> bool {
+    matches!(
+        code,
+        200 | 400 | 401 | 402 | 403 | 404 | 405 | 408 | 409 | 413 | 422 | 429 | 430 | 433 | 451 | 455 | 500..=505 | 531
+    )
+}
+
+/// What an answer means, by its HTTP status, its code and its words.
+pub(super) fn judge(raw: RawAnswer<'_>, envelope: &Envelope<'_>, key: &ApiKey) -> (Verdict, Reason) {
+    match envelope.code {
+        Some(200) if raw.is_success() => match envelope.cover(key) {
+            Some(cover) => (Verdict::Accepted(cover), Reason::Accepted),
+            None => (Verdict::Lost, Reason::BadResponse),
+        },
+        // An HTTP error around a body that claims success: nobody can tell what happened.
+        Some(200) => (Verdict::Lost, Reason::BadResponse),
+        Some(code) => judge_words(&envelope.words).unwrap_or_else(|| judge_code(code, envelope, key)),
+        None => judge_status(raw.status, envelope, key),
+    }
+}
+
+/// What the words mean whatever number they come with.
+fn judge_words(words: &str) -> Option<(Verdict, Reason)> {
+    if speaks_of(words, &MAINTENANCE) {
+        Some((Verdict::Unavailable, Reason::Maintenance))
+    } else if speaks_of(words, &ADDRESS) {
+        Some((Verdict::WrongAddress, Reason::BadResponse))
+    } else {
+        None
+    }
+}
+
+/// An HTTP status without a code.
+fn judge_status(status: u16, envelope: &Envelope<'_>, key: &ApiKey) -> (Verdict, Reason) {
+    match (status, judge_words(&envelope.words)) {
+        (300..=399 | 404 | 410, _) => (Verdict::WrongAddress, Reason::BadResponse),
+        // Who is let in, and how fast, is a gateway's business too.
+        (401 | 403 | 429, _) => judge_code(i64::from(status), envelope, key),
+        (_, Some(said)) => said,
+        (200..=299, None) => (Verdict::Lost, Reason::BadResponse),
+        // 400 and 409 among them: that there is a cover already is only the service's to say.
+        (400 | 405 | 409 | 413 | 414 | 422 | 451, None) => (Verdict::Troubled, Reason::BadResponse),
+        // A gateway without the service, in Cloudflare's numbers too.
+        (502..=504 | 520..=527 | 530, None) => (Verdict::Unavailable, Reason::ServerError),
+        (_, None) => judge_code(i64::from(status), envelope, key),
+    }
+}
+
+/// Every code but 200, in either form.
+fn judge_code(code: i64, envelope: &Envelope<'_>, key: &ApiKey) -> (Verdict, Reason) {
+    match code {
+        400 => (Verdict::Covered(envelope.cover(key)), Reason::AlreadyExists),
+        409 => (Verdict::Covered(envelope.cover(key)), Reason::Conflict),
+        401 | 403 => (Verdict::Unauthorized, Reason::Unauthorized),
+        402 | 433 => (Verdict::NoCredits, Reason::NoCredits),
+        // sunoapi.org's older table uses 429 for an empty account, its cover page and kie.ai for haste.
+        429 if Topic::of(&envelope.words) == Topic::Money => (Verdict::NoCredits, Reason::NoCredits),
+        405 | 429 | 430 => (Verdict::Throttled, Reason::RateLimited),
+        455 => (Verdict::Unavailable, Reason::Maintenance),
+        404 => (Verdict::Rejected, Reason::NotFound),
+        422 => (Verdict::Rejected, Reason::InvalidRequest),
+        413 | 451 => (Verdict::Rejected, Reason::Rejected),
+        // kie.ai's error list: the feature is switched off.
+        505 => (Verdict::WrongAddress, Reason::BadResponse),
+        408 => (Verdict::Troubled, Reason::Timeout),
+        500..=599 => (Verdict::Troubled, Reason::ServerError),
+        _ => (Verdict::Troubled, Reason::BadResponse),
+    }
+}
+
+/// The words of an answer; where they do not explain the verdict, what is wrong with it, and then its words.
+pub(super) fn message_of(raw: RawAnswer<'_>, envelope: &Envelope<'_>, (verdict, reason): (&Verdict, Reason)) -> String {
+    let and = |what: String, words: &str| if words.trim().is_empty() { what } else { format!("{what}: {words}") };
+    let said = envelope.words.as_str();
+    match (reason, envelope.code) {
+        // The page of a redirect says nothing more.
+        (_, code) if *verdict == Verdict::WrongAddress => {
+            and(address(raw, code), if raw.location.is_some() { "" } else { said })
+        }
+        (Reason::Unauthorized, None) if raw.status == 403 && !envelope.is_json => {
+            and("blocked before the API, by its CDN".to_owned(), said)
+        }
+        (Reason::BadResponse, None) if raw.body.is_empty() => format!("an empty answer (HTTP {})", raw.status),
+        (Reason::BadResponse, None) if !raw.is_success() => and(format!("HTTP {} without a code", raw.status), said),
+        (Reason::BadResponse, None) if !envelope.is_json => and(form(raw.encoding), said),
+        // Its words are seldom what is wrong with it.
+        (Reason::BadResponse, None) => and("JSON without a code".to_owned(), &raw.text()),
+        (Reason::BadResponse, Some(200)) if !raw.is_success() => {
+            and(format!("code 200 with HTTP {}", raw.status), said)
+        }
+        (Reason::BadResponse, Some(200)) => and("code 200 without the id of a cover".to_owned(), &raw.text()),
+        (Reason::BadResponse, Some(code)) => and(format!("code {code} is not documented"), said),
+        (_, _) => said.to_owned(),
+    }
+}
+
+/// What answers in the place of the service.
+fn address(raw: RawAnswer<'_>, code: Option<i64>) -> String {
+    let answers = code.map_or_else(|| format!("HTTP {}", raw.status), |code| format!("code {code}"));
+    let points = raw.location.map(|location| format!(" and points to `{}`", masked_url(location)));
+    format!("`{}` answers {answers}{}", raw.address, points.unwrap_or_default())
+}
+
+/// What a body is that holds no JSON object.
+fn form(encoding: Option<&str>) -> String {
+    encoding.map_or_else(|| "not JSON".to_owned(), |encoding| format!("not JSON, and packed as `{encoding}` unasked"))
+}
+
+/// Who offers the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// `api.sunoapi.org`.
+    Sunoapi,
+    /// `api.kie.ai`.
+    Kie,
+}
+
+impl Provider {
+    /// Where the API is.
+    #[must_use]
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::Sunoapi => "https://api.sunoapi.org",
+            Self::Kie => "https://api.kie.ai",
+        }
+    }
+
+    /// Where the balance of the account can be read.
+    #[must_use]
+    pub const fn balance_path(self) -> &'static str {
+        match self {
+            Self::Sunoapi => "/api/v1/generate/credit",
+            Self::Kie => "/api/v1/chat/credit",
+        }
+    }
+
+    /// Whether a 429 without any words may mean an empty account: sunoapi.org's older table says so, while kie.ai
+    /// documents 402 for that.
+    const fn means_money_by_429(self) -> bool {
+        match self {
+            Self::Sunoapi => true,
+            Self::Kie => false,
+        }
+    }
+}
+
+/// Whether a 429 can mean haste as well as an empty account, so that only the balance can tell.
+#[must_use]
+pub fn is_unclear(outcome: &Outcome, provider: Provider) -> bool {
+    let is_429 =
+        outcome.answer.code == Some(429) || (outcome.answer.code, outcome.answer.http_status) == (None, Some(429));
+    match Topic::of(&outcome.answer.message) {
+        Topic::Both => is_429,
+        Topic::Neither => is_429 && provider.means_money_by_429(),
+        Topic::Haste | Topic::Money => false,
+    }
+}
+
+/// Whether an answer of the balance endpoint says that the account is empty; `None` if it does not say.
+///
+/// Balances come with decimals, though documented as whole numbers.
+#[must_use]
+pub fn read_is_empty(body: &[u8]) -> Option<bool> {
+    let text = RawAnswer::new(200, body).text();
+    let envelope = Envelope::read(&text);
+    match (envelope.code?, envelope.data) {
+        (200, Some(data)) => serde_json::from_str::<f64>(data.get()).ok().map(|balance| balance <= 0.0),
+        (402 | 433, _) => Some(true),
+        (429, _) if Topic::of(&envelope.words) == Topic::Money => Some(true),
+        (_, _) => None,
+    }
+}
+
+/// The outcome of an unclear 429, once it is known whether the account is empty.
+#[must_use]
+pub fn resolved(outcome: Outcome, is_empty: bool) -> Outcome {
+    if is_empty { Outcome { verdict: Verdict::NoCredits, reason: Reason::NoCredits, ..outcome } } else { outcome }
+}
+
+/// What the words of a 429 are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Haste,
+    Money,
+    Both,
+    Neither,
+}
+
+impl Topic {
+    pub(super) fn of(message: &str) -> Self {
+        const HASTE: [&str; 5] = ["frequen", "too many", "too fast", "rate limit", "频率"];
+        const MONEY: [&str; 7] = ["credit", "balance", "insufficient", "top up", "recharge", "余额", "积分"];
+        match (speaks_of(message, &HASTE), speaks_of(message, &MONEY)) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Haste,
+            (false, true) => Self::Money,
+            (false, false) => Self::Neither,
+        }
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::fmt::Write as _;
     use std::time::Duration;
 
-    use super::super::judge::is_known_code;
     use super::*;
 
     pub(in crate::api::wire) const FREQUENCY: &str = "Your call frequency is too high. Please try again later.";
@@ -215,6 +420,38 @@ pub(super) mod tests {
         for code in 100..=999 {
             let has_own = read_as(code) != odd && !(500..=599).contains(&code);
             assert!(!has_own || is_known_code(i64::from(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_unclear_429_is_one_that_may_mean_either() {
+        let both = "Request frequency exceeds the credits of your plan";
+        for (message, sunoapi, kie) in
+            [(FREQUENCY, false, false), (CREDITS, false, false), ("", true, false), (both, true, true)]
+        {
+            for outcome in [read(200, &envelope(429, message, false)), read(429, message)] {
+                assert_eq!(is_unclear(&outcome, Provider::Sunoapi), sunoapi, "{message}");
+                assert_eq!(is_unclear(&outcome, Provider::Kie), kie, "{message}");
+            }
+        }
+        assert!(!is_unclear(&read(200, &envelope(500, "", false)), Provider::Sunoapi));
+    }
+
+    #[test]
+    fn a_balance_is_empty_at_nothing_or_less_and_says_nothing_when_it_cannot_be_read() {
+        let table: [(&str, Option<bool>); 9] = [
+            (r#"{"code":200,"msg":"success","data":100}"#, Some(false)),
+            (r#"{"code":200,"data":0.4}"#, Some(false)),
+            (r#"{"code":200,"data":0}"#, Some(true)),
+            (r#"{"code":200,"data":-2.5}"#, Some(true)),
+            (r#"{"code":200,"data":null}"#, None),
+            (r#"{"code":429,"msg":"The current credits are insufficient."}"#, Some(true)),
+            (r#"{"code":429,"msg":"Your call frequency is too high."}"#, None),
+            (r#"{"code":402}"#, Some(true)),
+            ("<html>", None),
+        ];
+        for (body, is_empty) in table {
+            assert_eq!(read_is_empty(body.as_bytes()), is_empty, "{body}");
         }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
-use crate::page::activity::Activity;
+use crate::page::chart::Activity;
+use crate::results::Cause;
 
 const HOSTILE: &[&str] = &[
     "<script>alert(1)</script>",

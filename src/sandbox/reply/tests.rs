@@ -1,11 +1,37 @@
 //! Downloads as a client makes them, through real sockets; names as a table.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use super::*;
 use crate::sandbox::tests::{Said, exchange, generate, id_of, quick, read_cover, stand_in};
 use crate::sandbox::{Sandbox, Scenario};
 
-use super::*;
+fn gradient(seed: u64) -> Gradient {
+    Gradient { seed, pixels: 64, encoding: Encoding::Png }
+}
+
+#[test]
+fn an_image_is_of_its_seed_and_has_its_size() {
+    assert_eq!(gradient(1).encoded().unwrap(), gradient(1).encoded().unwrap());
+    let all: HashSet<Vec<u8>> = (0..50).map(|seed| gradient(seed).encoded().unwrap()).collect();
+    assert_eq!(all.len(), 50);
+    for pixels in [1, 64] {
+        let image = Gradient { pixels, ..gradient(1) }.drawn();
+        assert_eq!(image.dimensions(), (pixels.into(), pixels.into()));
+    }
+}
+
+#[test]
+fn each_encoding_can_be_read_as_what_it_is() {
+    for (encoding, format) in
+        [(Encoding::Png, ImageFormat::Png), (Encoding::Jpeg, ImageFormat::Jpeg), (Encoding::Webp, ImageFormat::WebP)]
+    {
+        let bytes = Gradient { encoding, ..gradient(1) }.encoded().unwrap();
+        assert_eq!(image::guess_format(&bytes).unwrap(), format);
+        assert_eq!(image::load_from_memory(&bytes).unwrap().width(), 64);
+    }
+}
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -69,7 +95,7 @@ async fn a_finished_cover_has_two_images_that_differ_and_stay_the_same() {
         }
     }
     for (at, picture) in images_seen.iter().enumerate() {
-        let read = image::load_from_memory_with_format(picture, image::ImageFormat::Png).unwrap();
+        let read = image::load_from_memory_with_format(picture, ImageFormat::Png).unwrap();
         assert_eq!((read.width(), read.height()), (64, 64));
         assert!(!images_seen[..at].contains(picture), "{at}");
     }

@@ -7,13 +7,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::*;
 use crate::callback::handler::HintFailed;
 use crate::callback::limiter::ConnectionLimiter;
 use crate::clock::Clock;
 use crate::domain::MusicTaskId;
 use crate::signing::CallbackSecret;
-
-use super::*;
 
 /// How old a connection may become until its last answer.
 const LIFETIME: Duration = BEGINS_WITHIN.saturating_add(REQUEST_WITHIN);
