@@ -92,13 +92,6 @@ impl Clock {
         UnixMillis(steady.0.saturating_add(self.started_at.step_until(Reading::of_system())))
     }
 
-    /// Times of day as moments; one from the future, by a clock that was set back since, counts as now.
-    #[must_use]
-    pub fn instants(&self, times: Vec<UnixMillis>) -> Vec<Instant> {
-        let (here, now) = (self.now(), self.unix());
-        times.into_iter().map(|at| here.checked_sub(at.until(now)).unwrap_or(here)).collect()
-    }
-
     /// Since this clock was started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

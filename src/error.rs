@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use thiserror::Error as ThisError;
 
@@ -13,7 +14,7 @@ use crate::default_covers::StandInError;
 use crate::domain::{Ended, Signal, Status};
 use crate::files::FileError;
 use crate::join::JoinError;
-use crate::ledger::{LedgerError, LockError};
+use crate::ledger::{LedgerError, RunHolder};
 use crate::results::{ResultsError, Tally};
 use crate::runner::RunError;
 use crate::worklist::WorklistError;
@@ -103,8 +104,15 @@ pub enum Error {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// Another run.
-    #[error(transparent)]
-    Lock(#[from] LockError),
+    #[error(
+        "another run writes the results `{}`: pid {} on {}, started {}", results.display(), holder.pid, holder.host, holder.started
+    )]
+    ResultsInUse {
+        /// The file that both would write.
+        results: PathBuf,
+        /// The other one.
+        holder: RunHolder,
+    },
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -174,10 +182,9 @@ impl Error {
             Self::Usage { .. } => Exit::Usage,
             Self::Catalog(CatalogError::TemporarySpace { .. }) => Exit::Unwritten,
             Self::Catalog(_) => Exit::Catalog,
-            Self::Lock(LockError::Held { .. }) => Exit::Held,
+            Self::ResultsInUse { .. } => Exit::Held,
             Self::Ledger(error) if error.kind.is_wrong_ledger() => Exit::Usage,
-            Self::Lock(LockError::Io { .. })
-            | Self::Ledger(_)
+            Self::Ledger(_)
             | Self::Results(_)
             | Self::Unwritable(_)
             | Self::Stdout(_) => Exit::Unwritten,
@@ -217,9 +224,9 @@ impl Error {
         }
         match self {
             Self::Usage { hint, .. } => Some(hint.as_str()).filter(|hint| !hint.is_empty()),
-            Self::Lock(LockError::Held { .. }) => {
-                Some("nothing was sent; wait for that run, or stop it, and run again")
-            }
+            Self::ResultsInUse { .. } => Some(
+                "nothing was sent; wait for that run, or stop it, and run again; another catalog may run at the same time",
+            ),
             Self::Run(RunError::Ledger(_)) => Some(
                 "nothing more was sent and nothing settled is lost; once the ledger can be written, run the same \
                  command again",
@@ -239,9 +246,6 @@ impl Error {
                 "the ledger holds every answer; once the folder of --download can be written, run the same command again",
             ),
             Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
-            Self::Lock(LockError::Io { .. }) => {
-                Some("nothing was sent; the ledger needs a folder that can be written, see --ledger")
-            }
             Self::Results(ResultsError::File(_) | ResultsError::Join(JoinError::Ledger(_))) => Some(
                 "the ledger holds every answer; once the file can be written, `coverbatch results` with the same \
                  catalog and --ledger makes it",

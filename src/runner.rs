@@ -10,6 +10,7 @@ mod event_loop;
 mod poll;
 mod progress;
 mod queue;
+mod recovery;
 mod schedule;
 mod stop;
 mod task;
@@ -32,6 +33,7 @@ use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
 use queue::Queue;
+use recovery::Recovery;
 use schedule::{CoverJobs, MusicChecks};
 use task::{TaskContext, TaskOutput};
 
@@ -92,6 +94,8 @@ pub struct Runner<A, L> {
     /// Where submissions wait.
     gate: Arc<Gate>,
     queue: Queue,
+    /// The look for rows that other runs leave behind when they die, if this one submits any.
+    recovery: Option<Recovery>,
     /// The check of a row's music before it is submitted, if that is wanted.
     music: Option<MusicChecks>,
     /// The polls and downloads of covers that are followed, if any are.
@@ -131,6 +135,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }),
             gate,
             queue: Queue::of(worklist),
+            recovery: Some(Recovery::new(run.seen, clock.now())),
             music: None,
             covers: None,
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
@@ -166,7 +171,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             seed: config.seed,
         };
         let gate = (Arc::clone(&tracking.gate), clock);
-        Self::new((api, ledger), gate, (run, Worklist::empty()), config, stop).tracking(tracking)
+        let runner = Self::new((api, ledger), gate, (run, Worklist::empty()), config, stop).tracking(tracking);
+        Self { recovery: None, ..runner }
     }
 
     /// The same, knowing how long covers usually take.

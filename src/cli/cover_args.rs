@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::images::{DefaultCover, DefaultCoverError, ImageFolder, Store};
-use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger, Waiter};
+use crate::ledger::{CoverScope, RunId, Waiter};
 use crate::policy::PollPolicy;
-use crate::ratelimit::{Gate, GateConfig, slack};
+use crate::ratelimit::{Gate, GateConfig};
 use crate::results::Goal;
 use crate::runner::{BLOCKING_THREADS, CoverTracking};
 
@@ -100,17 +100,9 @@ impl ReadArgs {
         })
     }
 
-    /// A gate for reads that counts what was read within the last window, by whichever process.
-    pub(super) async fn gate(
-        &self,
-        ledger: &SqliteLedger,
-        max_outage: Duration,
-        clock: Clock,
-    ) -> Result<Arc<Gate>, Error> {
-        let rate = self.poll_rate;
-        let since = clock.unix().before(rate.period + slack(rate));
-        let earlier = clock.instants(ledger.reads_since(since).await?);
-        Ok(Gate::new(GateConfig { rate, max_outage }, clock, &earlier))
+    /// A gate for reads. What other processes read is counted by the ledger, which each read is asked of.
+    pub(super) fn gate(&self, max_outage: Duration, clock: Clock) -> Arc<Gate> {
+        Gate::new(GateConfig { rate: self.poll_rate, max_outage }, clock)
     }
 
     /// What a command that follows covers does with them.

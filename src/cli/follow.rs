@@ -134,7 +134,7 @@ impl Following<'_> {
         let (clock, args) = (self.batch.clock, self.args);
         let started = clock.unix();
         let run = self.ledger.begin_follow(&args.catalog.identity(), started).await?;
-        let gate = args.wait.read.gate(&self.ledger, args.request.max_outage, clock).await?;
+        let gate = args.wait.read.gate(args.request.max_outage, clock);
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {
             // What it followed is taken up by others at once. The command has failed already, and says so.

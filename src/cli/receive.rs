@@ -102,7 +102,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let listen = |cause| Error::Listen { address: args.listen, cause };
     let receiver = Receiver::start(args.listen, config, hints).await.map_err(listen)?;
     print(&format!("listening on http://{}\n", receiver.address()))?;
-    let gate = args.read.gate(&ledger, FOR_EVER, clock).await?;
+    let gate = args.read.gate(FOR_EVER, clock);
     let max_attempts = args.request.max_attempts;
     let policy = (PollPolicy { wait: None, max_attempts }, args.request.timeout);
     let tracking = args.read.tracking(CoverScope::All, &gate, folder.as_ref(), policy);

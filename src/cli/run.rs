@@ -5,6 +5,7 @@ mod dry;
 
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::ArgMatches;
@@ -24,11 +25,13 @@ use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
-use crate::files::check_writable;
-use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, RunId, RunLock, SqliteLedger, SubmitLedger as _};
+use crate::files::{check_writable, folder_of, is_stdout};
+use crate::ledger::{
+    Begin, Begun, CoverScope, FollowLedger as _, NewRun, ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _,
+};
 use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
-use crate::ratelimit::{Gate, GateConfig, slack};
+use crate::ratelimit::{Gate, GateConfig};
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Counts, Selection, Worklist};
@@ -139,9 +142,15 @@ impl Run<'_> {
         self.batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
         let image_settings = self.args.wait.image_settings()?;
         let started = self.batch.clock.unix();
-        let _lock = RunLock::take(&self.batch.ledger_path, started)?;
         let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
-        let submitted = self.submit(&ledger, &image_settings, started).await;
+        let results = &self.batch.paths.results;
+        let new = NewRun { catalog: self.args.catalog.identity(), results: full_name(results), at: started };
+        let submitted = match ledger.begin_run(new).await {
+            Ok(Begin::Begun(begun)) => self.submit(&ledger, &image_settings, (begun, started)).await,
+            // The results are not ours to write.
+            Ok(Begin::ResultsInUse(holder)) => return Err(Error::ResultsInUse { results: results.clone(), holder }),
+            Err(error) => Err(error.into()),
+        };
         match submitted {
             Ok(outcome) => self.batch.finish(ledger, &image_settings, outcome).await,
             Err(error) => {
@@ -155,11 +164,11 @@ impl Run<'_> {
         &self,
         ledger: &Arc<SqliteLedger>,
         image_settings: &ImageSettings,
-        started: UnixMillis,
+        (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
         let bad = bad_rows(self.catalog());
         eprint(&bad);
-        let run = ledger.begin_run(&self.args.catalog.identity(), started).await?;
+        let run = begun.run;
         let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &**ledger, self.selection()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
@@ -167,8 +176,8 @@ impl Run<'_> {
                 .await
                 .map_err(worklist_error)?;
         }
-        let gates = self.gates(ledger).await?;
-        let sent = self.send(ledger, &gates, image_settings, (run, worklist), counts).await;
+        let gates = self.gates();
+        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), counts).await;
         if sent.is_err() {
             // What it followed is taken up by others at once. The run has failed already, and says so.
             let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
@@ -186,18 +195,13 @@ impl Run<'_> {
         })
     }
 
-    /// Gates that count what earlier runs sent and read within one window.
-    async fn gates(&self, ledger: &SqliteLedger) -> Result<Gates, Error> {
+    fn gates(&self) -> Gates {
         let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
-        let since = clock.unix().before(rate.period + slack(rate));
-        let earlier = clock.instants(ledger.sends_since(since).await?);
-        let submissions = Gate::new(GateConfig { rate, max_outage }, clock, &earlier);
-        let reads = if self.args.waits() || self.args.checks_music() {
-            Some(self.args.wait.read.gate(ledger, max_outage, clock).await?)
-        } else {
-            None
-        };
-        Ok(Gates { submissions, reads })
+        let has_reads = self.args.waits() || self.args.checks_music();
+        Gates {
+            submissions: Gate::new(GateConfig { rate, max_outage }, clock),
+            reads: has_reads.then(|| self.args.wait.read.gate(max_outage, clock)),
+        }
     }
 
     /// Runs the one loop, with the stand-in service beside it if that is asked for.
@@ -206,7 +210,7 @@ impl Run<'_> {
         ledger: &Arc<SqliteLedger>,
         gates: &Gates,
         image_settings: &ImageSettings,
-        (run, worklist): (RunId, Worklist),
+        (run, worklist): (Begun, Worklist),
         counts: Counts,
     ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
@@ -216,7 +220,7 @@ impl Run<'_> {
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
         let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
-        let runner = self.with_reads(runner, gates, image_settings, run).knowing(self.usual(ledger).await?);
+        let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
@@ -293,4 +297,11 @@ impl Run<'_> {
 /// Rows that cannot be read before anything was sent.
 fn worklist_error(error: crate::join::JoinError) -> Error {
     Error::Worklist(error.into())
+}
+
+/// The full name of a file that is written, whichever links lead to it; `None` for standard output.
+fn full_name(path: &Path) -> Option<String> {
+    let folder = folder_of(path).canonicalize().ok().filter(|_| !is_stdout(path));
+    let full = path.canonicalize().ok().filter(|_| !is_stdout(path)).or_else(|| Some(folder?.join(path.file_name()?)));
+    full.map(|full| full.to_string_lossy().into_owned())
 }

@@ -13,8 +13,8 @@ use crate::ratelimit::{Asking, NotYet, PauseChange, Reported};
 pub struct NewRun {
     /// The catalog, by the name that tells it from others.
     pub catalog: String,
-    /// The results file, by its full name on this host.
-    pub results: String,
+    /// The results file, by its full name on this host; `None` if it is no file.
+    pub results: Option<String>,
     /// When it begins.
     pub at: UnixMillis,
 }

@@ -80,7 +80,7 @@ impl StateStore for Arrival {
 ///
 /// # Errors
 /// How long to wait.
-pub fn pass_shared(rate: Rate, share: f64, next_at: &mut u64, now: u64) -> Result<(), Duration> {
+pub(super) fn pass_shared(rate: Rate, share: f64, next_at: &mut u64, now: u64) -> Result<(), Duration> {
     let (dial, arrival) = (Dial::default(), Arrival::default());
     // Made at time zero: a limiter counts from when it was made.
     let limiter: Limiter = RateLimiter::new(quota(rate, share), arrival.clone(), dial.clone());

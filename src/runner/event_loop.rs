@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::FollowUp;
 use super::progress::{Covers, Progress};
 use super::queue::Row;
+use super::recovery::Recovery;
 use super::schedule::CoverJobs;
 use super::task::{Disposition, JobResult, Submitted, TaskOutput};
 use super::{RunError, Runner};
@@ -53,6 +54,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }
             let is_paused = self.gate.is_paused();
             self.queue.load(self.context.clock.now(), self.free_slots(), is_paused).await?;
+            if let Some(recovery) = &mut self.recovery {
+                recovery.look(&self.context, &mut self.queue).await?;
+            }
             self.start_downloads().await?;
             let read = self.next_read();
             if self.is_over(read) {
@@ -276,7 +280,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
         let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
         let cover = self.tracked().map(|covers| here + covers.wait(now));
-        [row, music, cover].into_iter().flatten().min()
+        let look = self.recovery.as_ref().filter(|_| !self.context.stop.is_requested()).map(Recovery::due);
+        [row, music, cover, look].into_iter().flatten().min()
     }
 
     /// Whether nothing is on its way and nothing is left to begin.

@@ -51,13 +51,14 @@ impl Others {
     pub(super) fn begin(&mut self, connection: &Connection, new: &NewRun) -> Result<Begin, Failure> {
         self.locks.release();
         recover(connection, &self.locks, new.at)?;
-        if let Some(holder) = writer_of(connection, &new.results)? {
+        let results = new.results.as_deref();
+        if let Some(holder) = writer_of(connection, results)? {
             return Ok(Begin::ResultsInUse(holder));
         }
         let lock = self.locks.take()?;
         let (seen, counted_until) = last_attempt(connection)?;
         self.in_flight = in_flight(connection)?;
-        self.run = open_run(connection, (&new.catalog, Some(&new.results)), "run", Some(&lock), new.at)?;
+        self.run = open_run(connection, (&new.catalog, results), "run", Some(&lock), new.at)?;
         (self.newest, self.there_until) = (self.run, counted_until);
         (self.looked_at, self.is_paused) = (UnixMillis(i64::MIN), true);
         self.forget_old_pause(connection, new.at)?;
@@ -122,11 +123,11 @@ impl Others {
 }
 
 /// The run that is alive and writes these results, on this host.
-fn writer_of(connection: &Connection, results: &str) -> rusqlite::Result<Option<RunHolder>> {
+fn writer_of(connection: &Connection, results: Option<&str>) -> rusqlite::Result<Option<RunHolder>> {
     let mut query = connection.prepare(
         "SELECT pid, host, started_at FROM run WHERE kind = 'run' AND ended IS NULL AND results = ?1 AND host = ?2",
     )?;
-    let holder = query.query_row([results, &host()], |row| {
+    let holder = query.query_row(params![results, host()], |row| {
         Ok(RunHolder { pid: row.get(0)?, host: row.get(1)?, started: time(row, 2)? })
     });
     holder.optional()
