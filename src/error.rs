@@ -184,10 +184,7 @@ impl Error {
             Self::Catalog(_) => Exit::Catalog,
             Self::ResultsInUse { .. } => Exit::Held,
             Self::Ledger(error) if error.kind.is_wrong_ledger() => Exit::Usage,
-            Self::Ledger(_)
-            | Self::Results(_)
-            | Self::Unwritable(_)
-            | Self::Stdout(_) => Exit::Unwritten,
+            Self::Ledger(_) | Self::Results(_) | Self::Unwritable(_) | Self::Stdout(_) => Exit::Unwritten,
             Self::Worklist(WorklistError::Join(JoinError::Catalog(_)))
             | Self::StandIn(StandInError::Join(JoinError::Catalog(_))) => Exit::Catalog,
             Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,

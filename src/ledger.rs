@@ -18,7 +18,5 @@ pub use history::{PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::SqliteLedger;
-pub use submission::{
-    Begin, Begun, Claim, ClaimRequest, NewRun, RunHolder, Settled, Settlement, Submission,
-};
+pub use submission::{Begin, Begun, Claim, ClaimRequest, NewRun, RunHolder, Settled, Settlement, Submission};
 pub use traits::{FollowLedger, Ledger, ReadLedger, SubmitLedger};

@@ -129,7 +129,7 @@ impl Network {
 async fn simulate_with(kind: Kind, limit: u32, network: Network, disk: Duration, seed: u64) -> Shown {
     let clock = Clock::start();
     let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
-    let gate = Gate::new(config, clock, &[]);
+    let gate = Gate::new(config, clock);
     let service = Arc::new(Mutex::new(Service::new(kind, limit, clock.now())));
     let mut rng = fastrand::Rng::with_seed(seed);
     let (mut admitted, mut refusals, mut sent) = (0, 0, 0);

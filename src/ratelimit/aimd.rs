@@ -14,7 +14,7 @@ const DECREASE: f64 = 0.9;
 const INCREASE: f64 = 0.01;
 
 /// The smallest share.
-const LEAST: f64 = 0.01;
+pub(super) const LEAST: f64 = 0.01;
 
 /// A share of the configured rate.
 #[derive(Debug, Clone, Copy)]

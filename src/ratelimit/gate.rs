@@ -333,6 +333,8 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::ratelimit::PauseCause;
+
     const SECOND: Duration = Duration::from_secs(1);
 
     fn gate() -> (Clock, Arc<Gate>) {

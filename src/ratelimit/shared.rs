@@ -93,7 +93,8 @@ impl SharedPace {
             return Err(NotYet { wait: leaves.max(LOOK_AGAIN), pause: None });
         }
         let nanos = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000_000);
-        pass_shared(asking.rate, asking.share, &mut self.next_at, nanos).map_err(|wait| NotYet { wait, pause: None })?;
+        pass_shared(asking.rate, asking.share, &mut self.next_at, nanos)
+            .map_err(|wait| NotYet { wait, pause: None })?;
         self.is_probing |= asking.is_probe;
         Ok(())
     }

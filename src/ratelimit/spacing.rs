@@ -14,6 +14,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware};
 use tokio::time::Instant;
 
+use super::aimd::LEAST;
 use super::{later, slack};
 use crate::domain::Rate;
 
@@ -84,18 +85,14 @@ pub(super) fn pass_shared(rate: Rate, share: f64, next_at: &mut u64, now: u64) -
     let (dial, arrival) = (Dial::default(), Arrival::default());
     // Made at time zero: a limiter counts from when it was made.
     let limiter: Limiter = RateLimiter::new(quota(rate, share), arrival.clone(), dial.clone());
-    // An arrival further ahead than requests can have moved it is of a clock that was set back since.
-    let furthest = now.saturating_add(nanos(limiter_reach(rate, share)));
-    arrival.0.store((*next_at).min(furthest), Ordering::Relaxed);
+    // One further ahead than requests can have moved it is of a clock that was set back since: it holds up nobody.
+    let furthest = quota(rate, LEAST).replenish_interval().saturating_mul(burst(rate).get());
+    let is_believable = *next_at <= now.saturating_add(nanos(furthest));
+    arrival.0.store(if is_believable { *next_at } else { 0 }, Ordering::Relaxed);
     dial.0.store(now, Ordering::Relaxed);
     limiter.check().map_err(|not_until| not_until.wait_time_from(Nanos::new(now)))?;
     *next_at = arrival.get();
     Ok(())
-}
-
-/// How far ahead of now the next arrival can be.
-fn limiter_reach(rate: Rate, share: f64) -> Duration {
-    quota(rate, share).replenish_interval().saturating_mul(burst(rate).get())
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -207,6 +204,7 @@ mod tests {
         assert_eq!(pass_shared(rate, 1.0, &mut next_at, start + 512_500_000), Ok(()));
         // The clock was set back by an hour: nobody waits for that.
         let back = start - 3_600_000_000_000;
+        assert_eq!(pass_shared(rate, 1.0, &mut next_at, back), Ok(()));
         assert_eq!(pass_shared(rate, 1.0, &mut next_at, back), Err(Duration::from_micros(512_500)));
     }
 

@@ -51,7 +51,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Claim::Refused => return unsent(row, Disposition::Refused),
             Claim::NotYet(not_yet) => {
                 reservation.hold(not_yet);
-                return unsent(row, Disposition::Again { due: self.clock.now(), counts: false });
+                return unsent(row, Disposition::Held);
             }
         };
         let departed = if self.stop.is_requested() { None } else { reservation.depart() };

@@ -216,6 +216,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 progress.done += 1;
                 self.queue.finish();
             }
+            Disposition::Held => self.queue.put_first(row),
             Disposition::Stopped => self.queue.finish(),
         }
     }

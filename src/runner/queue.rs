@@ -34,7 +34,7 @@ pub(super) struct Queue {
     turns: u64,
     /// The next row, if one is due.
     next: Option<Row>,
-    /// Rows whose music was found to be finished; they go before the next one.
+    /// Rows that go before the next one: their music was found to be finished, or other runs left no room for them.
     checked: VecDeque<Row>,
     checks_music: bool,
     /// Rows that were taken and have not come back.
@@ -145,6 +145,14 @@ impl Queue {
         self.in_flight -= 1;
         if !self.has_ended {
             self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+        }
+    }
+
+    /// A row has come back that others left no room for: it is the next one.
+    pub(super) fn put_first(&mut self, row: Row) {
+        self.in_flight -= 1;
+        if !self.has_ended {
+            self.checked.push_front(row);
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) enum Disposition {
     Done(RowState),
     /// It is sent, or sent again, once it is due; whether the answer before counts as one of its attempts.
     Again { due: Instant, counts: bool },
+    /// Other runs leave no room for it yet: it is the next one.
+    Held,
     /// Its answer stops the run.
     Stopped,
     /// The ledger does not let it be sent: it is settled, or on its way as another row.
@@ -69,7 +71,7 @@ impl Disposition {
     pub(super) fn is_failed(self) -> bool {
         match self {
             Self::Done(state) => matches!(state, RowState::Failed | RowState::GaveUp),
-            Self::Again { .. } | Self::Stopped | Self::Refused => false,
+            Self::Again { .. } | Self::Held | Self::Stopped | Self::Refused => false,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use coverbatch::clock::UnixMillis;
-use coverbatch::ledger::SubmitLedger as _;
+use coverbatch::domain::{MusicTaskId, RowState};
+use coverbatch::ledger::{KnownState, ReadLedger as _};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{Fault, Faulty, GRAIN, Night, Reply, gaps, millis, most_in_window, nonzero, numbered, seconds};
@@ -135,7 +135,9 @@ async fn a_kill_leaves_as_many_rows_in_doubt_as_there_are_slots() {
         .with(|with| (with.rate, with.run.concurrency) = ("1000/1s".parse().unwrap(), nonzero(4)));
     night.killed_after(seconds(10)).await;
     assert_eq!(night.service.sent().len(), 53, "49 that were answered, and as many as there are slots");
-    assert_eq!(night.ledger.sends_since(UnixMillis(0)).await.unwrap().len(), 53);
+    let states = night.ledger.states(numbered("song", 100).iter().map(|id| MusicTaskId::new(id).unwrap()).collect());
+    let in_flight = |known: &Option<KnownState>| known.is_some_and(|known| known.state == RowState::InFlight);
+    assert_eq!(states.await.unwrap().iter().filter(|known| in_flight(known)).count(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ impl Others {
 
     fn look(&mut self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {
         recover(connection, &self.locks, at)?;
-        let newest = RunId(connection.query_row("SELECT max(run) FROM run", [], |row| row.get(0))?);
+        let newest = RunId(connection.query_row("SELECT coalesce(max(run), 0) FROM run", [], |row| row.get(0))?);
         let are_alive: bool = connection.query_row(
             "SELECT EXISTS (SELECT 1 FROM run WHERE kind = 'run' AND ended IS NULL AND run <> ?1)",
             [self.run.0],

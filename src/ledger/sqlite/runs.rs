@@ -13,8 +13,8 @@ use crate::ledger::keys::{AttemptKey, RunId};
 
 /// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
 pub(super) fn recover(connection: &Connection, locks: &Locks, at: UnixMillis) -> Result<(), Failure> {
-    let mut query =
-        connection.prepare_cached("SELECT run, lock FROM run WHERE kind = 'run' AND ended IS NULL AND lock IS NOT NULL")?;
+    let mut query = connection
+        .prepare_cached("SELECT run, lock FROM run WHERE kind = 'run' AND ended IS NULL AND lock IS NOT NULL")?;
     let open: Vec<(i64, String)> =
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
     for (run, lock) in open {

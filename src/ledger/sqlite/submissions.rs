@@ -125,8 +125,8 @@ fn was_sent_since(
     seq: i64,
     request: &ClaimRequest,
 ) -> rusqlite::Result<bool> {
-    let mut last = connection
-        .prepare_cached("SELECT seq, run, reason FROM attempt WHERE task = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let mut last =
+        connection.prepare_cached("SELECT seq, run, reason FROM attempt WHERE task = ?1 ORDER BY seq DESC LIMIT 1")?;
     let last = last.query_row([seq], |row| Ok((AttemptKey(row.get(0)?), row.get(1)?, reason(row, 2)?))).optional()?;
     Ok(last.is_some_and(|(attempt, run, reason)| {
         let is_news = attempt > request.seen || (others.was_in_flight(attempt) && reason != Some(Reason::Interrupted));
@@ -147,7 +147,16 @@ pub(super) fn settle(
          WHERE seq = ?1",
     )?;
     let Answer { http_status, code, message } = answer;
-    update.execute(params![attempt.0, sent_at.0, at.before(*age).0, at.0, reason.word(), http_status, code, message])?;
+    update.execute(params![
+        attempt.0,
+        sent_at.0,
+        at.before(*age).0,
+        at.0,
+        reason.word(),
+        http_status,
+        code,
+        message
+    ])?;
     pace::change_pause(connection, *pause, *at)?;
     if standing == Settled::Overtaken {
         return Ok(standing);

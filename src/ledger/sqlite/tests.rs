@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::CoverTaskId;
 use crate::ledger::error::LedgerErrorKind;
+use crate::ratelimit::{Asking, PauseChange};
 
 const API: &str = "https://api.example";
 
@@ -23,8 +24,17 @@ fn place() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+fn request(id: &str, ms: i64) -> ClaimRequest {
+    let asking = Asking { rate: "100000/1s".parse().unwrap(), share: 1.0, is_probe: false };
+    ClaimRequest { run: RunId(1), task: task(id), seen: AttemptKey(i64::MAX), asking, at: UnixMillis(ms) }
+}
+
 async fn claim(ledger: &SqliteLedger, id: &str) -> Result<Claim, LedgerError> {
-    ledger.claim(RunId(1), &task(id), UnixMillis(10)).await
+    ledger.claim(request(id, 10)).await
+}
+
+async fn begin_run(ledger: &SqliteLedger) -> Result<Begin, LedgerError> {
+    ledger.begin_run(NewRun { catalog: "/c.csv".to_owned(), results: None, at: UnixMillis(1) }).await
 }
 
 #[tokio::test]
@@ -72,7 +82,7 @@ async fn many_callers_share_few_commits_and_each_finds_its_own_row() {
         let ledger = Arc::clone(&ledger);
         callers.spawn(async move {
             let id = format!("t{n}");
-            ledger.claim(RunId(1), &task(&id), UnixMillis(n)).await.unwrap();
+            ledger.claim(request(&id, n)).await.unwrap();
             let found = ledger.look_up(vec![task(&id)]).await.unwrap().remove(0).unwrap();
             assert_eq!(found.first_sent_at, Some(UnixMillis(n)));
         });
@@ -100,7 +110,7 @@ async fn a_defect_in_a_transaction_ends_the_ledger_and_keeps_nobody_waiting() {
     let broken = ledger.call::<(), Failure>(|_| panic!("on purpose")).await.unwrap_err();
     assert_eq!(broken.kind, LedgerErrorKind::Defect);
     assert_eq!(broken.cause.to_string(), "a defect of this program ended the transaction");
-    assert!(ledger.begin_run("/c.csv", UnixMillis(1)).await.is_err());
+    assert!(begin_run(&ledger).await.is_err());
     assert!(!ledger.is_healthy());
 }
 
@@ -295,20 +305,29 @@ fn what_is_due_is_found_by_index_among_100_000_old_rows() {
 async fn at_rest() -> (TempDir, PathBuf) {
     let (folder, path) = place();
     let ledger = SqliteLedger::open(&path, API).unwrap();
-    let run = ledger.begin_run("/c.csv", UnixMillis(1)).await.unwrap();
+    begin_run(&ledger).await.unwrap();
     for (id, state, reason) in [
         ("accepted", RowState::Submitted, Reason::Accepted),
         ("failed", RowState::Failed, Reason::NotFound),
         ("again", RowState::Pending, Reason::ServerError),
         ("again", RowState::GaveUp, Reason::ServerError),
     ] {
-        let Claim::Granted(attempt) = ledger.claim(run, &task(id), UnixMillis(2)).await.unwrap() else {
-            panic!("{id}")
-        };
+        let Claim::Granted(attempt) = ledger.claim(request(id, 2)).await.unwrap() else { panic!("{id}") };
         let (cover, at) = (Some(CoverTaskId::new("c").unwrap()), UnixMillis(3));
         let cover = cover.filter(|_| state == RowState::Submitted);
         let answer = Answer::default();
-        let settled = Settlement { state, reason, answer, cover, sent_at: at, at, poll_at: at, waiter: None };
+        let settled = Settlement {
+            state,
+            reason,
+            answer,
+            cover,
+            sent_at: at,
+            at,
+            poll_at: at,
+            waiter: None,
+            age: Duration::ZERO,
+            pause: PauseChange::Keep,
+        };
         ledger.settle(attempt, settled).await.unwrap();
     }
     claim(&ledger, "flying").await.unwrap();

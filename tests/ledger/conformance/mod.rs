@@ -4,6 +4,7 @@ mod following;
 mod importing;
 mod reading;
 mod submitting;
+mod together;
 mod waking;
 
 use std::num::NonZeroU32;
@@ -13,9 +14,11 @@ use coverbatch::clock::UnixMillis;
 use coverbatch::domain::{Answer, CoverTaskId, Generated, Images, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::images::ImageNumber;
 use coverbatch::ledger::{
-    Artwork, AttemptKey, Claim, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome, Ledger, LedgerError,
-    ReadLedger, Record, RunId, Settlement, SubmitLedger, Waiter,
+    Artwork, AttemptKey, Begin, Begun, Claim, ClaimRequest, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome,
+    Ledger, LedgerError, NewRun, ReadLedger, Record, RunId, Settled, Settlement, SubmitLedger, Waiter,
 };
+use coverbatch::policy::Refusal;
+use coverbatch::ratelimit::{Asking, NotYet, PauseCause, PauseChange};
 
 use super::{Shared, fresh};
 
@@ -71,7 +74,18 @@ fn images(count: usize) -> Generated {
 /// A settlement of something that was sent one before `ms` and answered then.
 fn settlement(state: RowState, reason: Reason, ms: i64) -> Settlement {
     let (sent_at, at) = (at(ms - 1), at(ms));
-    Settlement { state, reason, answer: words(), cover: None, sent_at, at, poll_at: at, waiter: None }
+    Settlement {
+        state,
+        reason,
+        answer: words(),
+        cover: None,
+        sent_at,
+        at,
+        poll_at: at,
+        waiter: None,
+        age: Duration::ZERO,
+        pause: PauseChange::Keep,
+    }
 }
 
 /// A settlement that knows the cover, which is due at once.
@@ -100,7 +114,26 @@ fn accepted_record(id: &str) -> Record {
 }
 
 async fn run_in(ledger: &impl SubmitLedger) -> RunId {
-    ledger.begin_run("/c.csv", at(0)).await.unwrap()
+    begun(ledger, "/c.csv", 0).await.run
+}
+
+/// A run over a catalog, which nothing keeps from beginning.
+async fn begun(ledger: &impl SubmitLedger, catalog: &str, ms: i64) -> Begun {
+    let new = NewRun { catalog: catalog.to_owned(), results: None, at: at(ms) };
+    match ledger.begin_run(new).await.unwrap() {
+        Begin::Begun(begun) => begun,
+        Begin::ResultsInUse(holder) => panic!("{holder:?}"),
+    }
+}
+
+/// How a run asks that is as good as unlimited.
+fn asking() -> Asking {
+    Asking { rate: pace(100_000, 1), share: 1.0, is_probe: false }
+}
+
+/// A claim of a run that knows every submission until now.
+fn request(run: RunId, id: &str, ms: i64) -> ClaimRequest {
+    ClaimRequest { run, task: task(id), seen: AttemptKey(i64::MAX), asking: asking(), at: at(ms) }
 }
 
 async fn one(ledger: &impl ReadLedger, id: &str) -> Option<Record> {
@@ -117,13 +150,13 @@ async fn due(ledger: &impl ReadLedger, id: &str) -> Option<i64> {
 }
 
 async fn claim(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> Claim {
-    ledger.claim(run, &task(id), at(ms)).await.unwrap()
+    ledger.claim(request(run, id, ms)).await.unwrap()
 }
 
 async fn granted(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> AttemptKey {
     match claim(ledger, run, id, ms).await {
         Claim::Granted(attempt) => attempt,
-        Claim::Refused => panic!("{id} was refused"),
+        claim @ (Claim::Refused | Claim::NotYet(_)) => panic!("{id}: {claim:?}"),
     }
 }
 

@@ -13,7 +13,7 @@ use coverbatch::images::{ImageFolder, Store};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
-use coverbatch::ratelimit::{Gate, GateConfig, slack};
+use coverbatch::ratelimit::{Gate, GateConfig};
 use coverbatch::results::Tally;
 use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Runner, Stop};
 use tokio::time::{Instant, timeout};
@@ -52,7 +52,7 @@ impl Night {
     pub(crate) async fn receive_for(&self, time: Duration) -> Covers {
         let stop = Stop::default();
         drop(stop.after(time, Ended::Interrupted(Signal::Terminate)));
-        let gate = self.gate_of_reads(&*self.ledger).await.unwrap();
+        let gate = self.gate_of_reads();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
         let tracking = (self.tracking(CoverScope::All, gate), self.clock);
         let usual = GenerationEstimate::new(self.ledger.generation_times().await.unwrap());
@@ -72,7 +72,7 @@ impl Night {
     async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
         let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
         let run = ledger.begin_follow("songs", started).await?;
-        let gate = self.gate_of_reads(&**ledger).await?;
+        let gate = self.gate_of_reads();
         let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
         while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {
             let parts = (Arc::clone(&self.service), Arc::clone(ledger));
@@ -100,12 +100,9 @@ impl Night {
         Ok(covers::take_up(catalog, ledger, Trust::All, mark, started).await?)
     }
 
-    /// A gate of reads that counts what was read before, by whichever process.
-    pub(super) async fn gate_of_reads(&self, ledger: &impl FollowLedger) -> Result<Arc<Gate>, Broken> {
+    pub(super) fn gate_of_reads(&self) -> Arc<Gate> {
         let (rate, max_outage) = (self.settings.poll, self.settings.max_outage);
-        let since = self.clock.unix().before(rate.period + slack(rate));
-        let earlier = self.clock.instants(ledger.reads_since(since).await?);
-        Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
+        Gate::new(GateConfig { rate, max_outage }, self.clock)
     }
 
     pub(super) fn tracking(&self, scope: CoverScope, gate: Arc<Gate>) -> CoverTracking {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::ledger::{
-    AttemptKey, Claim, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState, LedgerError, LedgerErrorKind,
-    PastRun, PollStats, ReadLedger, Record, RunId, Sends, Settlement, SqliteLedger, Submission, SubmitLedger, TaskKey,
-    Waiter,
+    AttemptKey, Begin, Claim, ClaimRequest, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState,
+    LedgerError, LedgerErrorKind, NewRun, PastRun, PollStats, ReadLedger, Record, RunId, Sends, Settled, Settlement,
+    SqliteLedger, Submission, SubmitLedger, TaskKey, Waiter,
 };
 use tokio::time::Instant;
 
@@ -125,24 +125,29 @@ impl SubmitLedger for Faulty {
         self.call(self.inner.import(rows)).await
     }
 
-    async fn begin_run(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        self.call(self.inner.begin_run(catalog, at)).await
+    async fn begin_run(&self, run: NewRun) -> Result<Begin, LedgerError> {
+        self.call(self.inner.begin_run(run)).await
     }
 
-    async fn claim(&self, run: RunId, task: &MusicTaskId, at: UnixMillis) -> Result<Claim, LedgerError> {
-        self.write(self.inner.claim(run, task, at)).await
+    async fn recover(
+        &self,
+        run: RunId,
+        seen: AttemptKey,
+        at: UnixMillis,
+    ) -> Result<(Vec<MusicTaskId>, AttemptKey), LedgerError> {
+        self.call(self.inner.recover(run, seen, at)).await
     }
 
-    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<(), LedgerError> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, LedgerError> {
+        self.write(self.inner.claim(request)).await
+    }
+
+    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<Settled, LedgerError> {
         self.write(self.inner.settle(attempt, settlement)).await
     }
 
     async fn release(&self, attempt: AttemptKey) -> Result<(), LedgerError> {
         self.call(self.inner.release(attempt)).await
-    }
-
-    async fn sends_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(self.inner.sends_since(since)).await
     }
 
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
@@ -202,10 +207,6 @@ impl FollowLedger for Faulty {
 
     async fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.wake(task, at)).await
-    }
-
-    async fn reads_since(&self, since: UnixMillis) -> Result<Vec<UnixMillis>, LedgerError> {
-        self.call(self.inner.reads_since(since)).await
     }
 
     async fn release_jobs(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {

@@ -10,9 +10,9 @@ use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Ended, Rate};
 use coverbatch::join::Trust;
-use coverbatch::ledger::{CoverScope, Ledger, RunId, SqliteLedger};
+use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
-use coverbatch::ratelimit::{Gate, GateConfig, GateView, slack};
+use coverbatch::ratelimit::{Gate, GateConfig, GateView};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
@@ -188,17 +188,19 @@ impl Night {
     async fn live_through<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Morning, Broken> {
         let catalog = self.catalog()?;
         let started = self.clock.unix();
-        let run = ledger.begin_run("songs", started).await?;
+        let new = NewRun { catalog: "songs".to_owned(), results: None, at: started };
+        let Begin::Begun(begun) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
+        let run = begun.run;
         let in_doubt = self.settings.run.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt, trust: Trust::All };
         let (worklist, counts) = Worklist::plan_and_import(&catalog, &**ledger, selection).await?;
         if self.settings.wait.is_some() {
             self.take_up(&catalog, &**ledger, run, started).await?;
         }
-        let gate = self.gate(&**ledger).await?;
+        let gate = self.gate();
         let (began, before) = (self.clock.now(), self.service.sent().len());
         let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
-        let runner = Runner::new(parts.0, parts.1, (run, worklist), self.settings.run, self.stop());
+        let runner = Runner::new(parts.0, parts.1, (begun, worklist), self.settings.run, self.stop());
         let runner = self.with_reads(runner, &**ledger, run).await?;
         let progress = runner.progress();
         let ended = runner.run().await?;
@@ -219,7 +221,7 @@ impl Night {
         if self.settings.wait.is_none() && !self.settings.checks_music {
             return Ok(runner);
         }
-        let gate = self.gate_of_reads(ledger).await?;
+        let gate = self.gate_of_reads();
         if self.settings.checks_music {
             runner = runner.checking_music(Arc::clone(&gate));
         }
@@ -248,11 +250,9 @@ impl Night {
         Ok((Table::read(&paths.results, self.settings.delimiter), tally))
     }
 
-    async fn gate(&self, ledger: &impl Ledger) -> Result<Arc<Gate>, Broken> {
+    fn gate(&self) -> Arc<Gate> {
         let Settings { rate, max_outage, .. } = self.settings;
-        let since = self.clock.unix().before(rate.period + slack(rate));
-        let earlier = self.clock.instants(ledger.sends_since(since).await?);
-        Ok(Gate::new(GateConfig { rate, max_outage }, self.clock, &earlier))
+        Gate::new(GateConfig { rate, max_outage }, self.clock)
     }
 
     pub(super) fn stop(&self) -> Stop {
