@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::files::{folder_of, is_same, is_stdout, real};
 
 /// The files that stand beside a ledger, by what their names add to its name.
-const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
+const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", ".runs"];
 
 /// How the names of saved images end.
 const IMAGE_ENDS: [&str; 6] = ["-1.png", "-2.png", "-1.jpg", "-2.jpg", "-1.webp", "-2.webp"];

@@ -137,7 +137,7 @@ fn a_catalog_may_come_from_standard_input() {
     let results = fs::read_to_string(batch.path("stdin.results.csv")).unwrap();
     assert!(results.starts_with("id;x;cover_status;"), "{results}");
     assert!(results.contains("\ncovered-a;1;exists;no;") && results.contains("\nb;2;submitted;no;"), "{results}");
-    let names = ["songs.csv", "stdin.coverbatch.db", "stdin.coverbatch.db.lock", "stdin.results.csv"];
+    let names = ["songs.csv", "stdin.coverbatch.db", "stdin.results.csv"];
     assert_eq!(batch.listing(), names);
     batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted         1\n  exists            1\n");
 }

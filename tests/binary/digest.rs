@@ -17,7 +17,7 @@ fn a_clean_run_is_silent_and_a_clean_rerun_too() {
     batch.run(&[]).exit(0).silent();
     batch.run(&[]).exit(0).silent();
     assert_eq!(service.requests().len(), 40);
-    let files = ["songs.coverbatch.db", "songs.coverbatch.db.lock", "songs.csv", "songs.results.csv"];
+    let files = ["songs.coverbatch.db", "songs.csv", "songs.results.csv"];
     assert_eq!(batch.listing(), files);
 }
 

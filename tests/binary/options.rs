@@ -45,7 +45,7 @@ fn every_option_can_be_set_by_the_environment() {
     assert_eq!(ran.json()["requests"]["limit"], "7/1s");
     assert_eq!(callback(&service), "https://x.example/x");
     assert_eq!(service.requests()[0].headers["authorization"], "Bearer from-the-file");
-    let names = ["key", "left.csv", "my.db", "my.db.lock", "out.csv", "songs.csv"];
+    let names = ["key", "left.csv", "my.db", "out.csv", "songs.csv"];
     assert_eq!(batch.listing(), names);
     assert_eq!(Table::read(&batch.path("out.csv"), b'|').rows(&["b", "cover_status"]), ["x submitted"]);
 }

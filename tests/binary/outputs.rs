@@ -47,7 +47,7 @@ fn nothing_that_is_in_use_is_ever_replaced() {
         ("run songs.csv -o songs.coverbatch.db", "--results would replace the ledger"),
         ("run songs.csv -o songs.coverbatch.db-wal", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv -o ahead", "--results would replace a file that belongs to the ledger"),
-        ("run songs.csv -o songs.coverbatch.db.lock", "--results would replace a file that belongs to the ledger"),
+        ("run songs.csv -o songs.coverbatch.db.runs/x", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv --failures songs.csv", "--failures would replace the catalog"),
         ("run songs.csv --failures songs.results.csv", "would replace the"),
         ("run songs.csv -o new --failures covers/../new", "would replace the"),
@@ -96,7 +96,7 @@ fn a_dash_is_standard_output() {
     let batch = Batch::ids(["a", "code-404-b"]);
     let ran = batch.run(&["--sandbox", "-o", "-", "--failures", "left.csv"]).exit(4);
     let ran = ran.says("  results  standard output\n").says("/left.csv\n");
-    assert_eq!(batch.listing(), ["left.csv", "songs.csv", "songs.sandbox.db", "songs.sandbox.db.lock"]);
+    assert_eq!(batch.listing(), ["left.csv", "songs.csv", "songs.sandbox.db"]);
     let printed = |ran: &Ran| {
         fs::write(batch.path("printed"), &ran.stdout).unwrap();
         Table::read(&batch.path("printed"), b',').rows(&["task_id", "cover_status"])
@@ -117,7 +117,7 @@ fn a_dash_is_standard_output() {
 fn a_catalog_from_another_pipe_has_its_files_in_the_working_folder() {
     let batch = Batch::ids(["a"]);
     batch.shell(&format!("cat songs.csv | {PROGRAM} run /dev/stdin --sandbox")).exit(0).silent();
-    let files = ["songs.csv", "stdin.sandbox.db", "stdin.sandbox.db.lock", "stdin.sandbox.results.csv"];
+    let files = ["songs.csv", "stdin.sandbox.db", "stdin.sandbox.results.csv"];
     assert_eq!(batch.listing(), files);
 }
 

@@ -39,10 +39,18 @@ impl Locks {
 
     /// Takes a new lock; its name.
     pub(super) fn take(&mut self) -> io::Result<String> {
-        let made = DirBuilder::new().mode(0o700).create(&self.folder);
-        made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
         let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(&name))?;
+        let file = loop {
+            let made = DirBuilder::new().mode(0o700).create(&self.folder);
+            made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+            let path = self.folder.join(&name);
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+                Ok(file) => break file,
+                // The last of the others has just gone, and its folder with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        };
         file.lock()?;
         self.held = Some((name.clone(), file));
         Ok(name)
@@ -69,9 +77,9 @@ impl Locks {
         }
     }
 
-    /// Removes the file of a run that is over.
+    /// Removes the file of a run that is over, and the folder if it was the last one.
     pub(super) fn remove(&self, name: &str) {
         // One that stays is empty, and in nobody's way.
-        let _ = fs::remove_file(self.folder.join(name));
+        let _ = fs::remove_file(self.folder.join(name)).and_then(|()| fs::remove_dir(&self.folder));
     }
 }
