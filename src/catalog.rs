@@ -35,7 +35,7 @@ use source::SourceFile;
 pub use check::Check;
 pub use columns::{ID_COLUMNS, PreviousResult};
 pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
-pub use error::{CatalogError, CatalogSource, MAX_RECORD_BYTES, NotCsv};
+pub use error::{CatalogError, CatalogSource, Line, MAX_RECORD_BYTES, NotCsv};
 pub use ids::{BadRow, NoId, Unlike};
 pub use reader::{Row, Rows};
 pub use record::Record;

@@ -301,6 +301,6 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert!(read > 5 * CHUNK && matches!(error, CatalogError::UnclosedQuote { .. }), "{read} rows: {error}");
+        assert!(read > 5 * CHUNK && matches!(error, CatalogError::UnclosedQuote(_)), "{read} rows: {error}");
     }
 }

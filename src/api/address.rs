@@ -9,7 +9,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::domain::MusicTaskId;
-use crate::signing::CallbackSecret;
+use crate::secret::CallbackSecret;
 
 /// The path of the one endpoint that is paid for.
 pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";

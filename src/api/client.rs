@@ -268,7 +268,8 @@ pub(super) fn lasting(error: &reqwest::Error, host: &str) -> Option<String> {
     })
 }
 
-fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+/// The causes of an error, the outermost first.
+pub(super) fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
 }
 

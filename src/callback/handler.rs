@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use super::limiter::{Phase, Slot};
-use crate::api::json::{self, object};
+use crate::api::json::{RawTask, object, text};
 use crate::clock::Clock;
 use crate::domain::{MAX_ID_BYTES, MusicTaskId};
-use crate::signing::{BadSignature, CallbackSecret, WebhookKey};
+use crate::secret::{BadSignature, CallbackSecret, WebhookKey};
 
 /// How long body and hint may take together.
 pub const HANDLED_WITHIN: Duration = Duration::from_secs(5);
@@ -299,26 +299,14 @@ struct RawCallback<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The fields of `data` that may hold one.
-#[derive(Deserialize)]
-struct RawData<'a> {
-    #[serde(borrow, rename = "taskId")]
-    task_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "task_id")]
-    snake_task_id: Option<&'a RawValue>,
-}
-
 /// The task id that a callback is about: `taskId`, else `data.taskId`, else `data.task_id`, the first that is a text
 /// and not empty. All three are in use (docs.kie.ai, webhook verification and the callback pages).
 ///
 /// It is what was sent, of any content; good for checking a signature and for nothing else.
 pub(super) fn read_task_id(body: &[u8]) -> Option<String> {
     let callback: RawCallback<'_> = object(body)?;
-    let said = |raw: &RawValue| json::text(raw).filter(|text| !text.is_empty());
-    callback.task_id.and_then(said).or_else(|| {
-        let data: RawData<'_> = object(callback.data?.get().as_bytes())?;
-        data.task_id.and_then(said).or_else(|| said(data.snake_task_id?))
-    })
+    let said = |raw: &RawValue| text(raw).filter(|text| !text.is_empty());
+    callback.task_id.and_then(said).or_else(|| object::<RawTask<'_>>(callback.data?.get().as_bytes())?.read(said))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::handler::{Counters, HANDLED_WITHIN, Handler, Hints, Rejection};
 use super::limiter::{ConnectionLimiter, Slot};
 use crate::clock::Clock;
-use crate::signing::{CallbackSecret, WebhookKey};
+use crate::secret::{CallbackSecret, WebhookKey};
 
 /// Most connections at once; a system that lets a program open 1,024 files has room for them.
 pub const MAX_CONNECTIONS: usize = 256;

@@ -87,7 +87,7 @@ fn best(file: &Arc<SourceFile>, start: Start, readable: Vec<Checked>) -> Result<
         if (is_as_good || other.irregular() < best.irregular())
             && let Some(line) = first_difference(file, start, [&best, &other])?
         {
-            return Err(CatalogError::Ambiguous { catalog: file.source().clone(), line });
+            return Err(CatalogError::Ambiguous(file.line(line)));
         }
     }
     Ok(Some(best))
@@ -167,7 +167,7 @@ fn every_row(
         regular += u32::from(is_regular);
         // A carriage return within a row looks like the end of one, and leaves two pieces.
         if rows.reader().is_odd() && !is_regular {
-            return Err(CatalogError::MixedLineEnds { catalog: file.source().clone(), line: row.line });
+            return Err(CatalogError::MixedLineEnds(file.line(row.line)));
         }
         if rows.reader().is_multiline() {
             suspects.look_into(&row.record, rows.reader(), columns);
@@ -181,7 +181,7 @@ fn every_row(
         }
     }
     if let Some(line) = suspects.rows(&shapes) {
-        return Err(CatalogError::RowsInQuotes { catalog: file.source().clone(), line });
+        return Err(CatalogError::RowsInQuotes(file.line(line)));
     }
     if str::from_utf8(columns.name(columns.id())).is_ok_and(|name| shapes.have_like(name)) {
         return Err(CatalogError::HeaderMissing(file.source().clone()));

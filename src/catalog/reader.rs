@@ -127,11 +127,12 @@ impl RecordReader {
                 }
                 Err(NoRecord::Partial) if text.len() <= MAX_RECORD_BYTES => self.fill()?,
                 Ok(_) | Err(NoRecord::Partial) => {
-                    return Err(CatalogError::RecordTooLong { catalog: self.catalog(), line: self.line });
+                    return Err(CatalogError::RecordTooLong(self.text.file().line(self.line)));
                 }
                 Err(NoRecord::Malformed { quote, is_open }) => {
-                    let line = self.line + self.line_ends(&text[..quote]);
-                    return Err(CatalogError::malformed_quote(self.catalog(), line, is_open));
+                    let line = self.text.file().line(self.line + self.line_ends(&text[..quote]));
+                    let error = if is_open { CatalogError::UnclosedQuote } else { CatalogError::TextAfterQuote };
+                    return Err(error(line));
                 }
             }
         }
@@ -161,7 +162,7 @@ impl RecordReader {
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let line = self.line + self.line_ends(&self.buffer);
-                Err(CatalogError::BadUtf16 { catalog: self.catalog(), line })
+                Err(CatalogError::BadUtf16(self.text.file().line(line)))
             }
             Err(error) => Err(self.text.file().unreadable(error)),
         }
@@ -185,10 +186,6 @@ impl RecordReader {
             }
             self.fill()?;
         }
-    }
-
-    fn catalog(&self) -> CatalogSource {
-        self.text.file().source().clone()
     }
 }
 

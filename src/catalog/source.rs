@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use encoding_rs::{Decoder, DecoderResult};
 
 use super::dialect::Encoding;
-use super::error::{CatalogError, CatalogSource, NotCsv};
+use super::error::{CatalogError, CatalogSource, Line, NotCsv};
 
 /// How many bytes are looked at to tell that a file is no CSV file.
 const FIRST_BLOCK_BYTES: usize = 8 * 1024;
@@ -54,6 +54,11 @@ impl SourceFile {
     /// What the catalog is called in messages.
     pub(super) fn source(&self) -> &CatalogSource {
         &self.source
+    }
+
+    /// One of its lines, as it is called in messages.
+    pub(super) fn line(&self, line: u64) -> Line {
+        Line { catalog: self.source.clone(), line }
     }
 
     /// How its characters are written.

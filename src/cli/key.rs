@@ -1,17 +1,15 @@
 //! Where the API key comes from: a file, the environment, or the service manager; never a flag, which `ps` would show.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use tracing::warn;
 
 use crate::error::Error;
 use crate::files::{is_mounted, real};
-use crate::secret::ApiKey;
-use crate::signing::{BadSecret, CallbackSecret, WebhookKey};
+use crate::secret::{ApiKey, BadSecret, CallbackSecret, WebhookKey};
 
 /// The variable that may hold the key itself.
 const KEY_VARIABLE: &str = "SUNO_API_KEY";

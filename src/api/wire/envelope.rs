@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::json::{self, id, object, whole_number};
+use crate::api::json::{RawTask, id, object, text as text_of, whole_number};
 use crate::domain::{CoverTaskId, is_formula};
 use crate::secret::ApiKey;
 
@@ -26,15 +26,6 @@ struct RawEnvelope<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The fields of `data` that may hold the id of a cover.
-#[derive(Deserialize)]
-struct RawData<'a> {
-    #[serde(borrow, rename = "taskId")]
-    task_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "task_id")]
-    snake_task_id: Option<&'a RawValue>,
-}
-
 impl<'a> Envelope<'a> {
     /// The envelope in `text`; nothing but words if that is not a JSON object.
     pub(super) fn read(text: &'a str) -> Self {
@@ -49,8 +40,7 @@ impl<'a> Envelope<'a> {
     /// `data.taskId`, else `data.task_id`, if it is an id that does no harm wherever it is written: no formula, and not the
     /// key, which the service knows.
     pub(super) fn cover(&self, key: &ApiKey) -> Option<CoverTaskId> {
-        let data: RawData<'_> = object(self.data?.get().as_bytes())?;
-        let text = data.task_id.and_then(id).or_else(|| id(data.snake_task_id?))?;
+        let text = object::<RawTask<'_>>(self.data?.get().as_bytes())?.read(id)?;
         CoverTaskId::new(text).ok().filter(|id| !is_formula(id.as_str()) && !key.is_in(id.as_str()))
     }
 }
@@ -123,7 +113,7 @@ fn in_value(raw: &RawValue, depth: u8) -> Option<String> {
             let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
             in_value(entries.first()?, depth + 1)
         }
-        _ => json::text(raw).filter(|text| !text.trim().is_empty()),
+        _ => text_of(raw).filter(|text| !text.trim().is_empty()),
     }
 }
 
