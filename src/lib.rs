@@ -30,7 +30,7 @@
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!
 //! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
-//! gate lets it pass; its submission is announced in the ledger, made once, read into an outcome, decided upon, and
+//! gate lets it pass; the intent of its submission is made durable, it is made once, read into an outcome, decided upon, and
 //! written down. At the end catalog and ledger are joined once more and become the results.
 
 pub mod api;

@@ -15,10 +15,11 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
 
 /// The fields that may hold the id of a task, each as it stands: both spellings are in use.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub struct RawTask<'a> {
-    #[serde(borrow, rename = "taskId")]
+    #[serde(rename = "taskId")]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "task_id")]
+    #[serde(rename = "task_id")]
     snake_task_id: Option<&'a RawValue>,
 }
 

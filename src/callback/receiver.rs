@@ -172,19 +172,14 @@ const MAX_BUFFER_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes in both directions.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 type Served = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Serves `stream` until it ends, is asked to leave, or `stop` is cancelled and its request is answered.
-pub(super) async fn serve<W: Stream, H: Hints>(
-    stream: W,
-    slot: Slot,
-    handler: Arc<Handler<H>>,
-    stop: CancellationToken,
-) {
+async fn serve<W: Stream, H: Hints>(stream: W, slot: Slot, handler: Arc<Handler<H>>, stop: CancellationToken) {
     let slot = Arc::new(slot);
     let occupied = Arc::clone(&slot);
     let service = service_fn(move |request: Request<Incoming>| -> Served {

@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::progress::{LogWriter, Screen};
+use crate::progress::Screen;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -56,7 +56,7 @@ pub(super) fn begin(format: LogFormat, verbose: u8, quiet: bool, screen: &Screen
     let colour = stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogWriter::new(screen.clone()))
+        .with_writer(screen.clone())
         .with_ansi(colour)
         // They would go to standard error with `eprintln!`, which panics where that is closed or full.
         .log_internal_errors(false)

@@ -19,10 +19,9 @@ pub(super) struct Envelope<'a> {
 
 /// The envelope's fields, each as it stands.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct RawEnvelope<'a> {
-    #[serde(borrow)]
     code: Option<&'a RawValue>,
-    #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
 
@@ -77,25 +76,19 @@ pub(super) fn speaks_of(text: &str, words: &[&str]) -> bool {
 /// The fields that hold words, each as it stands; what says most comes first.
 #[derive(Deserialize, Default)]
 #[serde(default)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Fields<'a> {
-    #[serde(borrow)]
     msg: Option<&'a RawValue>,
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
-    #[serde(borrow)]
     error_description: Option<&'a RawValue>,
-    #[serde(borrow)]
     detail: Option<&'a RawValue>,
-    #[serde(borrow)]
     errors: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow)]
     title: Option<&'a RawValue>,
 }
 
 /// The words in a JSON object; empty if it holds none.
-pub(super) fn of_object(text: &str) -> String {
+fn of_object(text: &str) -> String {
     in_object(text, 0).unwrap_or_default()
 }
 
@@ -119,7 +112,7 @@ fn in_value(raw: &RawValue, depth: u8) -> Option<String> {
 
 /// The words of an answer that is no JSON object: the text of a page without its markup, else the beginning of whatever
 /// it is.
-pub(super) fn of_page(text: &str) -> String {
+fn of_page(text: &str) -> String {
     let is_binary = |c: char| c.is_control() && !c.is_whitespace();
     if text.chars().take(ENOUGH_CHARS).any(is_binary) {
         return "bytes that are no text".to_owned();

@@ -237,7 +237,7 @@ pub fn resolved(outcome: Outcome, is_empty: bool) -> Outcome {
 
 /// What the words of a 429 are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Topic {
+enum Topic {
     Haste,
     Money,
     Both,
