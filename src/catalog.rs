@@ -35,7 +35,7 @@ use source::SourceFile;
 pub use check::Check;
 pub use columns::{ID_COLUMNS, PreviousResult};
 pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
-pub use error::{CatalogError, CatalogSource, MAX_RECORD_BYTES, NotCsv};
+pub use error::{CatalogError, CatalogSource, Line, MAX_RECORD_BYTES, NotCsv};
 pub use ids::{BadRow, NoId, Unlike};
 pub use reader::{Row, Rows};
 pub use record::Record;
@@ -78,7 +78,7 @@ impl Catalog {
             check::check(&file, start, id_column).map_err(|error| error.with_hint(|| start.hint(&file, &wanted)))?;
         file.unchanged()?;
         let Checked { columns, line_break, check, duplicates, .. } = checked;
-        let (grammar, encoding) = (columns.grammar(), file.encoding());
+        let (grammar, encoding) = (columns.grammar, file.encoding);
         let dialect = Dialect { grammar, encoding, line_break, separator_line: start.separator_line };
         Ok(Self { file, skipped: start.skipped, dialect, columns, check, duplicates })
     }
@@ -88,7 +88,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] if there are no rows, or fewer than half of those of the results CSV that is there.
     pub fn has_not_shrunk(&self, results: &Path) -> Result<(), CatalogError> {
-        let (catalog, rows) = (self.file.source().clone(), self.check.rows);
+        let (catalog, rows) = (self.file.source.clone(), self.check.rows);
         if rows == 0 {
             return Err(CatalogError::NoRows(catalog));
         }
@@ -105,7 +105,7 @@ impl Catalog {
     pub fn rows(&self) -> Result<Rows, CatalogError> {
         let mut reader = RecordReader::new(&self.file, self.dialect.grammar, self.skipped)?;
         reader.read(&mut Record::default())?;
-        Ok(Rows::new(reader, &self.columns, self.file.source()))
+        Ok(Rows::new(reader, &self.columns, &self.file.source))
     }
 
     /// What reading every row once has shown.
@@ -129,7 +129,7 @@ impl Catalog {
     /// Whether it is the results CSV of an earlier run.
     #[must_use]
     pub fn is_results(&self) -> bool {
-        self.columns.has_results()
+        self.columns.previous.is_some()
     }
 
     /// What the header says of each column but those of an earlier run.
@@ -145,7 +145,7 @@ impl Catalog {
 
     /// The header's bytes in each column but those of an earlier run, quotes included.
     pub fn own_header(&self) -> impl Iterator<Item = &[u8]> {
-        self.own_cells_of(self.columns.header())
+        self.own_cells_of(&self.columns.header)
     }
 
     /// A row's bytes in each column but those of an earlier run, quotes included; none where it has no cell.

@@ -80,7 +80,12 @@ impl<'a, L: ReadLedger> Join<'a, L> {
     /// [`JoinError`]
     pub async fn next(&mut self) -> Result<Vec<Joined>, JoinError> {
         let chunk = self.rows.next().await?;
-        let mut known = self.look_up(&chunk).await?.into_iter();
+        let tasks = valid(chunk.iter().map(|row| &row.id));
+        let known = match self.ledger {
+            Some(ledger) if !tasks.is_empty() => ledger.look_up(tasks).await?,
+            Some(_) | None => vec![None; tasks.len()],
+        };
+        let mut known = known.into_iter();
         let trust = self.trust;
         let join = |row: Row| {
             let in_ledger = if row.id.is_ok() { known.next().flatten() } else { None };
@@ -90,15 +95,6 @@ impl<'a, L: ReadLedger> Join<'a, L> {
             Joined { from_row: from_row && record.is_some(), row, record }
         };
         Ok(chunk.into_iter().map(join).collect())
-    }
-
-    /// What the ledger knows of each valid row.
-    async fn look_up(&self, chunk: &[Row]) -> Result<Vec<Option<Record>>, LedgerError> {
-        let tasks = valid(chunk.iter().map(|row| &row.id));
-        match self.ledger {
-            Some(ledger) if !tasks.is_empty() => ledger.look_up(tasks).await,
-            Some(_) | None => Ok(vec![None; tasks.len()]),
-        }
     }
 }
 
@@ -301,6 +297,6 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert!(read > 5 * CHUNK && matches!(error, CatalogError::UnclosedQuote { .. }), "{read} rows: {error}");
+        assert!(read > 5 * CHUNK && matches!(error, CatalogError::UnclosedQuote(_)), "{read} rows: {error}");
     }
 }

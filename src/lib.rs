@@ -8,8 +8,7 @@
 //! | [`files`] | files that are replaced as a whole or not at all | `rustix` |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
-//! | [`secret`] | a key that cannot be printed | `secrecy` (with `signing`) |
-//! | [`signing`] | what proves that a callback is meant for us | `hmac` (with `sandbox`) |
+//! | [`secret`] | keys that cannot be printed, and what they prove | `secrecy`, `hmac` (with `sandbox`) |
 //! | [`ratelimit`] | the one place where a request waits: the rate limit and pauses | `governor` |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest`, `rustls`, `flate2` |
 //! | [`images`] | the bytes of images, judged and put into files | |
@@ -31,7 +30,7 @@
 //! | [`cli`] | flags checked and turned into what the program needs | `clap` |
 //!
 //! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
-//! gate lets it pass; its submission is announced in the ledger, made once, read into an outcome, decided upon, and
+//! gate lets it pass; the intent of its submission is made durable, it is made once, read into an outcome, decided upon, and
 //! written down. At the end catalog and ledger are joined once more and become the results.
 
 pub mod api;
@@ -57,5 +56,4 @@ pub mod results;
 pub mod runner;
 pub mod sandbox;
 pub mod secret;
-pub mod signing;
 pub mod worklist;

@@ -1,7 +1,7 @@
 //! The one progress line of a run at a terminal. The only home of `indicatif`.
 //!
-//! Log lines go through [`LogWriter`], which takes the progress line away while it writes, so that neither tears the
-//! other.
+//! Log lines go through the [`Screen`] too, which takes the progress line away while it writes them, so that neither tears
+//! the other.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ fn message(progress: &Progress, total: u64, rate: Rate, gate: &Gate) -> String {
     parts.join(", ")
 }
 
-/// Why the gate is closed and until when, if it is.
+/// Why nothing is sent and until when, if requests are paused.
 fn paused(gate: &Gate) -> Option<String> {
     let (refusal, wait) = gate.view().paused?;
     let why = match refusal {
@@ -119,21 +119,10 @@ fn remaining(progress: &Progress, total: u64, rate: Rate, share: f64) -> Duratio
     crate::ratelimit::expected_time(rate, rows).div_f64(share.max(0.01))
 }
 
-/// Standard error, beside the progress line.
-#[derive(Debug, Clone)]
-pub struct LogWriter(Screen);
-
-impl LogWriter {
-    /// A writer beside the line of `screen`.
-    #[must_use]
-    pub const fn new(screen: Screen) -> Self {
-        Self(screen)
-    }
-}
-
-impl Write for LogWriter {
+/// Writes to standard error, beside the progress line.
+impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lines.suspend(|| io::stderr().write(bytes))
+        self.lines.suspend(|| io::stderr().write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -141,7 +130,7 @@ impl Write for LogWriter {
     }
 }
 
-impl<'a> MakeWriter<'a> for LogWriter {
+impl<'a> MakeWriter<'a> for Screen {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

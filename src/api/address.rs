@@ -9,15 +9,13 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::domain::MusicTaskId;
-use crate::signing::CallbackSecret;
+use crate::secret::CallbackSecret;
 
 /// The path of the one endpoint that is paid for.
 pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
 
-/// The path of a cover's record.
 pub(super) const COVER_RECORD_PATH: &str = "/api/v1/suno/cover/record-info";
 
-/// The path of a music task's record.
 pub(super) const MUSIC_RECORD_PATH: &str = "/api/v1/generate/record-info";
 
 /// Why a text is not an address of the API.
@@ -90,7 +88,6 @@ impl ApiUrl {
         is_loopback(&self.0)
     }
 
-    /// Its host.
     pub(super) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }

@@ -35,7 +35,7 @@ pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Idle connections are dropped before a server is likely to have closed them.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest silence that a client is asked to bear: a year, since `reqwest` adds it to the time of day and no clock shows
 /// the end of time.
@@ -141,21 +141,17 @@ pub(super) async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// The variables, and what those requests are to that each is for. Of two spellings the first that is set counts.
-const VARIABLES: [([&str; 2], Destination); 3] = [
-    (["HTTPS_PROXY", "https_proxy"], Destination::Https),
-    (["HTTP_PROXY", "http_proxy"], Destination::Http),
-    (["ALL_PROXY", "all_proxy"], Destination::All),
+const VARIABLES: [([&str; 2], MakeProxy); 3] = [
+    (["HTTPS_PROXY", "https_proxy"], Proxy::https),
+    (["HTTP_PROXY", "http_proxy"], Proxy::http),
+    (["ALL_PROXY", "all_proxy"], Proxy::all),
 ];
 
 /// Kinds of proxy there are clients for. With `socks5h` and `socks4a` the proxy looks names up.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-#[derive(Debug, Clone, Copy)]
-enum Destination {
-    Https,
-    Http,
-    All,
-}
+/// Makes a proxy for one kind of requests, or for all.
+type MakeProxy = fn(Url) -> reqwest::Result<Proxy>;
 
 /// Why a proxy cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -172,17 +168,17 @@ pub struct BadProxy {
 pub(super) struct NamedProxy {
     variable: &'static str,
     url: Url,
-    destination: Destination,
+    make: MakeProxy,
 }
 
 /// The proxies that these variables name; those that come first win.
 pub(super) fn named(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<NamedProxy>, BadProxy> {
     let mut proxies = Vec::new();
-    for (names, destination) in VARIABLES {
+    for (names, make) in VARIABLES {
         let set = names.iter().find_map(|name| Some((*name, variable(name)?)));
         let Some((variable, value)) = set.filter(|(_, value)| !value.trim().is_empty()) else { continue };
         let bad = |why| BadProxy { variable, value: masked_url(value.trim()), why };
-        proxies.push(NamedProxy { variable, url: read(value.trim()).map_err(bad)?, destination });
+        proxies.push(NamedProxy { variable, url: read(value.trim()).map_err(bad)?, make });
     }
     Ok(proxies)
 }
@@ -213,18 +209,12 @@ impl NamedProxy {
 
     /// The proxy for a client, left out for what `NO_PROXY` names.
     pub(super) fn proxy(&self) -> Result<Proxy, BadProxy> {
-        let url = self.url.as_str();
-        let proxy = match self.destination {
-            Destination::Https => Proxy::https(url),
-            Destination::Http => Proxy::http(url),
-            Destination::All => Proxy::all(url),
-        };
         let bad = |error: reqwest::Error| BadProxy {
             variable: self.variable,
-            value: masked_url(url),
+            value: masked_url(self.url.as_str()),
             why: error.without_url().to_string(),
         };
-        Ok(proxy.map_err(bad)?.no_proxy(NoProxy::from_env()))
+        Ok((self.make)(self.url.clone()).map_err(bad)?.no_proxy(NoProxy::from_env()))
     }
 }
 
@@ -268,7 +258,8 @@ pub(super) fn lasting(error: &reqwest::Error, host: &str) -> Option<String> {
     })
 }
 
-fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+/// The causes of an error, the outermost first.
+pub(super) fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
 }
 

@@ -13,7 +13,7 @@ use reqwest::{Client, ClientBuilder, Response};
 use thiserror::Error;
 use url::Url;
 
-use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, causes, lasting, proxies, wait};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, causes, chain, lasting, proxies, wait};
 use super::reach::{Forbidden, Reach, Resolver};
 use crate::api::ImageSink;
 use crate::clock::Clock;
@@ -96,27 +96,31 @@ impl Downloads {
     pub async fn fetch<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         let total = Self::longest(self.timeout);
         let fetched = tokio::time::timeout(total, self.follow(url, sink)).await;
-        let late = || Trouble::new(Reason::Timeout, format!("{} took longer than {}", host_of(url), Brief(total)));
+        let late = || trouble(Reason::Timeout, None, &format!("{} took longer than {}", host_of(url), Brief(total)));
         match fetched.unwrap_or_else(|_| Err(late().into())) {
-            Ok(count) => Ok(known(count)),
-            Err(Halt::Trouble(trouble)) => Ok(trouble.reading()),
+            Ok(count) => Ok(reading(Found::Known(count), Reason::Generated, Some(200), "")),
+            Err(Halt::Trouble(trouble)) => Ok(trouble),
             Err(Halt::Sink(cause)) => Err(cause),
         }
     }
 
     /// Goes where the address leads and writes what is there.
     async fn follow<S: ImageSink>(&self, address: &str, sink: &mut S) -> Result<u64, Halt> {
-        let unreadable = |error| Trouble::new(Reason::BadResponse, format!("the address is not a URL: {error}"));
+        let unreadable = |error| trouble(Reason::BadResponse, None, &format!("the address is not a URL: {error}"));
         let mut url = Url::parse(address).map_err(unreadable)?;
-        self.reach.check(&url).map_err(|forbidden| Trouble::forbidden(&forbidden))?;
+        self.reach.check(&url).map_err(|forbidden| not_fetched(None, &forbidden))?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.client.get(url.clone()).send().await.map_err(|error| self.fault(&url, &error))?;
+            let response = self.client.get(url.clone()).send().await.map_err(|error| self.fault(&url, None, &error))?;
             let Some(next) = target(&url, &response)? else { return self.receive(&url, response, sink).await };
-            self.reach.check(&next).map_err(|forbidden| Trouble::redirected(&url, &forbidden, response.status()))?;
+            let redirected = |forbidden| {
+                let message = format!("{} redirects to an address that is not fetched: {forbidden}", host(&url));
+                trouble(Reason::Rejected, response.status().as_u16(), &message)
+            };
+            self.reach.check(&next).map_err(redirected)?;
             url = next;
         }
         let message = format!("{} is behind more than {MAX_REDIRECTS} redirects", host_of(address));
-        Err(Trouble::new(Reason::BadResponse, message).into())
+        Err(trouble(Reason::BadResponse, None, &message).into())
     }
 
     /// Writes the body of an answer.
@@ -124,16 +128,16 @@ impl Downloads {
         if response.status().as_u16() != 200 {
             return Err(self.refusal(url, &response).into());
         }
-        let bad = |what: String| Trouble::new(Reason::BadResponse, format!("{} sent {what}", host(url))).with(200);
+        let bad = |what: &str| trouble(Reason::BadResponse, 200, &format!("{} sent {what}", host(url)));
         let length = response.content_length();
         let (mut count, mut piece) = (0, Vec::new());
         if length.is_some_and(|length| length > MAX_IMAGE_BYTES) {
-            return Err(bad("an image larger than 50 MiB".to_owned()).into());
+            return Err(bad("an image larger than 50 MiB").into());
         }
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(url, &error).with(200))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(url, Some(200), &error))? {
             count += chunk.len() as u64;
             if count > MAX_IMAGE_BYTES {
-                return Err(bad("an image larger than 50 MiB".to_owned()).into());
+                return Err(bad("an image larger than 50 MiB").into());
             }
             piece.extend_from_slice(&chunk);
             if piece.len() >= PIECE_BYTES {
@@ -142,14 +146,14 @@ impl Downloads {
         }
         sink.write(piece).await.map_err(Halt::Sink)?;
         match length {
-            _ if count == 0 => Err(bad("no bytes".to_owned()).into()),
-            Some(length) if length != count => Err(bad(format!("{count} bytes of {length}")).into()),
+            _ if count == 0 => Err(bad("no bytes").into()),
+            Some(length) if length != count => Err(bad(&format!("{count} bytes of {length}")).into()),
             _ => Ok(count),
         }
     }
 
     /// What an HTTP status other than 200 means.
-    fn refusal(&self, url: &Url, response: &Response) -> Trouble {
+    fn refusal(&self, url: &Url, response: &Response) -> Reading<u64> {
         let status = response.status().as_u16();
         let reason = match status {
             404 | 410 => Reason::NotFound,
@@ -157,21 +161,22 @@ impl Downloads {
             429 | 500..=599 => Reason::ServerError,
             _ => Reason::BadResponse,
         };
-        let trouble = Trouble::new(reason, format!("{} answers HTTP {status}", host(url))).with(status);
-        Trouble { retry_after: wait(response.headers(), self.clock).retry_after, ..trouble }
+        let retry_after = wait(response.headers(), self.clock).retry_after;
+        Reading { retry_after, ..trouble(reason, status, &format!("{} answers HTTP {status}", host(url))) }
     }
 
-    /// Where in the exchange it broke.
-    fn fault(&self, url: &Url, error: &reqwest::Error) -> Trouble {
-        if let Some(forbidden) = forbidden_in(error) {
-            return Trouble::forbidden(forbidden);
+    /// Where in the exchange it broke, after an answer with this status or before any.
+    fn fault(&self, url: &Url, http_status: Option<u16>, error: &reqwest::Error) -> Reading<u64> {
+        // The reason of our own resolver.
+        if let Some(forbidden) = chain(error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
+            return not_fetched(http_status, forbidden);
         }
         let host = host(url);
         if error.is_timeout() && !error.is_connect() {
-            return Trouble::new(Reason::Timeout, format!("{host} was silent for {}", Brief(self.timeout)));
+            return trouble(Reason::Timeout, http_status, &format!("{host} was silent for {}", Brief(self.timeout)));
         }
         let words = lasting(error, url.host_str().unwrap_or_default());
-        Trouble::new(Reason::Connection, words.unwrap_or_else(|| format!("{host}: {}", causes(error))))
+        trouble(Reason::Connection, http_status, &words.unwrap_or_else(|| format!("{host}: {}", causes(error))))
     }
 }
 
@@ -186,27 +191,14 @@ fn builder(speaks_tls: bool, reach: &Arc<Reach>, config: &DownloadConfig) -> Res
 }
 
 /// Where a redirect leads; `None` if the answer is none.
-fn target(url: &Url, response: &Response) -> Result<Option<Url>, Trouble> {
+fn target(url: &Url, response: &Response) -> Result<Option<Url>, Reading<u64>> {
     let status = response.status().as_u16();
     let location = response.headers().get(LOCATION).filter(|_| matches!(status, 301..=303 | 307 | 308));
     let Some(location) = location else { return Ok(None) };
     let text = String::from_utf8_lossy(location.as_bytes());
-    let unreadable = |error| {
-        Trouble::new(Reason::BadResponse, format!("{} redirects to what is not a URL: {error}", host(url))).with(status)
-    };
+    let unreadable =
+        |error| trouble(Reason::BadResponse, status, &format!("{} redirects to what is not a URL: {error}", host(url)));
     url.join(&text).map(Some).map_err(unreadable)
-}
-
-/// The reason of our own resolver or check within an error, if it is one.
-fn forbidden_in(error: &reqwest::Error) -> Option<&Forbidden> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(forbidden) = inner.downcast_ref() {
-            return Some(forbidden);
-        }
-        cause = inner.source();
-    }
-    None
 }
 
 /// The host of a URL for a message; the rest of it may be a secret.
@@ -219,51 +211,29 @@ fn host_of(address: &str) -> String {
     Url::parse(address).map_or_else(|_| "the image".to_owned(), |url| host(&url))
 }
 
-fn known(count: u64) -> Reading<u64> {
-    let answer = Answer { http_status: Some(200), ..Answer::default() };
-    Reading { found: Found::Known(count), reason: Reason::Generated, answer, retry_after: None }
-}
-
 /// Why a download ends early.
 enum Halt {
-    Trouble(Trouble),
+    /// There is no image.
+    Trouble(Reading<u64>),
     Sink(io::Error),
 }
 
-impl From<Trouble> for Halt {
-    fn from(trouble: Trouble) -> Self {
+impl From<Reading<u64>> for Halt {
+    fn from(trouble: Reading<u64>) -> Self {
         Self::Trouble(trouble)
     }
 }
 
-/// Why there is no image.
-struct Trouble {
-    reason: Reason,
-    http_status: Option<u16>,
-    message: String,
-    retry_after: Option<Duration>,
+/// What was read, with the HTTP status of the answer if one came.
+fn reading(found: Found<u64>, reason: Reason, http_status: Option<u16>, message: &str) -> Reading<u64> {
+    let answer = Answer { http_status, code: None, message: one_line(message) };
+    Reading { found, reason, answer, retry_after: None }
 }
 
-impl Trouble {
-    fn new(reason: Reason, message: String) -> Self {
-        Self { reason, http_status: None, message, retry_after: None }
-    }
+fn trouble(reason: Reason, http_status: impl Into<Option<u16>>, message: &str) -> Reading<u64> {
+    reading(Found::Troubled, reason, http_status.into(), message)
+}
 
-    fn forbidden(forbidden: &Forbidden) -> Self {
-        Self::new(Reason::Rejected, format!("not fetched: {forbidden}"))
-    }
-
-    fn redirected(from: &Url, forbidden: &Forbidden, status: reqwest::StatusCode) -> Self {
-        let message = format!("{} redirects to an address that is not fetched: {forbidden}", host(from));
-        Self::new(Reason::Rejected, message).with(status.as_u16())
-    }
-
-    fn with(self, http_status: u16) -> Self {
-        Self { http_status: Some(http_status), ..self }
-    }
-
-    fn reading(self) -> Reading<u64> {
-        let answer = Answer { http_status: self.http_status, code: None, message: one_line(&self.message) };
-        Reading { found: Found::Troubled, reason: self.reason, answer, retry_after: self.retry_after }
-    }
+fn not_fetched(http_status: Option<u16>, forbidden: &Forbidden) -> Reading<u64> {
+    trouble(Reason::Rejected, http_status, &format!("not fetched: {forbidden}"))
 }

@@ -112,7 +112,6 @@ impl HttpApi {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The request of a submission.
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
         self.client()
             .post(self.address.clone())
@@ -123,8 +122,11 @@ impl HttpApi {
 
     /// The request for the record of a task.
     fn record(&self, path: &str, id: &str) -> RequestBuilder {
-        let address = format!("{}?taskId={}", self.config.api_url.at(path), percent_encoded(id));
-        self.client().get(address).header(AUTHORIZATION, self.authorization.clone())
+        self.get(&format!("{path}?taskId={}", percent_encoded(id)))
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.client().get(self.config.api_url.at(path)).header(AUTHORIZATION, self.authorization.clone())
     }
 
     /// Sends one request and gives its answer to `read`.
@@ -184,10 +186,8 @@ impl HttpApi {
         is_empty
     }
 
-    /// What the balance endpoint says.
     async fn read_balance(&self) -> Option<bool> {
-        let address = self.config.api_url.at(self.config.provider.balance_path());
-        let request = self.client().get(address).header(AUTHORIZATION, self.authorization.clone());
+        let request = self.get(self.config.provider.balance_path());
         let body = self.read_body(request.send().await.ok()?).await.ok()?;
         read_is_empty(&body)
     }
@@ -196,23 +196,21 @@ impl HttpApi {
     fn noted<T: Debug>(&self, task: &MusicTaskId, reading: Reading<T>) -> Reading<T> {
         debug!(%task, found = ?reading.found, reason = %reading.reason, http_status = reading.answer.http_status,
             code = reading.answer.code, message = reading.answer.message, "record");
-        self.note_odd_code(&reading.answer);
-        if matches!(reading.found, Found::WrongAddress) {
-            self.note_wrong_address(&reading.answer);
-        }
+        self.note_oddity(&reading.answer, matches!(reading.found, Found::WrongAddress));
         reading
     }
 
-    /// Tells what answers in the place of the service, once: whatever is on its way comes to the same.
-    fn note_wrong_address(&self, answer: &Answer) {
-        self.misled.call_once(|| error!(answer = %answer.message, "the service is not to be reached at this address"));
-    }
-
-    /// Names a code that nobody documents, once.
-    fn note_odd_code(&self, answer: &Answer) {
-        let Some(code) = answer.code.filter(|code| !is_known_code(*code)) else { return };
-        if self.odd_codes.lock().unwrap_or_else(PoisonError::into_inner).insert(code) {
+    /// Names once a code that nobody documents, and what answers in the place of the service: whatever is on its way comes to
+    /// the same.
+    fn note_oddity(&self, answer: &Answer, is_wrong_address: bool) {
+        if let Some(code) = answer.code.filter(|code| !is_known_code(*code))
+            && self.odd_codes.lock().unwrap_or_else(PoisonError::into_inner).insert(code)
+        {
             warn!(code, message = answer.message, "the service answers with a code that is not documented");
+        }
+        if is_wrong_address {
+            self.misled
+                .call_once(|| error!(answer = %answer.message, "the service is not to be reached at this address"));
         }
     }
 }
@@ -230,10 +228,7 @@ impl CoverApi for HttpApi {
         }
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
             message = outcome.answer.message, "answer");
-        self.note_odd_code(&outcome.answer);
-        if outcome.verdict == Verdict::WrongAddress {
-            self.note_wrong_address(&outcome.answer);
-        }
+        self.note_oddity(&outcome.answer, outcome.verdict == Verdict::WrongAddress);
         outcome
     }
 

@@ -13,6 +13,23 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     text.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(text).ok())?
 }
 
+/// The fields that may hold the id of a task, each as it stands: both spellings are in use.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+pub struct RawTask<'a> {
+    #[serde(rename = "taskId")]
+    task_id: Option<&'a RawValue>,
+    #[serde(rename = "task_id")]
+    snake_task_id: Option<&'a RawValue>,
+}
+
+impl RawTask<'_> {
+    /// What `read` makes of `taskId`, else of `task_id`.
+    pub fn read<T>(&self, read: impl Fn(&RawValue) -> Option<T>) -> Option<T> {
+        self.task_id.and_then(&read).or_else(|| read(self.snake_task_id?))
+    }
+}
+
 /// A JSON string.
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<String> {

@@ -26,12 +26,7 @@ pub(super) enum Forbidden {
     UserInfo(String),
     /// An address of this machine or its networks.
     #[error("`{host}` is {address}, which is not public; `--image-host` would permit the host")]
-    NotPublic {
-        /// The host of the URL.
-        host: String,
-        /// Its address.
-        address: IpAddr,
-    },
+    NotPublic { host: String, address: IpAddr },
     /// The proxy, which is let through for being that and nothing else.
     #[error("`{0}` is this machine's proxy; `--image-host` would permit it")]
     Proxy(String),

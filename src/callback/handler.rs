@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use super::limiter::{Phase, Slot};
-use crate::api::json::{self, object};
+use crate::api::json::{RawTask, object, text};
 use crate::clock::Clock;
 use crate::domain::{MAX_ID_BYTES, MusicTaskId};
-use crate::signing::{BadSignature, CallbackSecret, WebhookKey};
+use crate::secret::{BadSignature, CallbackSecret, WebhookKey};
 
 /// How long body and hint may take together.
 pub const HANDLED_WITHIN: Duration = Duration::from_secs(5);
@@ -219,7 +219,6 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The status of the answer.
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Unknown => StatusCode::NOT_FOUND,
@@ -234,7 +233,7 @@ impl Rejection {
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Route {
+enum Route {
     /// The cover of this music task may be done; its token is right.
     Callback(MusicTaskId),
     /// How are you?
@@ -274,7 +273,7 @@ fn task_id(encoded: &str) -> Option<MusicTaskId> {
 }
 
 /// The whole body, if it is not too long; one that says so beforehand is not read at all.
-pub(super) async fn read_whole(mut body: Incoming) -> Result<Vec<u8>, Rejection> {
+async fn read_whole(mut body: Incoming) -> Result<Vec<u8>, Rejection> {
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(Rejection::TooLarge);
     }
@@ -292,33 +291,21 @@ pub(super) async fn read_whole(mut body: Incoming) -> Result<Vec<u8>, Rejection>
 
 /// The fields that may hold a task id, each as it stands.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct RawCallback<'a> {
-    #[serde(borrow, rename = "taskId")]
+    #[serde(rename = "taskId")]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     data: Option<&'a RawValue>,
-}
-
-/// The fields of `data` that may hold one.
-#[derive(Deserialize)]
-struct RawData<'a> {
-    #[serde(borrow, rename = "taskId")]
-    task_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "task_id")]
-    snake_task_id: Option<&'a RawValue>,
 }
 
 /// The task id that a callback is about: `taskId`, else `data.taskId`, else `data.task_id`, the first that is a text
 /// and not empty. All three are in use (docs.kie.ai, webhook verification and the callback pages).
 ///
 /// It is what was sent, of any content; good for checking a signature and for nothing else.
-pub(super) fn read_task_id(body: &[u8]) -> Option<String> {
+fn read_task_id(body: &[u8]) -> Option<String> {
     let callback: RawCallback<'_> = object(body)?;
-    let said = |raw: &RawValue| json::text(raw).filter(|text| !text.is_empty());
-    callback.task_id.and_then(said).or_else(|| {
-        let data: RawData<'_> = object(callback.data?.get().as_bytes())?;
-        data.task_id.and_then(said).or_else(|| said(data.snake_task_id?))
-    })
+    let said = |raw: &RawValue| text(raw).filter(|text| !text.is_empty());
+    callback.task_id.and_then(said).or_else(|| object::<RawTask<'_>>(callback.data?.get().as_bytes())?.read(said))
 }
 
 #[cfg(test)]

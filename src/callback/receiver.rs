@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::handler::{Counters, HANDLED_WITHIN, Handler, Hints, Rejection};
 use super::limiter::{ConnectionLimiter, Slot};
 use crate::clock::Clock;
-use crate::signing::{CallbackSecret, WebhookKey};
+use crate::secret::{CallbackSecret, WebhookKey};
 
 /// Most connections at once; a system that lets a program open 1,024 files has room for them.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -172,19 +172,14 @@ const MAX_BUFFER_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes in both directions.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 type Served = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Serves `stream` until it ends, is asked to leave, or `stop` is cancelled and its request is answered.
-pub(super) async fn serve<W: Stream, H: Hints>(
-    stream: W,
-    slot: Slot,
-    handler: Arc<Handler<H>>,
-    stop: CancellationToken,
-) {
+async fn serve<W: Stream, H: Hints>(stream: W, slot: Slot, handler: Arc<Handler<H>>, stop: CancellationToken) {
     let slot = Arc::new(slot);
     let occupied = Arc::clone(&slot);
     let service = service_fn(move |request: Request<Incoming>| -> Served {

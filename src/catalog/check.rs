@@ -20,7 +20,7 @@ use super::source::SourceFile;
 use crate::domain::{MusicTaskId, trimmed};
 
 /// How many bad rows a [`Check`] keeps.
-pub(super) const MAX_FIRST_BAD: usize = 10;
+const MAX_FIRST_BAD: usize = 10;
 
 /// From how many characters on a text with a digit is hardly ever a word of a song.
 const MIN_TELLING: usize = 8;
@@ -52,7 +52,6 @@ pub(super) struct Checked {
     regular: u32,
 }
 
-/// Reads every row.
 pub(super) fn check(file: &Arc<SourceFile>, start: Start, id_column: Option<&str>) -> Result<Checked, CatalogError> {
     let (mut tried, mut readings): (Vec<Reading>, _) = (Vec::new(), vec![start.grammar.reading]);
     let (mut readable, mut refused) = (Vec::new(), Vec::new());
@@ -72,7 +71,7 @@ pub(super) fn check(file: &Arc<SourceFile>, start: Start, id_column: Option<&str
     let worst = || refused.into_iter().rev().max_by_key(CatalogError::line);
     match best(file, start, readable)? {
         Some(checked) => Ok(checked),
-        None => Err(worst().unwrap_or_else(|| CatalogError::Empty(file.source().clone()))),
+        None => Err(worst().unwrap_or_else(|| CatalogError::Empty(file.source.clone()))),
     }
 }
 
@@ -87,7 +86,7 @@ fn best(file: &Arc<SourceFile>, start: Start, readable: Vec<Checked>) -> Result<
         if (is_as_good || other.irregular() < best.irregular())
             && let Some(line) = first_difference(file, start, [&best, &other])?
         {
-            return Err(CatalogError::Ambiguous { catalog: file.source().clone(), line });
+            return Err(CatalogError::Ambiguous(file.line(line)));
         }
     }
     Ok(Some(best))
@@ -95,7 +94,7 @@ fn best(file: &Arc<SourceFile>, start: Start, readable: Vec<Checked>) -> Result<
 
 /// The line from which on two readings find other cells.
 fn first_difference(file: &Arc<SourceFile>, start: Start, checked: [&Checked; 2]) -> Result<Option<u64>, CatalogError> {
-    let [one, other] = checked.map(|checked| RecordReader::new(file, checked.columns.grammar(), start.skipped));
+    let [one, other] = checked.map(|checked| RecordReader::new(file, checked.columns.grammar, start.skipped));
     let (mut one, mut other) = (one?, other?);
     let (mut this, mut that) = (Record::default(), Record::default());
     loop {
@@ -104,7 +103,7 @@ fn first_difference(file: &Arc<SourceFile>, start: Start, checked: [&Checked; 2]
         match more {
             (false, false) => return Ok(None),
             (true, true) if is_same => {}
-            (_, _) => return Ok(Some(one.line().min(other.line()))),
+            (_, _) => return Ok(Some(one.last.line.min(other.last.line))),
         }
     }
 }
@@ -125,16 +124,16 @@ fn checked(
 ) -> Result<Checked, CatalogError> {
     let mut reader = RecordReader::new(file, start.grammar, start.skipped)?;
     let columns = read_header(&mut reader, file, start.grammar, id_column);
-    *doubts = reader.doubts();
+    *doubts = reader.doubts;
     let columns = Arc::new(columns?);
     let line_break = reader.line_break();
     let mut suspects = Suspects::default();
-    if reader.is_multiline() {
-        suspects.look_into(columns.header(), &reader, &columns);
+    if reader.last.is_multiline {
+        suspects.look_into(&columns.header, &reader, &columns);
     }
-    let mut rows = Rows::new(reader, &columns, file.source());
+    let mut rows = Rows::new(reader, &columns, &file.source);
     let checked = every_row(&mut rows, &columns, suspects, file);
-    *doubts = rows.reader().doubts();
+    *doubts = rows.reader.doubts;
     let (check, duplicates, regular) = checked?;
     Ok(Checked { columns, line_break, check, duplicates, regular })
 }
@@ -147,9 +146,9 @@ fn read_header(
 ) -> Result<Columns, CatalogError> {
     let mut header = Record::default();
     if !reader.read(&mut header)? {
-        return Err(CatalogError::Empty(file.source().clone()));
+        return Err(CatalogError::Empty(file.source.clone()));
     }
-    Columns::new((header, reader.line()), grammar, id_column, file.source())
+    Columns::new((header, reader.last.line), grammar, id_column, &file.source)
 }
 
 fn every_row(
@@ -166,11 +165,11 @@ fn every_row(
         let is_regular = row.record.len() == columns.width();
         regular += u32::from(is_regular);
         // A carriage return within a row looks like the end of one, and leaves two pieces.
-        if rows.reader().is_odd() && !is_regular {
-            return Err(CatalogError::MixedLineEnds { catalog: file.source().clone(), line: row.line });
+        if rows.reader.is_odd() && !is_regular {
+            return Err(CatalogError::MixedLineEnds(file.line(row.line)));
         }
-        if rows.reader().is_multiline() {
-            suspects.look_into(&row.record, rows.reader(), columns);
+        if rows.reader.last.is_multiline {
+            suspects.look_into(&row.record, &rows.reader, columns);
         }
         match &row.id {
             Ok(id) => {
@@ -181,10 +180,10 @@ fn every_row(
         }
     }
     if let Some(line) = suspects.rows(&shapes) {
-        return Err(CatalogError::RowsInQuotes { catalog: file.source().clone(), line });
+        return Err(CatalogError::RowsInQuotes(file.line(line)));
     }
-    if str::from_utf8(columns.name(columns.id())).is_ok_and(|name| shapes.have_like(name)) {
-        return Err(CatalogError::HeaderMissing(file.source().clone()));
+    if str::from_utf8(columns.name(columns.id)).is_ok_and(|name| shapes.have_like(name)) {
+        return Err(CatalogError::HeaderMissing(file.source.clone()));
     }
     let duplicates = index.into_duplicates().map_err(CatalogError::temporary)?;
     // Every repeat is a row, and rows are counted in 32 bits.
@@ -221,7 +220,7 @@ impl Suspects {
             if !raw.contains(&b'"') {
                 continue;
             }
-            let opened = reader.line() + reader.line_ends(record.before(cell));
+            let opened = reader.last.line + reader.line_ends(record.before(cell));
             for id in ids_within(raw, cell, columns) {
                 self.opened.entry(Shape::of(id.as_str()).outline()).or_insert(opened);
                 self.telling = self.telling.or(is_telling(&id).then_some(opened));
@@ -245,12 +244,12 @@ fn is_telling(id: &MusicTaskId) -> bool {
 
 /// What would be the ids of the lines of a cell, if these were rows.
 fn ids_within<'a>(raw: &'a [u8], cell: usize, columns: &'a Columns) -> impl Iterator<Item = MusicTaskId> + 'a {
-    let delimiter = columns.grammar().delimiter.byte();
+    let delimiter = columns.grammar.delimiter.byte();
     let lines = raw.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines.enumerate().filter_map(move |(nth, line)| {
         // The first of them is the end of a line, and begins with this row's own cell.
         let before = if nth == 0 { cell } else { 0 };
-        let at = columns.id().checked_sub(before).filter(|at| nth > 0 || *at > 0)?;
+        let at = columns.id.checked_sub(before).filter(|at| nth > 0 || *at > 0)?;
         let cells = || line.split(|byte| *byte == delimiter);
         let id = read_id(unquoted(cells().nth(at)?)).ok()?;
         let is_whole = before + cells().count() >= columns.width();

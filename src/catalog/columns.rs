@@ -27,12 +27,15 @@ const MAX_LISTED_CHARS: usize = 30;
 /// The header, understood.
 #[derive(Debug)]
 pub(super) struct Columns {
-    header: Record,
-    grammar: Grammar,
+    pub(super) header: Record,
+    /// How cells are told apart.
+    pub(super) grammar: Grammar,
     /// What the header's cells say.
     names: Box<[Box<[u8]>]>,
-    id: usize,
-    previous: Option<PreviousColumns>,
+    /// Which column holds the ids.
+    pub(super) id: usize,
+    /// Where an earlier run's verdicts are, if they are among the columns.
+    pub(super) previous: Option<PreviousColumns>,
 }
 
 impl Columns {
@@ -65,29 +68,8 @@ impl Columns {
         Ok(Self { header, grammar, names, id, previous })
     }
 
-    /// Whether an earlier run's verdicts are among the columns.
-    pub(super) fn has_results(&self) -> bool {
-        self.previous.is_some()
-    }
-
-    /// How many columns there are.
     pub(super) fn width(&self) -> usize {
         self.names.len()
-    }
-
-    /// Which column holds the ids.
-    pub(super) fn id(&self) -> usize {
-        self.id
-    }
-
-    /// How cells are told apart.
-    pub(super) fn grammar(&self) -> Grammar {
-        self.grammar
-    }
-
-    /// The header itself.
-    pub(super) fn header(&self) -> &Record {
-        &self.header
     }
 
     /// The columns that are not of an earlier run.
@@ -96,7 +78,6 @@ impl Columns {
         (0..self.width()).filter(move |column| previous.is_none_or(|columns| !columns.contains(*column)))
     }
 
-    /// What the header says of a column.
     pub(super) fn name(&self, column: usize) -> &[u8] {
         &self.names[column]
     }
@@ -186,17 +167,11 @@ fn id_position(
             }
         }
     }
+    let columns = names.len();
     match id_column.and_then(|name| name.trim().parse().ok()) {
-        Some(number) => numbered(names.len(), number, catalog),
+        Some(number) if (1..=columns).contains(&number) => Ok(number - 1),
+        Some(number) => Err(CatalogError::NoColumnNumber { catalog: catalog.clone(), number, columns }),
         None => Err(no_id_column(names, line, id_column, catalog)),
-    }
-}
-
-/// The position of a column numbered from 1.
-fn numbered(columns: usize, number: usize, catalog: &CatalogSource) -> Result<usize, CatalogError> {
-    match number.checked_sub(1) {
-        Some(position) if position < columns => Ok(position),
-        Some(_) | None => Err(CatalogError::NoColumnNumber { catalog: catalog.clone(), number, columns }),
     }
 }
 

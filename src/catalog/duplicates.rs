@@ -50,7 +50,6 @@ pub(super) struct DuplicateIndex {
 }
 
 impl DuplicateIndex {
-    /// No rows.
     pub(super) fn new() -> Self {
         Self { key: RandomState::new(), partitions: (0..PARTITIONS).map(|_| TempList::new()).collect() }
     }
@@ -67,7 +66,6 @@ impl DuplicateIndex {
         partition.push(entry)
     }
 
-    /// The rows that repeat one.
     pub(super) fn into_duplicates(self) -> io::Result<Duplicates> {
         self.duplicates_in_rounds(IDS_PER_ROUND)
     }

@@ -44,6 +44,16 @@ impl fmt::Display for CatalogSource {
     }
 }
 
+/// A line of a catalog: in messages, "line 7 of `songs.csv`".
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line} of {catalog}")]
+pub struct Line {
+    /// Which catalog.
+    pub catalog: CatalogSource,
+    /// Which of its lines, from 1.
+    pub line: u64,
+}
+
 /// Why a catalog cannot be used.
 #[derive(Debug, Error)]
 pub enum CatalogError {
@@ -121,77 +131,42 @@ pub enum CatalogError {
         /// Their names.
         columns: String,
     },
-    /// A quoted cell reaches the end of the file.
-    #[error("line {line} of {catalog} opens a quote that is never closed")]
-    UnclosedQuote {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line of the quote.
-        line: u64,
-    },
-    /// A quoted cell goes on after its closing quote.
+    /// A quoted cell reaches the end of the file; the line of the quote.
+    #[error("{0} opens a quote that is never closed")]
+    UnclosedQuote(Line),
+    /// A quoted cell goes on after its closing quote; the line of the first quote.
     #[error(
-        "line {line} of {catalog} opens a quote, and text follows where it closes; a quote within quotes is written \
+        "{0} opens a quote, and text follows where it closes; a quote within quotes is written \
          twice, and a cell that begins with one is quoted"
     )]
-    TextAfterQuote {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line of the quote.
-        line: u64,
-    },
-    /// A quoted cell holds lines with ids where rows have them.
+    TextAfterQuote(Line),
+    /// A quoted cell holds lines with ids where rows have them; the line of the quote.
     #[error(
-        "line {line} of {catalog} opens a quote that closes lines later, and these lines look like rows; is a quote \
+        "{0} opens a quote that closes lines later, and these lines look like rows; is a quote \
          missing?"
     )]
-    RowsInQuotes {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line of the quote.
-        line: u64,
-    },
-    /// More than one reading makes sense, and they differ.
+    RowsInQuotes(Line),
+    /// More than one reading makes sense, and they differ: the first line that they read differently.
     #[error(
-        "line {line} of {catalog} can be read in more than one way: its backslashes before quotes, or its blanks before \
+        "{0} can be read in more than one way: its backslashes before quotes, or its blanks before \
          quotes, may mean something or nothing; export the file with quotes written twice and no blanks around cells"
     )]
-    Ambiguous {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The first line that they read differently.
-        line: u64,
-    },
-    /// Carriage returns among other line ends, which may end a row or stand within one.
+    Ambiguous(Line),
+    /// Carriage returns among other line ends, which may end a row or stand within one; the line of the row.
     #[error(
-        "line {line} of {catalog} is no whole row; the line ends there, or before, otherwise than that of the header: \
+        "{0} is no whole row; the line ends there, or before, otherwise than that of the header: \
          export the file with lines that end alike and quotes around cells with line breaks"
     )]
-    MixedLineEnds {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line of the row.
-        line: u64,
-    },
-    /// A file in UTF-16 with bytes that are none.
-    #[error("line {line} of {catalog} holds bytes that are no UTF-16, in which the file begins")]
-    BadUtf16 {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line of the first of them.
-        line: u64,
-    },
-    /// A record of more than [`MAX_RECORD_BYTES`].
+    MixedLineEnds(Line),
+    /// A file in UTF-16 with bytes that are none; the line of the first of them.
+    #[error("{0} holds bytes that are no UTF-16, in which the file begins")]
+    BadUtf16(Line),
+    /// A record of more than [`MAX_RECORD_BYTES`]; the line where it starts.
     #[error(
-        "the record that starts in line {line} of {catalog} is longer than {} KiB; is a quote opened and never closed?",
-        MAX_RECORD_BYTES / 1024
+        "the record that starts in {0} is longer than {kib} KiB; is a quote opened and never closed?",
+        kib = MAX_RECORD_BYTES / 1024
     )]
-    RecordTooLong {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The line where the record starts.
-        line: u64,
-    },
+    RecordTooLong(Line),
     /// A header and nothing else.
     #[error("{0} has no data rows; if that is meant, say --allow-shrink")]
     NoRows(CatalogSource),
@@ -226,11 +201,6 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// The error for the record with a quote in this line.
-    pub(super) fn malformed_quote(catalog: CatalogSource, line: u64, is_open: bool) -> Self {
-        if is_open { Self::UnclosedQuote { catalog, line } } else { Self::TextAfterQuote { catalog, line } }
-    }
-
     /// The same with the advice, if there is any, for a header without an id column.
     pub(super) fn with_hint(mut self, advice: impl FnOnce() -> Option<String>) -> Self {
         if let Self::NoIdColumn { hint, .. } = &mut self {
@@ -241,15 +211,15 @@ impl CatalogError {
 
     /// The line from which on the file makes no sense; 0 if that is not what is wrong.
     pub(super) fn line(&self) -> u64 {
-        let (Self::UnclosedQuote { line, .. }
-        | Self::TextAfterQuote { line, .. }
-        | Self::RowsInQuotes { line, .. }
-        | Self::MixedLineEnds { line, .. }
-        | Self::RecordTooLong { line, .. }) = self
+        let (Self::UnclosedQuote(at)
+        | Self::TextAfterQuote(at)
+        | Self::RowsInQuotes(at)
+        | Self::MixedLineEnds(at)
+        | Self::RecordTooLong(at)) = self
         else {
             return 0;
         };
-        *line
+        at.line
     }
 
     /// The error for a temporary file that could not be written or read back.

@@ -75,7 +75,7 @@ impl First {
         let grammar = Grammar::plain(delimiter);
         let (mut reader, mut raw) = (RecordReader::new(file, grammar, skipped)?, Record::default());
         reader.read(&mut raw)?;
-        Ok(Self { line: reader.line(), names: names(&raw, grammar), raw })
+        Ok(Self { line: reader.last.line, names: names(&raw, grammar), raw })
     }
 
     fn has(&self, wanted: &[&str]) -> bool {
@@ -106,14 +106,6 @@ fn detected(file: &Arc<SourceFile>, skipped: u64, wanted: &[&str]) -> Delimiter 
     detected.map_or(Delimiter::COMMA, |(delimiter, _)| *delimiter)
 }
 
-/// The readings that are tried, the plain one first.
-const READINGS: [Reading; 4] = [
-    Reading { backslash: false, blanks: false },
-    Reading { backslash: true, blanks: false },
-    Reading { backslash: false, blanks: true },
-    Reading { backslash: true, blanks: true },
-];
-
 /// Whether the file is a results CSV with more than so many rows; one that cannot be read is none.
 pub(super) fn has_more_rows(results: &Path, than: u64) -> bool {
     if !fs::metadata(results).is_ok_and(|file| file.is_file()) {
@@ -122,8 +114,10 @@ pub(super) fn has_more_rows(results: &Path, than: u64) -> bool {
     let source = CatalogSource::Path(results.to_owned());
     let Ok(file) = SourceFile::open(&source).map(Arc::new) else { return false };
     let Ok(start) = Start::find(&file, 0, None, &ResultColumn::WORDS[..1]) else { return false };
-    let grammars = READINGS.map(|reading| Grammar { reading, ..start.grammar });
-    grammars.into_iter().find_map(|grammar| exceeds(&file, start.skipped, grammar, than).ok()).unwrap_or(false)
+    // The plain reading first.
+    let readings = [false, true].map(|blanks| [false, true].map(|backslash| Reading { backslash, blanks }));
+    let mut grammars = readings.as_flattened().iter().map(|reading| Grammar { reading: *reading, ..start.grammar });
+    grammars.find_map(|grammar| exceeds(&file, start.skipped, grammar, than).ok()).unwrap_or(false)
 }
 
 fn exceeds(file: &Arc<SourceFile>, skipped: u64, grammar: Grammar, than: u64) -> Result<bool, CatalogError> {

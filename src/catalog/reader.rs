@@ -26,16 +26,18 @@ pub(super) struct RecordReader {
     is_last: bool,
     /// How the first record ends.
     line_break: Option<LineBreak>,
-    last: LastRecord,
-    doubts: Reading,
+    pub(super) last: LastRecord,
+    /// What another reading would make something else of, in the records read so far.
+    pub(super) doubts: Reading,
 }
 
 /// What is known of the record read last.
 #[derive(Debug, Clone, Copy, Default)]
-struct LastRecord {
+pub(super) struct LastRecord {
     /// In which line it starts.
-    line: u64,
-    is_multiline: bool,
+    pub(super) line: u64,
+    /// Whether a quoted cell of it has line breaks.
+    pub(super) is_multiline: bool,
     /// Whether the line before it ends otherwise than the first record.
     begins_oddly: bool,
     /// Whether it ends so itself.
@@ -72,16 +74,6 @@ impl RecordReader {
         Ok(false)
     }
 
-    /// The line where the record read last starts.
-    pub(super) fn line(&self) -> u64 {
-        self.last.line
-    }
-
-    /// Whether a quoted cell of the record read last has line breaks.
-    pub(super) fn is_multiline(&self) -> bool {
-        self.last.is_multiline
-    }
-
     /// How the first record ends; one that is the last too ends as in most files.
     pub(super) fn line_break(&self) -> LineBreak {
         self.line_break.unwrap_or(LineBreak::Lf)
@@ -97,11 +89,6 @@ impl RecordReader {
     pub(super) fn line_ends(&self, bytes: &[u8]) -> u64 {
         let end = if self.line_break == Some(LineBreak::Cr) { b'\r' } else { b'\n' };
         bytes.iter().map(|byte| u64::from(*byte == end)).sum()
-    }
-
-    /// What another reading would make something else of, in the records read so far.
-    pub(super) fn doubts(&self) -> Reading {
-        self.doubts
     }
 
     /// The rest of the current line, as far as a block holds it.
@@ -127,11 +114,12 @@ impl RecordReader {
                 }
                 Err(NoRecord::Partial) if text.len() <= MAX_RECORD_BYTES => self.fill()?,
                 Ok(_) | Err(NoRecord::Partial) => {
-                    return Err(CatalogError::RecordTooLong { catalog: self.catalog(), line: self.line });
+                    return Err(CatalogError::RecordTooLong(self.text.file.line(self.line)));
                 }
                 Err(NoRecord::Malformed { quote, is_open }) => {
-                    let line = self.line + self.line_ends(&text[..quote]);
-                    return Err(CatalogError::malformed_quote(self.catalog(), line, is_open));
+                    let line = self.text.file.line(self.line + self.line_ends(&text[..quote]));
+                    let error = if is_open { CatalogError::UnclosedQuote } else { CatalogError::TextAfterQuote };
+                    return Err(error(line));
                 }
             }
         }
@@ -161,9 +149,9 @@ impl RecordReader {
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let line = self.line + self.line_ends(&self.buffer);
-                Err(CatalogError::BadUtf16 { catalog: self.catalog(), line })
+                Err(CatalogError::BadUtf16(self.text.file.line(line)))
             }
-            Err(error) => Err(self.text.file().unreadable(error)),
+            Err(error) => Err(self.text.file.unreadable(error)),
         }
     }
 
@@ -185,10 +173,6 @@ impl RecordReader {
             }
             self.fill()?;
         }
-    }
-
-    fn catalog(&self) -> CatalogSource {
-        self.text.file().source().clone()
     }
 }
 
@@ -234,7 +218,8 @@ impl Row {
 
 /// One pass over the data rows, with a reading position of its own.
 pub struct Rows {
-    reader: RecordReader,
+    /// As it stands after the row read last.
+    pub(super) reader: RecordReader,
     columns: Arc<Columns>,
     catalog: CatalogSource,
     number: u32,
@@ -262,15 +247,10 @@ impl Rows {
         };
         self.number = self.number.checked_add(1).ok_or_else(|| CatalogError::TooManyRows(self.catalog.clone()))?;
         row.number = self.number;
-        row.line = self.reader.line();
+        row.line = self.reader.last.line;
         row.id = id;
         row.previous = self.columns.previous_of(&row.record).map(Box::new);
         Ok(true)
-    }
-
-    /// The reader, as it stands after the row read last.
-    pub(super) fn reader(&self) -> &RecordReader {
-        &self.reader
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use encoding_rs::{Decoder, DecoderResult};
 
 use super::dialect::Encoding;
-use super::error::{CatalogError, CatalogSource, NotCsv};
+use super::error::{CatalogError, CatalogSource, Line, NotCsv};
 
 /// How many bytes are looked at to tell that a file is no CSV file.
 const FIRST_BLOCK_BYTES: usize = 8 * 1024;
@@ -21,9 +21,10 @@ const BLOCK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct SourceFile {
     file: File,
-    source: CatalogSource,
+    /// What it is called in messages.
+    pub(super) source: CatalogSource,
     stamp: Stamp,
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
 }
 
 impl SourceFile {
@@ -51,14 +52,9 @@ impl SourceFile {
         Ok(file)
     }
 
-    /// What the catalog is called in messages.
-    pub(super) fn source(&self) -> &CatalogSource {
-        &self.source
-    }
-
-    /// How its characters are written.
-    pub(super) fn encoding(&self) -> Encoding {
-        self.encoding
+    /// One of its lines, as it is called in messages.
+    pub(super) fn line(&self, line: u64) -> Line {
+        Line { catalog: self.source.clone(), line }
     }
 
     /// Some bytes from `offset` on; 0 only at the end of the file.
@@ -85,7 +81,7 @@ impl SourceFile {
 
 /// One pass over the text, which is that of the file or, from UTF-16, the same in UTF-8.
 pub(super) struct Text {
-    file: Arc<SourceFile>,
+    pub(super) file: Arc<SourceFile>,
     offset: u64,
     decoder: Option<Decoder>,
 }
@@ -99,11 +95,6 @@ impl Text {
             Encoding::Utf16Be => Some(encoding_rs::UTF_16BE.new_decoder_without_bom_handling()),
         };
         Self { offset: file.encoding.mark().len() as u64, file, decoder }
-    }
-
-    /// The file that it comes from.
-    pub(super) fn file(&self) -> &SourceFile {
-        &self.file
     }
 
     /// Appends the next block to `buffer`; `false` at the end.

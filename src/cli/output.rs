@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Error;
-use crate::progress::{LogWriter, Screen};
+use crate::progress::Screen;
 
 /// Tells a person something. That standard error is closed is no reason to fail.
 pub(super) fn eprint(text: &str) {
@@ -73,7 +73,7 @@ pub(super) fn begin_logging(format: LogFormat, verbose: u8, quiet: bool, screen:
     let colour = stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(LogWriter::new(screen.clone()))
+        .with_writer(screen.clone())
         .with_ansi(colour)
         // They would go to standard error with `eprintln!`, which panics where that is closed or full.
         .log_internal_errors(false)

@@ -86,7 +86,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
         ledger.close().await;
     }
     if args.json {
-        let document = json!({ "rows": RowCounts::new(&tally), "rerun_sends": tally.to_send });
+        let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });
         print(&format!("{document:#}\n"))?;
     } else {
         let ledger_line = format!("ledger              {}{missing}\n", ledger_path.display());

@@ -14,8 +14,7 @@ use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH, Provider};
 use crate::cli::guard::Guard;
 use crate::error::Error;
 use crate::files::{is_mounted, real};
-use crate::secret::{ApiKey, masked_url};
-use crate::signing::{BadSecret, CallbackSecret, WebhookKey};
+use crate::secret::{ApiKey, BadSecret, CallbackSecret, WebhookKey};
 
 /// Whose service, where, and as whom.
 #[derive(Debug, Args)]

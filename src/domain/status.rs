@@ -11,6 +11,9 @@ macro_rules! words {
             /// Every value, in the order of definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// Their words, in the same order.
+            pub const WORDS: [&'static str; Self::ALL.len()] = [$($word,)+];
+
             /// The one word for this value in files and messages.
             #[must_use]
             pub const fn word(self) -> &'static str {
@@ -43,7 +46,7 @@ words! {
     RowState {
         /// Not sent, or sent and put back to be sent again.
         Pending = "pending",
-        /// A submission is announced and its answer is not recorded yet.
+        /// The intent of a submission is durable, and its answer is not recorded yet.
         InFlight = "in_flight",
         /// A submission was made and its answer is lost.
         InDoubt = "in_doubt",
@@ -278,19 +281,6 @@ words! {
         /// Whether the default cover stands in for the cover.
         Fallback = "cover_fallback",
     }
-}
-
-impl ResultColumn {
-    /// The names of the columns, in their order.
-    pub const WORDS: [&str; Self::ALL.len()] = {
-        let mut words = [""; Self::ALL.len()];
-        let mut at = 0;
-        while at < words.len() {
-            words[at] = Self::ALL[at].word();
-            at += 1;
-        }
-        words
-    };
 }
 
 #[cfg(test)]

@@ -223,9 +223,10 @@ impl Chart {
         let highest = activity.bins().map(|(_, counts)| counts.iter().sum()).max().unwrap_or(0);
         let step = round_count(highest);
         let top = highest.div_ceil(step) * step;
+        let label = |count: u64| CountLabel { y: Self::FLOOR - height(count, top), count: count.thousands() };
         Some(Self {
             bars: bars(activity, top),
-            counts: (0..=top / step).map(|line| CountLabel::at(line * step, top)).collect(),
+            counts: (0..=top / step).map(|line| line * step).map(label).collect(),
             times: times(activity),
             legend: legend(activity),
             summary: summary(activity),
@@ -241,12 +242,6 @@ impl Bar {
             .map(|(kind, count)| format!("{} {}", count.thousands(), kind.label()))
             .collect();
         format!("{} to {}: {}", self.from, self.until, parts.join(", "))
-    }
-}
-
-impl CountLabel {
-    fn at(count: u64, top: u64) -> Self {
-        Self { y: Chart::FLOOR - height(count, top), count: count.thousands() }
     }
 }
 

@@ -105,7 +105,7 @@ impl Refusal {
 pub enum Scope {
     /// This row alone, for so long; the answer counts as one of its attempts.
     Row(Duration),
-    /// The whole account, until the gate opens; no attempt is used up.
+    /// The whole account, until requests flow again; no attempt is used up.
     Account(Refusal),
 }
 

@@ -38,7 +38,7 @@ pub struct Backoff {
 /// Row trouble: 1 s, doubling, at most 60 s.
 pub const ROW_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
-/// A closed gate: 1 s, doubling, at most [`MAX_RETRY_AFTER`].
+/// Requests of the whole account: 1 s, doubling, at most [`MAX_RETRY_AFTER`].
 pub const GATE_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), cap: MAX_RETRY_AFTER };
 
 impl Backoff {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
@@ -149,7 +149,7 @@ impl Summary {
             started_at: self.started,
             finished_at: self.started.after(self.took),
             seconds: self.took.as_secs_f64(),
-            rows: RowCounts::new(&self.tally),
+            rows: RowCounts(&self.tally),
             requests: self.submissions.as_ref().map(|traffic| Requests {
                 by_outcome: self.outcomes.iter().map(|(reason, count)| (reason.word(), *count)).collect(),
                 ..Requests::new(traffic)
@@ -184,7 +184,7 @@ struct Document<'a> {
     started_at: UnixMillis,
     finished_at: UnixMillis,
     seconds: f64,
-    rows: RowCounts,
+    rows: RowCounts<'a>,
     requests: Option<Requests>,
     reads: Option<Requests>,
     covers: Option<CoverCounts>,
@@ -198,41 +198,18 @@ struct Document<'a> {
 }
 
 /// The rows of a catalog by status, for a JSON document.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "each field is a status or counts what its name says")]
-pub struct RowCounts {
-    pub total: u64,
-    pub completed: u64,
-    pub submitted: u64,
-    pub exists: u64,
-    pub failed: u64,
-    pub generation_failed: u64,
-    pub gave_up: u64,
-    pub in_doubt: u64,
-    pub pending: u64,
-    pub invalid: u64,
-    pub duplicates: u64,
-    pub retryable: u64,
-}
+#[derive(Debug)]
+pub struct RowCounts<'a>(
+    /// What is counted.
+    pub &'a Tally,
+);
 
-impl RowCounts {
-    /// The counts of a tally.
-    #[must_use]
-    pub fn new(tally: &Tally) -> Self {
-        Self {
-            total: tally.rows,
-            completed: tally.with(Status::Completed),
-            submitted: tally.with(Status::Submitted),
-            exists: tally.with(Status::Exists),
-            failed: tally.with(Status::Failed),
-            generation_failed: tally.with(Status::GenerationFailed),
-            gave_up: tally.with(Status::GaveUp),
-            in_doubt: tally.with(Status::InDoubt),
-            pending: tally.with(Status::Pending),
-            invalid: tally.with(Status::Invalid),
-            duplicates: tally.duplicates,
-            retryable: tally.retryable,
-        }
+impl Serialize for RowCounts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(tally) = self;
+        let statuses = Status::ALL.iter().map(|status| (status.word(), tally.with(*status)));
+        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable)];
+        serializer.collect_map([("total", tally.rows)].into_iter().chain(statuses).chain(more))
     }
 }
 

@@ -166,12 +166,10 @@ impl Table {
         Ok(table)
     }
 
-    /// Where it goes.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds a line.
     pub(super) fn write(&mut self, line: &[u8]) -> Result<(), FileError> {
         self.file.write_all(line).map_err(|cause| FileError::new(&self.path, cause))
     }

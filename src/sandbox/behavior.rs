@@ -161,7 +161,6 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The script of this music task id.
     pub(super) fn of(id: &str) -> Self {
         Self::read(id).unwrap_or(Self { behavior: Behavior::Ordinary, times: Times::Always })
     }

@@ -22,7 +22,6 @@ const FAILURE: &str = "Cover generation failed (sandbox)";
 /// A cover that is made, being made, or failed. All times are since the start of the service.
 #[derive(Debug)]
 pub(super) struct Cover {
-    /// Its cover task id.
     pub(super) id: String,
     /// What was asked for.
     pub(super) request: CoverRequest,
@@ -81,14 +80,8 @@ impl Cover {
         let ending = match fault {
             Some(CoverFault::Fails) => Ending::Failure,
             Some(CoverFault::WithoutImages) => Ending::NoImages,
-            Some(CoverFault::Foreign) => Ending::Images,
-            Some(CoverFault::Stuck) | None => {
-                if draw.fails {
-                    Ending::Failure
-                } else {
-                    Ending::Images
-                }
-            }
+            Some(CoverFault::Stuck) | None if draw.fails => Ending::Failure,
+            Some(CoverFault::Foreign | CoverFault::Stuck) | None => Ending::Images,
         };
         Self {
             id,
@@ -177,7 +170,6 @@ pub(super) struct Covers {
 }
 
 impl Covers {
-    /// The cover with this cover task id.
     pub(super) fn get(&self, id: &str) -> Option<&Cover> {
         self.by_id.get(id)
     }
@@ -189,7 +181,6 @@ impl Covers {
         (last.filter(|cover| !cover.has_failed(now)), ids.len())
     }
 
-    /// Remembers a cover.
     pub(super) fn keep(&mut self, cover: Cover) -> &Cover {
         self.ids.entry(cover.request.music.clone()).or_default().push(cover.id.clone());
         self.by_id.entry(cover.id.clone()).insert_entry(cover).into_mut()

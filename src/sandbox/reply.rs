@@ -32,19 +32,13 @@ const MOVED: &str = "https://moved.invalid/";
 /// An HTTP answer, and how it gets to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// The HTTP status.
     pub(super) status: u16,
-    /// The `Content-Type`.
     pub(super) content_type: &'static str,
-    /// The `Location` of a redirect.
     pub(super) location: Option<String>,
-    /// The body.
     pub(super) content: Content,
     /// After how long.
     pub(super) latency: Duration,
-    /// How it is delivered.
     pub(super) delivery: Delivery,
-    /// The callback that follows from it.
     pub(super) webhook: Option<Webhook>,
 }
 
@@ -200,9 +194,7 @@ pub(super) enum Content {
 pub(super) struct Gradient {
     /// Fixes the colours.
     pub(super) seed: u64,
-    /// Its width and height.
     pub(super) pixels: u16,
-    /// How it is written.
     pub(super) encoding: Encoding,
 }
 
@@ -278,7 +270,6 @@ const MOVED_FOLDER: &str = "moved/";
 /// Where nobody may be led: the address at which clouds tell a machine its own secrets.
 const ASTRAY: &str = "http://169.254.169.254/x";
 
-/// A download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ImageRequest {
     /// Which image; `None` for a name that no image has.
@@ -290,7 +281,6 @@ pub(super) struct ImageRequest {
 /// The name of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ImageFile {
-    /// Of which cover.
     pub(super) cover_id: String,
     /// 1 or 2.
     number: u8,

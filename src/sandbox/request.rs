@@ -27,7 +27,6 @@ pub(super) enum ApiRequest {
 /// A generate request in which nothing is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CoverRequest {
-    /// For which music task.
     pub(super) music: MusicTaskId,
     /// Who is told of its end, and what the record shows.
     pub(super) callback_url: String,
@@ -155,7 +154,6 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Nothing was admitted yet.
     pub(super) fn new(scenario: &Scenario) -> Self {
         let maintenance = scenario.maintenance.clone();
         Self { maintenance, submissions: Limits::new(scenario.limit), reads: Limits::new(scenario.read_limit) }
@@ -209,7 +207,6 @@ pub(super) struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// No moments yet.
     pub(super) const fn new(period: Duration) -> Self {
         Self { period, moments: VecDeque::new() }
     }
@@ -222,7 +219,6 @@ impl SlidingWindow {
         self.moments.len()
     }
 
-    /// Remembers `now`.
     pub(super) fn note(&mut self, now: Duration) {
         self.moments.push_back(now);
     }

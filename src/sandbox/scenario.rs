@@ -225,12 +225,10 @@ fn hex_id(seed: u64) -> String {
 pub(super) struct CoverDraw {
     /// From acceptance to its end.
     pub(super) takes: Duration,
-    /// Whether it fails.
     pub(super) fails: bool,
 }
 
 impl CoverDraw {
-    /// The draw for this cover.
     pub(super) fn new(scenario: &Scenario, cover_id: &str) -> Self {
         let mut rng = fastrand::Rng::with_seed(fingerprint(scenario.seed, &["making", cover_id]));
         let takes = within(&scenario.generation, &mut rng);

@@ -182,7 +182,7 @@ async fn response(reply: Reply) -> Response {
 const KEPT_BACK: usize = 16;
 
 /// Accepts connections that can have a flaw.
-pub(super) struct FlakyListener(pub(super) TcpListener);
+struct FlakyListener(pub(super) TcpListener);
 
 impl Listener for FlakyListener {
     type Io = FlakyConnection;
@@ -201,7 +201,7 @@ impl Listener for FlakyListener {
 
 /// What is wrong with a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Flaw {
+enum Flaw {
     /// Nothing.
     #[default]
     None,
@@ -213,7 +213,7 @@ pub(super) enum Flaw {
 
 /// Says from which answer on one connection has which flaw.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FlawSwitch(Arc<Mutex<Flaw>>);
+struct FlawSwitch(Arc<Mutex<Flaw>>);
 
 impl FlawSwitch {
     /// From the next answer on it is this one.
@@ -235,7 +235,7 @@ impl Connected<IncomingStream<'_, FlakyListener>> for FlawSwitch {
 /// A connection that can have a flaw.
 ///
 /// It does not offer vectored writes, so that a short answer is one write, head and body.
-pub(super) struct FlakyConnection {
+struct FlakyConnection {
     stream: TcpStream,
     flaw: FlawSwitch,
     /// The answer that will be given in the place of the next.

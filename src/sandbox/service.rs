@@ -79,7 +79,6 @@ impl Service {
         }
     }
 
-    /// What it has seen so far.
     pub(super) const fn stats(&self) -> Stats {
         self.stats
     }

@@ -29,7 +29,6 @@ const MAX_HEAD: usize = 16 * 1024;
 pub(super) struct Webhook {
     /// When, since the start of the service.
     pub(super) due: Duration,
-    /// To whom.
     pub(super) target: Target,
     /// How often again, once it was answered 200.
     pub(super) repeats: u32,
@@ -64,7 +63,6 @@ impl Webhook {
             .is_ok_and(|head| head.is_ok_and(|head| status(&head) == Some(200)))
     }
 
-    /// The whole request.
     fn request(&self, key: Option<&SigningKey>, unix_seconds: i64) -> String {
         let Target { host, path, .. } = &self.target;
         let signature =

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use coverbatch::callback::{HintFailed, Hints, Receiver, ReceiverConfig, ReceiverStats, Rejection};
 use coverbatch::clock::Clock;
 use coverbatch::domain::MusicTaskId;
-use coverbatch::signing::{CallbackSecret, WebhookKey};
+use coverbatch::secret::{CallbackSecret, WebhookKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::json::{self, id, object, whole_number};
+use crate::api::json::{RawTask, id, object, text as text_of, whole_number};
 use crate::domain::{CoverTaskId, is_formula};
 use crate::secret::ApiKey;
 
@@ -19,20 +19,10 @@ pub(super) struct Envelope<'a> {
 
 /// The envelope's fields, each as it stands.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct RawEnvelope<'a> {
-    #[serde(borrow)]
     code: Option<&'a RawValue>,
-    #[serde(borrow)]
     data: Option<&'a RawValue>,
-}
-
-/// The fields of `data` that may hold the id of a cover.
-#[derive(Deserialize)]
-struct RawData<'a> {
-    #[serde(borrow, rename = "taskId")]
-    task_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "task_id")]
-    snake_task_id: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
@@ -49,8 +39,7 @@ impl<'a> Envelope<'a> {
     /// `data.taskId`, else `data.task_id`, if it is an id that does no harm wherever it is written: no formula, and not the
     /// key, which the service knows.
     pub(super) fn cover(&self, key: &ApiKey) -> Option<CoverTaskId> {
-        let data: RawData<'_> = object(self.data?.get().as_bytes())?;
-        let text = data.task_id.and_then(id).or_else(|| id(data.snake_task_id?))?;
+        let text = object::<RawTask<'_>>(self.data?.get().as_bytes())?.read(id)?;
         CoverTaskId::new(text).ok().filter(|id| !is_formula(id.as_str()) && !key.is_in(id.as_str()))
     }
 }
@@ -87,25 +76,19 @@ pub(super) fn speaks_of(text: &str, words: &[&str]) -> bool {
 /// The fields that hold words, each as it stands; what says most comes first.
 #[derive(Deserialize, Default)]
 #[serde(default)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Fields<'a> {
-    #[serde(borrow)]
     msg: Option<&'a RawValue>,
-    #[serde(borrow)]
     message: Option<&'a RawValue>,
-    #[serde(borrow)]
     error_description: Option<&'a RawValue>,
-    #[serde(borrow)]
     detail: Option<&'a RawValue>,
-    #[serde(borrow)]
     errors: Option<&'a RawValue>,
-    #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow)]
     title: Option<&'a RawValue>,
 }
 
 /// The words in a JSON object; empty if it holds none.
-pub(super) fn of_object(text: &str) -> String {
+fn of_object(text: &str) -> String {
     in_object(text, 0).unwrap_or_default()
 }
 
@@ -123,13 +106,13 @@ fn in_value(raw: &RawValue, depth: u8) -> Option<String> {
             let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
             in_value(entries.first()?, depth + 1)
         }
-        _ => json::text(raw).filter(|text| !text.trim().is_empty()),
+        _ => text_of(raw).filter(|text| !text.trim().is_empty()),
     }
 }
 
 /// The words of an answer that is no JSON object: the text of a page without its markup, else the beginning of whatever
 /// it is.
-pub(super) fn of_page(text: &str) -> String {
+fn of_page(text: &str) -> String {
     let is_binary = |c: char| c.is_control() && !c.is_whitespace();
     if text.chars().take(ENOUGH_CHARS).any(is_binary) {
         return "bytes that are no text".to_owned();

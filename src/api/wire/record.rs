@@ -23,22 +23,17 @@ const MOST_ENTRIES: usize = 100;
 /// The record of a cover, each field as it stands.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct RawCover<'a> {
-    #[serde(borrow, alias = "task_id")]
+    #[serde(alias = "task_id")]
     task_id: Option<&'a RawValue>,
-    #[serde(borrow, alias = "parent_task_id")]
+    #[serde(alias = "parent_task_id")]
     parent_task_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     success_flag: Option<&'a RawValue>,
-    #[serde(borrow)]
     status: Option<&'a RawValue>,
-    #[serde(borrow)]
     response: Option<&'a RawValue>,
-    #[serde(borrow)]
     create_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     complete_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     error_message: Option<&'a RawValue>,
 }
 
@@ -51,12 +46,10 @@ struct RawResponse<'a> {
 /// The record of a music task, as far as it is read.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct RawMusic<'a> {
-    #[serde(borrow)]
     status: Option<&'a RawValue>,
-    #[serde(borrow)]
     error_code: Option<&'a RawValue>,
-    #[serde(borrow)]
     error_message: Option<&'a RawValue>,
 }
 

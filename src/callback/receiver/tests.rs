@@ -12,7 +12,7 @@ use crate::callback::handler::HintFailed;
 use crate::callback::limiter::ConnectionLimiter;
 use crate::clock::Clock;
 use crate::domain::MusicTaskId;
-use crate::signing::CallbackSecret;
+use crate::secret::CallbackSecret;
 
 /// How old a connection may become until its last answer.
 const LIFETIME: Duration = BEGINS_WITHIN.saturating_add(REQUEST_WITHIN);
