@@ -8,7 +8,7 @@ mod kernel;
 mod place;
 mod replacement;
 
-pub use atomic::{AtomicFile, fsync_dir, remove_abandoned};
+pub use atomic::{AtomicFile, fsync_dir, make_folder, remove_abandoned};
 pub use error::FileError;
 pub use kernel::is_mounted;
 pub use place::{folder_of, is_same, is_stdout, real};

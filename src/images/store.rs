@@ -8,7 +8,10 @@ use super::default_cover::DefaultCover;
 use super::name::{ImageNumber, file_name, stem};
 use super::structure::{NotAnImage, check};
 use crate::domain::{ImageKind, MusicTaskId};
-use crate::files::{AtomicFile, FileError, folder_of, fsync_dir, remove_abandoned};
+use crate::files::{AtomicFile, FileError, fsync_dir, make_folder, remove_abandoned};
+
+/// What a new folder may be read and written by, before the umask.
+const FOLDER_MODE: u32 = 0o777;
 
 /// How the names of unfinished images begin.
 const TEMP_PREFIX: &str = ".coverbatch-image-";
@@ -28,7 +31,7 @@ impl Store {
     /// # Errors
     /// [`FileError`] if it is no folder or cannot be written to.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
-        make(folder)
+        make_folder(folder, FOLDER_MODE)
             .and_then(|()| AtomicFile::within(folder, TEMP_PREFIX))
             .map_err(|cause| FileError::new(folder, cause))?;
         remove_abandoned(folder, TEMP_PREFIX);
@@ -126,18 +129,6 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
         }
     }
     if removed { fsync_dir(folder) } else { Ok(()) }
-}
-
-/// Makes the folder, and those it is in, if they are not there. Durable when this returns.
-fn make(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    make(folder_of(folder))?;
-    match fs::create_dir(folder) {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(cause),
-        Ok(()) | Err(_) => fsync_dir(folder_of(folder)),
-    }
 }
 
 #[cfg(test)]

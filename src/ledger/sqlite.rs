@@ -6,6 +6,7 @@
 
 mod columns;
 mod connect;
+mod copy;
 mod cover_jobs;
 mod damage;
 mod failure;
@@ -25,7 +26,7 @@ mod tests;
 mod watch;
 mod write_queue;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +37,14 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{Contents, PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Claim, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use failure::Failure;
+use open::{Missing, Opened};
 use watch::Watch;
 use write_queue::{Access, WriteQueue};
 
@@ -52,6 +54,7 @@ pub use lock::{LockError, RunLock};
 #[derive(Debug)]
 pub struct SqliteLedger {
     queue: Arc<WriteQueue>,
+    is_new: bool,
 }
 
 impl SqliteLedger {
@@ -61,8 +64,30 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let opened = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self { queue: WriteQueue::new(path, opened, Access::Write) })
+        let opened = Self::opened(path, api_url, Missing::Make)?;
+        opened.ok_or_else(|| Failure::Closed.at("open", path))
+    }
+
+    /// The same, if it is there.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`SqliteLedger::open`].
+    pub fn open_existing(path: &Path, api_url: &str) -> Result<Option<Self>, LedgerError> {
+        Self::opened(path, api_url, Missing::Leave)
+    }
+
+    fn opened(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Self>, LedgerError> {
+        let opened = open::open(path, api_url, missing).map_err(|failure| failure.at("open", path))?;
+        Ok(opened.map(|Opened { connection, watch, is_new }| Self {
+            queue: WriteQueue::new(path, (connection, watch), Access::Write),
+            is_new,
+        }))
+    }
+
+    /// Whether it was made when it was opened.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given. Needs no right
@@ -72,7 +97,32 @@ impl SqliteLedger {
     /// [`LedgerError`] as for [`SqliteLedger::open`].
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
         let opened = open::open_to_read(path, api_url).map_err(|failure| failure.unreadable(path))?;
-        Ok(opened.map(|opened| Self { queue: WriteQueue::new(path, opened, Access::Read) }))
+        Ok(opened.map(|opened| Self { queue: WriteQueue::new(path, opened, Access::Read), is_new: false }))
+    }
+
+    /// The SQL that makes the tables.
+    pub const SCHEMA: &str = schema::SCHEMA;
+
+    /// The files of a ledger at `path`: itself, and those in which changes wait.
+    pub fn files_at(path: &Path) -> impl Iterator<Item = PathBuf> {
+        ["", names::LOG, names::JOURNAL].into_iter().map(|end| names::companion(path, end))
+    }
+
+    /// Makes a copy of the ledger as it is at one moment, while others write to it. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be read, or the copy not be written; nothing is ever replaced by it.
+    pub async fn copy(&self, to: &Path) -> Result<(), LedgerError> {
+        let to = to.to_owned();
+        self.call(move |connection| Ok::<_, Failure>(copy::copy(connection, &to))).await?
+    }
+
+    /// Makes sure that the ledger is sound and does not contradict itself, whatever its size, and counts what it holds.
+    ///
+    /// # Errors
+    /// [`LedgerError`], damaged if it is not so.
+    pub async fn check(&self) -> Result<Contents, LedgerError> {
+        self.call(damage::check_whole).await
     }
 
     /// An empty ledger that ends with the process.
@@ -82,7 +132,7 @@ impl SqliteLedger {
     pub fn in_memory(api_url: &str) -> Result<Self, LedgerError> {
         let path = Path::new(":memory:");
         let connection = open::in_memory(api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self { queue: WriteQueue::new(path, (connection, Watch::default()), Access::Write) })
+        Ok(Self { queue: WriteQueue::new(path, (connection, Watch::default()), Access::Write), is_new: true })
     }
 
     /// What a ledger that has failed still holds, to be read; the file may have another name now, or none.
@@ -90,7 +140,7 @@ impl SqliteLedger {
     pub fn left_to_read(&self) -> Option<Self> {
         let connection = self.queue.take_connection()?;
         let queue = WriteQueue::new(self.queue.path(), (connection, Watch::default()), Access::Read);
-        Some(Self { queue })
+        Some(Self { queue, is_new: false })
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -119,6 +169,11 @@ impl ReadLedger for SqliteLedger {
 
     async fn states(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, LedgerError> {
         self.call(move |connection| look_up::look_up(connection, &tasks)).await
+    }
+
+    async fn beginning_with(&self, start: &MusicTaskId, most: u32) -> Result<Vec<MusicTaskId>, LedgerError> {
+        let start = start.clone();
+        self.call(move |connection| history::beginning_with(connection, &start, most)).await
     }
 
     async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {

@@ -39,6 +39,8 @@ impl Summary {
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
+            ledger_is_new: self.files.ledger_is_new,
+            taken_over: self.files.taken_over,
             images: self.files.images.as_ref().map(|path| path.display().to_string()),
             next: self.next_step(),
         };
@@ -62,6 +64,8 @@ struct Document<'a> {
     results: String,
     failures: Option<String>,
     ledger: String,
+    ledger_is_new: bool,
+    taken_over: u64,
     images: Option<String>,
     next: Option<NextStep<'a>>,
 }

@@ -75,6 +75,10 @@ pub struct Files {
     pub failures: Option<PathBuf>,
     /// The ledger.
     pub ledger: PathBuf,
+    /// Whether this run made it.
+    pub ledger_is_new: bool,
+    /// Music tasks that it took over from earlier results.
+    pub taken_over: u64,
     /// The folder of the images, if they are saved.
     pub images: Option<PathBuf>,
 }
