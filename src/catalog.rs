@@ -22,13 +22,12 @@ mod source;
 mod tests;
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 
 use check::Checked;
 use columns::{Columns, wanted};
 use duplicates::Duplicates;
-use header::{Start, has_more_rows};
+use header::Start;
 use reader::RecordReader;
 use source::SourceFile;
 
@@ -83,19 +82,19 @@ impl Catalog {
         Ok(Self { file, skipped: start.skipped, dialect, columns, check, duplicates })
     }
 
-    /// Makes sure that not most rows were lost since the results at this place were written.
+    /// Makes sure that not most rows were lost since earlier results were written.
     ///
     /// # Errors
-    /// [`CatalogError`] if there are no rows, or fewer than half of those of the results CSV that is there.
-    pub fn has_not_shrunk(&self, results: &Path) -> Result<(), CatalogError> {
+    /// [`CatalogError`] if there are no rows, or fewer than half of those of the results.
+    pub fn has_not_shrunk(&self, results: Option<&Self>) -> Result<(), CatalogError> {
         let (catalog, rows) = (self.file.source.clone(), self.check.rows);
-        if rows == 0 {
-            return Err(CatalogError::NoRows(catalog));
+        match results {
+            _ if rows == 0 => Err(CatalogError::NoRows(catalog)),
+            Some(before) if before.check.rows > rows.saturating_mul(2) => {
+                Err(CatalogError::Shrunk { catalog, rows, results: before.file.source.clone() })
+            }
+            Some(_) | None => Ok(()),
         }
-        if has_more_rows(results, u64::from(rows) * 2) {
-            return Err(CatalogError::Shrunk { catalog, rows, results: results.to_owned() });
-        }
-        Ok(())
     }
 
     /// A new pass over the data rows, from the first.

@@ -2,10 +2,12 @@
 //!
 //! Only here is anything read from the environment, and only here does anything know of `clap`.
 
+mod account;
 mod batch;
 mod cover_args;
 mod follow;
 mod guard;
+mod ledger;
 mod options;
 mod outcome;
 mod output;
@@ -62,6 +64,8 @@ enum Command {
     Follow(Box<follow::FollowArgs>),
     Receive(Box<receive::ReceiveArgs>),
     Report(report::ReportArgs),
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     Sandbox(sandbox::SandboxArgs),
     Completions(CompletionsArgs),
 }
@@ -133,6 +137,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Follow(args) => follow::run(*args, screen).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,
+            Command::Ledger(command) => ledger::run(command).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Completions(args) => complete(&args, &mut Cli::command()),
         }

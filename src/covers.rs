@@ -1,4 +1,4 @@
-//! The covers of a catalog that a run waits for.
+//! The covers of a catalog: those that only earlier results tell of, and those that a run waits for.
 
 use std::sync::Arc;
 
@@ -6,21 +6,42 @@ use crate::catalog::Catalog;
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{Ledger, LedgerError, Record, SubmitLedger, Waiter};
+use crate::ledger::{Ledger, ReadLedger, SubmitLedger, Waiter};
 
-/// Gives the ledger what only the rows of an earlier results CSV knew, if there is anything.
+/// Gives the ledger `into` what earlier results say of music tasks that the ledger `known` does not know. Returns how many
+/// these are.
 ///
 /// # Errors
-/// [`LedgerError`]
-pub async fn import<L: SubmitLedger>(ledger: &L, chunk: &[Joined]) -> Result<(), LedgerError> {
-    let news: Vec<(MusicTaskId, Record)> = chunk.iter().filter_map(importable).collect();
-    if news.is_empty() { Ok(()) } else { ledger.import(news).await }
+/// [`JoinError`]
+pub async fn take_over<L: SubmitLedger>(
+    results: &Arc<Catalog>,
+    known: Option<&L>,
+    into: &L,
+    trust: Trust,
+) -> Result<u64, JoinError> {
+    let mut join = Join::new(results, known, trust)?;
+    let mut count = 0;
+    while let Some(news) = join.next_news().await? {
+        if !news.is_empty() {
+            count += news.len() as u64;
+            into.import(news).await?;
+        }
+    }
+    Ok(count)
 }
 
-/// What the ledger is to take over from a row.
-fn importable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
-    let record = joined.record.clone().filter(|_| joined.from_row)?;
-    Some((joined.row.id.clone().ok()?, record))
+/// Whether a ledger knows every music task that earlier results tell of.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust: Trust) -> Result<bool, JoinError> {
+    let mut join = Join::new(results, Some(ledger), trust)?;
+    while let Some(news) = join.next_news().await? {
+        if !news.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Lets a run wait for the covers of the catalog that were accepted and are not finished, but for those that were looked
@@ -38,7 +59,6 @@ pub async fn take_up<L: Ledger>(
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        import(ledger, &chunk).await?;
         let tasks: Vec<MusicTaskId> = chunk.iter().filter_map(followable).collect();
         if !tasks.is_empty() {
             count += ledger.watch(waiter, tasks, began).await?;

@@ -53,8 +53,6 @@ pub struct Joined {
     pub row: Row,
     /// What is known of its music task; `None` if nothing, or if the row is invalid.
     pub record: Option<Record>,
-    /// Whether that comes from the row itself and not from the ledger.
-    pub from_row: bool,
 }
 
 /// One pass over catalog and ledger.
@@ -89,12 +87,28 @@ impl<'a, L: ReadLedger> Join<'a, L> {
         let trust = self.trust;
         let join = |row: Row| {
             let in_ledger = if row.id.is_ok() { known.next().flatten() } else { None };
-            let from_row = in_ledger.is_none();
             let record = in_ledger.or_else(|| row.previous.as_ref().and_then(|previous| believed(previous, trust)));
             let record = record.filter(|_| row.id.is_ok());
-            Joined { from_row: from_row && record.is_some(), row, record }
+            Joined { row, record }
         };
         Ok(chunk.into_iter().map(join).collect())
+    }
+
+    /// What the next rows say of music tasks that the ledger does not know; `None` after the last.
+    ///
+    /// # Errors
+    /// [`JoinError`]
+    pub async fn next_news(&mut self) -> Result<Option<Vec<(MusicTaskId, Record)>>, JoinError> {
+        let chunk = self.rows.next().await?;
+        let tasks = valid(chunk.iter().map(|row| &row.id));
+        let known = match self.ledger {
+            Some(ledger) if !tasks.is_empty() => ledger.states(tasks).await?,
+            Some(_) | None => vec![None; tasks.len()],
+        };
+        let rows = chunk.iter().filter_map(|row| Some((row.id.as_ref().ok()?, row.previous.as_ref())));
+        let unknown = rows.zip(known).filter(|(_, known)| known.is_none()).map(|(row, _)| row);
+        let news = unknown.filter_map(|(id, previous)| Some((id.clone(), believed(previous?, self.trust)?)));
+        Ok((!chunk.is_empty()).then(|| news.collect()))
     }
 }
 
@@ -111,30 +125,31 @@ pub struct RowTask {
 #[derive(Debug)]
 pub struct StateJoin<'a, L> {
     rows: Prefetch<RowTask>,
-    ledger: Option<&'a L>,
+    ledgers: Vec<&'a L>,
 }
 
 impl<'a, L: ReadLedger> StateJoin<'a, L> {
-    /// A pass from the first row; without a ledger, if there is none yet.
+    /// A pass from the first row. Of several ledgers the first that knows a music task counts.
     ///
     /// # Errors
     /// If the catalog cannot be read any more.
-    pub fn new(catalog: &Arc<Catalog>, ledger: Option<&'a L>) -> Result<Self, CatalogError> {
+    pub fn new(catalog: &Arc<Catalog>, ledgers: Vec<&'a L>) -> Result<Self, CatalogError> {
         let rows = Prefetch::new(catalog.rows()?, |row| RowTask { number: row.number, id: row.take_id() }, STATE_CHUNK);
-        Ok(Self { rows, ledger })
+        Ok(Self { rows, ledgers })
     }
 
-    /// The next rows, some at a time, each with what the ledger knows of it; none after the last.
+    /// The next rows, some at a time, each with what the ledgers know of it; none after the last.
     ///
     /// # Errors
     /// [`JoinError`]
     pub async fn next(&mut self) -> Result<Vec<(RowTask, Option<KnownState>)>, JoinError> {
         let chunk = self.rows.next().await?;
         let tasks = valid(chunk.iter().map(|row| &row.id));
-        let known = match self.ledger {
-            Some(ledger) if !tasks.is_empty() => ledger.states(tasks).await?,
-            Some(_) | None => vec![None; tasks.len()],
-        };
+        let mut known = vec![None; tasks.len()];
+        for ledger in &self.ledgers {
+            let states = ledger.states(tasks.clone()).await?;
+            known = known.into_iter().zip(states).map(|(before, state)| before.or(state)).collect();
+        }
         let mut known = known.into_iter();
         let with_state = |row: RowTask| {
             let state = if row.id.is_ok() { known.next().flatten() } else { None };

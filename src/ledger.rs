@@ -14,7 +14,7 @@ mod traits;
 
 pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
-pub use history::{PastRun, PollStats, Sends};
+pub use history::{Contents, PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::SqliteLedger;

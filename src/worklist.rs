@@ -11,9 +11,8 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError};
-use crate::covers::import;
 use crate::domain::{BadId, MusicTaskId, RowState};
-use crate::join::{Join, JoinError, Joined, StateJoin, Trust};
+use crate::join::{JoinError, StateJoin};
 use crate::ledger::{KnownState, LedgerError, SubmitLedger};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
@@ -56,8 +55,6 @@ pub struct Selection {
     pub retry: Retry,
     /// Whether rows in doubt.
     pub in_doubt: InDoubt,
-    /// Which earlier results.
-    pub trust: Trust,
 }
 
 /// What the rows of a catalog come to before a run; every row is in one of these numbers.
@@ -94,53 +91,19 @@ impl Worklist {
         Self { first: None, last: None, chunk: Vec::new().into_iter() }
     }
 
-    /// The list for a catalog, and what its rows come to; writes nothing.
+    /// The list for a catalog, and what its rows come to by what these ledgers know; writes nothing.
     ///
     /// # Errors
     /// [`WorklistError`]
     pub async fn plan<L: SubmitLedger>(
         catalog: &Arc<Catalog>,
-        ledger: Option<&L>,
-        selection: Selection,
-    ) -> Result<(Self, Counts), WorklistError> {
-        Self::planned(catalog, ledger, None, selection).await
-    }
-
-    /// The same, after the ledger took over what only an earlier results CSV knew.
-    ///
-    /// # Errors
-    /// [`WorklistError`]
-    pub async fn plan_and_import<L: SubmitLedger>(
-        catalog: &Arc<Catalog>,
-        ledger: &L,
-        selection: Selection,
-    ) -> Result<(Self, Counts), WorklistError> {
-        Self::planned(catalog, Some(ledger), Some(ledger), selection).await
-    }
-
-    /// One pass over catalog and ledger; `importer` takes over what only a results CSV knew.
-    async fn planned<L: SubmitLedger>(
-        catalog: &Arc<Catalog>,
-        ledger: Option<&L>,
-        importer: Option<&L>,
+        ledgers: Vec<&L>,
         selection: Selection,
     ) -> Result<(Self, Counts), WorklistError> {
         let mut planner = Planner::new(Arc::clone(catalog), selection);
-        if !catalog.is_results() {
-            let mut states = StateJoin::new(catalog, ledger)?;
-            while let Some(chunk) = Some(states.next().await?).filter(|chunk| !chunk.is_empty()) {
-                chunk.iter().try_for_each(|(row, known)| planner.add(row.number, row.id.as_ref().ok(), *known))?;
-            }
-            return planner.finish();
-        }
-        let mut join = Join::new(catalog, ledger, selection.trust)?;
-        while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-            if let Some(importer) = importer {
-                import(importer, &chunk).await?;
-            }
-            for Joined { row, record, .. } in &chunk {
-                planner.add(row.number, row.id.as_ref().ok(), record.as_ref().map(KnownState::from))?;
-            }
+        let mut states = StateJoin::new(catalog, ledgers)?;
+        while let Some(chunk) = Some(states.next().await?).filter(|chunk| !chunk.is_empty()) {
+            chunk.iter().try_for_each(|(row, known)| planner.add(row.number, row.id.as_ref().ok(), *known))?;
         }
         planner.finish()
     }

@@ -172,8 +172,7 @@ pub enum CatalogError {
     NoRows(CatalogSource),
     /// Fewer than half of the rows that the results there have.
     #[error(
-        "{catalog} has fewer data rows ({rows}) than half of those in `{}`; if that is meant, say --allow-shrink",
-        results.display()
+        "{catalog} has fewer data rows ({rows}) than half of those in {results}; if that is meant, say --allow-shrink"
     )]
     Shrunk {
         /// Which catalog.
@@ -181,7 +180,7 @@ pub enum CatalogError {
         /// Its data rows.
         rows: u32,
         /// The results CSV that is there.
-        results: PathBuf,
+        results: CatalogSource,
     },
     /// More rows than there are row numbers.
     #[error("{0} has more than {max} rows", max = u32::MAX)]

@@ -105,28 +105,3 @@ fn detected(file: &Arc<SourceFile>, skipped: u64, wanted: &[&str]) -> Delimiter 
     let detected = bare.or_else(named).or_else(widest).or_else(unreadable);
     detected.map_or(Delimiter::COMMA, |(delimiter, _)| *delimiter)
 }
-
-/// Whether the file is a results CSV with more than so many rows; one that cannot be read is none.
-pub(super) fn has_more_rows(results: &Path, than: u64) -> bool {
-    if !fs::metadata(results).is_ok_and(|file| file.is_file()) {
-        return false;
-    }
-    let source = CatalogSource::Path(results.to_owned());
-    let Ok(file) = SourceFile::open(&source).map(Arc::new) else { return false };
-    let Ok(start) = Start::find(&file, 0, None, &ResultColumn::WORDS[..1]) else { return false };
-    // The plain reading first.
-    let readings = [false, true].map(|blanks| [false, true].map(|backslash| Reading { backslash, blanks }));
-    let mut grammars = readings.as_flattened().iter().map(|reading| Grammar { reading: *reading, ..start.grammar });
-    grammars.find_map(|grammar| exceeds(&file, start.skipped, grammar, than).ok()).unwrap_or(false)
-}
-
-fn exceeds(file: &Arc<SourceFile>, skipped: u64, grammar: Grammar, than: u64) -> Result<bool, CatalogError> {
-    let (mut reader, mut record) = (RecordReader::new(file, grammar, skipped)?, Record::default());
-    reader.read(&mut record)?;
-    let is_results = record.raw_cells().any(|name| name == ResultColumn::WORDS[0].as_bytes());
-    let mut rows = 0;
-    while is_results && rows <= than && reader.read(&mut record)? {
-        rows += 1;
-    }
-    Ok(rows > than)
-}

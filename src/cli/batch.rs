@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use clap::Command;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::catalog::Catalog;
 use crate::cli::cover_args::ImageSettings;
 use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
+use crate::covers;
 use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
@@ -25,12 +27,15 @@ use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
 use crate::results::{self, Goal, Paths, ResultsError, Tally, View};
 use crate::runner::{Progress, Stop};
+use crate::worklist::WorklistError;
 
 /// A command over a catalog whose options have been checked.
 pub(super) struct BatchContext {
     pub(super) clock: Clock,
     pub(super) stop: Stop,
     pub(super) catalog: Arc<Catalog>,
+    /// The results that are to be replaced, if there are any.
+    pub(super) earlier: Option<Arc<Catalog>>,
     pub(super) ledger_path: PathBuf,
     pub(super) paths: Paths,
     /// Where images go, if they are saved.
@@ -47,6 +52,8 @@ pub(super) struct RunOutcome {
     pub(super) ended: Ended,
     pub(super) started: UnixMillis,
     pub(super) progress: Progress,
+    /// Music tasks that only earlier results knew.
+    pub(super) taken_over: u64,
     /// The gate of submissions, if there were any.
     pub(super) submissions: Option<(Rate, Arc<Gate>)>,
     /// The gate of reads, if there were any.
@@ -57,6 +64,30 @@ pub(super) struct RunOutcome {
 }
 
 impl BatchContext {
+    /// Gives the ledger what only earlier results tell of, and says so. Returns how many music tasks these are.
+    pub(super) async fn take_over(&self, ledger: &SqliteLedger) -> Result<u64, Error> {
+        let count = self.take_over_into(ledger, Some(ledger)).await?;
+        if count > 0 && !self.catalog.is_results() {
+            let results = self.paths.results.display();
+            warn!(music_tasks = count, %results, "the ledger did not know what earlier results tell of; taken over");
+        }
+        Ok(count)
+    }
+
+    /// The same into another ledger than the one that is there, if one is, without a word.
+    pub(super) async fn take_over_into(&self, into: &SqliteLedger, known: Option<&SqliteLedger>) -> Result<u64, Error> {
+        let mut count = 0;
+        for results in self.all_earlier() {
+            count += covers::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
+        }
+        Ok(count)
+    }
+
+    /// The results of earlier runs, the latest first; the catalog may be one too.
+    pub(super) fn all_earlier(&self) -> impl Iterator<Item = &Arc<Catalog>> {
+        self.earlier.iter().chain(Some(&self.catalog).filter(|catalog| catalog.is_results()))
+    }
+
     /// How the rows look now.
     fn view(&self, unreached: Option<Reason>) -> View {
         View { unreached, in_doubt: self.in_doubt, trust: self.trust, goal: self.goal, now: self.clock.unix() }
@@ -82,6 +113,7 @@ impl BatchContext {
         image_settings: &ImageSettings,
         outcome: RunOutcome,
     ) -> Result<CommandOutcome, Error> {
+        let is_new = ledger.is_new();
         let noted = ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await;
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
@@ -101,12 +133,12 @@ impl BatchContext {
         noted?;
         stood_in?;
         let lines_used = outcome.lines_used;
-        let summary = self.summary(outcome, tally);
+        let summary = self.summary(outcome, tally, is_new);
         let digest = summary.digest(lines_used);
         Ok(CommandOutcome { summary, digest })
     }
 
-    fn summary(&self, outcome: RunOutcome, tally: Tally) -> Summary {
+    fn summary(&self, outcome: RunOutcome, tally: Tally, ledger_is_new: bool) -> Summary {
         // A signal that came while the results were being written still decides the exit code.
         let ended = self.stop.requested().unwrap_or(outcome.ended);
         let follows = self.goal != Goal::Accepted;
@@ -121,7 +153,7 @@ impl BatchContext {
             outcomes: outcome.progress.outcomes.counts(),
             started: outcome.started,
             took: self.clock.elapsed(),
-            files: self.files(),
+            files: self.files(ledger_is_new, outcome.taken_over),
             next: outcome.next,
         }
     }
@@ -138,7 +170,7 @@ impl BatchContext {
         gate.pauses().into_iter().map(told).collect()
     }
 
-    fn files(&self) -> Files {
+    fn files(&self, ledger_is_new: bool, taken_over: u64) -> Files {
         // Whoever reads of them in a mail is in another folder.
         let absolute = |path: &Path| match path::absolute(path) {
             Ok(whole) if !is_stdout(path) => whole,
@@ -148,31 +180,38 @@ impl BatchContext {
             results: absolute(&self.paths.results),
             failures: self.paths.failures.as_deref().map(absolute),
             ledger: absolute(&self.ledger_path),
+            ledger_is_new,
+            taken_over,
             images: self.images.as_deref().map(absolute),
         }
     }
 }
 
-/// The commands to go on with after `command`, whose options are `A`.
-pub(super) fn next_commands<A: clap::Args>(command: &str) -> NextCommands {
+/// The commands to go on with after `command`, whose options are `A`. They name a `ledger` that only the environment led
+/// to: whoever pastes them is another user, or no service.
+pub(super) fn next_commands<A: clap::Args>(command: &str, ledger: Option<&PathBuf>) -> NextCommands {
+    let named = || ledger.into_iter().flat_map(|path| [OsStr::new("--ledger"), path.as_os_str()]);
+    let again = |other: &str, more: &[&'static str]| {
+        again::<A>(command, other, named().chain(more.iter().map(|word| OsStr::new(*word))))
+    };
     NextCommands {
-        rerun: again::<A>(command, command, &[]),
-        send: again::<A>(command, "run", &[]),
-        retry_all: again::<A>(command, "run", &["--retry", "all"]),
-        resend: again::<A>(command, "run", &["--in-doubt", "resend"]),
+        rerun: again(command, &[]),
+        send: again("run", &[]),
+        retry_all: again("run", &["--retry", "all"]),
+        resend: again("run", &["--in-doubt", "resend"]),
     }
 }
 
 /// This command line, as that of another command if it is to be one, with more options, in this folder and with the same
 /// variables.
-fn again<A: clap::Args>(command: &str, other: &str, more: &[&str]) -> String {
+fn again<'a, A: clap::Args>(command: &str, other: &str, more: impl Iterator<Item = &'a OsStr>) -> String {
     // Whoever follows covers needs no callback.
     let inert = if other == command { None } else { Some("--no-callback") };
     let mut words: Vec<OsString> = env::args_os().collect();
     if let Some(word) = words.iter_mut().find(|word| *word == command) {
         *word = other.into();
     }
-    words.extend(inert.iter().chain(more).map(OsString::from));
+    words.extend(inert.map(OsStr::new).into_iter().chain(more).map(OsString::from));
     let folder = env::current_dir().map(|folder| format!("cd {} && ", quoted([folder.as_os_str()])));
     let variables = variables::<A>();
     format!("{}{variables}{}", folder.unwrap_or_default(), quoted(words.iter().map(OsString::as_os_str)))

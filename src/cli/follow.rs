@@ -7,13 +7,14 @@ use clap::Args;
 
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
+use crate::cli::account::{LedgerArgs, open_existing};
 use crate::cli::batch::{BatchContext, RunOutcome, next_commands};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::cli::options::{CatalogArgs, OutputArgs};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
 use crate::cli::output::LogArgs;
-use crate::cli::service::ServiceArgs;
+use crate::cli::service::KeyArgs;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -39,7 +40,7 @@ pub(super) struct FollowArgs {
     #[command(flatten)]
     ledger: LedgerArgs,
     #[command(flatten)]
-    service: ServiceArgs,
+    key: KeyArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -54,7 +55,7 @@ impl FollowArgs {
     /// The paths of this command.
     fn guard(&self) -> Guard {
         let guard = self.output.guarded(self.catalog.guard(&self.ledger), &self.catalog, &self.ledger);
-        self.wait.guarded(self.tell.guarded(self.service.guarded(guard)))
+        self.wait.guarded(self.tell.guarded(self.key.guarded(guard)))
     }
 }
 
@@ -83,14 +84,15 @@ async fn follow(
     }
     args.catalog.is_there()?;
     guard.check()?;
-    let (api_url, key) = (args.service.url()?, args.service.key()?);
+    let (api_url, key) = (args.ledger.account.url()?, args.key.key()?);
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
-    args.output.refuse_shrunk(&catalog, &paths).await?;
+    let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let batch = BatchContext {
         clock,
         stop,
         catalog,
-        ledger_path: args.ledger.path(&args.catalog),
+        earlier,
+        ledger_path: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
@@ -101,10 +103,10 @@ async fn follow(
     check_writable(&batch.paths.results)?;
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;
-    let ledger = Arc::new(SqliteLedger::open(&batch.ledger_path, api_url.as_str())?);
+    let ledger = Arc::new(open_existing(&batch.ledger_path, &api_url)?);
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
-    let (provider, callback) = (args.service.provider.provider(), CallbackUrl::inert());
+    let (provider, callback) = (args.ledger.account.provider(), CallbackUrl::inert());
     let api = Arc::new(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?);
     Following { args, screen, batch, image_settings, ledger, api }.go().await
 }
@@ -133,6 +135,7 @@ impl Following<'_> {
     async fn follow(&self) -> Result<RunOutcome, Error> {
         let (clock, args) = (self.batch.clock, self.args);
         let started = clock.unix();
+        let taken_over = self.batch.take_over(&self.ledger).await?;
         let run = self.ledger.begin_follow(&args.catalog.identity(), started).await?;
         let gate = args.wait.read.gate(args.request.max_outage, clock);
         let followed = self.rounds(run, started, &gate).await;
@@ -146,10 +149,14 @@ impl Following<'_> {
             ended,
             started,
             progress,
+            taken_over,
             submissions: None,
             reads: Some((args.wait.read.poll_rate, gate)),
             lines_used: 0,
-            next: next_commands::<FollowArgs>("follow"),
+            next: next_commands::<FollowArgs>(
+                "follow",
+                args.ledger.is_in_state_folder().then_some(&self.batch.ledger_path),
+            ),
         })
     }
 

@@ -13,10 +13,11 @@ use clap::builder::FalseyValueParser;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter};
+use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
 use crate::domain::parse_duration;
 use crate::error::Error;
-use crate::join::Trust;
+use crate::files::is_stdout;
 use crate::report::plural;
 use crate::results::Paths;
 
@@ -35,6 +36,9 @@ const REAL_OUTPUTS: [&str; 4] =
 
 /// What a run with the stand-in never replaces.
 const REAL: &str = "an output of the real service";
+
+/// The end of the name of the stand-in's ledger.
+const SANDBOX_LEDGER: &str = ".sandbox.db";
 
 /// The end of the name of the results.
 const RESULTS_SUFFIX: &str = ".results.csv";
@@ -58,19 +62,6 @@ pub(super) struct CatalogArgs {
     /// Lines before the header, which are no part of the table
     #[arg(long, value_name = "N", default_value_t = 0, env = "COVERBATCH_SKIP_LINES", hide_env = true)]
     skip_lines: u64,
-}
-
-/// Which ledger.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Files")]
-pub(super) struct LedgerArgs {
-    /// Ledger: the durable record of every music task ever sent [default: <stem>.coverbatch.db beside the catalog]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
-    ledger: Option<PathBuf>,
-
-    /// Use the stand-in service: no key, no cost, a ledger and results of its own (<stem>.sandbox.*)
-    #[arg(long, env = "COVERBATCH_SANDBOX", hide_env = true, value_parser = FalseyValueParser::new())]
-    pub(super) sandbox: bool,
 }
 
 /// Where the results go.
@@ -103,16 +94,30 @@ impl CatalogArgs {
     /// Reads and checks the whole catalog.
     pub(super) async fn open(&self) -> Result<Arc<Catalog>, Error> {
         self.is_there()?;
-        let source = if self.catalog == "-" {
-            CatalogSource::StandardInput
-        } else {
-            CatalogSource::Path(PathBuf::from(&self.catalog))
-        };
-        let (id_column, delimiter, skip_lines) = (self.id_column.clone(), self.delimiter, self.skip_lines);
+        Ok(Arc::new(self.read(PathBuf::from(&self.catalog).into(), self.skip_lines).await?))
+    }
+
+    async fn read(&self, source: CatalogSource, skip_lines: u64) -> Result<Catalog, CatalogError> {
+        let (id_column, delimiter) = (self.id_column.clone(), self.delimiter);
         let options = CatalogOptions { id_column, delimiter, skip_lines };
         let work = spawn_blocking(move || Catalog::open(&source, &options));
-        let catalog = work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?;
-        Ok(Arc::new(catalog))
+        work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))
+    }
+
+    /// The results that are there, if there are any. What cannot be read as results is not to be replaced by some: it may
+    /// hold what nothing else does.
+    async fn earlier(&self, results: &Path) -> Result<Option<Catalog>, Error> {
+        if is_stdout(results) || !fs::metadata(results).is_ok_and(|file| file.is_file() && file.len() > 0) {
+            return Ok(None);
+        }
+        if let Ok(earlier) = self.read(CatalogSource::Path(results.to_owned()), 0).await
+            && earlier.is_results()
+        {
+            return Ok(Some(earlier));
+        }
+        let problem =
+            format!("`{}` cannot be read as a results CSV, and what it holds would be lost", results.display());
+        Err(Error::usage(problem, "name another file with --results, or move that one away"))
     }
 
     /// The catalog's file, if it is one.
@@ -134,10 +139,19 @@ impl CatalogArgs {
         file.map_or_else(|| PathBuf::from(&name), |path| path.with_file_name(&name))
     }
 
+    /// Where the ledger is.
+    pub(super) fn ledger(&self, ledger: &LedgerArgs) -> Result<PathBuf, Error> {
+        ledger.path(self.beside(SANDBOX_LEDGER))
+    }
+
     /// A guard that knows the catalog and its ledger.
     pub(super) fn guard(&self, ledger: &LedgerArgs) -> Guard {
         let guard = Guard::default().reads("the catalog", Some(self.path().unwrap_or(Path::new(STDIN))));
-        let guard = guard.ledger(&ledger.path(self));
+        let guard = match self.ledger(ledger) {
+            Ok(path) => guard.ledger(&path),
+            // Refused by whoever needs it.
+            Err(_) => guard,
+        };
         if !ledger.sandbox {
             return guard;
         }
@@ -148,24 +162,6 @@ impl CatalogArgs {
     }
 }
 
-impl LedgerArgs {
-    /// Where the ledger is.
-    pub(super) fn path(&self, catalog: &CatalogArgs) -> PathBuf {
-        let suffix = if self.sandbox { ".sandbox.db" } else { ".coverbatch.db" };
-        self.ledger.clone().unwrap_or_else(|| catalog.beside(suffix))
-    }
-
-    /// The end of the name of a file that is made from this ledger.
-    pub(super) fn suffix(&self, suffix: &str) -> String {
-        if self.sandbox { format!(".sandbox{suffix}") } else { suffix.to_owned() }
-    }
-
-    /// Whose word counts where the ledger knows nothing.
-    pub(super) const fn trust(&self) -> Trust {
-        if self.sandbox { Trust::All } else { Trust::Real }
-    }
-}
-
 impl OutputArgs {
     /// Where results and failures go.
     pub(super) fn paths(&self, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Paths {
@@ -173,14 +169,19 @@ impl OutputArgs {
         Paths { results, failures: self.failures.clone() }
     }
 
-    /// Refuses a catalog that lost most of the rows that the results which are there have.
-    pub(super) async fn refuse_shrunk(&self, catalog: &Arc<Catalog>, paths: &Paths) -> Result<(), Error> {
-        if self.allow_shrink {
-            return Ok(());
+    /// The results that those of a catalog are to replace, if there are any. Refuses a catalog that has lost most of their
+    /// rows.
+    pub(super) async fn earlier(
+        &self,
+        args: &CatalogArgs,
+        catalog: &Catalog,
+        results: &Path,
+    ) -> Result<Option<Arc<Catalog>>, Error> {
+        let earlier = args.earlier(results).await?;
+        if !self.allow_shrink {
+            catalog.has_not_shrunk(earlier.as_ref())?;
         }
-        let (catalog, results) = (Arc::clone(catalog), paths.results.clone());
-        let work = spawn_blocking(move || catalog.has_not_shrunk(&results));
-        Ok(work.await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()))?)
+        Ok(earlier.map(Arc::new))
     }
 
     /// With the files of these options.

@@ -1,7 +1,7 @@
 //! `coverbatch receive`: the endpoint for callbacks, and whoever follows their hints, in one long-running process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::callback::{HintFailed, Hints, Receiver, ReceiverConfig};
+use crate::cli::account::{AccountArgs, open_existing};
 use crate::cli::cover_args::{ReadArgs, RequestArgs};
 use crate::cli::guard::Guard;
 use crate::cli::outcome::{MetricsFile, watch_signals};
 use crate::cli::output::{LogArgs, print};
-use crate::cli::service::{ServiceArgs, callback_secret, webhook_key};
+use crate::cli::service::{KeyArgs, callback_secret, webhook_key};
 use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
@@ -32,11 +33,10 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Take callbacks and follow covers to their images until interrupted, also while runs are going on
 #[derive(Debug, Args)]
-#[command(before_help = "Example: COVERBATCH_CALLBACK_SECRET=… coverbatch receive --ledger catalog.coverbatch.db")]
+#[command(before_help = "Example: COVERBATCH_CALLBACK_SECRET=… coverbatch receive --download covers/")]
 pub(super) struct ReceiveArgs {
-    /// The ledger that runs write to; made if it is not there
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    account: AccountArgs,
 
     /// Where to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", env = "COVERBATCH_LISTEN", hide_env = true)]
@@ -53,7 +53,7 @@ pub(super) struct ReceiveArgs {
     webhook_key_file: Option<PathBuf>,
 
     #[command(flatten)]
-    service: ServiceArgs,
+    key: KeyArgs,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -73,18 +73,18 @@ impl ReceiveArgs {
     }
 
     /// The paths of this command.
-    fn guard(&self) -> Guard {
-        let guard = self.service.guarded(Guard::default().ledger(&self.ledger));
+    fn guard(&self, ledger: &Path) -> Guard {
+        let guard = self.key.guarded(Guard::default().ledger(ledger));
         let guard = guard.reads("the file of the callback secret", self.callback_secret_file.as_deref());
         let guard = guard.reads("the file of the webhook key", self.webhook_key_file.as_deref());
         guard.images("--download", self.read.download.as_deref())
     }
 
     fn api(&self, clock: Clock) -> Result<HttpApi, Error> {
-        let (api_url, key) = (self.service.url()?, self.service.key()?);
+        let (api_url, key) = (self.account.url()?, self.key.key()?);
         let timeout = self.request.timeout;
         let downloads = self.read.downloads(timeout, api_url.is_loopback(), clock)?;
-        let (provider, callback) = (self.service.provider.provider(), CallbackUrl::inert());
+        let (provider, callback) = (self.account.provider(), CallbackUrl::inert());
         Ok(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?)
     }
 }
@@ -93,10 +93,11 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     args.log.begin(screen);
     let (clock, stop) = (Clock::start(), Stop::default());
     watch_signals(&stop, &MetricsFile::none())?;
-    args.guard().check()?;
+    let path = args.account.ledger()?;
+    args.guard(&path).check()?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let folder = args.read.folder()?;
-    let ledger = Arc::new(SqliteLedger::open(&args.ledger, args.service.url()?.as_str())?);
+    let ledger = Arc::new(open_existing(&path, &args.account.url()?)?);
     let woken = Arc::new(Notify::new());
     let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, woken: Arc::clone(&woken) });
     let listen = |cause| Error::Listen { address: args.listen, cause };

@@ -10,7 +10,8 @@ use clap::Args;
 use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, Row};
-use crate::cli::options::{CatalogArgs, LedgerArgs};
+use crate::cli::account::{LedgerArgs, open_to_read};
+use crate::cli::options::CatalogArgs;
 use crate::cli::results::view;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{MAX_MESSAGE_CHARS, Reason, Status, one_line};
@@ -48,14 +49,16 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
     guard.images("--download", args.download.as_deref()).check()?;
     let catalog = args.catalog.open().await?;
-    let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
+    let ledger_path = args.catalog.ledger(&args.ledger)?;
+    let ledger = open_to_read(&ledger_path)?;
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
-    let view = View { goal, now, ..view(ledger.as_ref(), &args.catalog, &args.ledger).await? };
-    let tally = results::count(&catalog, ledger.as_ref(), view).await?;
+    let view = View { goal, now, ..view(&ledger, &args.catalog, &args.ledger).await? };
+    let tally = results::count(&catalog, Some(&ledger), view).await?;
     let filler = Filler {
         catalog: &catalog,
-        ledger: ledger.as_ref(),
+        ledger: &ledger,
+        ledger_path: &ledger_path,
         identity: args.catalog.identity(),
         view,
         images: args.download.as_deref(),
@@ -63,9 +66,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
         label_column: args.label_column.as_deref(),
     };
     let page = filler.page(&tally).await?;
-    if let Some(ledger) = ledger {
-        ledger.close().await;
-    }
+    ledger.close().await;
     write(&path, &page)?;
     Ok(Exit::of_rows(&tally))
 }
@@ -89,7 +90,8 @@ const NIGHT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where a page gets what it tells.
 struct Filler<'a> {
     catalog: &'a Arc<Catalog>,
-    ledger: Option<&'a SqliteLedger>,
+    ledger: &'a SqliteLedger,
+    ledger_path: &'a Path,
     identity: String,
     view: View,
     /// The folder of the images.
@@ -102,10 +104,7 @@ struct Filler<'a> {
 impl Filler<'_> {
     /// The page, whose rows have been counted.
     async fn page(&self, tally: &Tally) -> Result<Page, Error> {
-        let runs = match self.ledger {
-            Some(ledger) => ledger.past_runs(&self.identity, MOST_RUNS).await?,
-            None => Vec::new(),
-        };
+        let runs = self.ledger.past_runs(&self.identity, MOST_RUNS).await?;
         Ok(Page {
             title: self.title(),
             generated_at: self.view.now,
@@ -127,17 +126,16 @@ impl Filler<'_> {
 
     /// What tells more of what is left, and how a run goes on with it.
     fn next(&self) -> String {
-        let words = ["coverbatch", "status", &self.identity];
+        let ledger = self.ledger_path.to_string_lossy();
+        let words = ["coverbatch", "status", &self.identity, "--ledger", &ledger];
         shlex::try_join(words).unwrap_or_else(|_| "coverbatch status".to_owned())
     }
 
     /// The submissions of the last night.
     async fn activity(&self, runs: &[PastRun]) -> Result<Activity, Error> {
-        let (Some(ledger), Some((from, until))) = (self.ledger, night(runs, self.view.now)) else {
-            return Ok(Activity::default());
-        };
+        let Some((from, until)) = night(runs, self.view.now) else { return Ok(Activity::default()) };
         let mut activity = Activity::new(from, until);
-        for sends in ledger.sends_between((from, until), activity.bin_length()).await? {
+        for sends in self.ledger.sends_between((from, until), activity.bin_length()).await? {
             for _ in 0..sends.count {
                 activity.add(sends.at.max(from), kind(sends.reason));
             }
@@ -151,7 +149,7 @@ impl Filler<'_> {
         let mut room_for_others = most.saturating_sub(tally.left());
         let label = self.label_position()?;
         let (mut rows, mut files) = (Vec::new(), Vec::new());
-        let mut join = Join::new(self.catalog, self.ledger, self.view.trust)?;
+        let mut join = Join::new(self.catalog, Some(self.ledger), self.view.trust)?;
         while let Some(chunk) = Some(join.next().await.map_err(results::ResultsError::from)?).filter(|c| !c.is_empty())
         {
             for joined in &chunk {

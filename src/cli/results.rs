@@ -1,21 +1,27 @@
 //! `coverbatch results` and `coverbatch status`: what catalog and ledger say now, written or counted.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs, bad_rows, odd_ids};
+use crate::catalog::Catalog;
+use crate::cli::account::{LedgerArgs, open_to_read};
+use crate::cli::options::{CatalogArgs, OutputArgs, bad_rows, odd_ids};
 use crate::cli::output::print;
 use crate::clock::Clock;
+use crate::covers;
 use crate::domain::{Brief, Rate, Status};
 use crate::error::{Error, Exit};
+use crate::join::Trust;
 use crate::ledger::{ReadLedger as _, SqliteLedger};
 use crate::policy::InDoubt;
 use crate::ratelimit::expected_time;
 use crate::report::RowCounts;
 use crate::results::{self, Goal, Tally, View};
+use crate::worklist::WorklistError;
 
 /// Write the results CSV from the ledger; sends nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -33,26 +39,29 @@ pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
     args.output.guarded(args.catalog.guard(&args.ledger), &args.catalog, &args.ledger).check()?;
     let catalog = args.catalog.open().await?;
     let paths = args.output.paths(&args.catalog, &args.ledger);
-    args.output.refuse_shrunk(&catalog, &paths).await?;
-    let ledger = SqliteLedger::open_to_read(&args.ledger.path(&args.catalog), None)?;
-    let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
-    let tally = results::write(&catalog, ledger.as_ref(), view, &paths).await?;
-    if let Some(ledger) = ledger {
-        ledger.close().await;
+    let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
+    let ledger = open_to_read(&args.catalog.ledger(&args.ledger)?)?;
+    if let Some(earlier) = earlier {
+        refuse_loss(&earlier, &ledger, args.ledger.trust()).await?;
     }
+    let view = view(&ledger, &args.catalog, &args.ledger).await?;
+    let tally = results::write(&catalog, Some(&ledger), view, &paths).await?;
+    ledger.close().await;
     Ok(Exit::of_rows(&tally))
 }
 
+/// Refuses to replace results that tell more than the ledger knows.
+async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &SqliteLedger, trust: Trust) -> Result<(), Error> {
+    let is_known = covers::knows_all(earlier, ledger, trust).await.map_err(WorklistError::from)?;
+    is_known.then_some(()).ok_or_else(|| {
+        let problem = "the results that are there tell of music tasks that the ledger does not know";
+        Error::usage(problem, "`coverbatch run` takes them over; until then name another file with --results")
+    })
+}
+
 /// How the rows look from outside of a run.
-pub(super) async fn view(
-    ledger: Option<&SqliteLedger>,
-    catalog: &CatalogArgs,
-    args: &LedgerArgs,
-) -> Result<View, Error> {
-    let unreached = match ledger {
-        Some(ledger) => ledger.last_end(&catalog.identity()).await?,
-        None => None,
-    };
+pub(super) async fn view(ledger: &SqliteLedger, catalog: &CatalogArgs, args: &LedgerArgs) -> Result<View, Error> {
+    let unreached = ledger.last_end(&catalog.identity()).await?;
     let now = Clock::start().unix();
     Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust(), goal: Goal::Accepted, now })
 }
@@ -77,19 +86,16 @@ pub(super) struct StatusArgs {
 
 pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.ledger.path(&args.catalog);
-    let ledger = SqliteLedger::open_to_read(&ledger_path, None)?;
-    let view = view(ledger.as_ref(), &args.catalog, &args.ledger).await?;
-    let tally = results::count(&catalog, ledger.as_ref(), view).await?;
-    let missing = if ledger.is_none() { " (not there yet)" } else { "" };
-    if let Some(ledger) = ledger {
-        ledger.close().await;
-    }
+    let ledger_path = args.catalog.ledger(&args.ledger)?;
+    let ledger = open_to_read(&ledger_path)?;
+    let view = view(&ledger, &args.catalog, &args.ledger).await?;
+    let tally = results::count(&catalog, Some(&ledger), view).await?;
+    ledger.close().await;
     if args.json {
         let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });
         print(&format!("{document:#}\n"))?;
     } else {
-        let ledger_line = format!("ledger              {}{missing}\n", ledger_path.display());
+        let ledger_line = format!("ledger              {}\n", ledger_path.display());
         print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog) + &odd_ids(&catalog)))?;
     }
     Ok(Exit::of_rows(&tally))

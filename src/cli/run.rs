@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ArgMatches;
+use tempfile::TempDir;
 
 use crate::api::ApiUrl;
 use crate::api::download::Downloads;
@@ -34,7 +35,7 @@ use crate::progress::Screen;
 use crate::ratelimit::{Gate, GateConfig};
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
-use crate::worklist::{Counts, Selection, Worklist};
+use crate::worklist::{Counts, Selection, Worklist, WorklistError};
 
 use dry::DryRun;
 
@@ -80,14 +81,15 @@ async fn checked<'a>(
     args.check_waits(matches)?;
     args.check_sandbox(matches)?;
     guard.check()?;
-    let service = Service::of(&args.service, args.callback(matches)?, args.ledger.sandbox)?;
+    let service = Service::of(&args.ledger, &args.key, args.callback(matches)?)?;
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
-    args.output.refuse_shrunk(&catalog, &paths).await?;
+    let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let batch = BatchContext {
         clock,
         stop,
         catalog,
-        ledger_path: args.ledger.path(&args.catalog),
+        earlier,
+        ledger_path: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
@@ -104,7 +106,7 @@ async fn checked<'a>(
 impl Run<'_> {
     fn selection(&self) -> Selection {
         let rerun = &self.args.rerun;
-        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt(), trust: self.args.ledger.trust() }
+        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt() }
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -116,7 +118,9 @@ impl Run<'_> {
         self.args.wait.check()?;
         let ledger_path = &self.batch.ledger_path;
         let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
-        let (mut worklist, counts) = Worklist::plan(self.catalog(), ledger.as_ref(), self.selection()).await?;
+        let taken_over = self.taken_over(ledger.as_ref()).await?;
+        let ledgers = ledger.iter().chain(taken_over.as_ref().map(|(ledger, _)| ledger)).collect();
+        let (mut worklist, counts) = Worklist::plan(self.catalog(), ledgers, self.selection()).await?;
         let plan = DryRun {
             counts,
             rate: self.args.pace.rate,
@@ -136,12 +140,24 @@ impl Run<'_> {
         Ok(Exit::Success)
     }
 
+    /// What a run would take over from earlier results, in a ledger that is gone with its folder.
+    async fn taken_over(&self, ledger: Option<&SqliteLedger>) -> Result<Option<(SqliteLedger, TempDir)>, Error> {
+        if self.batch.all_earlier().next().is_none() {
+            return Ok(None);
+        }
+        let folder = TempDir::new().map_err(WorklistError::Spool)?;
+        let taken_over = SqliteLedger::open(&folder.path().join("taken-over.db"), self.service.identity())?;
+        self.batch.take_over_into(&taken_over, ledger).await?;
+        Ok(Some((taken_over, folder)))
+    }
+
     /// Sends what is to be sent, and writes down what came of it.
     async fn run(self) -> Result<CommandOutcome, Error> {
         check_writable(&self.batch.paths.results)?;
         self.batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
         let image_settings = self.args.wait.image_settings()?;
         let started = self.batch.clock.unix();
+        self.args.ledger.make_folder(&self.batch.ledger_path)?;
         let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
         let results = &self.batch.paths.results;
         let new = NewRun { catalog: self.args.catalog.identity(), results: full_name(results), at: started };
@@ -169,7 +185,8 @@ impl Run<'_> {
         let bad = bad_rows(self.catalog());
         eprint(&bad);
         let run = begun.run;
-        let (worklist, counts) = Worklist::plan_and_import(self.catalog(), &**ledger, self.selection()).await?;
+        let taken_over = self.batch.take_over(ledger).await?;
+        let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
             covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
@@ -188,10 +205,14 @@ impl Run<'_> {
             ended,
             started,
             progress,
+            taken_over,
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
             lines_used: bad.lines().count(),
-            next: next_commands::<RunArgs>("run"),
+            next: next_commands::<RunArgs>(
+                "run",
+                self.args.ledger.is_in_state_folder().then_some(&self.batch.ledger_path),
+            ),
         })
     }
 
@@ -284,7 +305,7 @@ impl Run<'_> {
         let config = HttpConfig {
             api_url,
             key: key.clone(),
-            provider: self.args.service.provider.provider(),
+            provider: self.args.ledger.account.provider(),
             callback: callback.clone(),
             timeout,
             clock,

@@ -7,60 +7,26 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tracing::warn;
 
-use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH, Provider};
+use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
+use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
 use crate::error::Error;
 use crate::files::{is_mounted, real};
 use crate::secret::{ApiKey, BadSecret, CallbackSecret, WebhookKey};
 
-/// Whose service, where, and as whom.
+/// As whom.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Service")]
-pub(super) struct ServiceArgs {
-    /// Which provider
-    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
-    pub(super) provider: ProviderName,
-
-    /// Base URL of the API [default: the provider's]
-    #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
-    pub(super) api_url: Option<String>,
-
+#[command(next_help_heading = "Account")]
+pub(super) struct KeyArgs {
     /// File whose first line is the API key [default: `$SUNO_API_KEY`, else systemd's `suno_api_key`]
     #[arg(long, value_name = "PATH", env = "COVERBATCH_API_KEY_FILE", hide_env = true)]
-    pub(super) api_key_file: Option<PathBuf>,
+    api_key_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum ProviderName {
-    /// api.sunoapi.org
-    #[default]
-    Sunoapi,
-    /// api.kie.ai
-    Kie,
-}
-
-impl ProviderName {
-    pub(super) const fn provider(self) -> Provider {
-        match self {
-            Self::Sunoapi => Provider::Sunoapi,
-            Self::Kie => Provider::Kie,
-        }
-    }
-}
-
-impl ServiceArgs {
-    /// Where the API is.
-    pub(super) fn url(&self) -> Result<ApiUrl, Error> {
-        let text = self.api_url.as_deref().unwrap_or(self.provider.provider().base_url());
-        ApiUrl::new(text).map_err(|bad| {
-            let problem = format!("--api-url `{}` cannot be used: {bad}", masked_url(text));
-            Error::usage(problem, "such as https://api.kie.ai")
-        })
-    }
-
+impl KeyArgs {
     /// With the files of these options.
     pub(super) fn guarded(&self, guard: Guard) -> Guard {
         guard.reads("the API key file", key_file(self.api_key_file.as_deref()))
@@ -188,12 +154,12 @@ impl Service {
     }
 
     /// Where to send: found out, and refused if it is not safe, before anything else.
-    pub(super) fn of(args: &ServiceArgs, callback: CallbackUrl, is_sandbox: bool) -> Result<Self, Error> {
-        if is_sandbox {
+    pub(super) fn of(ledger: &LedgerArgs, key: &KeyArgs, callback: CallbackUrl) -> Result<Self, Error> {
+        if ledger.sandbox {
             let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
             return Ok(Self { api_url: None, key, callback });
         }
-        let (api_url, key) = (args.url()?, args.key()?);
+        let (api_url, key) = (ledger.account.url()?, key.key()?);
         if callback.is_loopback() && !api_url.is_loopback() {
             return Err(Error::usage(
                 "--callback-url names this machine by an address that means another one to the service",

@@ -1,66 +1,67 @@
 //! `coverbatch why`: everything the ledger knows of one music task.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
 use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
 use crate::ledger::{Artwork, PollStats, ReadLedger as _, Record, SqliteLedger, Submission};
 
-/// How a ledger is named if nobody says otherwise.
-const LEDGER_SUFFIX: &str = ".coverbatch.db";
-
-/// How the ledger of a stand-in service is named.
-const SANDBOX_SUFFIX: &str = ".sandbox.db";
+/// Candidates that are named for the beginning of an id.
+const SHOWN: u32 = 5;
 
 /// Print everything the ledger knows of one music task, also while a run is going on
 #[derive(Debug, Args)]
-#[command(before_help = "Example: coverbatch why 73d6128b3523a0079df10da9471017c8 --ledger catalog.coverbatch.db")]
+#[command(before_help = "Example: coverbatch why 73d6128b3523a0079df10da9471017c8")]
 pub(super) struct WhyArgs {
-    /// The music task id
+    /// The music task id, or its beginning if no other begins so
     #[arg(value_name = "ID")]
     id: String,
 
-    /// The ledger [default: the only *.coverbatch.db in this folder]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
-    ledger: Option<PathBuf>,
+    #[command(flatten)]
+    account: AccountArgs,
 }
 
 pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
     let task = MusicTaskId::new(&args.id)
         .map_err(|bad| Error::usage(format!("`{}` cannot be a music task id: {bad}", args.id), ""))?;
-    let path = args.ledger.map_or_else(only_ledger, Ok)?;
-    let missing = || Error::usage(format!("there is no ledger `{}`", path.display()), "name it with --ledger");
-    let ledger = SqliteLedger::open_to_read(&path, None)?.ok_or_else(missing)?;
-    let Some(record) = ledger.look_up(vec![task.clone()]).await?.pop().flatten() else {
+    let path = args.account.ledger_to_ask()?;
+    let ledger = open_to_read(&path)?;
+    let found = find(&ledger, task.clone()).await?;
+    let unknown = || {
         let problem = format!("the ledger `{}` knows nothing of `{task}`", path.display());
-        return Err(Error::usage(problem, "it was never sent with this ledger"));
+        Error::usage(problem, "it was never sent with this ledger")
     };
+    let (task, record) = found.ok_or_else(unknown)?;
     let history = ledger.history(&task).await?;
     let poll_stats = ledger.poll_stats(&task).await?;
     print(&told(&task, &record, poll_stats, &history))?;
     Ok(Exit::Success)
 }
 
-/// The ledger in this folder, if there is one and only one.
-fn only_ledger() -> Result<PathBuf, Error> {
-    let entries = fs::read_dir(".").map_err(|cause| Error::System { what: "list this folder", cause })?;
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.retain(|name| name.ends_with(LEDGER_SUFFIX) || name.ends_with(SANDBOX_SUFFIX));
-    names.sort();
-    let mut real = names.iter().filter(|name| name.ends_with(LEDGER_SUFFIX));
-    let problem = match (real.next(), real.next()) {
-        (Some(only), None) => return Ok(PathBuf::from(only)),
-        (Some(_), Some(_)) => "there are several ledgers in this folder",
-        (None, _) => "there is no ledger in this folder",
+/// The music task of this id, else the only one whose id begins so.
+async fn find(ledger: &SqliteLedger, start: MusicTaskId) -> Result<Option<(MusicTaskId, Record)>, Error> {
+    let candidates = ledger.beginning_with(&start, SHOWN + 1).await?;
+    let task = match candidates.as_slice() {
+        [] => return Ok(None),
+        // The shortest comes first.
+        [only] => only.clone(),
+        [exact, ..] if *exact == start => start,
+        several => return Err(ambiguous(&start, several)),
     };
-    let found = if names.is_empty() { String::new() } else { format!("; there are `{}`", names.join("`, `")) };
-    Err(Error::usage(problem, format!("name one with --ledger{found}")))
+    let record = ledger.look_up(vec![task.clone()]).await?.pop().flatten();
+    Ok(record.map(|record| (task, record)))
+}
+
+fn ambiguous(start: &MusicTaskId, several: &[MusicTaskId]) -> Error {
+    let shown = SHOWN as usize;
+    let names: Vec<&str> = several.iter().take(shown).map(MusicTaskId::as_str).collect();
+    let more = if several.len() > shown { " …" } else { "" };
+    let problem = format!("several music tasks begin with `{start}`: {}{more}", names.join(", "));
+    Error::usage(problem, "give more of the one that is meant")
 }
 
 /// What is known of the images, a line each.

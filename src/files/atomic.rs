@@ -4,10 +4,10 @@
 //! written, so that what killed processes leave can be told from what living ones are making.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -45,6 +45,12 @@ impl AtomicFile {
     #[must_use]
     pub fn file(&self) -> &File {
         self.0.as_file()
+    }
+
+    /// Where it is until it is committed.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// Puts the finished file into its place, whatever is there. Durable when this returns.
@@ -101,6 +107,21 @@ pub fn fsync_dir(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(cause) if is_unsupported(&cause) => Ok(()),
         result => result,
+    }
+}
+
+/// Makes the folder, and those it is in, if they are not there, with this mode less the umask. Durable when this returns.
+///
+/// # Errors
+/// If one of them cannot be made.
+pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_folder(folder_of(folder), mode)?;
+    match DirBuilder::new().mode(mode).create(folder) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(cause),
+        Ok(()) | Err(_) => fsync_dir(folder_of(folder)),
     }
 }
 

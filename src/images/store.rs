@@ -13,7 +13,10 @@ use thiserror::Error;
 
 use super::structure::{NotAnImage, check};
 use crate::domain::{ImageKind, MAX_IMAGE_BYTES, MAX_IMAGES, MusicTaskId};
-use crate::files::{AtomicFile, FileError, folder_of, fsync_dir, remove_abandoned};
+use crate::files::{AtomicFile, FileError, fsync_dir, make_folder, remove_abandoned};
+
+/// What a new folder may be read and written by, before the umask.
+const FOLDER_MODE: u32 = 0o777;
 
 /// Longest id as it stands in a name, in bytes: names end at 255 on nearly every file system, and `-1.webp` follows.
 const MAX_ID_IN_NAME: usize = 248;
@@ -97,7 +100,7 @@ impl Store {
     /// # Errors
     /// [`FileError`] if it is no folder or cannot be written to.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
-        make(folder)
+        make_folder(folder, FOLDER_MODE)
             .and_then(|()| AtomicFile::within(folder, TEMP_PREFIX))
             .map_err(|cause| FileError::new(folder, cause))?;
         remove_abandoned(folder, TEMP_PREFIX);
@@ -186,18 +189,6 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
         }
     }
     if removed { fsync_dir(folder) } else { Ok(()) }
-}
-
-/// Makes the folder, and those it is in, if they are not there. Durable when this returns.
-fn make(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    make(folder_of(folder))?;
-    match fs::create_dir(folder) {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(cause),
-        Ok(()) | Err(_) => fsync_dir(folder_of(folder)),
-    }
 }
 
 /// Why a file cannot be the default cover.

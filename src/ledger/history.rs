@@ -16,6 +16,17 @@ pub struct PastRun {
     pub cut_short: Option<Reason>,
 }
 
+/// How much a ledger holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// Music tasks.
+    pub music_tasks: u64,
+    /// Submissions that were made with it.
+    pub submissions: u64,
+    /// Runs, and commands that followed covers.
+    pub runs: u64,
+}
+
 /// Submissions of one stretch of time that came to the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sends {

@@ -7,6 +7,7 @@
 mod alive;
 mod columns;
 mod connect;
+mod copy;
 mod cover_jobs;
 mod damage;
 mod failure;
@@ -27,7 +28,7 @@ mod tests;
 mod watch;
 mod write_queue;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{Contents, PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
@@ -46,6 +47,7 @@ use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use alive::Locks;
 use failure::Failure;
+use open::{Missing, Opened};
 use others::Others;
 use watch::Watch;
 use write_queue::{Access, WriteQueue};
@@ -56,6 +58,7 @@ pub struct SqliteLedger {
     queue: Arc<WriteQueue>,
     /// What is known of other runs; used inside transactions only.
     others: Arc<Mutex<Others>>,
+    is_new: bool,
 }
 
 impl SqliteLedger {
@@ -65,8 +68,30 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let (opened, real) = open::open(path, api_url).map_err(|failure| failure.at("open", path))?;
-        Ok(Self::new(WriteQueue::new(path, opened, Access::Write), Locks::beside(&real)))
+        let opened = Self::opened(path, api_url, Missing::Make)?;
+        opened.ok_or_else(|| Failure::Closed.at("open", path))
+    }
+
+    /// The same, if it is there.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`SqliteLedger::open`].
+    pub fn open_existing(path: &Path, api_url: &str) -> Result<Option<Self>, LedgerError> {
+        Self::opened(path, api_url, Missing::Leave)
+    }
+
+    fn opened(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Self>, LedgerError> {
+        let opened = open::open(path, api_url, missing).map_err(|failure| failure.at("open", path))?;
+        Ok(opened.map(|Opened { connection, watch, name, is_new }| {
+            let queue = WriteQueue::new(path, (connection, watch), Access::Write);
+            Self { is_new, ..Self::new(queue, Locks::beside(&name)) }
+        }))
+    }
+
+    /// Whether it was made when it was opened.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The ledger at `path` for reading beside a run, if there is one; `api_url` is compared if it is given. Needs no right
@@ -77,6 +102,31 @@ impl SqliteLedger {
     pub fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
         let opened = open::open_to_read(path, api_url).map_err(|failure| failure.unreadable(path))?;
         Ok(opened.map(|opened| Self::new(WriteQueue::new(path, opened, Access::Read), Locks::beside(path))))
+    }
+
+    /// The SQL that makes the tables.
+    pub const SCHEMA: &str = schema::SCHEMA;
+
+    /// The files of a ledger at `path`: itself, and those in which changes wait.
+    pub fn files_at(path: &Path) -> impl Iterator<Item = PathBuf> {
+        ["", names::LOG, names::JOURNAL].into_iter().map(|end| names::companion(path, end))
+    }
+
+    /// Makes a copy of the ledger as it is at one moment, while others write to it. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be read, or the copy not be written; nothing is ever replaced by it.
+    pub async fn copy(&self, to: &Path) -> Result<(), LedgerError> {
+        let to = to.to_owned();
+        self.call(move |connection| Ok::<_, Failure>(copy::copy(connection, &to))).await?
+    }
+
+    /// Makes sure that the ledger is sound and does not contradict itself, whatever its size, and counts what it holds.
+    ///
+    /// # Errors
+    /// [`LedgerError`], damaged if it is not so.
+    pub async fn check(&self) -> Result<Contents, LedgerError> {
+        self.call(damage::check_whole).await
     }
 
     /// An empty ledger that ends with the process.
@@ -92,7 +142,7 @@ impl SqliteLedger {
     }
 
     fn new(queue: Arc<WriteQueue>, locks: Locks) -> Self {
-        Self { queue, others: Arc::new(Mutex::new(Others::new(locks))) }
+        Self { queue, others: Arc::new(Mutex::new(Others::new(locks))), is_new: false }
     }
 
     /// What a ledger that has failed still holds, to be read; the file may have another name now, or none.
@@ -139,6 +189,11 @@ impl ReadLedger for SqliteLedger {
 
     async fn states(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, LedgerError> {
         self.call(move |connection| look_up::look_up(connection, &tasks)).await
+    }
+
+    async fn beginning_with(&self, start: &MusicTaskId, most: u32) -> Result<Vec<MusicTaskId>, LedgerError> {
+        let start = start.clone();
+        self.call(move |connection| history::beginning_with(connection, &start, most)).await
     }
 
     async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {

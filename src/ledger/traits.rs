@@ -26,6 +26,13 @@ pub trait ReadLedger: Send + Sync + 'static {
         tasks: Vec<MusicTaskId>,
     ) -> impl Future<Output = Result<Vec<Option<KnownState>>, LedgerError>> + Send;
 
+    /// The music tasks whose ids begin with this one, in the order of their ids, at most so many.
+    fn beginning_with(
+        &self,
+        start: &MusicTaskId,
+        most: u32,
+    ) -> impl Future<Output = Result<Vec<MusicTaskId>, LedgerError>> + Send;
+
     /// Every submission of a music task that was made with this ledger, oldest first.
     fn history(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<Submission>, LedgerError>> + Send;
 

@@ -108,10 +108,22 @@ impl Summary {
         if let Some(failures) = &self.files.failures {
             let _ = writeln!(text, "  failures {}", place(failures));
         }
-        let _ = writeln!(text, "  ledger   {}", self.files.ledger.display());
+        let _ = writeln!(text, "  ledger   {}{}", self.files.ledger.display(), self.news_of_ledger());
         if let Some(images) = &self.files.images {
             let _ = writeln!(text, "  images   {}", images.display());
         }
+    }
+
+    /// `, new; 25 music tasks were taken over from earlier results`.
+    fn news_of_ledger(&self) -> String {
+        let new = if self.files.ledger_is_new { ", new" } else { "" };
+        let taken = match self.files.taken_over {
+            0 => String::new(),
+            count => {
+                format!("; {} taken over from earlier results", plural(count, "music task was", "music tasks were"))
+            }
+        };
+        format!("{new}{taken}")
     }
 
     /// `27 finished, 1 failed, 2 not finished yet, 54 images saved`.

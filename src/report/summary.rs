@@ -75,6 +75,10 @@ pub struct Files {
     pub failures: Option<PathBuf>,
     /// The ledger.
     pub ledger: PathBuf,
+    /// Whether this run made it.
+    pub ledger_is_new: bool,
+    /// Music tasks that it took over from earlier results.
+    pub taken_over: u64,
     /// The folder of the images, if they are saved.
     pub images: Option<PathBuf>,
 }
@@ -170,6 +174,8 @@ impl Summary {
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
+            ledger_is_new: self.files.ledger_is_new,
+            taken_over: self.files.taken_over,
             images: self.files.images.as_ref().map(|path| path.display().to_string()),
             next: self.next_step(),
         };
@@ -193,6 +199,8 @@ struct Document<'a> {
     results: String,
     failures: Option<String>,
     ledger: String,
+    ledger_is_new: bool,
+    taken_over: u64,
     images: Option<String>,
     next: Option<NextStep<'a>>,
 }

@@ -264,7 +264,7 @@ mod tests {
                 let record = record(*state, *cover, artwork.clone());
                 let line = ResultLine::valid(Some(&record), None, view(goal));
                 let row = Row { number: u32::try_from(number).unwrap(), ..Row::default() };
-                tally.add(&Joined { row, record: Some(record), from_row: false }, &line);
+                tally.add(&Joined { row, record: Some(record) }, &line);
             }
             Exit::of_rows(&tally)
         };

@@ -40,12 +40,15 @@ fn status_and_results_read_a_run_that_is_going_on() {
 fn status_tells_text_and_json_before_and_after_a_run() {
     let service = StandIn::quick(&[]);
     let batch = Batch::of("task_id\na\na\ncode-404-b\nNULL\n").to(&service.address);
+    fs::write(batch.path("other.csv"), "task_id\nc\n").unwrap();
+    batch.words(&["run", "other.csv"].map(OsStr::new)).exit(0).silent();
+    let names = batch.listing();
     let before = batch.call("status", &["--rate", "20/10s"]).exit(4).complains("");
     before
         .prints("rows                4\n  completed         0\n")
         .prints("duplicates          1\na rerun             sends 2, which takes about")
-        .prints("songs.coverbatch.db (not there yet)\nline 5: the id is a word or sign for a missing value; the row is not sent\n");
-    assert_eq!(batch.listing(), ["songs.csv"]);
+        .prints("songs.db\nline 5: the id is a word or sign for a missing value; the row is not sent\n");
+    assert_eq!(batch.listing(), names);
     batch.run(&["-q"]).exit(4);
     let after = batch.call("status", &["--json"]).exit(4).json();
     let rows = json!({"total": 4, "completed": 0, "generation_failed": 0, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
@@ -63,7 +66,7 @@ fn a_dry_run_prints_the_plan_and_the_first_request_and_leaves_no_trace() {
     let ran = ran.says("line 5: the id is empty; the row is not sent");
     let ran = ran.prints("dry run: nothing is sent or written\n\nrows             4\n  duplicates     1\n");
     let ran = ran.prints("  invalid        1\n  settled        0\n  left as is     0\n  to send        2\n");
-    let ran = ran.prints("songs.coverbatch.db (not there yet)\n").prints("\nfirst request, and 1 more like it:\n");
+    let ran = ran.prints("songs.db (not there yet)\n").prints("\nfirst request, and 1 more like it:\n");
     let ran = ran.prints(&format!("  POST {}/api/v1/suno/cover/generate\n", service.address()));
     let ran = ran.prints("  authorization: Bearer ***\n").prints(r#"{"taskId":"a","callBackUrl":"https://no-callback"#);
     assert!(!ran.stdout.contains("a-key-for-the-tests"));
@@ -137,7 +140,7 @@ fn a_catalog_may_come_from_standard_input() {
     let results = fs::read_to_string(batch.path("stdin.results.csv")).unwrap();
     assert!(results.starts_with("id;x;cover_status;"), "{results}");
     assert!(results.contains("\ncovered-a;1;exists;no;") && results.contains("\nb;2;submitted;no;"), "{results}");
-    let names = ["songs.csv", "stdin.coverbatch.db", "stdin.results.csv"];
+    let names = ["songs.csv", "songs.db", "stdin.results.csv"];
     assert_eq!(batch.listing(), names);
     batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted         1\n  exists            1\n");
 }

@@ -17,7 +17,7 @@ fn a_clean_run_is_silent_and_a_clean_rerun_too() {
     batch.run(&[]).exit(0).silent();
     batch.run(&[]).exit(0).silent();
     assert_eq!(service.requests().len(), 40);
-    let files = ["songs.coverbatch.db", "songs.csv", "songs.results.csv"];
+    let files = ["songs.csv", "songs.db", "songs.results.csv"];
     assert_eq!(batch.listing(), files);
 }
 
@@ -41,12 +41,12 @@ fn the_digest_names_counts_causes_lines_files_and_the_next_command() {
         "  sent     6 requests, at most 6 in any 1s (limit 500)",
         &format!("  results  {folder}/songs.results.csv"),
         &format!("  failures {folder}/left.csv"),
-        &format!("  ledger   {folder}/songs.coverbatch.db"),
+        &format!("  ledger   {folder}/songs.db, new"),
         "",
         "next: to go on with what is left",
         &format!(
-            "  cd {folder} && COVERBATCH_NO_CALLBACK=1 COVERBATCH_API_URL={} COVERBATCH_RATE=500/1s {PROGRAM} run songs.csv \
-             --failures left.csv",
+            "  cd {folder} && COVERBATCH_API_URL={} COVERBATCH_ACCOUNT=songs COVERBATCH_NO_CALLBACK=1 COVERBATCH_RATE=500/1s {PROGRAM} run songs.csv \
+             --failures left.csv --ledger {folder}/songs.db",
             service.address
         ),
     ];

@@ -168,7 +168,7 @@ fn ids_that_look_like_something_else_travel_as_they_are() {
     expected.sort_unstable();
     assert_eq!(sent, expected);
     for id in ids {
-        batch.shell(&format!("{PROGRAM} why --ledger songs.coverbatch.db -- '{}'", id.replace('\'', "'\\''"))).exit(0);
+        batch.shell(&format!("{PROGRAM} why --ledger songs.db -- '{}'", id.replace('\'', "'\\''"))).exit(0);
     }
 }
 
@@ -235,7 +235,7 @@ fn a_catalog_that_changes_during_the_run_costs_no_answer() {
         let batch = Batch::of(text.replace("\nt", &format!("\nd{nth}t"))).to(&service.address);
         let batch = batch.env("COVERBATCH_RATE", "10000/1s");
         let mut running = batch.start(&[]);
-        let wal = batch.path("songs.coverbatch.db-wal");
+        let wal = batch.path("songs.db-wal");
         wait_for("rows to be sent", || running.is_over() || wal.metadata().is_ok_and(|file| file.len() > 200_000));
         assert!(!running.is_over(), "{what}: too quick");
         deed(&batch.catalog());
@@ -247,7 +247,7 @@ fn a_catalog_that_changes_during_the_run_costs_no_answer() {
             assert!(ran.stderr.contains("was changed while it was being read"), "{what}: {}", ran.stderr);
             assert!(ran.stderr.contains("hint: ") && !batch.results_path().exists(), "{what}: {}", ran.stderr);
         }
-        let why = batch.shell(&format!("{PROGRAM} why --ledger songs.coverbatch.db d{nth}t0")).exit(0);
+        let why = batch.shell(&format!("{PROGRAM} why --ledger songs.db d{nth}t0")).exit(0);
         assert!(why.stdout.contains("submitted"), "{what}: {}", why.stdout);
         assert_eq!(batch.call("results", &[]).code, Some(after), "{what}");
     }
@@ -256,7 +256,9 @@ fn a_catalog_that_changes_during_the_run_costs_no_answer() {
 /// A results CSV is a catalog, and anybody may have written it.
 #[test]
 fn files_that_a_results_csv_names_outside_of_the_images_are_not_opened() {
-    let batch = Batch::ids(["unused"]);
+    let service = Scripted::accepting();
+    let batch = Batch::ids(["unused"]).to(&service.address());
+    batch.run(&[]).exit(0).silent();
     let folder = batch.path("covers");
     fs::create_dir(&folder).unwrap();
     for name in ["covers/own.png", "secret.png"] {

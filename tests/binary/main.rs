@@ -7,6 +7,7 @@
 
 mod story;
 
+mod account;
 mod catalogs;
 mod commands;
 mod cron;

@@ -85,7 +85,7 @@ fn the_end_of_a_run_that_may_not_begin_and_of_one_that_is_cut_short_is_in_the_me
     let service = StandIn::quick(&["--latency", "20s"]);
     let batch = Batch::ids(["a"]).to(&service.address).env("COVERBATCH_METRICS_FILE", "m.prom");
     let run = batch.start(&[]);
-    wait_for("the run to hold the ledger", || batch.path("songs.coverbatch.db").exists());
+    wait_for("the run to hold the ledger", || batch.path("songs.db").exists());
     batch.run(&[]).exit(6);
     assert_eq!(told(&batch), Some(6.0));
     run.signal(Signal::Int);
@@ -195,11 +195,9 @@ fn why_tells_every_submission_of_one_music_task() {
         .prints("  run 1  accepted, HTTP 200, code 200, after ");
     batch.run(&["--sandbox"]).exit(0);
     why("b").exit(0);
-    fs::rename(batch.path("songs.coverbatch.db"), batch.path("other.db")).unwrap();
-    why("b")
-        .exit(2)
-        .says("there is no ledger in this folder\nhint: name one with --ledger; there are `songs.sandbox.db`");
-    fs::rename(batch.path("other.db"), batch.path("songs.coverbatch.db")).unwrap();
+    fs::rename(batch.path("songs.db"), batch.path("other.db")).unwrap();
+    why("b").exit(2).says("error: no ledger at `").says("hint: there is `other.db`, `songs.sandbox.db`; name one with");
+    fs::rename(batch.path("other.db"), batch.path("songs.db")).unwrap();
     let unknown = why("never-sent").exit(2);
     assert!(unknown.stderr.contains("knows nothing of `never-sent`"), "{}", unknown.stderr);
 }

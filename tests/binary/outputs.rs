@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
 use std::time::Duration;
 
+use coverbatch::domain::ResultColumn;
 use wiremock::Request;
 
 use crate::story::{Batch, PROGRAM, Ran, Scripted, StandIn, Table, accepted, wait_for};
@@ -13,6 +14,12 @@ use crate::story::{Batch, PROGRAM, Ran, Scripted, StandIn, Table, accepted, wait
 fn contents(batch: &Batch) -> Vec<(String, Vec<u8>)> {
     let names = batch.listing();
     names.into_iter().map(|name| (name.clone(), fs::read(batch.path(name)).unwrap_or_default())).collect()
+}
+
+/// The results of another catalog, longer than those that replace them.
+fn long_results() -> String {
+    let columns = ResultColumn::WORDS;
+    format!("task_id,title,{}\nb,{},pending{}\n", columns.join(","), "x".repeat(9999), ",".repeat(columns.len() - 1))
 }
 
 /// A batch with a ledger, results, a key, a default cover, and links of many kinds.
@@ -25,7 +32,7 @@ fn crowded(service: &Scripted) -> Batch {
     fs::create_dir(batch.path("covers")).unwrap();
     image::RgbImage::new(8, 8).save(batch.path("covers/a-1.png")).unwrap();
     symlink("songs.csv", batch.path("link")).unwrap();
-    symlink("songs.coverbatch.db-wal", batch.path("ahead")).unwrap();
+    symlink("songs.db-wal", batch.path("ahead")).unwrap();
     fs::hard_link(batch.catalog(), batch.path("hard")).unwrap();
     batch
 }
@@ -44,10 +51,10 @@ fn nothing_that_is_in_use_is_ever_replaced() {
         ("run - -o songs.csv <songs.csv", "--results would replace the catalog"),
         ("run songs.results.csv -o songs.results.csv", "--results would replace the catalog"),
         ("run songs.csv -o key", "--results would replace the API key file"),
-        ("run songs.csv -o songs.coverbatch.db", "--results would replace the ledger"),
-        ("run songs.csv -o songs.coverbatch.db-wal", "--results would replace a file that belongs to the ledger"),
+        ("run songs.csv -o songs.db", "--results would replace the ledger"),
+        ("run songs.csv -o songs.db-wal", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv -o ahead", "--results would replace a file that belongs to the ledger"),
-        ("run songs.csv -o songs.coverbatch.db.runs/x", "--results would replace a file that belongs to the ledger"),
+        ("run songs.csv -o songs.db.runs/x", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv --failures songs.csv", "--failures would replace the catalog"),
         ("run songs.csv --failures songs.results.csv", "would replace the"),
         ("run songs.csv -o new --failures covers/../new", "would replace the"),
@@ -70,11 +77,11 @@ fn nothing_that_is_in_use_is_ever_replaced() {
         ("run songs.csv --download -", "--download cannot be standard output"),
         ("run songs.csv -o - --json", "--results and --json both write to standard output"),
         ("run songs.csv -o - --failures /dev/stdout", "--results and --failures both write to standard output"),
-        ("follow songs.csv -o songs.coverbatch.db-shm", "--results would replace a file that belongs to the ledger"),
-        ("results songs.csv -o songs.coverbatch.db", "--results would replace the ledger"),
+        ("follow songs.csv -o songs.db-shm", "--results would replace a file that belongs to the ledger"),
+        ("results songs.csv -o songs.db", "--results would replace the ledger"),
         ("results songs.csv --failures link", "--failures would replace the catalog"),
         ("report songs.csv -o link", "--output would replace the catalog"),
-        ("report songs.csv -o songs.coverbatch.db", "--output would replace the ledger"),
+        ("report songs.csv -o songs.db", "--output would replace the ledger"),
         ("report songs.csv --download covers -o covers/a-1.png", "--download would replace the page"),
         ("receive --ledger key", "--ledger would replace the API key file"),
         ("receive --ledger covers/a-1.png --download covers", "--download would replace the ledger"),
@@ -185,7 +192,7 @@ fn a_file_that_may_be_written_in_a_folder_that_may_not_is_written_in_place() {
     }
     set_mode(&batch, ".", 0o755);
     set_mode(&batch, "state", 0o777);
-    fs::write(batch.path("out/results.csv"), "longer than what will be there ".repeat(999)).unwrap();
+    fs::write(batch.path("out/results.csv"), long_results()).unwrap();
     set_mode(&batch, "out/results.csv", 0o666);
     set_mode(&batch, "out", 0o555);
     let before = fs::metadata(batch.path("out/results.csv")).unwrap();
@@ -210,7 +217,7 @@ fn a_file_that_may_be_written_in_a_folder_that_may_not_is_written_in_place() {
 fn a_file_that_is_mounted_at_its_place_is_written_in_place() {
     let service = Scripted::accepting();
     let batch = Batch::ids(["a"]).to(&service.address());
-    fs::write(batch.path("outside.csv"), "before").unwrap();
+    fs::write(batch.path("outside.csv"), long_results()).unwrap();
     fs::write(batch.path("results.csv"), "").unwrap();
     let mounted = "mount --bind outside.csv results.csv";
     if batch.shell(&format!("unshare -m sh -c '{mounted}'")).code != Some(0) {

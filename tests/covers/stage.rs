@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::story::{Batch, Ran, Running, StandIn};
 
 /// Where the ledger of a batch is.
-pub(crate) const LEDGER: &str = "songs.coverbatch.db";
+pub(crate) const LEDGER: &str = "songs.db";
 
 /// Where its images go.
 pub(crate) const FOLDER: &str = "covers";

@@ -11,7 +11,7 @@ use crate::counting::{Counting, cover_of};
 use crate::story::{Batch, Running, Table, wait_for};
 
 /// Where the ledger of a batch is.
-pub(crate) const LEDGER: &str = "songs.coverbatch.db";
+pub(crate) const LEDGER: &str = "songs.db";
 
 /// How far each row is known to be.
 #[derive(Debug, Default)]

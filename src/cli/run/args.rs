@@ -7,12 +7,13 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 
 use crate::api::{BadCallback, CallbackUrl};
+use crate::cli::account::LedgerArgs;
 use crate::cli::cover_args::{RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::options::{CatalogArgs, LedgerArgs, OutputArgs};
+use crate::cli::options::{CatalogArgs, OutputArgs};
 use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
-use crate::cli::service::{ServiceArgs, callback_secret};
+use crate::cli::service::{KeyArgs, callback_secret};
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
@@ -38,7 +39,7 @@ pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
     callback: CallbackArgs,
     #[command(flatten)]
-    pub(super) service: ServiceArgs,
+    pub(super) key: KeyArgs,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
     #[command(flatten)]
@@ -146,7 +147,7 @@ impl RunArgs {
     /// The paths of the run.
     pub(super) fn guard(&self) -> Guard {
         let guard = self.output.guarded(self.catalog.guard(&self.ledger), &self.catalog, &self.ledger);
-        let guard = self.wait.guarded(self.tell.guarded(self.service.guarded(guard)));
+        let guard = self.wait.guarded(self.tell.guarded(self.key.guarded(guard)));
         guard.reads("the file of the callback secret", self.callback.callback_secret_file.as_deref())
     }
 
@@ -154,7 +155,7 @@ impl RunArgs {
     /// asks for that in the environment does not want to send anything.
     pub(super) fn check_sandbox(&self, matches: Option<&ArgMatches>) -> Result<(), Error> {
         let is_chosen = is_flag(matches, "sandbox") && !is_flag(matches, "api_url");
-        if !self.ledger.sandbox || self.service.api_url.is_none() || is_chosen {
+        if !self.ledger.sandbox || self.ledger.account.api_url.is_none() || is_chosen {
             return Ok(());
         }
         Err(Error::usage("--sandbox and --api-url exclude each other", "give one of them"))

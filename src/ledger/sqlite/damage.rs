@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 use crate::domain::{Reason, RowState};
+use crate::ledger::history::Contents;
 
 /// Bytes up to which a ledger is looked at as a whole, some 200,000 music tasks; this takes half a second.
 const CHECKED_BYTES: i64 = 64 << 20;
@@ -57,7 +58,21 @@ pub(super) fn check(connection: &Connection) -> Result<(), Failure> {
     if size("page_count")? * size("page_size")? > CHECKED_BYTES {
         return Ok(());
     }
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    check_with("quick_check", connection)
+}
+
+/// Refuses a ledger that is not in order, whatever its size, its indexes included; else counts what it holds.
+pub(super) fn check_whole(connection: &Connection) -> Result<Contents, Failure> {
+    check_with("integrity_check", connection)?;
+    let count = |table| {
+        let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+        count.map(i64::unsigned_abs)
+    };
+    Ok(Contents { music_tasks: count("task")?, submissions: count("attempt")?, runs: count("run")? })
+}
+
+fn check_with(pragma: &str, connection: &Connection) -> Result<(), Failure> {
+    let found: String = connection.query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))?;
     if found != "ok" {
         // The lines before say which database it is.
         return Err(Failure::Damaged(found.lines().last().unwrap_or_default().to_owned()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::columns::{answer, reason, time, time_if_any};
+use super::columns::{answer, reason, time, time_if_any, unusable};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
 use crate::ledger::history::{PastRun, PollStats, Sends};
@@ -13,6 +13,20 @@ use crate::ledger::submission::Submission;
 
 /// Finished covers that the usual time of generation is learned from.
 const LEARNED_FROM: u32 = 100;
+
+pub(super) fn beginning_with(
+    connection: &Connection,
+    start: &MusicTaskId,
+    most: u32,
+) -> rusqlite::Result<Vec<MusicTaskId>> {
+    // No id holds a character as high as DEL.
+    let mut query =
+        connection.prepare_cached("SELECT id FROM task WHERE id >= ?1 AND id < ?1 || x'7f' ORDER BY id LIMIT ?2")?;
+    let ids = query.query_map(params![start.as_str(), most], |row| {
+        MusicTaskId::new(row.get_ref(0)?.as_bytes()?).map_err(|bad| unusable(0, bad))
+    })?;
+    ids.collect()
+}
 
 pub(super) fn history(connection: &Connection, task: &MusicTaskId) -> rusqlite::Result<Vec<Submission>> {
     let mut query = connection.prepare_cached(

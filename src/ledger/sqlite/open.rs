@@ -25,13 +25,37 @@ const CHECKPOINT_PAGES: i32 = 32_000;
 /// Between two attempts to switch to the write-ahead log, for which SQLite itself does not wait.
 const SWITCH_PAUSE: Duration = Duration::from_millis(10);
 
-/// Opens or makes the ledger at `path`; its files must keep their names. Also returns the one name that it has.
-pub(super) fn open(path: &Path, api_url: &str) -> Result<((Connection, Watch), PathBuf), Failure> {
+/// What is done where no ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Make,
+    Leave,
+}
+
+/// A ledger that is open.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// Its files must keep their names.
+    pub(super) watch: Watch,
+    /// The one name that it has.
+    pub(super) name: PathBuf,
+    pub(super) is_new: bool,
+}
+
+/// Opens the ledger at `path`, or makes it; `None` if it is not there and is not to be made.
+pub(super) fn open(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Opened>, Failure> {
+    if missing == Missing::Leave && is_nothing(path) {
+        return Ok(None);
+    }
     let real = one_name(path)?;
     let mut connection = connect(&real, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     configure(&connection)?;
     // Looked at before anything is changed: a file of another program stays as it is.
-    if schema::is_absent(&connection)? {
+    let is_new = schema::is_absent(&connection)?;
+    if is_new {
+        if missing == Missing::Leave {
+            return Ok(None);
+        }
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         switch_to_log(&connection)?;
         schema::create(&mut connection, api_url)?;
@@ -42,17 +66,22 @@ pub(super) fn open(path: &Path, api_url: &str) -> Result<((Connection, Watch), P
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     touch(&connection)?;
     let watch = Watch::names([path.to_owned(), companion(&real, LOG), companion(&real, INDEX)]);
-    Ok(((connection, watch), real))
+    Ok(Some(Opened { connection, watch, name: real, is_new }))
+}
+
+/// Whether nothing is there, or a file that a killed run has made and not filled, which says nothing of any row.
+fn is_nothing(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(file) => file.len() == 0,
+        // What else is wrong with it SQLite will say.
+        Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// Opens the ledger at `path` to read it, if it is there; nothing in it is changed.
 pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<(Connection, Watch)>, Failure> {
-    // A file that does not exist, or that a killed run has made and not filled, says nothing of any row.
-    match fs::metadata(path) {
-        Ok(file) if file.len() == 0 => return Ok(None),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // What else is wrong with it SQLite will say.
-        Ok(_) | Err(_) => {}
+    if is_nothing(path) {
+        return Ok(None);
     }
     let (connection, watch) = reader::open(&one_name(path)?)?;
     if schema::is_absent(&connection)? {

@@ -12,7 +12,7 @@ const APPLICATION_ID: i32 = 0x4376_6274;
 const SCHEMA_VERSION: i32 = 1;
 
 /// Tables and indexes.
-const SCHEMA: &str = include_str!("schema.sql");
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// Whether the database has no tables yet, and is not marked as another program's either.
 pub(super) fn is_absent(connection: &Connection) -> rusqlite::Result<bool> {

@@ -84,6 +84,10 @@ impl ReadLedger for Faulty {
         self.call(self.inner.states(tasks)).await
     }
 
+    async fn beginning_with(&self, start: &MusicTaskId, most: u32) -> Result<Vec<MusicTaskId>, LedgerError> {
+        self.call(self.inner.beginning_with(start, most)).await
+    }
+
     async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
         self.call(self.inner.history(task)).await
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
+use coverbatch::covers;
 use coverbatch::domain::{Ended, Rate};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
@@ -192,8 +193,11 @@ impl Night {
         let Begin::Begun(begun) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
         let run = begun.run;
         let in_doubt = self.settings.run.rows.in_doubt;
-        let selection = Selection { retry: self.settings.retry, in_doubt, trust: Trust::All };
-        let (worklist, counts) = Worklist::plan_and_import(&catalog, &**ledger, selection).await?;
+        let selection = Selection { retry: self.settings.retry, in_doubt };
+        if catalog.is_results() {
+            covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+        }
+        let (worklist, counts) = Worklist::plan(&catalog, vec![&**ledger], selection).await?;
         if self.settings.wait.is_some() {
             self.take_up(&catalog, &**ledger, run, started).await?;
         }
