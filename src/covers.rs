@@ -23,8 +23,8 @@ fn importable(joined: &Joined) -> Option<(MusicTaskId, Record)> {
     Some((joined.row.id.clone().ok()?, record))
 }
 
-/// Lets a run wait for the covers of the catalog that were accepted and are not finished, but for those that were looked
-/// at since it `began`. Returns how many.
+/// Lets a run that `began` then wait for the covers of the catalog that were accepted and are not finished, but for those
+/// that it has given up. Returns how many.
 ///
 /// # Errors
 /// [`JoinError`]

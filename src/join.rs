@@ -199,5 +199,5 @@ fn artwork(previous: &PreviousResult) -> Artwork {
     let [first, second] = previous.files.clone();
     let (files, fallback) = if previous.is_fallback { ([None, None], first) } else { ([first, second], None) };
     let completed_at = previous.expires_at.map(|expires| expires.before(IMAGES_LAST));
-    Artwork { images: previous.images.clone(), completed_at, files, fallback }
+    Artwork { images: previous.images.clone(), completed_at, files, fallback, is_forgotten: false }
 }
