@@ -80,8 +80,7 @@ impl Summary {
                 plural(self.tally.duplicates, "duplicate", "duplicates")
             );
         }
-        // What the service has accepted all the same needs no second look.
-        if let Some(unlike) = self.tally.unlike.as_ref().filter(|_| self.tally.left() > 0) {
+        if let Some(unlike) = &self.tally.unlike {
             let _ = writeln!(text, "  {unlike}");
         }
     }

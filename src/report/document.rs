@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::summary::{NextStep, Paused, Summary, Traffic};
+use crate::catalog::Unlike;
 use crate::domain::{Reason, Status};
 use crate::results::{Cause, Tally};
 
@@ -36,6 +37,7 @@ impl Summary {
             }),
             pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).map(PauseDocument::new).collect(),
             causes: self.tally.causes().into_iter().map(CauseDocument::new).collect(),
+            unlike_ids: self.tally.unlike.as_ref().map(UnlikeIds::new),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
@@ -59,6 +61,7 @@ struct Document<'a> {
     covers: Option<CoverCounts>,
     pauses: Vec<PauseDocument>,
     causes: Vec<CauseDocument>,
+    unlike_ids: Option<UnlikeIds>,
     results: String,
     failures: Option<String>,
     ledger: String,
@@ -159,6 +162,27 @@ impl CauseDocument {
             rows: cause.rows,
             first_lines: cause.lines.clone(),
         }
+    }
+}
+
+/// Ids that do not look like the others.
+#[derive(Serialize)]
+struct UnlikeIds {
+    count: u64,
+    others: u64,
+    first: Vec<LineAndId>,
+}
+
+#[derive(Serialize)]
+struct LineAndId {
+    line: u64,
+    id: String,
+}
+
+impl UnlikeIds {
+    fn new(unlike: &Unlike) -> Self {
+        let first = unlike.shown().map(|(line, id)| LineAndId { line, id }).collect();
+        Self { count: unlike.count, others: unlike.alike, first }
     }
 }
 
