@@ -44,8 +44,8 @@ pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust:
     Ok(true)
 }
 
-/// Lets a run wait for the covers of the catalog that were accepted and are not finished, but for those that were looked
-/// at since it `began`. Returns how many.
+/// Lets a run that `began` then wait for the covers of the catalog that were accepted and are not finished, but for those
+/// that it has given up. Returns how many.
 ///
 /// # Errors
 /// [`JoinError`]

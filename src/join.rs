@@ -210,7 +210,7 @@ fn artwork(previous: &PreviousResult) -> Artwork {
     let [first, second] = previous.files.clone();
     let (files, fallback) = if previous.is_fallback { ([None, None], first) } else { ([first, second], None) };
     let completed_at = previous.expires_at.map(|expires| expires.before(IMAGES_LAST));
-    Artwork { images: previous.images.clone(), completed_at, files, fallback }
+    Artwork { images: previous.images.clone(), completed_at, files, fallback, is_forgotten: false }
 }
 
 /// A pass over the rows, as far as something is taken of each.

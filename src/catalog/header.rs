@@ -1,17 +1,14 @@
 //! Where the header is, and what divides its cells: found out from the first lines. And how many rows follow that of an
 //! earlier night's results CSV: a catalog that lost most of them is not believed.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::columns::{is_same_name, names};
-use super::dialect::{Delimiter, Grammar, Reading};
-use super::error::{CatalogError, CatalogSource};
+use super::dialect::{Delimiter, Grammar};
+use super::error::CatalogError;
 use super::reader::RecordReader;
 use super::record::Record;
 use super::source::SourceFile;
-use crate::domain::ResultColumn;
 
 /// How many lines are looked at for a header that does not come first.
 const MAX_LINES_BEFORE: u64 = 100;

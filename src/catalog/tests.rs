@@ -151,12 +151,17 @@ fn the_id_column_is_found_by_name_before_number() {
     }
 }
 
+#[track_caller]
+fn assert_refused(table: impl IntoIterator<Item = (Given, &'static str)>) {
+    for (given, message) in table {
+        assert_eq!(given.refused(), message);
+    }
+}
+
 #[test]
-fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
+fn what_is_no_csv_with_a_header_is_refused_with_its_reason() {
     let hex = "0123456789abcdef0123456789ABCDEF";
-    let long = format!("id,note\n1,x\n2,\"{}\n", "y\n".repeat(1 << 20));
-    let many: Vec<String> = (0..25).map(|column| format!("column{column}")).collect();
-    let table: Vec<(Given, &str)> = vec![
+    assert_refused([
         (Given::file(""), "`songs.csv` is empty; it needs a header row"),
         (Given::file("\u{feff}\r\n\n"), "`songs.csv` is empty; it needs a header row"),
         (Given::file(b"i\0d\0"), "`songs.csv` is UTF-16 without a byte order mark; export it as \"CSV UTF-8\""),
@@ -166,6 +171,17 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
         ),
         (Given::file(b"\x1f\x8b\x08"), "`songs.csv` is compressed with gzip; unpack it first"),
         (Given::file(b"id,x\n1,\0\n"), "`songs.csv` holds NUL bytes, so it is not a CSV file"),
+        (Given::file(format!("{hex},a\n")), "`songs.csv` has no header row: its first row already holds a task id"),
+        (
+            Given::file(format!("a,{hex}\n")).id_column("2"),
+            "`songs.csv` has no header row: its first row already holds a task id",
+        ),
+    ]);
+}
+
+#[test]
+fn a_header_without_one_column_of_ids_is_refused_with_its_columns() {
+    assert_refused([
         (
             Given::file("\nname,Ident"),
             "the header of `songs.csv`, line 2, has no column `task_id` or `taskId` or `music_task_id` or `id`; its \
@@ -203,11 +219,16 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
             "the column `cover_task_id` of `songs.csv` is a result of an earlier run and cannot hold the music \
              task ids",
         ),
-        (Given::file(format!("{hex},a\n")), "`songs.csv` has no header row: its first row already holds a task id"),
-        (
-            Given::file(format!("a,{hex}\n")).id_column("2"),
-            "`songs.csv` has no header row: its first row already holds a task id",
-        ),
+    ]);
+    let many: Vec<String> = (0..25).map(|column| format!("column{column}")).collect();
+    let listed = Given::file(many.join(",")).id_column("c").refused();
+    assert!(listed.contains("`column18`, `column19` and 5 more; name"), "{listed}");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_refused_with_the_line_where_it_opened() {
+    let long = format!("id,note\n1,x\n2,\"{}\n", "y\n".repeat(1 << 20));
+    assert_refused([
         (Given::file("id,note\n\n1,\"x\n2,y\n"), "line 3 of `songs.csv` opens a quote that is never closed"),
         (Given::file("id,note\n1,x\n2,\""), "line 3 of `songs.csv` opens a quote that is never closed"),
         (Given::file("id,\"note\n1,x\n").delimiter(","), "line 1 of `songs.csv` opens a quote that is never closed"),
@@ -216,12 +237,7 @@ fn what_cannot_be_used_as_a_whole_is_refused_with_its_reason() {
             "the record that starts in line 3 of `songs.csv` is longer than 1024 KiB; is a quote opened and never \
              closed?",
         ),
-    ];
-    for (given, message) in table {
-        assert_eq!(given.refused(), message);
-    }
-    let listed = Given::file(many.join(",")).id_column("c").refused();
-    assert!(listed.contains("`column18`, `column19` and 5 more; name"), "{listed}");
+    ]);
 }
 
 #[test]

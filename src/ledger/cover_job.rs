@@ -11,7 +11,7 @@ use crate::domain::{Answer, CoverTaskId, Generated, MusicTaskId, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::keys::{RunId, TaskKey};
 
-/// How long the service keeps the images of a cover.
+/// How long the service promises to keep the images of a cover.
 pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// How long a cover rests after a poll, whoever wakes it.
@@ -22,7 +22,7 @@ pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
 pub enum CoverScope {
     /// Those that one run waits for.
     OfRun(RunId),
-    /// All of them, as long as the service keeps their images.
+    /// All of them: records for as long as the service keeps images, images for as long as their host has them.
     All,
 }
 
@@ -64,7 +64,7 @@ pub struct CoverJob {
     pub task: MusicTaskId,
     /// Its cover.
     pub cover: CoverTaskId,
-    /// Since when it is known.
+    /// Since when it is known; if its images are, since when it was finished.
     pub since: UnixMillis,
     /// Calls that failed since the last one that went well.
     pub failures: u32,
@@ -97,10 +97,10 @@ pub enum JobOutcome {
         failures: u32,
         /// What was said, if it is worth keeping.
         said: Option<(Reason, Answer)>,
-        /// Whether the run that waits for it gives it up.
-        given_up: bool,
+        /// The run that gives it up, if it was waited for in vain.
+        given_up_by: Option<RunId>,
     },
-    /// Nothing for so long that the service has forgotten its images, if there ever were any: nobody follows it any more.
+    /// Nothing for so long that nobody follows it any more; or its images are known, and gone from their host.
     Forgotten(
         /// What was said, if it is worth keeping.
         Option<(Reason, Answer)>,

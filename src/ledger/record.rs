@@ -47,16 +47,18 @@ impl From<&Record> for KnownState {
 pub struct Artwork {
     /// Where its images are; `None` until it is finished.
     pub images: Option<Images>,
-    /// When it was finished; the service forgets the images some time after that.
+    /// When it was finished.
     pub completed_at: Option<UnixMillis>,
     /// The file of each image, relative to the folder of downloads; `None` if it has none.
     pub files: [Option<String>; MAX_IMAGES],
     /// The copy of the default cover that stands in for it.
     pub fallback: Option<String>,
+    /// Whether the host of the images has told that one without a file is gone, so that nobody follows them any more.
+    pub is_forgotten: bool,
 }
 
 impl Artwork {
-    /// When the service forgets the images.
+    /// Until when the service promises to keep the images.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixMillis> {
         self.completed_at.map(|at| at.after(IMAGES_LAST))

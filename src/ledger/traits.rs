@@ -132,8 +132,8 @@ pub trait FollowLedger: ReadLedger {
     fn begin_follow(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
 
     /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
-    /// with files, also those whose images are not on disk and are not forgotten by the service yet. One that was claimed
-    /// since is left to whoever did. Returns how many. Durable when this returns.
+    /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up
+    /// is left to others. Returns how many. Durable when this returns.
     fn watch(
         &self,
         waiter: Waiter,

@@ -71,8 +71,7 @@ impl Summary {
             let duplicates = plural(self.tally.duplicates, "duplicate", "duplicates");
             let _ = writeln!(text, "  {duplicates} of an earlier row, sent once");
         }
-        // What the service has accepted all the same needs no second look.
-        if let Some(unlike) = self.tally.unlike.as_ref().filter(|_| self.tally.left() > 0) {
+        if let Some(unlike) = &self.tally.unlike {
             let _ = writeln!(text, "  {unlike}");
         }
     }

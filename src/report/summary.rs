@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
@@ -171,6 +172,7 @@ impl Summary {
             }),
             pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).collect(),
             causes: self.tally.causes(),
+            unlike_ids: self.tally.unlike.as_ref().map(UnlikeIds::new),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
@@ -196,6 +198,7 @@ struct Document<'a> {
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
     causes: Vec<&'a Cause>,
+    unlike_ids: Option<UnlikeIds>,
     results: String,
     failures: Option<String>,
     ledger: String,
@@ -253,4 +256,25 @@ struct CoverCounts {
     images_saved: u64,
     default_covers: u64,
     records_read: u64,
+}
+
+/// Ids that do not look like the others.
+#[derive(Serialize)]
+struct UnlikeIds {
+    count: u64,
+    others: u64,
+    first: Vec<LineAndId>,
+}
+
+#[derive(Serialize)]
+struct LineAndId {
+    line: u64,
+    id: String,
+}
+
+impl UnlikeIds {
+    fn new(unlike: &Unlike) -> Self {
+        let first = unlike.shown().map(|(line, id)| LineAndId { line, id }).collect();
+        Self { count: unlike.count, others: unlike.alike, first }
+    }
 }

@@ -18,7 +18,7 @@ pub enum Cover {
     Awaited,
     /// Its id is not known, so that nobody can follow it.
     Unknown,
-    /// The service has forgotten its images before they were on disk.
+    /// Its images were gone from their host before they were on disk.
     Forgotten,
 }
 
@@ -42,13 +42,11 @@ impl Cover {
                 _,
             ) => true,
         };
-        match (is_reached, &record.cover, art.expires_at()) {
-            (true, ..) => Self::Done,
-            (false, None, _) => Self::Unknown,
-            (false, Some(_), Some(expires)) if expires <= view.now => Self::Forgotten,
-            // Addresses without a time, as in a file that somebody changed: nobody fetches them.
-            (false, Some(_), None) if art.images.is_some() => Self::Forgotten,
-            (false, Some(_), _) => Self::Awaited,
+        match &record.cover {
+            _ if is_reached => Self::Done,
+            None => Self::Unknown,
+            Some(_) if art.is_forgotten => Self::Forgotten,
+            Some(_) => Self::Awaited,
         }
     }
 }
@@ -214,7 +212,12 @@ mod tests {
             completed_at: Some(completed_at),
             files: files.map(|file| file.map(str::to_owned)),
             fallback: None,
+            is_forgotten: false,
         }
+    }
+
+    fn forgotten(files: [Option<&str>; 2]) -> Artwork {
+        Artwork { is_forgotten: true, ..finished(NOW, files) }
     }
 
     const STATES: [RowState; 9] = [
@@ -231,15 +234,15 @@ mod tests {
 
     #[test]
     fn how_far_a_cover_has_come_in_every_state_by_every_goal() {
-        let gone = NOW.before(IMAGES_LAST);
         let artworks = [
             ("no id", None, Artwork::default()),
             ("no images", Some("c"), Artwork::default()),
-            ("images", Some("c"), finished(gone.after(std::time::Duration::from_millis(1)), [None, None])),
+            ("images", Some("c"), finished(NOW, [None, None])),
+            ("old images", Some("c"), finished(NOW.before(2 * IMAGES_LAST), [None, None])),
             ("one file", Some("c"), finished(NOW, [Some("1"), None])),
             ("both files", Some("c"), finished(NOW, [Some("1"), Some("2")])),
-            ("forgotten", Some("c"), finished(gone, [Some("1"), None])),
-            ("forgotten, both files", Some("c"), finished(gone, [Some("1"), Some("2")])),
+            ("forgotten", Some("c"), forgotten([Some("1"), None])),
+            ("forgotten, both files", Some("c"), forgotten([Some("1"), Some("2")])),
             ("no time", Some("c"), Artwork { completed_at: None, ..finished(NOW, [None, None]) }),
         ];
         let mut table = String::new();
@@ -257,7 +260,6 @@ mod tests {
 
     #[test]
     fn a_cover_that_is_awaited_is_left_and_one_that_is_forgotten_failed() {
-        let gone = NOW.before(IMAGES_LAST);
         let exit = |rows: &[(RowState, Option<&str>, Artwork)], goal| {
             let mut tally = Tally::default();
             for (number, (state, cover, artwork)) in rows.iter().enumerate() {
@@ -270,8 +272,8 @@ mod tests {
         };
         let done = (RowState::Completed, Some("c"), finished(NOW, [Some("1"), Some("2")]));
         let open = (RowState::Submitted, Some("c"), Artwork::default());
-        let lost = (RowState::Submitted, Some("c"), finished(gone, [None, None]));
-        let late = (RowState::Completed, Some("c"), finished(gone, [None, None]));
+        let lost = (RowState::Submitted, Some("c"), forgotten([None, None]));
+        let late = (RowState::Completed, Some("c"), forgotten([None, None]));
         let blind = (RowState::Exists, None, Artwork::default());
         for (rows, goal, expected) in [
             (vec![done.clone(), open.clone(), lost.clone(), blind.clone()], Goal::Accepted, Exit::Success),

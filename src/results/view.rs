@@ -27,6 +27,6 @@ pub struct View {
     pub trust: Trust,
     /// What is wanted of accepted rows.
     pub goal: Goal,
-    /// When it is looked at: images that are forgotten by then cannot be fetched any more.
+    /// When it is looked at.
     pub now: UnixMillis,
 }

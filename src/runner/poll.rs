@@ -10,11 +10,13 @@ use super::queue::Row;
 use super::schedule::CoverTracking;
 use super::task::{Disposition, JobResult, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState};
-use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, Ledger, LedgerError};
+use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
 use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::ratelimit::{Feedback, Reservation};
+
+/// Within so long of its end a cover's images appear at their host, if late.
+const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is written down of a job, and what that comes to.
 type Settled = (JobOutcome, JobResult);
@@ -60,9 +62,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         match policy.until_next_poll(age, waited) {
             Some(next) if policy.wait.is_some() || age < IMAGES_LAST => {
                 let due = now.after(next);
-                (JobOutcome::Later { due, failures: 0, said, given_up: false }, JobResult::Later)
+                (JobOutcome::Later { due, failures: 0, said, given_up_by: None }, JobResult::Later)
             }
-            Some(_) | None => given_up(age, policy, now, said),
+            Some(_) | None => self.given_up(job, policy, said),
         }
     }
 
@@ -76,7 +78,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     ) -> Settled {
         let now = self.clock.unix();
         let later =
-            |due, failures, said| (JobOutcome::Later { due, failures, said, given_up: false }, JobResult::Later);
+            |due, failures, said| (JobOutcome::Later { due, failures, said, given_up_by: None }, JobResult::Later);
         match failure {
             PollFailure::Again(Scope::Row(wait)) => later(now.after(wait), job.failures + 1, Some(said)),
             // The gate makes it wait, and everyone else.
@@ -87,15 +89,35 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             }
             PollFailure::GiveUp => {
                 info!(task = %job.task, reason = %said.0, message = said.1.message, "given up for now");
-                given_up(job.since.until(now), policy, now, Some(said))
+                self.given_up(job, policy, Some(said))
             }
         }
+    }
+
+    /// A run gives a cover up for others to follow; whoever follows all gives it a rest. Nobody follows it any more once
+    /// its record is as old as images last and still says nothing, or once its images are gone: that is for their host to
+    /// say, and a host that has not got them yet may say the same.
+    fn given_up(&self, job: &CoverJob, policy: PollPolicy, said: Option<(Reason, Answer)>) -> Settled {
+        let now = self.clock.unix();
+        let (age, given_up_by) = (job.since.until(now), policy.wait.map(|_| self.run.run));
+        let is_over = match job.step {
+            JobStep::Poll => given_up_by.is_none() && age >= IMAGES_LAST,
+            JobStep::Download { .. } => {
+                age >= IMAGES_APPEAR && said.as_ref().is_some_and(|(reason, _)| *reason == Reason::NotFound)
+            }
+        };
+        let outcome = if is_over {
+            JobOutcome::Forgotten(said)
+        } else {
+            JobOutcome::Later { due: now.after(PollPolicy::rest(age)), failures: 0, said, given_up_by }
+        };
+        (outcome, JobResult::GivenUp)
     }
 
     /// A job of which nothing came is due again at once.
     pub(super) async fn put_back(&self, job: &CoverJob) -> Result<JobResult, LedgerError> {
         let (due, failures) = (self.clock.unix(), job.failures);
-        self.settle_job(job, JobOutcome::Later { due, failures, said: None, given_up: false }).await?;
+        self.settle_job(job, JobOutcome::Later { due, failures, said: None, given_up_by: None }).await?;
         Ok(JobResult::Later)
     }
 
@@ -147,16 +169,6 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         self.ledger.note_music(task, state, (reason, answer), self.clock.unix()).await?;
         Ok(Disposition::Done(state))
     }
-}
-
-/// A run gives a cover up for others to follow; whoever follows all gives it a rest, until its images are forgotten.
-fn given_up(age: Duration, policy: PollPolicy, now: UnixMillis, said: Option<(Reason, Answer)>) -> Settled {
-    let given_up = policy.wait.is_some();
-    if !given_up && age >= IMAGES_LAST {
-        return (JobOutcome::Forgotten(said), JobResult::GivenUp);
-    }
-    let due = now.after(PollPolicy::rest(age));
-    (JobOutcome::Later { due, failures: 0, said, given_up }, JobResult::GivenUp)
 }
 
 /// What an answer tells the gate of reads.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::story::{Batch, Scripted};
 
 const REFUSED: &str = "if that is meant, say --allow-shrink";
@@ -69,12 +71,15 @@ fn what_is_no_id_is_told_with_its_line_and_not_sent() {
 }
 
 #[test]
-fn ids_unlike_the_others_are_named_in_the_dry_run_and_the_digest_but_not_after_a_clean_night() {
+fn ids_unlike_the_others_are_named_in_the_dry_run_and_the_summary_but_a_clean_night_is_silent() {
     let service = Scripted::accepting();
     let ids = |more: &str| (0..20).fold("task_id\n".to_owned(), |text, n| text + &format!("{n:032x}\n")) + more;
     let batch = Batch::of(ids("sunset\n")).to(&service.address());
     batch.run(&["-n"]).exit(0).complains("line 22: the id `sunset` does not look like the other 20; is it one?\n");
     batch.run(&[]).exit(0).silent();
+    let document = batch.run(&["--json"]).exit(0).json();
+    let expected = json!({ "count": 1, "others": 20, "first": [{ "line": 22, "id": "sunset" }] });
+    assert_eq!(document["unlike_ids"], expected);
     batch.call("status", &[]).exit(0).prints("line 22: the id `sunset` does not look like the other 20; is it one?\n");
     fs::write(batch.catalog(), ids("sunset\ntwo words\n")).unwrap();
     batch.run(&[]).exit(3).says("\n  1 id does not look like the other 20: line 22 `sunset`\n");

@@ -1,6 +1,7 @@
 //! Downloads that go wrong, each in its own way, and what the host of the images never learns.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::stage::{
     DOWNLOAD, FOLDER, Seeing, assert_images, download, hasten, images, learned, learned_tracks, ledger, quick,
@@ -56,6 +57,25 @@ fn what_is_no_image_is_not_kept_and_the_results_say_why() {
     }
     let redirected = results.column("cover_message")[7];
     assert!(redirected.contains("169.254.169.254"), "{redirected}");
+}
+
+#[test]
+fn images_are_forgotten_once_their_host_says_so_a_day_after_their_end() {
+    for (id, retention, status) in [("a1", Duration::from_millis(1), 404), ("img410-1", Duration::from_secs(60), 410)] {
+        let service = Seeing::with(|scenario| scenario.retention = retention);
+        let batch = learned([id], &service.address());
+        batch.run(&["--wait", "--poll-rate", "1000/1s"]).exit(0);
+        let options = download(&["--max-attempts", "2"]);
+        let young = batch.call("follow", &options).exit(4);
+        assert_eq!(said(&young), [format!("submitted not_found image 1: `127.0.0.1` answers HTTP {status}")]);
+        ledger(&batch).execute("UPDATE task SET completed_at = completed_at - 90000000", ()).unwrap();
+        hasten(&batch);
+        let before = service.stats().images;
+        let old = batch.call("follow", &options).exit(3);
+        old.says("the service has forgotten its images").says("1 forgotten by the service");
+        batch.run(&options).exit(3);
+        assert_eq!(service.stats().images, before + 2, "nobody asks for them again");
+    }
 }
 
 #[test]

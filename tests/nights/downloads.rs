@@ -58,22 +58,58 @@ async fn an_image_that_stays_broken_is_given_up_with_a_message_and_the_next_nigh
 }
 
 #[tokio::test(start_paused = true)]
-async fn images_that_are_forgotten_by_the_service_are_not_fetched() {
-    let night = Night::of(&["a"]).waiting();
+async fn images_that_are_gone_from_their_host_are_fetched_in_one_run_and_then_never_again() {
+    let night = Night::of(&["a", "b"]).waiting();
     night.run().await;
-    sleep(seconds(14 * 86_400 + 1)).await;
+    sleep(seconds(2 * 86_400)).await;
+    night.service.has_images("a", false);
     let night = night.downloading();
     let morning = night.run().await;
-    assert_eq!((night.service.fetches().len(), morning.covers.polls), (0, 0));
-    night.receive_for(seconds(60)).await;
-    assert_eq!(night.service.fetches().len(), 0);
+    assert_eq!((morning.tally.forgotten, morning.tally.awaited), (1, 0));
+    assert_eq!(morning.results.verdict("a"), "submitted not_found no");
+    assert_eq!(morning.results.verdict("b"), "completed generated no");
+    assert_eq!(fetches_of(&night, "a").len(), 6);
+    let again = night.run().await;
+    night.receive_for(seconds(3600)).await;
+    assert_eq!((again.tally.forgotten, again.tally.awaited, fetches_of(&night, "a").len()), (1, 0, 6));
 }
 
 #[tokio::test(start_paused = true)]
-async fn images_that_were_known_before_they_were_wanted_are_fetched_while_they_last() {
+async fn images_that_are_not_there_yet_are_not_forgotten() {
+    let night = Night::of(&["a"]).downloading();
+    night.service.has_images("a", false);
+    for _ in 0..3 {
+        let morning = night.run().await;
+        assert_eq!((morning.tally.forgotten, morning.tally.awaited), (0, 1));
+        assert_eq!(morning.results.verdict("a"), "submitted not_found no");
+    }
+    night.service.has_images("a", true);
+    assert!(night.run().await.results.is_all("completed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_in_trouble_forgets_nothing_however_long_it_is() {
+    let night = Night::of(&["a"]).downloading();
+    night.service.breaks_images("a", usize::MAX);
+    for _ in 0..2 {
+        let morning = night.run().await;
+        assert_eq!((morning.tally.forgotten, morning.tally.awaited), (0, 1));
+        sleep(seconds(15 * 86_400)).await;
+        night.receive_for(seconds(120)).await;
+    }
+    night.service.breaks_images("a", 0);
+    sleep(seconds(15 * 86_400)).await;
+    night.receive_for(seconds(10)).await;
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    assert_eq!((night.images().len(), morning.covers.saved), (2, 0), "whoever follows all has fetched them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_that_were_known_before_they_were_wanted_are_fetched_while_their_host_has_them() {
     let night = Night::of(&["a"]).waiting();
     night.run().await;
-    sleep(seconds(13 * 86_400)).await;
+    sleep(seconds(20 * 86_400)).await;
     let night = night.downloading();
     let morning = night.run().await;
     assert_eq!((night.service.fetches().len(), morning.covers.polls), (2, 0));

@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
+use coverbatch::clock::Clock;
 use serde_json::{Value, json};
 
 /// The longest that one command may take.
@@ -108,6 +110,16 @@ impl Browser {
     /// A text that the script returns.
     pub(crate) fn text(&self, script: &str) -> String {
         self.run(script).as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the script returns this text: some of what keys set off comes after them.
+    #[track_caller]
+    pub(crate) fn shows(&self, script: &str, expected: &str) {
+        let clock = Clock::start();
+        while self.text(script) != expected && clock.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(10));
+        }
+        assert_eq!(self.text(script), expected, "{script}");
     }
 
     /// Presses and releases keys, one after the other, wherever the focus is.

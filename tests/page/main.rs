@@ -65,19 +65,19 @@ fn the_page_is_worked_with_keys_alone() {
     let focus = "const e = document.activeElement; return e.id || e.textContent.trim()";
 
     browser.press(&[TAB]);
-    assert_eq!(browser.text(focus), "Skip to the report");
+    browser.shows(focus, "Skip to the report");
     browser.press(&[ENTER]);
-    assert_eq!(browser.text(focus), "main");
+    browser.shows(focus, "main");
     browser.press(&[TAB, TAB, TAB, ENTER]);
-    assert_eq!(browser.text("return location.hash"), "#status=failed", "the third count");
-    assert_eq!(browser.text(focus), "rows", "the focus goes where the rows are");
-    assert_eq!(browser.text(FOUND), "3 of 300 rows");
+    browser.shows("return location.hash", "#status=failed");
+    browser.shows(focus, "rows");
+    browser.shows(FOUND, "3 of 300 rows");
     browser.press(&[TAB]);
-    assert_eq!(browser.text(focus), "status");
+    browser.shows(focus, "status");
     browser.press(&[TAB, TAB]);
-    assert_eq!(browser.text(focus), "Show all");
+    browser.shows(focus, "Show all");
     browser.press(&[ENTER]);
-    assert_eq!(browser.text(FOUND), "300 rows");
+    browser.shows(FOUND, "300 rows");
 }
 
 #[test]

@@ -18,22 +18,21 @@ pub(super) fn watch(
     tasks: &[MusicTaskId],
     at: UnixMillis,
 ) -> rusqlite::Result<u64> {
-    // Images that are known are only followed for their files, and a finished cover only while its images last.
+    // Images that are known are only followed for their files, and only while their host has them.
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = CASE WHEN state = 'completed' THEN 'submitted' ELSE state END,
                          waiter = ?2, wants_files = wants_files OR ?3, failures = 0,
-                         due_at = CASE WHEN due_at IS NULL THEN ?4 WHEN due_at < ?6 THEN due_at ELSE ?6 END,
+                         due_at = CASE WHEN due_at IS NULL THEN ?4 WHEN due_at < ?5 THEN due_at ELSE ?5 END,
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
-         WHERE id = ?1 AND cover_id IS NOT NULL AND coalesce(claimed_at, 0) < ?4
+         WHERE id = ?1 AND cover_id IS NOT NULL AND given_up_by IS NOT ?2
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
-                    ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND completed_at > ?5
+                    ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND NOT is_forgotten
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
     )?;
-    let (forgotten, latest) = (at.before(IMAGES_LAST), at.after(waiter.longest));
     let mut count = 0;
     for task in tasks {
-        let values = params![task.as_str(), waiter.run.0, waiter.wants_files, at.0, forgotten.0, latest.0];
-        let changed = update.execute(values)?;
+        let latest = at.after(waiter.longest);
+        let changed = update.execute(params![task.as_str(), waiter.run.0, waiter.wants_files, at.0, latest.0])?;
         count += u64::try_from(changed).unwrap_or(0);
     }
     Ok(count)
@@ -51,10 +50,13 @@ pub(super) const fn condition(scope: CoverScope, kind: JobKind) -> &'static str 
     }
 }
 
-fn parameter(scope: CoverScope, at: UnixMillis) -> i64 {
-    match scope {
-        CoverScope::OfRun(run) => run.0,
-        CoverScope::All => at.before(IMAGES_LAST).0,
+/// The value of `?1` in [`condition`].
+fn parameter(scope: CoverScope, kind: JobKind, at: UnixMillis) -> i64 {
+    match (scope, kind) {
+        (CoverScope::OfRun(run), _) => run.0,
+        (CoverScope::All, JobKind::Poll) => at.before(IMAGES_LAST).0,
+        // However old they are: only their host knows when they are gone.
+        (CoverScope::All, JobKind::Download) => i64::MIN,
     }
 }
 
@@ -67,7 +69,7 @@ fn next(
 ) -> rusqlite::Result<Option<UnixMillis>> {
     let sql = format!("SELECT due_at FROM task WHERE {} ORDER BY due_at LIMIT 1", condition(scope, kind));
     let mut query = connection.prepare_cached(&sql)?;
-    query.query_row([parameter(scope, at)], |row| time(row, 0)).optional()
+    query.query_row([parameter(scope, kind, at)], |row| time(row, 0)).optional()
 }
 
 pub(super) fn next_due(
@@ -95,11 +97,11 @@ pub(super) fn claim_job(
         return Ok(Due { job: None, next: Some(free) });
     }
     let sql = format!(
-        "SELECT seq, id, cover_id, coalesce(accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL
+        "SELECT seq, id, cover_id, coalesce(completed_at, accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL
          FROM task WHERE {} ORDER BY due_at LIMIT 1",
         condition(scope, kind)
     );
-    let job = connection.prepare_cached(&sql)?.query_row([parameter(scope, at)], job)?;
+    let job = connection.prepare_cached(&sql)?.query_row([parameter(scope, kind, at)], job)?;
     let mut claim =
         connection.prepare_cached("UPDATE task SET due_at = ?2, claimed_at = ?3, polls = polls + ?4 WHERE seq = ?1")?;
     claim.execute(params![job.key.0, at.after(lease).0, at.0, i32::from(kind == JobKind::Poll)])?;

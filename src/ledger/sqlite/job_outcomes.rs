@@ -7,7 +7,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Generated, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
-use crate::ledger::keys::TaskKey;
+use crate::ledger::keys::{RunId, TaskKey};
 
 pub(super) fn settle_job(
     connection: &Connection,
@@ -20,8 +20,8 @@ pub(super) fn settle_job(
     // Whoever else followed it meanwhile may have finished it.
     let Some(wants_files) = wants_files else { return Ok(()) };
     match outcome {
-        JobOutcome::Later { due, failures, said, given_up } => {
-            reschedule(connection, key, (*due, *failures, *given_up), at)?;
+        JobOutcome::Later { due, failures, said, given_up_by } => {
+            reschedule(connection, key, (*due, *failures, *given_up_by), at)?;
             say_if_any(connection, key, said.as_ref(), at)
         }
         JobOutcome::Forgotten(said) => {
@@ -47,16 +47,16 @@ pub(super) fn settle_job(
 fn reschedule(
     connection: &Connection,
     key: TaskKey,
-    (due, failures, given_up): (UnixMillis, u32, bool),
+    (due, failures, given_up_by): (UnixMillis, u32, Option<RunId>),
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
     let rested = rested();
     let mut update = connection.prepare_cached(&format!(
         "UPDATE task SET due_at = CASE WHEN woken_at >= claimed_at AND {rested} < ?3 THEN {rested} ELSE ?3 END,
-                         failures = ?4, waiter = CASE WHEN ?5 THEN NULL ELSE waiter END
+                         failures = ?4, waiter = nullif(waiter, ?5), given_up_by = coalesce(?5, given_up_by)
          WHERE seq = ?1",
     ))?;
-    update.execute(params![key.0, at.0, due.0, failures, given_up]).map(drop)
+    update.execute(params![key.0, at.0, due.0, failures, given_up_by.map(|run| run.0)]).map(drop)
 }
 
 /// Keeps what was said last.

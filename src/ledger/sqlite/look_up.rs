@@ -127,7 +127,8 @@ impl Known for KnownState {
 
 impl Known for Record {
     const COLUMNS: &'static str = "state, reason, http_status, code, message, cover_id, submissions, failed_runs,
-                                   first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback";
+                                   first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
+                                   is_forgotten";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         record(row)
@@ -166,6 +167,7 @@ fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
         completed_at: time_if_any(row, first + 2)?,
         files: [row.get(first + 3)?, row.get(first + 4)?],
         fallback: row.get(first + 5)?,
+        is_forgotten: row.get(first + 6)?,
     })
 }
 

@@ -38,6 +38,7 @@ CREATE TABLE task (
     accepted_at   INTEGER, -- since when its cover is known
     due_at        INTEGER, -- when to poll its cover next, or to download an image; empty if there is nothing to follow
     waiter        INTEGER, -- the run that waits for its cover
+    given_up_by   INTEGER, -- the last run that has waited for it in vain
     wants_files   INTEGER NOT NULL DEFAULT 0, -- whether it is completed only once its images are on disk
     claimed_at    INTEGER, -- the last claim for a poll or a download
     woken_at      INTEGER, -- the last hint that there are news
@@ -49,7 +50,9 @@ CREATE TABLE task (
     generated_in  INTEGER, -- milliseconds, by the clock of the service
     file_1        TEXT,
     file_2        TEXT,
-    fallback      TEXT     -- the copy of the default cover that stands in for it
+    fallback      TEXT,    -- the copy of the default cover that stands in for it
+    -- Its images were wanted, are not there by the last word of their host, and nobody follows them any more.
+    is_forgotten  INTEGER AS (image_1 IS NOT NULL AND wants_files AND due_at IS NULL AND reason IS 'not_found')
 ) STRICT;
 
 -- One row per submission. It is in flight while it has no reason.

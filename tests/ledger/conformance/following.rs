@@ -12,7 +12,7 @@ async fn download(ledger: &impl FollowLedger, scope: CoverScope, ms: i64) -> Opt
     claim_job(ledger, scope, JobKind::Download, ms).await.map(|job| job.step)
 }
 
-fn forgotten() -> i64 {
+fn lasting() -> i64 {
     i64::try_from(IMAGES_LAST.as_millis()).unwrap()
 }
 
@@ -65,8 +65,8 @@ async fn a_run_claims_only_what_it_waits_for_and_all_means_those_of_14_days() {
     accepted(&ledger, run, "mine", 10, Some(waiter(run, false))).await;
     accepted(&ledger, run, "theirs", 0, Some(waiter(other, false))).await;
     accepted(&ledger, run, "nobodys", 5, None).await;
-    accepted(&ledger, run, "old", 50 - forgotten() - 1, None).await;
-    accepted(&ledger, run, "young", 51 - forgotten() - 1, None).await;
+    accepted(&ledger, run, "old", 50 - lasting() - 1, None).await;
+    accepted(&ledger, run, "young", 51 - lasting() - 1, None).await;
     assert_eq!(polled_task(&ledger, CoverScope::OfRun(run), 50).await.as_deref(), Some("mine"));
     assert_eq!(polled_task(&ledger, CoverScope::OfRun(run), 50).await, None);
     let mut all = Vec::new();
@@ -191,7 +191,7 @@ async fn what_another_has_finished_meanwhile_stays_as_it_is() {
     let said = Some((Reason::ServerError, words()));
     for late in [
         later(70),
-        JobOutcome::Later { due: at(70), failures: 3, said: said.clone(), given_up: true },
+        JobOutcome::Later { due: at(70), failures: 3, said: said.clone(), given_up_by: Some(run) },
         JobOutcome::Forgotten(said),
         generated(1, true),
         JobOutcome::Failed(words()),
@@ -214,7 +214,7 @@ async fn a_cover_put_off_is_due_then_and_one_given_up_is_nobodys() {
     assert_eq!(ledger.next_due(scope, at(20)).await.unwrap().0, Some(at(500)));
     assert_eq!(one(&ledger, "a").await.unwrap().reason, Some(Reason::Accepted));
     let said = Some((Reason::ServerError, words()));
-    let gone = JobOutcome::Later { due: at(900), failures: 4, said, given_up: true };
+    let gone = JobOutcome::Later { due: at(900), failures: 4, said, given_up_by: Some(run) };
     ledger.settle_job(key, gone, at(600)).await.unwrap();
     assert_eq!(ledger.next_due(scope, at(600)).await.unwrap().0, None);
     assert_eq!(ledger.next_due(CoverScope::All, at(600)).await.unwrap().0, Some(at(900)));
@@ -237,7 +237,7 @@ async fn a_cover_that_is_forgotten_is_due_for_nobody() {
 }
 
 #[tokio::test]
-async fn a_run_takes_up_what_is_accepted_and_not_claimed_since_it_began() {
+async fn a_run_takes_up_what_is_accepted_also_while_another_process_has_claimed_it() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
     every_state(&ledger, run).await;
@@ -246,15 +246,62 @@ async fn a_run_takes_up_what_is_accepted_and_not_claimed_since_it_began() {
         let tasks = STATES.iter().map(|state| task(state.word())).chain([task("unknown")]).collect();
         ledger.watch(waiter(run, wants_files), tasks, at(ms)).await.unwrap()
     };
-    assert_eq!(watch(false, 20).await, 2, "submitted and exists");
-    let job = claim_job(&ledger, CoverScope::OfRun(run), JobKind::Poll, 90_000).await.unwrap();
-    assert_eq!(watch(false, 85_000).await, 1, "one was claimed since");
+    let job = poll(&ledger, 90_000).await.unwrap();
+    assert_eq!(watch(false, 20).await, 2, "submitted and exists, though one was claimed since");
+    assert_eq!(due(&ledger, job.task.as_str()).await, Some(150_000), "its lease is left to whoever claimed it");
     ledger.settle_job(job.key, generated(2, false), at(90_010)).await.unwrap();
-    assert_eq!(watch(false, 90_020).await, 1, "one is finished");
-    assert_eq!(watch(true, 90_030).await, 3, "and lacks its files, as the completed one does");
+    assert_eq!(watch(false, 20).await, 1, "one is finished");
+    assert_eq!(watch(true, 20).await, 3, "and lacks its files, as the completed one does");
     assert_eq!(state(&ledger, job.task.as_str()).await, Some(RowState::Submitted));
-    assert_eq!(watch(true, forgotten() + 7).await, 2, "the images that were finished at 7 are forgotten");
-    assert_eq!(watch(true, forgotten() + 40).await, 1, "and those of 40");
+    assert_eq!(watch(true, 2 * lasting()).await, 3, "however old they are");
+}
+
+#[tokio::test]
+async fn what_a_run_has_given_up_is_left_to_others() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    let other = ledger.begin_follow("/c.csv", at(0)).await.unwrap();
+    for id in ["a", "b"] {
+        accepted(&ledger, run, id, 0, Some(waiter(run, false))).await;
+    }
+    let job = claim_job(&ledger, CoverScope::OfRun(run), JobKind::Poll, 10).await.unwrap();
+    let watch = async |run| ledger.watch(waiter(run, false), vec![task("a"), task("b")], at(0)).await.unwrap();
+    assert_eq!(watch(other).await, 2);
+    let gone = JobOutcome::Later { due: at(900), failures: 0, said: None, given_up_by: Some(run) };
+    ledger.settle_job(job.key, gone, at(20)).await.unwrap();
+    assert_eq!(ledger.next_due(CoverScope::OfRun(other), at(20)).await.unwrap().0, Some(at(1)));
+    assert_eq!(polled_task(&ledger, CoverScope::OfRun(other), 20).await.as_deref(), Some("b"));
+    assert_eq!(
+        polled_task(&ledger, CoverScope::OfRun(other), 900).await.as_deref(),
+        Some("a"),
+        "it waits for it still"
+    );
+    assert_eq!(watch(run).await, 1, "the other one");
+}
+
+#[tokio::test]
+async fn images_that_are_gone_from_their_host_are_followed_by_nobody() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    accepted(&ledger, run, "a", 0, Some(waiter(run, true))).await;
+    polled(&ledger, 10, generated(2, true)).await;
+    let watch = async || ledger.watch(waiter(run, true), vec![task("a")], at(0)).await.unwrap();
+    let failed = |given_up_by| JobOutcome::Later {
+        due: at(30),
+        failures: 1,
+        said: Some((Reason::NotFound, words())),
+        given_up_by,
+    };
+    let job = claim_job(&ledger, CoverScope::All, JobKind::Download, 20).await.unwrap();
+    assert_eq!(job.since, at(10), "when its images were finished");
+    ledger.settle_job(job.key, failed(None), at(25)).await.unwrap();
+    assert!(!one(&ledger, "a").await.unwrap().artwork.is_forgotten, "it is fetched again");
+    assert_eq!(watch().await, 1);
+    let job = claim_job(&ledger, CoverScope::All, JobKind::Download, 2 * lasting()).await.unwrap();
+    let said = Some((Reason::NotFound, words()));
+    ledger.settle_job(job.key, JobOutcome::Forgotten(said), at(2 * lasting())).await.unwrap();
+    assert!(one(&ledger, "a").await.unwrap().artwork.is_forgotten);
+    assert_eq!((due(&ledger, "a").await, watch().await), (None, 0));
 }
 
 #[tokio::test]

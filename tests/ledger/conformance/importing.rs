@@ -71,6 +71,7 @@ async fn what_a_results_file_says_of_images_is_imported_whole() {
             completed_at: Some(at(2)),
             files: [Some("a-1.png".to_owned()), None],
             fallback: None,
+            is_forgotten: false,
         },
         ..accepted_record("a")
     };

@@ -181,7 +181,7 @@ async fn poll(ledger: &impl FollowLedger, ms: i64) -> Option<CoverJob> {
 }
 
 fn later(ms: i64) -> JobOutcome {
-    JobOutcome::Later { due: at(ms), failures: 0, said: None, given_up: false }
+    JobOutcome::Later { due: at(ms), failures: 0, said: None, given_up_by: None }
 }
 
 fn generated(count: usize, wants_files: bool) -> JobOutcome {

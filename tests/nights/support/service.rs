@@ -1,6 +1,6 @@
 //! The service as a script, which remembers when it was asked and for whom it made a cover.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
@@ -177,6 +177,8 @@ struct State {
     unfinished: HashMap<String, Option<Instant>>,
     /// Images that fail so often before they are handed out.
     broken: HashMap<String, usize>,
+    /// Music tasks whose images are not there.
+    without_images: HashSet<String>,
     /// Whether nothing can be written any more where images go.
     is_disk_full: bool,
     /// How often its connections were dropped.
@@ -215,6 +217,7 @@ impl Service {
             fetches: Vec::new(),
             unfinished: HashMap::new(),
             broken: HashMap::new(),
+            without_images: HashSet::new(),
             is_disk_full: false,
             dropped: 0,
         };
@@ -234,6 +237,12 @@ impl Service {
     /// The images of a task are broken so often.
     pub(crate) fn breaks_images(&self, id: &str, times: usize) {
         self.state().broken.insert(id.to_owned(), times);
+    }
+
+    /// Whether the host of its images has those of a task.
+    pub(crate) fn has_images(&self, id: &str, has: bool) {
+        let mut state = self.state();
+        let _ = if has { state.without_images.remove(id) } else { state.without_images.insert(id.to_owned()) };
     }
 
     /// The records of covers that were read.
@@ -333,7 +342,8 @@ impl Service {
         self.state().is_disk_full = is_full;
     }
 
-    fn handed_out(&self, url: &str) -> io::Result<&'static [u8]> {
+    /// The image at an address, if it is there.
+    fn handed_out(&self, url: &str) -> io::Result<Option<&'static [u8]>> {
         let mut state = self.state();
         if state.is_disk_full {
             return Err(io::ErrorKind::StorageFull.into());
@@ -341,9 +351,12 @@ impl Service {
         state.fetches.push(Read { id: url.to_owned(), at: self.clock.now() });
         let name = url.rsplit('/').next().unwrap();
         let id = name.rsplit_once('-').unwrap().0;
+        if state.without_images.contains(id) {
+            return Ok(None);
+        }
         let is_broken =
             state.broken.get_mut(id).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0);
-        Ok(if is_broken { &IMAGE[..IMAGE.len() / 2] } else { IMAGE })
+        Ok(Some(if is_broken { &IMAGE[..IMAGE.len() / 2] } else { IMAGE }))
     }
 
     pub(crate) fn follow(&self, script: impl FnMut(Call<'_>) -> Reply + Send + 'static) {
@@ -451,7 +464,10 @@ impl CoverApi for Service {
 
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {
         tokio::time::sleep(Duration::from_millis(130)).await;
-        let bytes = self.handed_out(url)?;
+        let Some(bytes) = self.handed_out(url)? else {
+            let answer = Answer { http_status: Some(404), code: None, message: "not there".to_owned() };
+            return Ok(Reading { found: Found::Troubled, reason: Reason::NotFound, answer, retry_after: None });
+        };
         sink.write(bytes.to_owned()).await?;
         let answer = Answer { http_status: Some(200), code: None, message: String::new() };
         let found = Found::Known(u64::try_from(bytes.len()).unwrap());
