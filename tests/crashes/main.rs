@@ -23,3 +23,4 @@ mod power;
 mod readers;
 mod rivals;
 mod signals;
+mod together;
