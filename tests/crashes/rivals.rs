@@ -26,7 +26,8 @@ fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
         rivals.len() <= 1
     });
     let (winner, _) = rivals.pop().unwrap();
-    let holder = format!("another run holds the ledger `{LEDGER}`: pid {}, started 20", winner.pid());
+    let holder =
+        format!("another run holds the ledger `{}`: pid {}, started 20", batch.path(LEDGER).display(), winner.pid());
     wait_for("the winner to send", || service.total() > seen);
     service.let_go();
     winner.finish().exit(0).silent();
