@@ -12,6 +12,7 @@
 #[path = "../binary/story/mod.rs"]
 mod story;
 
+mod copies;
 mod counting;
 mod damage;
 mod disk;

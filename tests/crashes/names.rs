@@ -52,7 +52,7 @@ fn a_ledger_that_loses_its_name_ends_the_run_and_the_results_hold_what_it_knew()
         happens();
         let seen = service.total();
         let ran = run.finish().exit(8);
-        ran.says(&format!("cannot write to the ledger `{LEDGER}`"))
+        ran.says(&format!("cannot write to the ledger `{}`", batch.path(LEDGER).display()))
             .says(&format!("{}` was removed, renamed or replaced", lost.file_name().unwrap().to_str().unwrap()))
             .says("hint: nothing more was sent; put it back under its name");
         // A request is announced before it is sent, and each announcement is a write.
