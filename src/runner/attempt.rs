@@ -14,6 +14,9 @@ use crate::ledger::{Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
 
+/// After which time it is asked again whether a row that another run is sending has its answer.
+const ELSEWHERE: Duration = Duration::from_secs(1);
+
 /// What a submission leaves behind for those who follow its cover.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FollowUp {
@@ -49,6 +52,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let key = match self.ledger.claim(request).await? {
             Claim::Granted(key) => key,
             Claim::Refused => return unsent(row, Disposition::Refused),
+            Claim::InFlight => return unsent(row, Disposition::Elsewhere { due: self.clock.now() + ELSEWHERE }),
             Claim::NotYet(not_yet) => {
                 reservation.hold(not_yet);
                 return unsent(row, Disposition::Held);

@@ -90,7 +90,7 @@ fn two_names_of_a_ledger_are_one_lock_and_one_log() {
     fs::hard_link(batch.path(LEDGER), batch.path("a.db")).unwrap();
     symlink("a.db", batch.path("link.db")).unwrap();
     for name in ["a.db", "link.db"] {
-        batch.run(&["--ledger", name]).exit(6).says(&format!("pid {}, started 20", run.pid()));
+        batch.run(&["--ledger", name]).exit(6).says(&format!("pid {} on ", run.pid()));
         batch.call("status", &["--ledger", name]).exit(4).prints("  in_doubt          3\n");
     }
     drop(run);

@@ -110,10 +110,11 @@ fn a_run_that_stands_still_keeps_its_rows_and_the_others_go_on() {
     wait_for("its requests", || service.total() == 3);
     freeze(&frozen);
     service.let_go();
-    batch.run(&["-o", "others.csv", "--rate", "100/1s"]).complains("3 rows");
-    assert_eq!(service.total(), 40);
+    let other = batch.start(&["-o", "other.csv", "--rate", "100/1s"]);
+    wait_for("the other rows", || service.total() == 40);
     signal(&frozen, "CONT");
     frozen.finish().exit(0).silent();
+    other.finish().exit(0).silent();
     asked_once(&service, 40);
 }
 
