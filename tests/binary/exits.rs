@@ -89,7 +89,7 @@ fn a_ledger_of_another_api_is_2() {
     let other = batch.env("SUNO_API_KEY", "some-key-or-other");
     let ran = other.run(&["--no-callback", "--ledger", "one.db"]).exit(2);
     ran.says(
-        "it belongs to the API at sandbox, not to https://api.sunoapi.org\nhint: nothing was sent; name another file",
+        "it belongs to the API at sandbox, not to https://api.sunoapi.org\nhint: nothing was sent; name another one",
     );
 }
 
