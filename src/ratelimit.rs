@@ -27,13 +27,13 @@ pub use pauses::Pause;
 pub use shared::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace};
 pub use spacing::expected_time;
 
-/// Least difference between our window and the service's: requests are not equally long on their way.
-const LEAST_SLACK: Duration = Duration::from_millis(250);
-
-/// How much longer than the configured one our own window is.
+/// How much longer than the configured one our own window is: a fortieth of it, from 10 s on a quarter of a second, from
+/// 12.5 s on a fiftieth.
+///
+/// The limit is kept without it. It saves the estimate for answers that are quicker than that, and forgives clocks.
 #[must_use]
 pub fn slack(rate: Rate) -> Duration {
-    LEAST_SLACK.max(rate.period / 50)
+    (rate.period / 40).min(Duration::from_millis(250)).max(rate.period / 50)
 }
 
 /// What came of a request, as far as it concerns the others.

@@ -21,6 +21,7 @@ mod resume;
 mod server;
 mod startup;
 mod throughput;
+mod together;
 mod trouble;
 
 use std::error::Error as _;
@@ -86,6 +87,7 @@ impl Bench {
             Goal::Resume => resume::measure(self),
             Goal::Growth => growth::measure(self),
             Goal::Pace => pace::measure(self),
+            Goal::Together => together::measure(self),
             Goal::Size => self.size(),
         }
     }

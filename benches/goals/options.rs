@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
 
     /// Rows of the catalogs [default: 200000 for throughput, 1000000 for resume and, as the largest, for growth, 100
-    /// and never more for pace]
+    /// and never more for pace, 600 for together]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
     pub(crate) rows: Option<u32>,
 
@@ -51,6 +51,8 @@ pub(crate) enum Goal {
     Growth,
     /// The documented limit in real time: never above it, hardly below
     Pace,
+    /// One, two and four runs of one account at a real limit: never above it together, hardly below
+    Together,
     /// Size of the program
     Size,
 }
