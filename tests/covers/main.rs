@@ -17,6 +17,7 @@ mod stage;
 
 mod fallback;
 mod faults;
+mod hung;
 mod kill;
 mod receiving;
 mod rows;
