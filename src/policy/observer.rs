@@ -1,6 +1,6 @@
 //! What answers tell beside one another, which none of them tells alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use crate::domain::{Answer, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
@@ -14,6 +14,9 @@ pub const UNREADABLE_ANSWERS: u32 = 5;
 /// Covers that are remembered at least; twice as many at most. An answer that came late belongs to a request on the same
 /// connection, and that is not long ago.
 const REMEMBERED_COVERS: usize = 32_768;
+
+/// Rows in trouble that are remembered. As many may wait for another attempt, and then some.
+const REMEMBERED_ROWS: usize = 32_768;
 
 /// How the service does, as far as its last answers tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +34,19 @@ pub enum Health {
 /// The memory of a run over the answers to its submissions.
 #[derive(Debug, Default)]
 pub struct Observer {
-    /// Different rows that got into trouble since the last answer that served one, at most [`OUTAGE_ROWS`].
-    in_trouble: Vec<MusicTaskId>,
+    /// Different rows that got into trouble since the last answer that served one, at most [`OUTAGE_ROWS`], as hashes.
+    in_trouble: HashSet<u64>,
+    /// Rows that were in trouble while others were served.
+    broken: HashSet<u64>,
     has_understood: bool,
     unreadable: u32,
     covers: Covers,
 }
 
 impl Observer {
-    /// Takes note of the answer for `task`, when `failures` answers about the row came before it in this run. Returns it as
-    /// it is to be taken, which differs for a cover that was given to another row before: that is no acceptance, and the
-    /// row is in doubt.
-    pub fn observe(&mut self, task: &MusicTaskId, failures: u32, outcome: Outcome) -> (Outcome, Health) {
+    /// Takes note of the answer for `task`. Returns it as it is to be taken, which differs for a cover that was given to
+    /// another row before: that is no acceptance, and the row is in doubt.
+    pub fn observe(&mut self, task: &MusicTaskId, outcome: Outcome) -> (Outcome, Health) {
         self.has_understood |= outcome.verdict != Verdict::Lost && outcome.answer.code.is_some();
         match &outcome.verdict {
             Verdict::Accepted(cover) | Verdict::Covered(Some(cover)) if self.covers.is_foreign(cover, task) => {
@@ -54,11 +58,11 @@ impl Observer {
             | Verdict::NoCredits
             | Verdict::Unauthorized
             | Verdict::WrongAddress
-            | Verdict::Rejected => self.in_trouble.clear(),
+            | Verdict::Rejected => self.served(),
             Verdict::Lost if outcome.reason == Reason::BadResponse => return self.unreadable(outcome),
-            Verdict::Lost => return self.trouble(task, failures, outcome),
+            Verdict::Lost => return self.trouble(task, outcome),
             Verdict::Troubled if matches!(outcome.reason, Reason::ServerError | Reason::Timeout) => {
-                return self.trouble(task, failures, outcome);
+                return self.trouble(task, outcome);
             }
             // Neither tells whether rows are served.
             Verdict::Troubled | Verdict::Unavailable => {}
@@ -66,11 +70,21 @@ impl Observer {
         (outcome, Health::Good)
     }
 
+    /// The service serves rows: what was in trouble until now is so for reasons of its own, unless all were.
+    fn served(&mut self) {
+        if self.broken.len() >= REMEMBERED_ROWS {
+            self.broken.clear();
+        }
+        let was_down = self.in_trouble.len() >= OUTAGE_ROWS;
+        self.broken.extend(self.in_trouble.drain().filter(|_| !was_down));
+    }
+
     /// Trouble of this row, unless that of too many others came just before it.
-    fn trouble(&mut self, task: &MusicTaskId, failures: u32, outcome: Outcome) -> (Outcome, Health) {
+    fn trouble(&mut self, task: &MusicTaskId, outcome: Outcome) -> (Outcome, Health) {
+        let row = hash(task.as_str());
         // A row that was in trouble while others were served proves nothing: the last rows of a run are often all like that.
-        if failures == 0 && self.in_trouble.len() < OUTAGE_ROWS && !self.in_trouble.contains(task) {
-            self.in_trouble.push(task.clone());
+        if self.in_trouble.len() < OUTAGE_ROWS && !self.broken.contains(&row) {
+            self.in_trouble.insert(row);
         }
         (outcome, if self.in_trouble.len() < OUTAGE_ROWS { Health::Good } else { Health::Down })
     }
@@ -81,6 +95,10 @@ impl Observer {
         let is_enough = !self.has_understood && self.unreadable >= UNREADABLE_ANSWERS;
         (outcome, if is_enough { Health::NotUnderstood } else { Health::Good })
     }
+}
+
+fn hash(id: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
 }
 
 /// The outcome for a row whose answer holds the cover of another one.
@@ -146,7 +164,7 @@ mod tests {
     /// How the service does after each of these answers.
     fn healths(answers: impl IntoIterator<Item = (usize, Outcome)>) -> Vec<Health> {
         let mut observer = Observer::default();
-        answers.into_iter().map(|(number, outcome)| observer.observe(&task(number), 0, outcome).1).collect()
+        answers.into_iter().map(|(number, outcome)| observer.observe(&task(number), outcome).1).collect()
     }
 
     #[test]
@@ -167,16 +185,35 @@ mod tests {
 
     #[test]
     fn the_rows_that_are_left_at_the_end_for_their_trouble_are_no_outage() {
+        let answers = (0..50).flat_map(|row| [(row, failing()), (1000 + row, accepted(row))]);
+        let tail = (0..5).flat_map(|_| (0..50).map(|row| (row, failing())));
+        let seen = healths(answers.chain(tail).chain((50..60).map(|row| (row, silent()))).chain([(1, failing())]));
+        assert!(seen[..seen.len() - 2].iter().all(|health| *health == Health::Good));
+        assert_eq!(seen[seen.len() - 2..], [Health::Down; 2], "ten others, and a probe");
+    }
+
+    #[test]
+    fn an_outage_is_found_again_though_the_same_rows_were_in_the_one_before() {
+        let outage = || (0..10).map(|row| (row, failing()));
+        let seen = healths(outage().chain([(10, accepted(10))]).chain(outage()));
+        assert_eq!((seen[9], seen[19], seen[20]), (Health::Down, Health::Good, Health::Down));
+    }
+
+    #[test]
+    fn rows_whose_earlier_answers_said_nothing_of_the_service_count_like_others() {
+        let page = || outcome(Verdict::Troubled, Reason::BadResponse, None);
+        let seen = healths((0..10).map(|row| (row, page())).chain((0..10).map(|row| (row, failing()))));
+        assert_eq!((seen[18], seen[19]), (Health::Good, Health::Down));
+    }
+
+    #[test]
+    fn the_rows_that_are_remembered_are_not_many_more_than_wait() {
         let mut observer = Observer::default();
-        for failures in 1..6 {
-            for row in 0..50 {
-                assert_eq!(observer.observe(&task(row), failures, failing()).1, Health::Good);
-            }
+        for row in 0..=2 * REMEMBERED_ROWS {
+            observer.observe(&task(row), failing());
+            observer.observe(&task(row), accepted(row));
         }
-        for row in 50..60 {
-            observer.observe(&task(row), 0, silent());
-        }
-        assert_eq!(observer.observe(&task(1), 3, failing()).1, Health::Down, "a probe");
+        assert!((1..=REMEMBERED_ROWS).contains(&observer.broken.len()));
     }
 
     #[test]
@@ -223,27 +260,27 @@ mod tests {
     #[test]
     fn a_cover_belongs_to_the_first_music_task_it_was_given_for() {
         let mut observer = Observer::default();
-        assert_eq!(observer.observe(&task(1), 0, accepted(1)), (accepted(1), Health::Good));
+        assert_eq!(observer.observe(&task(1), accepted(1)), (accepted(1), Health::Good));
         let existing = Verdict::Covered(CoverTaskId::new("c1").ok());
         let again = outcome(existing.clone(), Reason::AlreadyExists, Some(400));
-        assert_eq!(observer.observe(&task(1), 0, again.clone()), (again.clone(), Health::Good), "its own");
+        assert_eq!(observer.observe(&task(1), again.clone()), (again.clone(), Health::Good), "its own");
         for foreign in [accepted(1), again] {
-            let (taken, health) = observer.observe(&task(2), 0, foreign);
+            let (taken, health) = observer.observe(&task(2), foreign);
             assert_eq!((taken.verdict, taken.reason, health), (Verdict::Lost, Reason::BadResponse, Health::OutOfStep));
             assert_eq!(taken.answer.message, "the cover is that of another music task: words");
         }
-        assert_eq!(observer.observe(&task(2), 0, accepted(2)).1, Health::Good);
+        assert_eq!(observer.observe(&task(2), accepted(2)).1, Health::Good);
     }
 
     #[test]
     fn the_last_32768_covers_are_remembered_and_not_many_more() {
         let mut observer = Observer::default();
         for number in 0..=3 * REMEMBERED_COVERS {
-            observer.observe(&task(number), 0, accepted(number));
+            observer.observe(&task(number), accepted(number));
         }
         let mut is_known = |back: usize| {
             let cover = 3 * REMEMBERED_COVERS - back;
-            observer.observe(&task(cover + 1_000_000), 0, accepted(cover)).1 == Health::OutOfStep
+            observer.observe(&task(cover + 1_000_000), accepted(cover)).1 == Health::OutOfStep
         };
         assert!(is_known(0) && is_known(REMEMBERED_COVERS));
         let remembered = observer.covers.recent.len() + observer.covers.before.len();

@@ -110,7 +110,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// Takes the answer as what it is beside those before it.
     fn observe(&self, row: &Row, outcome: Outcome) -> (Outcome, Health) {
         let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (outcome, health) = observer.observe(&row.task, row.failures, outcome);
+        let (outcome, health) = observer.observe(&row.task, outcome);
         if health == Health::OutOfStep {
             // At once, before another request takes the connection up.
             self.api.drop_connections();
