@@ -7,6 +7,7 @@ mod cover_job;
 mod error;
 mod history;
 mod keys;
+mod postgres;
 mod record;
 mod sqlite;
 mod submission;
@@ -16,6 +17,7 @@ pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome,
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
+pub use postgres::PostgresLedger;
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::SqliteLedger;
 pub use submission::{Begin, Begun, Claim, ClaimRequest, NewRun, RunHolder, Settled, Settlement, Submission};
