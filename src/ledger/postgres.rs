@@ -155,12 +155,14 @@ async fn opened(place: &Place, account: &str, max_outage: Duration) -> Result<Po
     if locks.server_process().await? == ours {
         return Err(WrongLedger::Pooled.into());
     }
-    let made_tables = schema::is_absent(&client).await? && schema::create(&client).await?;
+    if schema::is_absent(&client).await? {
+        schema::create(&client).await?;
+    }
     schema::check(&client).await?;
-    let (account, made_account) = schema::make_account(&client, account).await?;
+    let (account, is_new) = schema::make_account(&client, account).await?;
     let parts = (Context::new(account, locks), Link::new(client));
     let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
-    Ok(PostgresLedger { queue, is_new: made_tables || made_account })
+    Ok(PostgresLedger { queue, is_new })
 }
 
 async fn opened_to_read(place: &Place, account: Option<&str>) -> Result<Option<PostgresLedger>, Failure> {

@@ -5,6 +5,11 @@
 
 #[path = "../ledger/conformance/mod.rs"]
 mod conformance;
+mod outages;
+mod pooler;
+mod proxy;
+mod refusals;
+mod rows;
 mod server;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +39,6 @@ impl Shared {
 
     /// As one more process opens it.
     async fn open(&self) -> PostgresLedger {
-        PostgresLedger::open(Server::shared().url(), &self.account, MAX_OUTAGE).await.unwrap()
+        PostgresLedger::open(&Server::shared().url(), &self.account, MAX_OUTAGE).await.unwrap()
     }
 }

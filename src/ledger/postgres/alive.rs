@@ -43,9 +43,12 @@ impl Locks {
         self.lock(&mut held).await
     }
 
-    /// Lets the lock go.
-    pub(super) async fn release(&self) -> Result<(), Failure> {
-        unlock(&mut self.session.lock().await).await
+    /// Lets the lock go; its key, if one was held.
+    pub(super) async fn release(&self) -> Result<Option<i64>, Failure> {
+        let mut held = self.session.lock().await;
+        let key = held.key;
+        unlock(&mut held).await?;
+        Ok(key)
     }
 
     /// Lets the lock and the session go.

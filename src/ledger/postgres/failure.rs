@@ -1,18 +1,18 @@
 //! What can go wrong with the server, sorted by what helps.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
+use thiserror::Error as ThisError;
 use tokio_postgres::error::SqlState;
 
 use super::bad_place::BadPlace;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 
 /// Why an operation failed.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub(super) enum Failure {
     /// The server, or the way to it.
     #[error("{}", words(.0))]
@@ -97,7 +97,7 @@ impl Failure {
 
 /// Whether it is the connection that failed, and not a value that cannot be sent or read.
 fn is_of_the_way(error: &tokio_postgres::Error) -> bool {
-    error.is_closed() || error.source().is_none_or(|cause| cause.is::<io::Error>())
+    error.is_closed() || error.source().is_none_or(<dyn Error>::is::<io::Error>)
 }
 
 /// Whether it is the session or the moment that fails, and not what was asked for.

@@ -62,7 +62,11 @@ impl Place {
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             BadPlace::Url(error.source().map_or_else(|| error.to_string(), ToString::to_string))
         })?;
-        let (mode, tls) = encryption(own("sslmode"), own("sslrootcert"), own("sslcert").zip(own("sslkey")))?;
+        let (mode, tls) = encryption(
+            own("sslmode").as_deref().unwrap_or("prefer"),
+            own("sslrootcert"),
+            own("sslcert").zip(own("sslkey")),
+        )?;
         config.ssl_mode(mode);
         if config.get_password().is_none() {
             let login = login(&config);
@@ -76,11 +80,11 @@ impl Place {
 
 /// What `sslmode` stands for; as in libpq, a file of authorities makes `require` check them.
 fn encryption(
-    mode: Option<String>,
+    mode: &str,
     authorities: Option<String>,
     identity: Option<(String, String)>,
 ) -> Result<(SslMode, Tls), BadPlace> {
-    let (mode, verify) = match mode.as_deref().unwrap_or("prefer") {
+    let (mode, verify) = match mode {
         "disable" => (SslMode::Disable, Verify::Nothing),
         "prefer" | "allow" => (SslMode::Prefer, Verify::Nothing),
         "require" if authorities.is_some() => (SslMode::Require, Verify::Authority),

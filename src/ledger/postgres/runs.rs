@@ -17,7 +17,13 @@ use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
 /// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive.
 pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>, Failure> {
     let context = &session.context;
-    context.locks.release().await?;
+    // The run that was begun before with the same ledger is over, whatever the locks of others say.
+    if let Some(lock) = context.locks.release().await? {
+        let sql = "SELECT run FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND lock = $2";
+        if let Some(row) = session.row(sql, &[&lock]).await? {
+            end_dead(&session, RunId(value(&row, 0)?), new.at).await?;
+        }
+    }
     if recover(&session, new.at).await? == Recovered::NotYet {
         return Ok(None);
     }

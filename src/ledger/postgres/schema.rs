@@ -23,19 +23,17 @@ pub(super) async fn is_absent(client: &Client) -> Result<bool, Failure> {
     Ok(client.query_one(sql, &[]).await?.try_get(0)?)
 }
 
-/// Makes the tables, unless another process has just made them; whether it did.
-pub(super) async fn create(client: &Client) -> Result<bool, Failure> {
+/// Makes the tables, unless another process has just made them.
+pub(super) async fn create(client: &Client) -> Result<(), Failure> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({MAKING})")).await?;
     // Of several processes that found nothing, the first one to get here makes them.
-    let is_first = is_absent(client).await?;
-    if is_first {
+    if is_absent(client).await? {
         let has_room: bool =
             client.query_one("SELECT to_regnamespace('coverbatch') IS NOT NULL", &[]).await?.try_get(0)?;
         let tables = if has_room { SCHEMA.replacen(ROOM, "", 1) } else { SCHEMA.to_owned() };
         client.batch_execute(&tables).await?;
     }
-    client.batch_execute("COMMIT").await?;
-    Ok(is_first)
+    Ok(client.batch_execute("COMMIT").await?)
 }
 
 /// Refuses what is not a ledger of this version.
