@@ -34,7 +34,7 @@ pub enum Exit {
     Left,
     /// 5: the key is refused or the credits are used up.
     Account,
-    /// 6: another run holds the ledger.
+    /// 6: another run writes the same results.
     Held,
     /// 7: the catalog cannot be used; nothing was sent.
     Catalog,

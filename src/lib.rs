@@ -5,7 +5,7 @@
 //! | module | what it is for | only home of |
 //! |---|---|---|
 //! | [`clock`] | the one source of "now" | |
-//! | [`files`] | files that are replaced as a whole or not at all | `rustix` |
+//! | [`files`] | files that are replaced as a whole or not at all | `rustix` (with `ledger`) |
 //! | [`domain`] | the words of the problem: ids, outcomes, states, reasons | |
 //! | [`policy`] | what to do next, as arithmetic | `backoff` |
 //! | [`secret`] | keys that cannot be printed, and what they prove | `secrecy`, `hmac` (with `sandbox`) |

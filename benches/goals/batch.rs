@@ -92,8 +92,12 @@ impl<'a> Batch<'a> {
         tool.usage(self.bench.tools.path("time"))
     }
 
-    /// Takes a ledger away, with all that may be beside it.
+    /// Takes a ledger away, with all that may be beside it, and the results, from which a run would take over what it knew.
     pub(crate) fn forget(&self, ledger: &str) {
+        let entries = fs::read_dir(self.path("")).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(".results.csv")) {
+            let _ = fs::remove_file(path);
+        }
         for suffix in ["", "-wal", "-shm"] {
             // Most of them are not there.
             let _ = fs::remove_file(self.path(&format!("{ledger}{suffix}")));

@@ -92,6 +92,7 @@ impl Call<'_> {
         command.args(self.arguments).current_dir(self.folder).env_clear().stdin(Stdio::null());
         command.env("PATH", env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")));
         command.env("TMPDIR", self.folder).env("SUNO_API_KEY", KEY);
+        command.env("STATE_DIRECTORY", self.folder).env("COVERBATCH_ACCOUNT", "c");
         command.stdout(self.file(OUTPUT)?).stderr(self.file(ERRORS)?);
         let status = command.status().map_err(Trouble::at(self.program))?;
         if status.success() { Ok(()) } else { Err(self.failed(&status.to_string())) }

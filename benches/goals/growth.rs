@@ -41,7 +41,7 @@ const ON_LARGE_LEDGER: f64 = 1.25;
 /// How often that is measured: it takes a moment only, and moments differ.
 const SMALL_RUNS: u32 = 11;
 
-const LEDGER: &str = "c.coverbatch.db";
+const LEDGER: &str = "c.db";
 
 /// One of the figures of a size.
 type FigureOf = fn(&Figures) -> f64;
@@ -191,7 +191,8 @@ impl<'a> Size<'a> {
             self.batch.forget("new.db");
             let_window_pass();
             let on_new = self.batch.timed_run("small.csv", address, None, &["--ledger", "new.db"])?;
-            let on_large = self.batch.timed_run("small.csv", address, None, &["--ledger", LEDGER])?;
+            let on_large =
+                self.batch.timed_run("small.csv", address, None, &["--ledger", LEDGER, "-o", "large.results.csv"])?;
             Ok(on_large.div_duration_f64(on_new))
         });
         Ok(median(ratios.collect::<Result<Vec<_>, Trouble>>()?))

@@ -29,11 +29,14 @@ const WHOLE_SECONDS: f64 = 10.0;
 /// The ledger of the first run, of which each round gets a copy.
 const KEPT: &str = "kept.db";
 
+/// The results of the first run, which each round is to replace.
+const KEPT_RESULTS: &str = "kept.csv";
+
 /// A copy of it for `sqlite3`, which cannot compute the keys that the ledger finds its rows by: with an index over the
 /// ids themselves, made beforehand.
 const INDEXED: &str = "indexed.db";
 
-const LEDGER: &str = "c.coverbatch.db";
+const LEDGER: &str = "c.db";
 
 /// How the catalog of the rerun is sorted.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +128,7 @@ impl<'a> Resume<'a> {
         let (batch, address) = (Batch::new(bench)?, free_address()?);
         batch.write("first.csv", (0..rows).map(u64::from))?;
         let nginx = Nginx::start(bench, address)?;
-        batch.run("first.csv", address, &["--ledger", KEPT])?;
+        batch.run("first.csv", address, &["--ledger", KEPT, "-o", KEPT_RESULTS])?;
         drop(nginx);
         copy_durably(&batch.path(KEPT), &batch.path(INDEXED))?;
         batch.tool("sqlite3", &[INDEXED, "CREATE UNIQUE INDEX task_id ON task (id)"]).wall()?;
@@ -149,6 +152,7 @@ impl<'a> Resume<'a> {
     fn round(&self) -> Result<Round, Trouble> {
         self.batch.forget(LEDGER);
         copy_durably(&self.batch.path(KEPT), &self.batch.path(LEDGER))?;
+        copy_durably(&self.batch.path(KEPT_RESULTS), &self.batch.path("c.results.csv"))?;
         let least = self.least()?;
         let rerun = Rerun::measured(&self.batch, ("c.csv", LEDGER), self.address, (self.rows, self.new_rows()))?;
         Ok(Round { rerun, least })

@@ -33,8 +33,10 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Verdict>, Trouble> {
     let (version, help) = (call("--version")?, call("--help")?);
     let address = free_address()?;
     let _server = Server::start(address, Manner { takes: ANSWER, limit: None })?;
-    let run =
-        median_of(RUNS, |number| batch.timed_run("c.csv", address, None, &["--ledger", &format!("{number}.db")]))?;
+    let run = median_of(RUNS, |number| {
+        let (ledger, results) = (format!("{number}.db"), format!("{number}.csv"));
+        batch.timed_run("c.csv", address, None, &["--ledger", &ledger, "-o", &results])
+    })?;
     let own = run - ANSWER.as_secs_f64() * 1e3;
     let rows = [("--version", version), ("--help", help), ("run of 10 rows, less the service's 20 ms", own)];
     let row = |(what, millis): &(&str, f64)| vec![(*what).to_owned(), figure(*millis)];

@@ -241,8 +241,7 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
 
 /// Which proxies the environment names, since the library does not say which of them failed.
 fn by_proxies() -> String {
-    let proxies = named(|name| env::var(name).ok()).unwrap_or_default();
-    proxies.iter().fold(String::new(), |words, proxy| format!("{words}; {proxy}"))
+    proxies().unwrap_or_default().iter().fold(String::new(), |words, proxy| format!("{words}; {proxy}"))
 }
 
 /// Why no connection to `host` will stand before somebody changes something, in a sentence; `None` if one may.

@@ -178,7 +178,8 @@ pub(super) fn ledger_file(path: &Path) -> Result<PathBuf, Error> {
 /// The names of the files in a folder that may be ledgers, in order.
 fn ledgers_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let files = entries.filter(|entry| entry.metadata().is_ok_and(|file| file.len() > 0));
+    let mut names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| name.ends_with(LEDGER_SUFFIX));
     names.sort();
     names

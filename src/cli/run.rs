@@ -159,6 +159,8 @@ impl Run<'_> {
         let started = self.batch.clock.unix();
         self.args.ledger.make_folder(&self.batch.ledger_path)?;
         let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
+        // Nothing is sent meanwhile, and answers are kept: as in any outage.
+        ledger.wait_for_others(self.args.request.max_outage).await?;
         let results = &self.batch.paths.results;
         let new = NewRun { catalog: self.args.catalog.identity(), results: full_name(results), at: started };
         let submitted = match ledger.begin_run(new).await {

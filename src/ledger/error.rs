@@ -82,22 +82,23 @@ impl LedgerErrorKind {
     #[must_use]
     pub const fn hint(self) -> Option<&'static str> {
         match self {
-            Self::Foreign | Self::OtherApi => Some("nothing was sent; name another file with --ledger"),
+            Self::Foreign => Some("nothing was sent; name another file with --ledger"),
+            Self::OtherApi => Some("nothing was sent; name another one with --account or --ledger"),
             Self::OtherVersion => Some(
-                "nothing was sent; use the coverbatch that wrote it, or name a new ledger with --ledger and take the \
-                 last results CSV as the catalog: what is settled there is not sent again",
+                "nothing was sent; use the coverbatch that wrote it, or name a new ledger with --ledger: what is settled in \
+                 the results that are there is not sent again",
             ),
             Self::SeveralNames => Some(
                 "nothing was sent; remove the other names with `rm`, which leaves the ledger: a second name is no copy of it",
             ),
             Self::Moved => Some(
-                "nothing more was sent; put it back under its name before the next run, or take the results CSV, which \
-                 holds what it knew, as the catalog: what is settled there is not sent again",
+                "nothing more was sent; put it back under its name before the next run, or leave it to that to take over \
+                 what the results hold: what is settled there is not sent again",
             ),
             Self::Unsuitable => Some("nothing was sent; put the ledger on a local disk with --ledger"),
             Self::Damaged => Some(
-                "nothing more was sent; put back a copy of the ledger, or name a new one with --ledger and take the \
-                 last results CSV as the catalog: what is settled there is not sent again",
+                "nothing more was sent; put back a copy of the ledger, or name a new one with --ledger: what is settled in \
+                 the results that are there is not sent again",
             ),
             Self::Unreadable => Some("nothing was changed; ask again, or as the user that the runs have"),
             Self::BadPlace => {

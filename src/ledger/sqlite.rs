@@ -88,6 +88,16 @@ impl SqliteLedger {
         }))
     }
 
+    /// Waits so long, a day at most, for another process that keeps the ledger locked, instead of a few seconds.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be used.
+    pub async fn wait_for_others(&self, longest: Duration) -> Result<(), LedgerError> {
+        // SQLite counts milliseconds in 32 bits.
+        let longest = longest.min(Duration::from_secs(24 * 60 * 60));
+        self.call(move |connection| connection.busy_timeout(longest)).await
+    }
+
     /// Whether it was made when it was opened.
     #[must_use]
     pub const fn is_new(&self) -> bool {

@@ -68,8 +68,10 @@ pub struct ClaimRequest {
 pub enum Claim {
     /// It may, once.
     Granted(AttemptKey),
-    /// It is settled, in flight, or was sent by another run since it was decided to send it.
+    /// It is settled, or was sent by another run since it was decided to send it.
     Refused,
+    /// It is in flight, in another run.
+    InFlight,
     /// It may be asked for again in a while: other runs of the account leave no room now.
     NotYet(NotYet),
 }

@@ -162,12 +162,11 @@ impl Gate {
     /// A request is over, or was not made; a probe of which nothing was heard makes way for the next.
     fn free(&self, ticket: Ticket, sent: Option<Instant>) {
         let (mut state, now) = (self.state(), self.clock.now());
-        match sent {
-            Some(sent) => state.window.answered(sent, now),
-            None => {
-                state.window.cancel();
-                state.spacing.give_back(ticket.turn);
-            }
+        if let Some(sent) = sent {
+            state.window.answered(sent, now);
+        } else {
+            state.window.cancel();
+            state.spacing.give_back(ticket.turn);
         }
         if ticket.is_probe {
             state.breaker.cancel_probe(now);
@@ -306,6 +305,7 @@ pub struct InFlight(Place);
 
 impl InFlight {
     /// Tells the gate what came of it, at once: it may have to pause everyone.
+    #[expect(clippy::must_use_candidate, reason = "reads are of one process, which tells nobody of their pace")]
     pub fn report(self, feedback: Feedback, jitter: Jitter) -> Reported {
         let Self(mut place) = self;
         let ticket = place.ticket;

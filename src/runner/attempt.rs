@@ -10,9 +10,12 @@ use super::queue::Row;
 use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::domain::{Ended, Outcome, Verdict};
-use crate::ledger::{Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
+use crate::ledger::{AttemptKey, Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
+
+/// After which time it is asked again whether a row that another run is sending has its answer.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// What a submission leaves behind for those who follow its cover.
 #[derive(Debug, Clone, Copy)]
@@ -39,20 +42,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     ) -> Result<TaskOutput, RunError> {
         let unsent =
             |row, disposition| Ok(TaskOutput::Submission(Submitted { row, disposition, reason: None, poll_at: None }));
-        let request = ClaimRequest {
-            run: self.run.run,
-            task: row.task.clone(),
-            seen: row.seen.unwrap_or(self.run.seen),
-            asking: reservation.asking(),
-            at: self.clock.unix(),
-        };
-        let key = match self.ledger.claim(request).await? {
-            Claim::Granted(key) => key,
-            Claim::Refused => return unsent(row, Disposition::Refused),
-            Claim::NotYet(not_yet) => {
-                reservation.hold(not_yet);
-                return unsent(row, Disposition::Held);
-            }
+        let (key, reservation) = match self.claim(&row, reservation).await? {
+            Ok(claimed) => claimed,
+            Err(disposition) => return unsent(row, disposition),
         };
         let departed = if self.stop.is_requested() { None } else { reservation.depart() };
         let Some(in_flight) = departed else {
@@ -89,6 +81,30 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             warn!(task = %row.task, "the answer came after another run had taken the row over, which believed this one dead");
         }
         Ok(TaskOutput::Submission(Submitted { row, disposition, reason, poll_at }))
+    }
+
+    /// Announces the submission in the ledger, or says where the row goes if that does not let it be sent.
+    async fn claim(
+        &self,
+        row: &Row,
+        reservation: Reservation,
+    ) -> Result<Result<(AttemptKey, Reservation), Disposition>, RunError> {
+        let request = ClaimRequest {
+            run: self.run.run,
+            task: row.task.clone(),
+            seen: row.seen.unwrap_or(self.run.seen),
+            asking: reservation.asking(),
+            at: self.clock.unix(),
+        };
+        Ok(match self.ledger.claim(request).await? {
+            Claim::Granted(key) => Ok((key, reservation)),
+            Claim::Refused => Err(Disposition::Refused),
+            Claim::InFlight => Err(Disposition::Elsewhere { due: self.clock.now() + ELSEWHERE }),
+            Claim::NotYet(not_yet) => {
+                reservation.hold(not_yet);
+                Err(Disposition::Held)
+            }
+        })
     }
 
     /// Takes the answer as what it is beside those before it.

@@ -19,6 +19,9 @@ use crate::ledger::{JobKind, JobStep, Ledger};
 use crate::policy::Jitter;
 use crate::ratelimit::{Gate, OutageOver, Reservation};
 
+/// How often a row may be found on its way in another run: for two minutes, longer than a request takes.
+const MOST_ELSEWHERE: u32 = 120;
+
 /// A read that may be begun as soon as its gate lets it pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
@@ -215,6 +218,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             Disposition::Done(_) | Disposition::Refused => {
                 progress.done += 1;
                 self.queue.finish();
+            }
+            // One that stands still for long has it to itself: the row is told as it is.
+            Disposition::Elsewhere { .. } if row.found_elsewhere >= MOST_ELSEWHERE => {
+                progress.done += 1;
+                self.queue.finish();
+            }
+            Disposition::Elsewhere { due } => {
+                self.queue.put_back(Row { found_elsewhere: row.found_elsewhere + 1, ..row }, due);
             }
             Disposition::Held => self.queue.put_first(row),
             Disposition::Stopped => self.queue.finish(),

@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub(super) is_checked: bool,
     /// The last submission that was known when it was decided to send it, if that was after the run began.
     pub(super) seen: Option<AttemptKey>,
+    /// How often it was found on its way in another run.
+    pub(super) found_elsewhere: u32,
 }
 
 /// Rows on their way from the worklist to their end. Those that are due go before those that have not been sent yet.
@@ -101,7 +103,7 @@ impl Queue {
         let others_are_done = self.is_idle();
         let task = self.worklist.next(others_are_done).await?;
         self.is_exhausted = task.is_none() && others_are_done;
-        Ok(task.map(|task| Row { task, failures: 0, is_checked: !self.checks_music, seen: None }))
+        Ok(task.map(|task| Row { task, failures: 0, is_checked: !self.checks_music, seen: None, found_elsewhere: 0 }))
     }
 
     /// Whether a row can be submitted.
@@ -160,7 +162,7 @@ impl Queue {
     pub(super) fn add(&mut self, tasks: Vec<MusicTaskId>, seen: AttemptKey, due: Instant) {
         for task in tasks {
             self.in_flight += 1;
-            self.put_back(Row { task, failures: 0, is_checked: true, seen: Some(seen) }, due);
+            self.put_back(Row { task, failures: 0, is_checked: true, seen: Some(seen), found_elsewhere: 0 }, due);
         }
     }
 

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::RunError;
 use super::queue::Queue;
 use super::task::TaskContext;
-use crate::ledger::{AttemptKey, Ledger};
+use crate::ledger::{AttemptKey, Ledger, LedgerError};
 use crate::policy::InDoubt;
 
 /// Between two looks while this run has rows of its own.
@@ -39,7 +38,7 @@ impl Recovery {
         &mut self,
         context: &TaskContext<A, L>,
         queue: &mut Queue,
-    ) -> Result<(), RunError> {
+    ) -> Result<(), LedgerError> {
         let now = context.clock.now();
         let is_last = queue.is_over();
         if context.stop.is_requested() || (now < self.due && (!is_last || self.is_last_done)) {

@@ -58,11 +58,13 @@ pub(super) enum Disposition {
     Done(RowState),
     /// It is sent, or sent again, once it is due; whether the answer before counts as one of its attempts.
     Again { due: Instant, counts: bool },
+    /// Another run is sending it: what became of it is asked once it is due.
+    Elsewhere { due: Instant },
     /// Other runs leave no room for it yet: it is the next one.
     Held,
     /// Its answer stops the run.
     Stopped,
-    /// The ledger does not let it be sent: it is settled, or on its way as another row.
+    /// The ledger does not let it be sent: it is settled, or another run has dealt with it.
     Refused,
 }
 
@@ -71,7 +73,7 @@ impl Disposition {
     pub(super) fn is_failed(self) -> bool {
         match self {
             Self::Done(state) => matches!(state, RowState::Failed | RowState::GaveUp),
-            Self::Again { .. } | Self::Held | Self::Stopped | Self::Refused => false,
+            Self::Again { .. } | Self::Elsewhere { .. } | Self::Held | Self::Stopped | Self::Refused => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::json;
+use wiremock::{Request, ResponseTemplate};
 
 use crate::story::{Batch, Scripted};
 
@@ -76,7 +77,10 @@ fn ids_unlike_the_others_are_named_in_the_dry_run_and_the_summary_but_a_clean_ni
     let ids = |more: &str| (0..20).fold("task_id\n".to_owned(), |text, n| text + &format!("{n:032x}\n")) + more;
     let batch = Batch::of(ids("sunset\n")).to(&service.address());
     batch.run(&["-n"]).exit(0).complains("line 22: the id `sunset` does not look like the other 20; is it one?\n");
-    batch.run(&[]).exit(0).silent();
+    let monitor = Scripted::by(|_: &Request| ResponseTemplate::new(200));
+    batch.run(&["--ping-url", &monitor.address()]).exit(0).silent();
+    let digest = String::from_utf8(monitor.requests().last().unwrap().body.clone()).unwrap();
+    assert!(digest.contains("\n  1 id does not look like the other 20: line 22 `sunset`\n"), "{digest}");
     let document = batch.run(&["--json"]).exit(0).json();
     let expected = json!({ "count": 1, "others": 20, "first": [{ "line": 22, "id": "sunset" }] });
     assert_eq!(document["unlike_ids"], expected);

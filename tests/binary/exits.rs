@@ -89,7 +89,7 @@ fn a_ledger_of_another_api_is_2() {
     let other = batch.env("SUNO_API_KEY", "some-key-or-other");
     let ran = other.run(&["--no-callback", "--ledger", "one.db"]).exit(2);
     ran.says(
-        "it belongs to the API at sandbox, not to https://api.sunoapi.org\nhint: nothing was sent; name another file",
+        "it belongs to the API at sandbox, not to https://api.sunoapi.org\nhint: nothing was sent; name another one",
     );
 }
 
@@ -167,13 +167,13 @@ fn the_first_refusal_of_the_key_is_the_last_request() {
 }
 
 #[test]
-fn a_second_run_on_one_ledger_is_6_and_names_the_first() {
+fn a_second_run_with_the_same_results_is_6_and_names_the_first() {
     let service = StandIn::quick(&["--latency", "1500ms"]);
     let batch = Batch::ids(["a"]).to(&service.address);
     let first = batch.start(&[]);
-    wait_for("the first run to hold the ledger", || batch.path("songs.db").exists());
-    let second = batch.run(&[]).exit(6).says(&format!("/songs.db`: pid {}, started 20", first.pid()));
-    second.says("hint: nothing was sent; wait for that run");
+    wait_for("the first run to be alive", || batch.path("songs.db.runs").exists());
+    let second = batch.run(&[]).exit(6).says(&format!("the results `songs.results.csv`: pid {} on ", first.pid()));
+    second.says(", started 20").says("hint: nothing was sent; wait for that run");
     first.finish().exit(0).silent();
 }
 
@@ -212,7 +212,7 @@ fn results_that_cannot_be_written_are_8_before_anything_is_sent() {
         (vec!["-o", "."], "caused by: is a directory"),
         (vec!["-o", "new/"], "caused by: there is no folder `new/`"),
         (vec!["--failures", "none/f.csv"], "error: cannot write `none/f.csv`"),
-        (vec!["--ledger", "none/l.db"], "error: cannot lock the ledger by `none/l.db.lock`"),
+        (vec!["--ledger", "none/l.db"], "error: cannot open the ledger `none/l.db`"),
     ];
     for (options, words) in table {
         batch.run(&options).exit(8).says(words).says("hint: nothing was sent");

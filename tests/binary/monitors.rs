@@ -85,7 +85,7 @@ fn the_end_of_a_run_that_may_not_begin_and_of_one_that_is_cut_short_is_in_the_me
     let service = StandIn::quick(&["--latency", "20s"]);
     let batch = Batch::ids(["a"]).to(&service.address).env("COVERBATCH_METRICS_FILE", "m.prom");
     let run = batch.start(&[]);
-    wait_for("the run to hold the ledger", || batch.path("songs.db").exists());
+    wait_for("the run to be alive", || batch.path("songs.db.runs").exists());
     batch.run(&[]).exit(6);
     assert_eq!(told(&batch), Some(6.0));
     run.signal(Signal::Int);

@@ -54,7 +54,7 @@ fn nothing_that_is_in_use_is_ever_replaced() {
         ("run songs.csv -o songs.db", "--results would replace the ledger"),
         ("run songs.csv -o songs.db-wal", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv -o ahead", "--results would replace a file that belongs to the ledger"),
-        ("run songs.csv -o songs.db.runs/x", "--results would replace a file that belongs to the ledger"),
+        ("run songs.csv -o songs.db.runs", "--results would replace a file that belongs to the ledger"),
         ("run songs.csv --failures songs.csv", "--failures would replace the catalog"),
         ("run songs.csv --failures songs.results.csv", "would replace the"),
         ("run songs.csv -o new --failures covers/../new", "would replace the"),

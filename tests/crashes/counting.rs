@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -26,6 +26,11 @@ pub(crate) struct Counting {
 struct Desk {
     /// The music tasks asked for, in their order.
     asked: Mutex<Vec<String>>,
+    /// When.
+    times: Mutex<Vec<Instant>>,
+    /// Requests that were refused because of maintenance.
+    refused: Mutex<Vec<Instant>>,
+    refuses: AtomicBool,
     /// The music tasks whose answer was about to be written.
     answered: Mutex<BTreeSet<String>>,
     open: AtomicUsize,
@@ -39,7 +44,16 @@ impl Counting {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (open, holds) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let desk = Arc::new(Desk { asked: Mutex::default(), answered: Mutex::default(), open, holds, millis });
+        let desk = Arc::new(Desk {
+            asked: Mutex::default(),
+            times: Mutex::default(),
+            refused: Mutex::default(),
+            refuses: AtomicBool::new(false),
+            answered: Mutex::default(),
+            open,
+            holds,
+            millis,
+        });
         let shared = Arc::clone(&desk);
         thread::spawn(move || {
             for connection in listener.incoming() {
@@ -70,6 +84,31 @@ impl Counting {
     /// From now on everything is answered.
     pub(crate) fn let_go(&self) {
         self.desk.holds.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether everyone is refused from now on, because of maintenance.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.desk.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// How many requests were refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.desk.refused.lock().unwrap().len()
+    }
+
+    /// How long requests have been refused.
+    pub(crate) fn outage(&self) -> Duration {
+        let refused = self.desk.refused.lock().unwrap();
+        refused.first().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    /// The most requests that it has read within any stretch of time of such a length, refused ones included.
+    pub(crate) fn most_in(&self, length: Duration) -> usize {
+        let mut times =
+            [&*self.desk.times.lock().unwrap(), &*self.desk.refused.lock().unwrap()].map(Clone::clone).concat();
+        times.sort_unstable();
+        let within = |from: usize| times[from..].iter().take_while(|at| **at - times[from] < length).count();
+        (0..times.len()).map(within).max().unwrap_or(0)
     }
 
     pub(crate) fn address(&self) -> String {
@@ -131,9 +170,14 @@ impl Desk {
         };
         let task = body["taskId"].as_str().unwrap().to_owned();
         let cover = json!({ "taskId": cover_of(&task) });
+        if self.refuses.load(Ordering::SeqCst) {
+            self.refused.lock().unwrap().push(now());
+            return json!({ "code": 455, "msg": "The service is under maintenance", "data": null });
+        }
         let is_first = {
             let mut asked = self.asked.lock().unwrap();
             asked.push(task.clone());
+            self.times.lock().unwrap().push(now());
             let (last, before) = asked.split_last().unwrap();
             !before.contains(last)
         };
@@ -174,4 +218,9 @@ fn request(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
 /// The one cover of a music task.
 pub(crate) fn cover_of(task: &str) -> String {
     format!("cover-of-{task}")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real service lives in real time")]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::counting::Counting;
-use crate::known::{Known, LEDGER, finishes, repeated, strays};
+use crate::known::{Known, LEDGER, OLD_RESULTS, finishes, repeated, strays};
 use crate::story::{Batch, PROGRAM, Ran, Table};
 
 const IN_FLIGHT: usize = 16;
@@ -59,7 +59,8 @@ fn a_ledger_that_cannot_grow_stops_the_run_and_the_next_one_with_room_finishes()
         let service = Counting::answering_within(1..=10);
         let batch = Batch::tracks(200).to(&service.address());
         let ran = run_with_short_files(&batch, blocks).exit(8);
-        ran.says(&format!("error: cannot write to the ledger `{LEDGER}`\n  caused by: disk I/O error")).says(
+        let ledger = batch.path(LEDGER).display().to_string();
+        ran.says(&format!("error: cannot write to the ledger `{ledger}`\n  caused by: disk I/O error")).says(
             "hint: nothing more was sent and nothing settled is lost; once the ledger can be written, run the same",
         );
         let known = Known::of(&batch);
@@ -122,7 +123,7 @@ fn results_that_do_not_fit_leave_the_old_ones_byte_for_byte() {
     let service = Counting::answering_within(1..=1);
     let batch = settled(&service);
     let whole = fs::read(batch.results_path()).unwrap();
-    for old in [Some(b"old results".as_slice()), Some(&whole), None] {
+    for old in [Some(OLD_RESULTS.as_bytes()), Some(&whole), None] {
         match old {
             Some(old) => fs::write(batch.results_path(), old).unwrap(),
             None => fs::remove_file(batch.results_path()).unwrap(),
@@ -147,10 +148,10 @@ fn results_on_a_full_disk_leave_the_old_ones_and_every_answer_is_in_the_ledger()
     let batch = settled(&service);
     fs::remove_file(batch.path(LEDGER)).unwrap();
     fs::create_dir(batch.path("kept")).unwrap();
-    fs::write(batch.path("kept/r.csv"), "old results").unwrap();
+    fs::write(batch.path("kept/r.csv"), OLD_RESULTS).unwrap();
     let ran = run_with_small_disk(&batch, 500, "-o small/r.csv").exit(8);
     ran.says("small/r.csv`\n  caused by: No space left on device").says("hint: the ledger holds every answer");
-    assert_eq!(fs::read(batch.path("kept/r.csv")).unwrap(), b"old results");
+    assert_eq!(fs::read(batch.path("kept/r.csv")).unwrap(), OLD_RESULTS.as_bytes());
     assert_eq!(strays(&batch.path("kept")), Vec::<PathBuf>::new());
     assert_eq!(Known::of(&batch).settled.len(), 150, "every answer is kept");
     batch.call("results", &[]).exit(0);

@@ -13,6 +13,11 @@ use crate::story::{Batch, Running, Table, wait_for};
 /// Where the ledger of a batch is.
 pub(crate) const LEDGER: &str = "songs.db";
 
+/// The results of another night, which tell of nothing.
+pub(crate) const OLD_RESULTS: &str = "task_id,cover_status,cover_retryable,cover_reason,cover_http_status,cover_code,cover_message,cover_task_id,\
+     cover_attempts,cover_first_sent_at,cover_finished_at,cover_duplicate_of_row,cover_image_1,cover_image_2,\
+     cover_file_1,cover_file_2,cover_expires_at,cover_fallback\nold,pending,yes,outage,,,,,0,,,,,,,,,\n";
+
 /// How far each row is known to be.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -33,6 +38,10 @@ impl Known {
         let ledger = folder.join(LEDGER).into_os_string().into_string().unwrap();
         let results = folder.join("now.csv").into_os_string().into_string().unwrap();
         let ran = batch.call("results", &["--ledger", &ledger, "-o", &results]);
+        // A run that was killed before it made its ledger knows nothing.
+        if ran.code == Some(2) && ran.stderr.starts_with("error: no ledger at") {
+            return Self::default();
+        }
         assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
         let table = Table::read(Path::new(&results), b',');
         let known = Self::in_table(&table);

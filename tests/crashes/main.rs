@@ -12,6 +12,7 @@
 #[path = "../binary/story/mod.rs"]
 mod story;
 
+mod copies;
 mod counting;
 mod damage;
 mod disk;
@@ -23,3 +24,4 @@ mod power;
 mod readers;
 mod rivals;
 mod signals;
+mod together;

@@ -52,7 +52,7 @@ fn a_ledger_that_loses_its_name_ends_the_run_and_the_results_hold_what_it_knew()
         happens();
         let seen = service.total();
         let ran = run.finish().exit(8);
-        ran.says(&format!("cannot write to the ledger `{LEDGER}`"))
+        ran.says(&format!("cannot write to the ledger `{}`", batch.path(LEDGER).display()))
             .says(&format!("{}` was removed, renamed or replaced", lost.file_name().unwrap().to_str().unwrap()))
             .says("hint: nothing more was sent; put it back under its name");
         // A request is announced before it is sent, and each announcement is a write.
@@ -90,7 +90,7 @@ fn two_names_of_a_ledger_are_one_lock_and_one_log() {
     fs::hard_link(batch.path(LEDGER), batch.path("a.db")).unwrap();
     symlink("a.db", batch.path("link.db")).unwrap();
     for name in ["a.db", "link.db"] {
-        batch.run(&["--ledger", name]).exit(6).says(&format!("pid {}, started 20", run.pid()));
+        batch.run(&["--ledger", name]).exit(6).says(&format!("pid {} on ", run.pid()));
         batch.call("status", &["--ledger", name]).exit(4).prints("  in_doubt          3\n");
     }
     drop(run);

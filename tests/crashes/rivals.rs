@@ -1,9 +1,9 @@
-//! Several runs on one ledger: one wins, the others leave at once and send nothing.
+//! Several runs that write the same results: one wins, the others leave at once and send nothing.
 
 use std::time::{Duration, Instant};
 
 use crate::counting::Counting;
-use crate::known::{LEDGER, finishes};
+use crate::known::finishes;
 use crate::story::{Batch, Ran, Running, wait_for};
 
 /// How many start at once.
@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
     let service = Counting::holding();
     let batch = Batch::tracks(10).to(&service.address());
-    leaves_a_note_of_a_dead_holder(&batch, &service);
+    leaves_a_dead_run(&batch, &service);
     let seen = service.total();
     let mut rivals = started(&batch);
     let mut losers = Vec::new();
@@ -26,7 +26,7 @@ fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
         rivals.len() <= 1
     });
     let (winner, _) = rivals.pop().unwrap();
-    let holder = format!("another run holds the ledger `{LEDGER}`: pid {}, started 20", winner.pid());
+    let holder = format!("another run writes the results `songs.results.csv`: pid {} on ", winner.pid());
     wait_for("the winner to send", || service.total() > seen);
     service.let_go();
     winner.finish().exit(0).silent();
@@ -40,11 +40,14 @@ fn of_fifty_runs_started_at_once_one_sends_and_the_others_name_it() {
 #[track_caller]
 fn judged(took: Duration, ran: Ran, holder: &str) {
     assert!(took < AT_ONCE, "left after {took:?}");
-    ran.exit(6).says(holder).says("hint: nothing was sent; wait for that run, or stop it, and run again");
+    ran.exit(6)
+        .says(holder)
+        .says(", started 20")
+        .says("hint: nothing was sent; wait for that run, or stop it, and run again");
 }
 
-/// A run that holds the ledger and is killed; the lock is free after it, and the note about it is still there.
-fn leaves_a_note_of_a_dead_holder(batch: &Batch, service: &Counting) {
+/// A run that is killed; its lock is free after it, and the ledger does not know yet.
+fn leaves_a_dead_run(batch: &Batch, service: &Counting) {
     let run = batch.start(&[]);
     wait_for("its requests", || service.total() == 10);
     drop(run);
@@ -62,7 +65,7 @@ fn a_stopped_holder_is_still_one_and_a_killed_one_is_none() {
     let run = batch.start(&[]);
     wait_for("the requests", || service.total() == 3);
     crate::known::freeze(&run);
-    batch.run(&[]).exit(6).says(&format!("pid {}, started 20", run.pid()));
+    batch.run(&[]).exit(6).says(&format!("pid {} on ", run.pid()));
     drop(run);
     service.let_go();
     finishes(&batch, &[], 3);

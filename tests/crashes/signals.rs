@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::counting::Counting;
-use crate::known::{Known, LEDGER, finishes, signal, strays};
+use crate::known::{Known, LEDGER, OLD_RESULTS, finishes, signal, strays};
 use crate::story::{Batch, Running, Table, wait_for};
 
 const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
@@ -131,7 +131,7 @@ fn a_signal_during_the_last_write_lets_it_finish() {
 fn a_last_write_cut_short_leaves_the_old_results_whole_and_no_litter_after_the_next_run() {
     let service = Counting::answering_within(1..=1);
     let batch = large(LARGE, &service);
-    fs::write(batch.results_path(), "old results").unwrap();
+    fs::write(batch.results_path(), OLD_RESULTS).unwrap();
     for ending in ["KILL", "INT"] {
         let earlier = strays(batch.folder());
         let mut run = batch.start(&OPTIONS);
@@ -143,7 +143,7 @@ fn a_last_write_cut_short_leaves_the_old_results_whole_and_no_litter_after_the_n
         }
         let code = run.finish().code;
         assert!(matches!((ending, code), ("KILL", None) | ("INT", Some(130))), "{ending}: {code:?}");
-        assert_eq!(fs::read(batch.results_path()).unwrap(), b"old results");
+        assert_eq!(fs::read(batch.results_path()).unwrap(), OLD_RESULTS.as_bytes());
     }
     batch.run(&OPTIONS).exit(0).silent();
     assert_eq!(Table::read(&batch.results_path(), b',').len(), LARGE);

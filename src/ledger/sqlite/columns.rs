@@ -8,6 +8,9 @@ use rusqlite::types::Type;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, MusicTaskId, Reason, RowState};
 
+/// From when the limit counts a submission in flight: it leaves no window before it is answered.
+pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
+
 /// The state in a column; the table itself admits no other word.
 pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> {
     let word = row.get_ref(column)?.as_str()?;

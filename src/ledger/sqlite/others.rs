@@ -5,9 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::alive::Locks;
-use super::columns::time;
+use super::columns::{IN_FLIGHT, time};
 use super::failure::Failure;
-use super::pace::IN_FLIGHT;
 use super::runs::{host, open_run, recover};
 use crate::clock::UnixMillis;
 use crate::ledger::keys::{AttemptKey, RunId};

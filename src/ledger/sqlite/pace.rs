@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{time_if_any, unusable};
+use super::columns::{IN_FLIGHT, time_if_any, unusable};
 use super::failure::Failure;
 use super::others::Others;
 use crate::clock::UnixMillis;
@@ -10,9 +10,6 @@ use crate::domain::Reason;
 use crate::ledger::keys::AttemptKey;
 use crate::policy::Refusal;
 use crate::ratelimit::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace, slack};
-
-/// From when the limit counts a submission in flight: it leaves no window before it is answered.
-pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
 
 /// Lets a submission pass for the sake of the other runs, or says when to ask again.
 pub(super) fn admit(

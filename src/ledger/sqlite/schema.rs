@@ -9,7 +9,7 @@ use crate::ledger::error::WrongLedger;
 const APPLICATION_ID: i32 = 0x4376_6274;
 
 /// Counts changes of the schema.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 1;
 
 /// Tables and indexes.
 pub(super) const SCHEMA: &str = include_str!("schema.sql");

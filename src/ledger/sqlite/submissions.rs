@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::columns::{reason, state};
+use super::columns::{IN_FLIGHT, reason, state};
 use super::failure::Failure;
 use super::others::Others;
 use super::pace;
@@ -59,7 +59,7 @@ fn unfinished_since(record: &Record) -> Option<UnixMillis> {
 enum Standing {
     Unknown,
     Claimable(i64, RowState),
-    Refused,
+    No(Claim),
 }
 
 pub(super) fn claim(connection: &Connection, others: &mut Others, request: &ClaimRequest) -> Result<Claim, Failure> {
@@ -67,8 +67,8 @@ pub(super) fn claim(connection: &Connection, others: &mut Others, request: &Clai
     let reach = asking.rate.period + slack(asking.rate);
     if others.are_there(connection, *at, reach)? || asking.is_probe {
         // Found out first: a row that may not be sent must not take the turn of one that may.
-        if matches!(standing(connection, others, request)?, Standing::Refused) {
-            return Ok(Claim::Refused);
+        if let Standing::No(claim) = standing(connection, others, request)? {
+            return Ok(claim);
         }
         if let Err(not_yet) = pace::admit(connection, others, *asking, *at)? {
             return Ok(Claim::NotYet(not_yet));
@@ -80,13 +80,19 @@ pub(super) fn claim(connection: &Connection, others: &mut Others, request: &Clai
          ON CONFLICT DO NOTHING",
     )?;
     let is_new = insert.execute(params![task.as_str(), at.0])? == 1;
-    let claimed =
-        if is_new { Some((connection.last_insert_rowid(), None)) } else { claim_known(connection, others, request)? };
-    let Some((seq, state_before)) = claimed else { return Ok(Claim::Refused) };
+    let (seq, state_before) = if is_new {
+        (connection.last_insert_rowid(), None)
+    } else {
+        match standing(connection, others, request)? {
+            Standing::Claimable(seq, before) => (claim_known(connection, seq, *at)?, Some(before)),
+            Standing::No(claim) => return Ok(claim),
+            Standing::Unknown => return Err(Failure::NotInFlight),
+        }
+    };
     let mut insert = connection.prepare_cached(
         "INSERT INTO attempt (task, run, state_before, sent_at, paced_at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    insert.execute(params![seq, run.0, state_before.map(RowState::word), at.0, pace::IN_FLIGHT.0])?;
+    insert.execute(params![seq, run.0, state_before.map(RowState::word), at.0, IN_FLIGHT.0])?;
     let attempt = AttemptKey(connection.last_insert_rowid());
     if asking.is_probe {
         pace::note_probe(connection, attempt)?;
@@ -94,28 +100,27 @@ pub(super) fn claim(connection: &Connection, others: &mut Others, request: &Clai
     Ok(Claim::Granted(attempt))
 }
 
-/// Claims a music task that the ledger knows; which one that is and the state it was in, if it may be sent.
-fn claim_known(
-    connection: &Connection,
-    others: &Others,
-    request: &ClaimRequest,
-) -> rusqlite::Result<Option<(i64, Option<RowState>)>> {
-    let Standing::Claimable(seq, before) = standing(connection, others, request)? else { return Ok(None) };
+/// Puts a music task that the ledger knows in flight; which one that is.
+fn claim_known(connection: &Connection, seq: i64, at: UnixMillis) -> rusqlite::Result<i64> {
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = 'in_flight', submissions = submissions + 1, first_sent_at = coalesce(first_sent_at, ?2)
          WHERE seq = ?1",
     )?;
-    update.execute(params![seq, request.at.0])?;
-    Ok(Some((seq, Some(before))))
+    update.execute(params![seq, at.0])?;
+    Ok(seq)
 }
 
 fn standing(connection: &Connection, others: &Others, request: &ClaimRequest) -> rusqlite::Result<Standing> {
     let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
     let known = find.query_row([request.task.as_str()], |row| Ok((row.get(0)?, state(row, 1)?)));
     let Some((seq, state)) = known.optional()? else { return Ok(Standing::Unknown) };
-    let is_refused =
-        state.is_settled() || state == RowState::InFlight || was_sent_since(connection, others, seq, request)?;
-    Ok(if is_refused { Standing::Refused } else { Standing::Claimable(seq, state) })
+    Ok(if state == RowState::InFlight {
+        Standing::No(Claim::InFlight)
+    } else if state.is_settled() || was_sent_since(connection, others, seq, request)? {
+        Standing::No(Claim::Refused)
+    } else {
+        Standing::Claimable(seq, state)
+    })
 }
 
 /// Whether another run has sent a music task, or had an answer for it, since this one decided to send it.

@@ -156,7 +156,7 @@ async fn claim(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> Cla
 async fn granted(ledger: &impl SubmitLedger, run: RunId, id: &str, ms: i64) -> AttemptKey {
     match claim(ledger, run, id, ms).await {
         Claim::Granted(attempt) => attempt,
-        claim @ (Claim::Refused | Claim::NotYet(_)) => panic!("{id}: {claim:?}"),
+        claim @ (Claim::Refused | Claim::InFlight | Claim::NotYet(_)) => panic!("{id}: {claim:?}"),
     }
 }
 

@@ -43,7 +43,7 @@ impl<L: Ledger> Process<L> {
 fn granted_by(claim: Claim) -> AttemptKey {
     match claim {
         Claim::Granted(attempt) => attempt,
-        Claim::Refused | Claim::NotYet(_) => panic!("{claim:?}"),
+        Claim::Refused | Claim::InFlight | Claim::NotYet(_) => panic!("{claim:?}"),
     }
 }
 
@@ -51,7 +51,7 @@ fn granted_by(claim: Claim) -> AttemptKey {
 fn waits(claim: Claim) -> u128 {
     match claim {
         Claim::NotYet(not_yet) => not_yet.wait.as_millis(),
-        Claim::Granted(_) | Claim::Refused => panic!("{claim:?}"),
+        Claim::Granted(_) | Claim::Refused | Claim::InFlight => panic!("{claim:?}"),
     }
 }
 
@@ -65,7 +65,7 @@ async fn two_runs_are_alive_beside_each_other_and_only_one_gets_a_row() {
     let one = Process::begin(shared.open().await, 0).await;
     let two = Process::begin(shared.open().await, 1).await;
     let attempt = one.granted("a", 10).await;
-    assert_eq!(two.claim("a", 11).await, Claim::Refused);
+    assert_eq!(two.claim("a", 11).await, Claim::InFlight);
     assert_eq!(state(&two.ledger, "a").await, Some(RowState::InFlight), "nobody believes the other one dead");
     assert_eq!(one.settle(attempt, failed(20)).await, Settled::Recorded);
     assert_eq!(two.claim("a", 21).await, Claim::Refused, "the list of the second one is older than that failure");
@@ -195,7 +195,7 @@ async fn the_requests_of_all_runs_are_spaced_evenly() {
     let two = Process::begin(shared.open().await, 0).await;
     granted_by(one.slow_claim("a", 0, false).await);
     assert_eq!(waits(two.slow_claim("b", SECOND, false).await), 4_125);
-    assert_eq!(two.claim("a", SECOND).await, Claim::Refused, "what may not be sent takes no turn");
+    assert_eq!(two.claim("a", SECOND).await, Claim::InFlight, "what may not be sent takes no turn");
     granted_by(two.slow_claim("b", 5_125, false).await);
 }
 

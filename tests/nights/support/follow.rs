@@ -71,6 +71,9 @@ impl Night {
     /// The rounds of a command that follows and submits nothing.
     async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
         let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
+        if catalog.is_results() {
+            covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+        }
         let run = ledger.begin_follow("songs", started).await?;
         let gate = self.gate_of_reads();
         let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());

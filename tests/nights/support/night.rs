@@ -190,8 +190,8 @@ impl Night {
         let catalog = self.catalog()?;
         let started = self.clock.unix();
         let new = NewRun { catalog: "songs".to_owned(), results: None, at: started };
-        let Begin::Begun(begun) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
-        let run = begun.run;
+        let Begin::Begun(opened) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
+        let run = opened.run;
         let in_doubt = self.settings.run.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt };
         if catalog.is_results() {
@@ -204,7 +204,7 @@ impl Night {
         let gate = self.gate();
         let (began, before) = (self.clock.now(), self.service.sent().len());
         let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
-        let runner = Runner::new(parts.0, parts.1, (begun, worklist), self.settings.run, self.stop());
+        let runner = Runner::new(parts.0, parts.1, (opened, worklist), self.settings.run, self.stop());
         let runner = self.with_reads(runner, &**ledger, run).await?;
         let progress = runner.progress();
         let ended = runner.run().await?;

@@ -1,0 +1,137 @@
+//! Several runs of one account at the same time, each a process of its own: they share the rows, the limit and the pauses.
+//!
+//! The long form of the kills is that of the other ones: `COVERBATCH_TEST_KILLS=100 cargo test --test crashes together::`.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::time::Duration;
+
+use crate::counting::Counting;
+use crate::known::{Known, finishes, freeze, repeated, signal};
+use crate::story::{Batch, Running, Table, wait_for};
+
+/// Starts so many runs over the batch's catalog, each with results of its own.
+fn started(batch: &Batch, count: usize, options: &[&str]) -> Vec<Running> {
+    let start = |n| {
+        let results = format!("results-{n}.csv");
+        batch.start(&[&["-o", &results], options].concat())
+    };
+    (0..count).map(start).collect()
+}
+
+/// Every row settled, whichever run's results are read.
+#[track_caller]
+fn all_settled(batch: &Batch, runs: usize, rows: usize) {
+    for n in 0..runs {
+        let table = Table::read(&batch.path(format!("results-{n}.csv")), b',');
+        assert_eq!(table.len(), rows);
+    }
+    finishes(batch, &[], rows);
+}
+
+#[track_caller]
+fn asked_once(service: &Counting, rows: usize) {
+    assert_eq!(repeated(service, 0), Vec::<String>::new());
+    assert_eq!(service.total(), rows);
+}
+
+#[test]
+fn four_runs_over_one_catalog_send_each_row_once_and_keep_one_limit() {
+    let service = Counting::answering_within(5..=30);
+    let batch = Batch::tracks(150).to(&service.address());
+    for run in started(&batch, 4, &["--rate", "50/1s"]) {
+        run.finish().exit(0).silent();
+    }
+    asked_once(&service, 150);
+    let most = service.most_in(Duration::from_secs(1));
+    assert!(most <= 50, "{most} in one second");
+    all_settled(&batch, 4, 150);
+}
+
+#[test]
+fn two_catalogs_that_share_rows_are_one_account() {
+    let service = Counting::answering_within(1..=10);
+    let first = Batch::tracks(40).to(&service.address());
+    let second = Batch::tracks(60).to(&service.address()).env("COVERBATCH_LEDGER", first.path("songs.db"));
+    let (one, two) = (first.start(&["--rate", "50/1s"]), second.start(&["--rate", "50/1s"]));
+    one.finish().exit(0).silent();
+    two.finish().exit(0).silent();
+    asked_once(&service, 60);
+    assert!(service.most_in(Duration::from_secs(1)) <= 50);
+}
+
+#[test]
+fn twenty_runs_that_start_at_once_on_no_ledger_share_one() {
+    let service = Counting::answering_within(0..=5);
+    let batch = Batch::tracks(60).to(&service.address());
+    for run in started(&batch, 20, &["--rate", "100/1s"]) {
+        run.finish().exit(0);
+    }
+    asked_once(&service, 60);
+    assert!(service.most_in(Duration::from_secs(1)) <= 100);
+}
+
+/// The others are told nothing, and find out by its lock.
+#[test]
+fn of_four_runs_one_is_killed_and_only_its_rows_in_doubt_are_sent_again() {
+    let kills = env::var("COVERBATCH_TEST_KILLS").map_or(4, |count| count.parse().unwrap());
+    for kill in 0..kills {
+        let in_doubt = ["resend", "hold"][kill % 2];
+        let service = Counting::answering_within(5..=60);
+        let batch = Batch::tracks(80).to(&service.address());
+        let options = ["--rate", "100/1s", "--concurrency", "4", "--in-doubt", in_doubt];
+        let mut runs = started(&batch, 4, &options);
+        let until = fastrand::usize(1..70);
+        wait_for("some requests", || service.total() >= until);
+        drop(runs.swap_remove(fastrand::usize(..4)));
+        for run in runs {
+            let ran = run.finish();
+            assert!(matches!(ran.code, Some(0 | 3 | 4)), "{ran:?}");
+        }
+        let again: BTreeSet<String> = repeated(&service, 0).into_iter().collect();
+        assert!(again.len() <= 4, "{again:?}");
+        let known = Known::of(&batch);
+        known.holds_against(&service.asked(), &service.answered());
+        if in_doubt == "hold" {
+            assert_eq!(again, BTreeSet::new());
+            assert!(known.in_doubt.len() <= 4, "{known:?}");
+        }
+        finishes(&batch, &[], 80);
+        assert!(service.most_in(Duration::from_secs(1)) <= 100);
+        assert_eq!(service.asked().len(), 80);
+    }
+}
+
+#[test]
+fn a_run_that_stands_still_keeps_its_rows_and_the_others_go_on() {
+    let service = Counting::holding();
+    let batch = Batch::tracks(40).to(&service.address());
+    let frozen = started(&batch, 1, &["--rate", "100/1s", "--concurrency", "3"]).remove(0);
+    wait_for("its requests", || service.total() == 3);
+    freeze(&frozen);
+    service.let_go();
+    let other = batch.start(&["-o", "other.csv", "--rate", "100/1s"]);
+    wait_for("the other rows", || service.total() == 40);
+    signal(&frozen, "CONT");
+    frozen.finish().exit(0).silent();
+    other.finish().exit(0).silent();
+    asked_once(&service, 40);
+}
+
+#[test]
+fn an_outage_that_four_runs_meet_is_probed_by_one_request_at_a_time() {
+    let service = Counting::answering_within(20..=20);
+    let batch = Batch::tracks(100).to(&service.address());
+    let runs = started(&batch, 4, &["--rate", "50/1s"]);
+    wait_for("some requests", || service.total() >= 10);
+    service.refuse(true);
+    wait_for("an outage of some seconds", || service.refused() >= 4 && service.outage() > Duration::from_secs(4));
+    let refused = service.refused();
+    service.refuse(false);
+    for run in runs {
+        run.finish().exit(0).silent();
+    }
+    // What was on its way when it began, then probes after 1, 2 and 4 seconds, each shortened by up to half.
+    assert!(refused <= 4 + 4, "{refused} requests in an outage");
+    assert_eq!(service.asked().len(), 100);
+}
