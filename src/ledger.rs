@@ -3,6 +3,7 @@
 //! The traits say what may be assumed when each call returns; the promises "nothing lost" and "nothing sent twice"
 //! rest on these sentences. A call that fails means that nothing more may be sent.
 
+mod any;
 mod cover_job;
 mod error;
 mod history;
@@ -13,6 +14,7 @@ mod sqlite;
 mod submission;
 mod traits;
 
+pub use any::{AnyLedger, LedgerPlace};
 pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, Sends};

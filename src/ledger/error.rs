@@ -113,7 +113,7 @@ impl LedgerErrorKind {
                  ~/.pgpass (PGPASSFILE)",
             ),
             Self::NoRights => Some(
-                "nothing was sent; let the owner of the database run the SQL that `coverbatch ledger schema` prints, \
+                "nothing was sent; let the owner of the database run the SQL that `coverbatch ledger schema postgres` prints, \
                  and grant the rights that it names",
             ),
             Self::ReadOnly => Some("nothing was sent; name the primary server, which takes writes"),

@@ -54,6 +54,9 @@ use place::Place;
 use queue::Queue;
 use session::{Link, Session};
 
+/// What is shown of a URL that cannot be understood.
+const UNKNOWN: &str = "postgres://…";
+
 /// How long to wait before it is looked again who is alive, after the server was started.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -68,30 +71,60 @@ impl PostgresLedger {
     /// The SQL that makes the tables.
     pub const SCHEMA: &str = schema::SCHEMA;
 
-    /// Whether `text` is a URL of such a ledger.
+    /// Whether `text` is the URL of a database.
     #[must_use]
-    pub fn is_place(text: &str) -> bool {
+    pub fn is_url(text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
         ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
     }
 
-    /// The ledger of an account at `url`, made if it is not there. Once it is open, calls wait for a server that is out of
-    /// reach, each for `max_outage` at most.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if the server cannot be reached, refuses this user, cannot keep the promises, or holds something else.
-    pub async fn open(url: &str, account: &str, max_outage: Duration) -> Result<Self, LedgerError> {
-        let place = place(url)?;
-        opened(&place, account, max_outage).await.map_err(|failure| failure.at("open", &place.location))
+    /// The database at `url` as people are shown it: without user and password.
+    #[must_use]
+    pub fn location(url: &str) -> String {
+        // A URL that cannot be understood is not shown: who knows where the password is in it.
+        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
     }
 
-    /// The ledger of an account at `url` for reading beside a run, if there is one; without a name the only account there.
-    /// Needs no right to write.
+    /// The ledger of an account for the API at `api_url`, made if it is not there. Once it is open, calls wait for a server
+    /// that is out of reach, each for `max_outage` at most.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the server cannot be reached, refuses this user, cannot keep the promises, or holds something else,
+    /// or the account is one of another API.
+    pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
+        let place = place(url)?;
+        let opened = opened(&place, (account, api_url), Missing::Make, max_outage).await;
+        let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
+        opened.map_err(|failure| failure.at("open", &place.location))
+    }
+
+    /// The same, if it is there.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`PostgresLedger::open`].
-    pub async fn open_to_read(url: &str, account: Option<&str>) -> Result<Option<Self>, LedgerError> {
+    pub async fn open_existing(
+        url: &str,
+        account: &str,
+        api_url: &str,
+        max_outage: Duration,
+    ) -> Result<Option<Self>, LedgerError> {
         let place = place(url)?;
-        opened_to_read(&place, account).await.map_err(|failure| failure.at("read", &place.location))
+        let opened = opened(&place, (account, api_url), Missing::Leave, max_outage).await;
+        opened.map_err(|failure| failure.at("open", &place.location))
+    }
+
+    /// The ledger of an account for reading beside a run, if there is one, without a name that of the only account there;
+    /// `api_url` is compared if it is given. Needs no right to write.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`PostgresLedger::open`].
+    pub async fn open_to_read(
+        url: &str,
+        account: Option<&str>,
+        api_url: Option<&str>,
+    ) -> Result<Option<Self>, LedgerError> {
+        let place = place(url)?;
+        opened_to_read(&place, account, api_url).await.map_err(|failure| failure.at("read", &place.location))
     }
 
     /// Whether it was made when it was opened.
@@ -142,11 +175,22 @@ impl PostgresLedger {
 }
 
 fn place(url: &str) -> Result<Place, LedgerError> {
-    // A URL that cannot be understood is not shown: who knows where the password is in it.
-    Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", "postgres://…"))
+    Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", UNKNOWN))
 }
 
-async fn opened(place: &Place, account: &str, max_outage: Duration) -> Result<PostgresLedger, Failure> {
+/// What is done where no ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Make,
+    Leave,
+}
+
+async fn opened(
+    place: &Place,
+    (name, api_url): (&str, &str),
+    missing: Missing,
+    max_outage: Duration,
+) -> Result<Option<PostgresLedger>, Failure> {
     let connector = Arc::new(Connector::new(place, Access::Write)?);
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
@@ -156,24 +200,36 @@ async fn opened(place: &Place, account: &str, max_outage: Duration) -> Result<Po
         return Err(WrongLedger::Pooled.into());
     }
     if schema::is_absent(&client).await? {
-        schema::create(&client).await?;
+        match missing {
+            Missing::Make => schema::create(&client).await?,
+            Missing::Leave => return Ok(None),
+        }
     }
     schema::check(&client).await?;
-    let (account, is_new) = schema::make_account(&client, account).await?;
-    let parts = (Context::new(account, locks), Link::new(client));
-    let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
-    Ok(PostgresLedger { queue, is_new })
+    let found = match missing {
+        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
+        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
+    };
+    Ok(found.map(|(account, is_new)| {
+        let parts = (Context::new(account, locks), Link::new(client));
+        let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
+        PostgresLedger { queue, is_new }
+    }))
 }
 
-async fn opened_to_read(place: &Place, account: Option<&str>) -> Result<Option<PostgresLedger>, Failure> {
+async fn opened_to_read(
+    place: &Place,
+    name: Option<&str>,
+    api_url: Option<&str>,
+) -> Result<Option<PostgresLedger>, Failure> {
     let connector = Arc::new(Connector::new(place, Access::Read)?);
     let client = connector.connect().await?;
     if schema::is_absent(&client).await? {
         return Ok(None);
     }
     schema::check(&client).await?;
-    let account = match account {
-        Some(name) => schema::account(&client, name).await?,
+    let account = match name {
+        Some(name) => schema::account(&client, name, api_url).await?,
         None => schema::only_account(&client).await?,
     };
     let locks = Locks::new(Arc::clone(&connector));

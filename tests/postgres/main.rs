@@ -18,6 +18,8 @@ use std::time::Duration;
 use coverbatch::ledger::PostgresLedger;
 use server::Server;
 
+const API: &str = "https://api.example";
+
 /// How long a server may be out of reach.
 const MAX_OUTAGE: Duration = Duration::from_secs(60);
 
@@ -34,11 +36,11 @@ struct Shared {
 impl Shared {
     fn new() -> Self {
         static ACCOUNTS: AtomicU32 = AtomicU32::new(0);
-        Self { account: format!("https://{}.example", ACCOUNTS.fetch_add(1, Ordering::Relaxed)) }
+        Self { account: format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)) }
     }
 
     /// As one more process opens it.
     async fn open(&self) -> PostgresLedger {
-        PostgresLedger::open(&Server::shared().url(), &self.account, MAX_OUTAGE).await.unwrap()
+        PostgresLedger::open(&Server::shared().url(), &self.account, API, MAX_OUTAGE).await.unwrap()
     }
 }

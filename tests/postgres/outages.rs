@@ -9,15 +9,15 @@ use coverbatch::domain::{Reason, RowState};
 use coverbatch::ledger::{LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
 use tokio::task::JoinSet;
 
-use super::MAX_OUTAGE;
 use super::proxy::{Cut, Proxy};
 use super::rows::{begin, claim, rejection, request, task};
 use super::server::{Server, url};
+use super::{API, MAX_OUTAGE};
 
-const ACCOUNT: &str = "https://api.example";
+const ACCOUNT: &str = "main";
 
 async fn open(url: &str) -> PostgresLedger {
-    PostgresLedger::open(url, ACCOUNT, MAX_OUTAGE).await.unwrap()
+    PostgresLedger::open(url, ACCOUNT, API, MAX_OUTAGE).await.unwrap()
 }
 
 /// How often each music task was sent.
@@ -102,7 +102,7 @@ async fn a_session_that_is_ended_is_made_again() {
 #[tokio::test]
 async fn a_server_that_stays_away_ends_the_ledger() {
     let server = Server::start();
-    let ledger = PostgresLedger::open(&server.url(), ACCOUNT, Duration::from_secs(1)).await.unwrap();
+    let ledger = PostgresLedger::open(&server.url(), ACCOUNT, API, Duration::from_secs(1)).await.unwrap();
     let begun = begin(&ledger).await;
     server.end("fast");
     let error = ledger.claim(request(begun, "a")).await.unwrap_err();

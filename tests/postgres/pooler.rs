@@ -6,9 +6,9 @@ use std::time::Duration;
 use coverbatch::ledger::{LedgerErrorKind, PostgresLedger, ReadLedger as _};
 use tempfile::TempDir;
 
-use super::MAX_OUTAGE;
 use super::rows::works;
 use super::server::{Server, url};
+use super::{API, MAX_OUTAGE};
 
 /// `pgbouncer`, which ends with this value.
 struct Pooler {
@@ -56,7 +56,8 @@ async fn a_pooler_is_refused_unless_it_deals_out_sessions() {
     let server = Server::shared();
     for mode in ["transaction", "statement", "session"] {
         let pooler = Pooler::start(server, mode);
-        let opened = PostgresLedger::open(&url("postgres", pooler.folder.path(), "postgres"), mode, MAX_OUTAGE).await;
+        let opened =
+            PostgresLedger::open(&url("postgres", pooler.folder.path(), "postgres"), mode, API, MAX_OUTAGE).await;
         match opened {
             Ok(ledger) => {
                 assert_eq!(mode, "session");

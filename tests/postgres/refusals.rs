@@ -2,14 +2,14 @@
 
 use coverbatch::ledger::{LedgerError, LedgerErrorKind, PostgresLedger, ReadLedger as _};
 
-use super::MAX_OUTAGE;
 use super::rows::works;
 use super::server::Server;
+use super::{API, MAX_OUTAGE};
 
-const ACCOUNT: &str = "https://api.example";
+const ACCOUNT: &str = "main";
 
 async fn open(url: &str) -> Result<PostgresLedger, LedgerError> {
-    PostgresLedger::open(url, ACCOUNT, MAX_OUTAGE).await
+    PostgresLedger::open(url, ACCOUNT, API, MAX_OUTAGE).await
 }
 
 /// Twice, since the first attempt must not have made what the second one takes for a ledger.
@@ -122,14 +122,28 @@ async fn of_many_that_open_an_empty_database_at_once_one_makes_the_ledger() {
 async fn a_ledger_that_is_not_there_is_not_made_by_who_reads() {
     let server = Server::shared();
     let url = server.database("readers", "");
-    assert!(PostgresLedger::open_to_read(&url, None).await.unwrap().is_none());
+    assert!(PostgresLedger::open_to_read(&url, None, None).await.unwrap().is_none());
     assert_eq!(server.sql("readers", "SELECT to_regnamespace('coverbatch') IS NULL"), "t");
     open(&url).await.unwrap().close().await;
-    assert!(PostgresLedger::open_to_read(&url, Some("https://other.example")).await.unwrap().is_none());
-    let reader = PostgresLedger::open_to_read(&url, None).await.unwrap().unwrap();
+    assert!(PostgresLedger::open_to_read(&url, Some("other"), None).await.unwrap().is_none());
+    let reader = PostgresLedger::open_to_read(&url, None, None).await.unwrap().unwrap();
     assert_eq!(reader.last_end("/c.csv").await.unwrap(), None);
-    PostgresLedger::open(&url, "https://other.example", MAX_OUTAGE).await.unwrap().close().await;
-    let error = PostgresLedger::open_to_read(&url, None).await.unwrap_err();
+    PostgresLedger::open(&url, "other", API, MAX_OUTAGE).await.unwrap().close().await;
+    let error = PostgresLedger::open_to_read(&url, None, None).await.unwrap_err();
     assert_eq!(error.kind, LedgerErrorKind::SeveralAccounts);
-    assert_eq!(error.cause.to_string(), "it holds several accounts: https://api.example, https://other.example");
+    assert_eq!(error.cause.to_string(), "it holds several accounts: main, other");
+}
+
+#[tokio::test]
+async fn an_account_of_another_api_is_refused() {
+    let url = Server::shared().database("apis", "");
+    open(&url).await.unwrap().close().await;
+    let words = "it belongs to the API at https://api.example, not to https://other.example";
+    let other = "https://other.example";
+    let error = PostgresLedger::open(&url, ACCOUNT, other, MAX_OUTAGE).await.unwrap_err();
+    assert_eq!((error.kind, error.cause.to_string().as_str()), (LedgerErrorKind::OtherApi, words));
+    let error = PostgresLedger::open_to_read(&url, Some(ACCOUNT), Some(other)).await.unwrap_err();
+    assert_eq!((error.kind, error.cause.to_string().as_str()), (LedgerErrorKind::OtherApi, words));
+    assert!(PostgresLedger::open_existing(&url, "other", other, MAX_OUTAGE).await.unwrap().is_none());
+    assert!(PostgresLedger::open_existing(&url, ACCOUNT, API, MAX_OUTAGE).await.unwrap().is_some());
 }

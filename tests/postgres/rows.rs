@@ -37,7 +37,7 @@ pub(super) async fn claim(ledger: &PostgresLedger, begun: Begun, id: &str) -> Op
     loop {
         match ledger.claim(request(begun, id)).await.unwrap() {
             Claim::Granted(attempt) => return Some(attempt),
-            Claim::Refused => return None,
+            Claim::Refused | Claim::InFlight => return None,
             Claim::NotYet(not_yet) => tokio::time::sleep(not_yet.wait).await,
         }
     }

@@ -51,7 +51,7 @@ pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> R
         .map(|request| {
             let known = known.get(request.task.as_str()).copied();
             let decided = match standing(session, request, known) {
-                Standing::Claimable if taken.contains(request.task.as_str()) => Decided::Claim(Claim::Refused),
+                Standing::Claimable if taken.contains(request.task.as_str()) => Decided::Claim(Claim::InFlight),
                 Standing::Claimable => turn.admit(session, request, known),
                 Standing::Settled(claim) => Decided::Claim(claim),
             };
@@ -97,7 +97,7 @@ fn standing(session: &Session, request: &ClaimRequest, known: Option<Known>) -> 
     if state == RowState::InFlight {
         // A run asks once for a row at a time: what it finds in flight for itself was granted before the answer was lost.
         let ours = last.filter(|last| session.is_again && last.run == request.run);
-        return Standing::Settled(ours.map_or(Claim::Refused, |last| Claim::Granted(last.attempt)));
+        return Standing::Settled(ours.map_or(Claim::InFlight, |last| Claim::Granted(last.attempt)));
     }
     let is_refused = state.is_settled() || last.is_some_and(|last| was_sent_since(session, request, last));
     if is_refused { Standing::Settled(Claim::Refused) } else { Standing::Claimable }

@@ -51,21 +51,26 @@ pub(super) async fn check(client: &Client) -> Result<(), Failure> {
     Err(WrongLedger::OtherVersion { found, known: SCHEMA_VERSION }.into())
 }
 
-/// The number of the account of that name.
-pub(super) async fn account(client: &Client, name: &str) -> Result<Option<i32>, Failure> {
-    let row = client.query_opt("SELECT account FROM coverbatch.account WHERE name = $1", &[&name]).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+/// The number of the account of that name, if it is there; one of another API than the one that is given is refused.
+pub(super) async fn account(client: &Client, name: &str, api_url: Option<&str>) -> Result<Option<i32>, Failure> {
+    let sql = "SELECT account, api_url FROM coverbatch.account WHERE name = $1";
+    let Some(row) = client.query_opt(sql, &[&name]).await? else { return Ok(None) };
+    let owner: String = row.try_get(1)?;
+    match api_url {
+        Some(asked) if asked != owner => Err(WrongLedger::OtherApi { owner, asked: asked.to_owned() }.into()),
+        Some(_) | None => Ok(Some(row.try_get(0)?)),
+    }
 }
 
 /// The number of the account of that name, which is made if it is not there; whether it was made.
-pub(super) async fn make_account(client: &Client, name: &str) -> Result<(i32, bool), Failure> {
-    if let Some(known) = account(client, name).await? {
+pub(super) async fn make_account(client: &Client, name: &str, api_url: &str) -> Result<(i32, bool), Failure> {
+    if let Some(known) = account(client, name, Some(api_url)).await? {
         return Ok((known, false));
     }
-    let sql = "INSERT INTO coverbatch.account (name) VALUES ($1) ON CONFLICT DO NOTHING";
-    let made = client.execute(sql, &[&name]).await? == 1;
-    let account = account(client, name).await?;
-    account.map(|account| (account, made)).ok_or(Failure::Closed)
+    let sql = "INSERT INTO coverbatch.account (name, api_url) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let is_new = client.execute(sql, &[&name, &api_url]).await? == 1;
+    let account = account(client, name, Some(api_url)).await?;
+    account.map(|account| (account, is_new)).ok_or(Failure::Closed)
 }
 
 /// The number of the only account.

@@ -14,6 +14,7 @@ INSERT INTO coverbatch.ledger (version) VALUES (1);
 CREATE TABLE coverbatch.account (
     account      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name         text NOT NULL UNIQUE,
+    api_url      text NOT NULL,
     next_at      bigint NOT NULL DEFAULT 0, -- the theoretical arrival time of the next submission, in nanoseconds since 1970
     paused_until bigint,                    -- nothing is sent before; empty if nothing pauses everyone
     refusal      text,                      -- why, as the next two
