@@ -3,19 +3,23 @@
 //! The traits say what may be assumed when each call returns; the promises "nothing lost" and "nothing sent twice"
 //! rest on these sentences. A call that fails means that nothing more may be sent.
 
+mod any;
 mod cover_job;
 mod error;
 mod history;
 mod keys;
+mod postgres;
 mod record;
 mod sqlite;
 mod submission;
 mod traits;
 
+pub use any::{AnyLedger, LedgerPlace};
 pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
+pub use postgres::PostgresLedger;
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::SqliteLedger;
 pub use submission::{Begin, Begun, Claim, ClaimRequest, NewRun, RunHolder, Settled, Settlement, Submission};

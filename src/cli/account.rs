@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
@@ -15,14 +16,11 @@ use crate::api::{ApiUrl, Provider};
 use crate::error::Error;
 use crate::files::{FileError, folder_of, make_folder};
 use crate::join::Trust;
-use crate::ledger::SqliteLedger;
+use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger};
 use crate::secret::masked_url;
 
 /// How the name of an account's ledger ends.
 const LEDGER_SUFFIX: &str = ".db";
-
-/// How the address of a database begins, which may hold a password.
-const DATABASES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// The mode of a folder that nobody else is to look into.
 const PRIVATE: u32 = 0o700;
@@ -46,9 +44,10 @@ pub(super) struct AccountArgs {
     #[arg(long, value_name = "NAME", value_parser = account_name, env = "COVERBATCH_ACCOUNT", hide_env = true)]
     account: Option<String>,
 
-    /// Ledger: the durable record of every music task ever sent for the account [default: <account>.db in
-    /// `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/coverbatch`, else `~/.local/state/coverbatch`]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_LEDGER", hide_env = true)]
+    /// Ledger: the durable record of every music task ever sent for the account; a file, or
+    /// `postgres://USER@HOST/DATABASE` for runs on several hosts [default: <account>.db in `$STATE_DIRECTORY`, else
+    /// `$XDG_STATE_HOME/coverbatch`, else `~/.local/state/coverbatch`]
+    #[arg(long, value_name = "PATH|URL", env = "COVERBATCH_LEDGER", hide_env = true)]
     ledger: Option<PathBuf>,
 }
 
@@ -91,34 +90,55 @@ impl AccountArgs {
     }
 
     /// Where the ledger is, or is to be.
-    pub(super) fn ledger(&self) -> Result<PathBuf, Error> {
+    pub(super) fn ledger(&self) -> Result<LedgerPlace, Error> {
         if let Some(ledger) = &self.ledger {
-            return ledger_file(ledger);
+            return self.place(ledger);
         }
         let folder = state_folder(|name| env::var_os(name)).ok_or_else(|| {
             let problem = "there is no folder for the ledger: STATE_DIRECTORY, XDG_STATE_HOME and HOME are not set";
             Error::usage(problem, "name the ledger with --ledger")
         })?;
-        let name = self.account.clone().map_or_else(|| Ok(host_name(&self.url()?)), Ok::<_, Error>)?;
-        Ok(folder.join(name + LEDGER_SUFFIX))
+        Ok(LedgerPlace::File(folder.join(self.name()? + LEDGER_SUFFIX)))
+    }
+
+    /// A file, or a database in which the account is found by its name.
+    fn place(&self, ledger: &Path) -> Result<LedgerPlace, Error> {
+        let text = ledger.to_string_lossy();
+        if !PostgresLedger::is_url(&text) {
+            return Ok(LedgerPlace::File(ledger.to_owned()));
+        }
+        Ok(LedgerPlace::Database { url: text.into_owned(), account: self.name()?, is_named: self.is_named() })
+    }
+
+    /// The name of the account.
+    fn name(&self) -> Result<String, Error> {
+        self.account.clone().map_or_else(|| Ok(host_name(&self.url()?)), Ok)
+    }
+
+    /// Whether somebody says which account is meant.
+    fn is_named(&self) -> bool {
+        self.account.is_some() || self.api_url.is_some() || self.provider != ProviderName::default()
     }
 
     /// The same, or the only ledger that is there, if nobody says which account is meant.
-    pub(super) fn ledger_to_ask(&self) -> Result<PathBuf, Error> {
-        let path = self.ledger()?;
-        let is_named = self.account.is_some() || self.api_url.is_some() || self.provider != ProviderName::default();
-        if self.ledger.is_some() || is_named || path.exists() {
-            return Ok(path);
+    pub(super) fn ledger_to_ask(&self) -> Result<LedgerPlace, Error> {
+        let place = self.ledger()?;
+        let is_said = self.ledger.is_some() || self.is_named();
+        let Some(path) = place.file().filter(|path| !is_said && !path.exists()) else { return Ok(place) };
+        match ledgers_in(folder_of(path)).as_slice() {
+            [only] => Ok(LedgerPlace::File(path.with_file_name(only))),
+            [] | [_, _, ..] => Ok(place),
         }
-        let mut others = ledgers_in(folder_of(&path));
-        Ok(if others.len() == 1 { path.with_file_name(others.remove(0)) } else { path })
     }
 }
 
 impl LedgerArgs {
     /// Where the ledger is; that of the stand-in is at `sandbox` unless one is named.
-    pub(super) fn path(&self, sandbox: PathBuf) -> Result<PathBuf, Error> {
-        if self.sandbox && self.account.ledger.is_none() { Ok(sandbox) } else { self.account.ledger() }
+    pub(super) fn place(&self, sandbox: PathBuf) -> Result<LedgerPlace, Error> {
+        if self.sandbox && self.account.ledger.is_none() {
+            return Ok(LedgerPlace::File(sandbox));
+        }
+        self.account.ledger()
     }
 
     /// Whether nobody says where it is, so that it is in the state folder.
@@ -126,12 +146,10 @@ impl LedgerArgs {
         !self.sandbox && self.account.ledger.is_none()
     }
 
-    /// Makes the folder of the ledger at `path`, if it is the one that nobody else makes.
-    pub(super) fn make_folder(&self, path: &Path) -> Result<(), FileError> {
+    /// Makes the folder of the ledger, if it is the one that nobody else makes.
+    pub(super) fn make_folder(&self, place: &LedgerPlace) -> Result<(), FileError> {
+        let Some(path) = place.file().filter(|_| self.is_in_state_folder()) else { return Ok(()) };
         let folder = folder_of(path);
-        if !self.is_in_state_folder() {
-            return Ok(());
-        }
         make_folder(folder, PRIVATE).map_err(|cause| FileError::new(folder, cause))
     }
 
@@ -146,33 +164,28 @@ impl LedgerArgs {
     }
 }
 
-/// The ledger at `path`, to be read; only `run` makes one.
-pub(super) fn open_to_read(path: &Path) -> Result<SqliteLedger, Error> {
-    SqliteLedger::open_to_read(path, None)?.ok_or_else(|| no_ledger(path))
+/// The ledger that is there, to be read; only `run` makes one.
+pub(super) async fn open_to_read(place: &LedgerPlace) -> Result<AnyLedger, Error> {
+    AnyLedger::open_to_read(place, None).await?.ok_or_else(|| no_ledger(place))
 }
 
-/// The ledger at `path` for the API at `api_url`, to be written to by a command that makes none.
-pub(super) fn open_existing(path: &Path, api_url: &ApiUrl) -> Result<SqliteLedger, Error> {
-    SqliteLedger::open_existing(path, api_url.as_str())?.ok_or_else(|| no_ledger(path))
+/// The ledger that is there for the API at `api_url`, to be written to by a command that makes none.
+pub(super) async fn open_existing(
+    place: &LedgerPlace,
+    api_url: &ApiUrl,
+    max_outage: Duration,
+) -> Result<AnyLedger, Error> {
+    AnyLedger::open_existing(place, api_url.as_str(), max_outage).await?.ok_or_else(|| no_ledger(place))
 }
 
 /// The error for a ledger that is not there.
-fn no_ledger(path: &Path) -> Error {
-    let others = ledgers_in(folder_of(path));
+pub(super) fn no_ledger(place: &LedgerPlace) -> Error {
+    let others = place.file().map(|path| ledgers_in(folder_of(path))).unwrap_or_default();
     let hint = match others.as_slice() {
         [] => "the first `coverbatch run` makes it; name another one with --account, --api-url or --ledger".to_owned(),
         _ => format!("there is `{}`; name one with --account, --api-url or --ledger", others.join("`, `")),
     };
-    Error::usage(format!("no ledger at `{}`", path.display()), hint)
-}
-
-/// A path that is no address of a database.
-pub(super) fn ledger_file(path: &Path) -> Result<PathBuf, Error> {
-    let text = path.to_string_lossy().to_lowercase();
-    if DATABASES.iter().any(|scheme| text.starts_with(scheme)) {
-        return Err(Error::usage("a ledger is a file, and this is the address of a database", "name a file"));
-    }
-    Ok(path.to_owned())
+    Error::usage(format!("no ledger at `{place}`"), hint)
 }
 
 /// The names of the files in a folder that may be ledgers, in order.

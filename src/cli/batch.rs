@@ -21,7 +21,7 @@ use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
-use crate::ledger::{ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _};
+use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, RunId, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
@@ -36,7 +36,7 @@ pub(super) struct BatchContext {
     pub(super) catalog: Arc<Catalog>,
     /// The results that are to be replaced, if there are any.
     pub(super) earlier: Option<Arc<Catalog>>,
-    pub(super) ledger_path: PathBuf,
+    pub(super) ledger_place: LedgerPlace,
     pub(super) paths: Paths,
     /// Where images go, if they are saved.
     pub(super) images: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct RunOutcome {
 
 impl BatchContext {
     /// Gives the ledger what only earlier results tell of, and says so. Returns how many music tasks these are.
-    pub(super) async fn take_over(&self, ledger: &SqliteLedger) -> Result<u64, Error> {
+    pub(super) async fn take_over(&self, ledger: &AnyLedger) -> Result<u64, Error> {
         let count = self.take_over_into(ledger, Some(ledger)).await?;
         if count > 0 && !self.catalog.is_results() {
             let results = self.paths.results.display();
@@ -75,7 +75,7 @@ impl BatchContext {
     }
 
     /// The same into another ledger than the one that is there, if one is, without a word.
-    pub(super) async fn take_over_into(&self, into: &SqliteLedger, known: Option<&SqliteLedger>) -> Result<u64, Error> {
+    pub(super) async fn take_over_into(&self, into: &AnyLedger, known: Option<&AnyLedger>) -> Result<u64, Error> {
         let mut count = 0;
         for results in self.all_earlier() {
             count += covers::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
@@ -96,7 +96,7 @@ impl BatchContext {
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
     ///
     /// The command has failed already, and says so; that this fails too changes nothing.
-    pub(super) async fn write_partial_results(&self, ledger: &SqliteLedger) {
+    pub(super) async fn write_partial_results(&self, ledger: &AnyLedger) {
         // Not by its name, where another may be by now.
         if let Some(ledger) = ledger.left_to_read() {
             let view = self.view(Some(Reason::Interrupted));
@@ -109,7 +109,7 @@ impl BatchContext {
     /// written whatever else fails.
     pub(super) async fn finish(
         &self,
-        ledger: Arc<SqliteLedger>,
+        ledger: Arc<AnyLedger>,
         image_settings: &ImageSettings,
         outcome: RunOutcome,
     ) -> Result<CommandOutcome, Error> {
@@ -179,7 +179,7 @@ impl BatchContext {
         Files {
             results: absolute(&self.paths.results),
             failures: self.paths.failures.as_deref().map(absolute),
-            ledger: absolute(&self.ledger_path),
+            ledger: self.ledger_place.file().map_or_else(|| self.ledger_place.to_string().into(), absolute),
             ledger_is_new,
             taken_over,
             images: self.images.as_deref().map(absolute),
@@ -189,7 +189,7 @@ impl BatchContext {
 
 /// The commands to go on with after `command`, whose options are `A`. They name a `ledger` that only the environment led
 /// to: whoever pastes them is another user, or no service.
-pub(super) fn next_commands<A: clap::Args>(command: &str, ledger: Option<&PathBuf>) -> NextCommands {
+pub(super) fn next_commands<A: clap::Args>(command: &str, ledger: Option<&Path>) -> NextCommands {
     let named = || ledger.into_iter().flat_map(|path| [OsStr::new("--ledger"), path.as_os_str()]);
     let again = |other: &str, more: &[&'static str]| {
         again::<A>(command, other, named().chain(more.iter().map(|word| OsStr::new(*word))))
@@ -211,6 +211,10 @@ fn again<'a, A: clap::Args>(command: &str, other: &str, more: impl Iterator<Item
     if let Some(word) = words.iter_mut().find(|word| *word == command) {
         *word = other.into();
     }
+    // Whoever reads the digest need not know the password of a database.
+    for word in &mut words {
+        *word = shown(word);
+    }
     words.extend(inert.map(OsStr::new).into_iter().chain(more).map(OsString::from));
     let folder = env::current_dir().map(|folder| format!("cd {} && ", quoted([folder.as_os_str()])));
     let variables = variables::<A>();
@@ -222,8 +226,19 @@ fn variables<A: clap::Args>() -> String {
     let command = A::augment_args(Command::new("coverbatch"));
     let names = command.get_arguments().filter_map(|option| option.get_env());
     let set = names.filter_map(|name| Some((name, env::var_os(name)?)));
-    let settings = set.map(|(name, value)| format!("{}={} ", name.display(), quoted([value.as_os_str()])));
+    let settings = set.map(|(name, value)| format!("{}={} ", name.display(), quoted([shown(&value).as_os_str()])));
     settings.collect::<Vec<_>>().concat()
+}
+
+/// A word, without what is secret in the URL of a database.
+fn shown(word: &OsStr) -> OsString {
+    let text = word.to_string_lossy();
+    let (option, value) = text.split_once('=').filter(|(option, _)| option.starts_with("--")).unwrap_or(("", &text));
+    if !PostgresLedger::is_url(value) {
+        return word.to_owned();
+    }
+    let sign = if option.is_empty() { "" } else { "=" };
+    format!("{option}{sign}{}", PostgresLedger::location(value)).into()
 }
 
 /// Words as a shell takes them.

@@ -20,7 +20,7 @@ use crate::covers;
 use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::ledger::{CoverScope, FollowLedger as _, RunId, SqliteLedger};
+use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, RunId};
 use crate::policy::InDoubt;
 use crate::progress::Screen;
 use crate::ratelimit::Gate;
@@ -92,7 +92,7 @@ async fn follow(
         stop,
         catalog,
         earlier,
-        ledger_path: args.catalog.ledger(&args.ledger)?,
+        ledger_place: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
@@ -103,7 +103,7 @@ async fn follow(
     check_writable(&batch.paths.results)?;
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;
-    let ledger = Arc::new(open_existing(&batch.ledger_path, &api_url)?);
+    let ledger = Arc::new(open_existing(&batch.ledger_place, &api_url, batch.max_outage).await?);
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
     let (provider, callback) = (args.ledger.account.provider(), CallbackUrl::inert());
@@ -117,7 +117,7 @@ struct Following<'a> {
     screen: &'a Screen,
     batch: BatchContext,
     image_settings: ImageSettings,
-    ledger: Arc<SqliteLedger>,
+    ledger: Arc<AnyLedger>,
     api: Arc<HttpApi>,
 }
 
@@ -155,7 +155,7 @@ impl Following<'_> {
             lines_used: 0,
             next: next_commands::<FollowArgs>(
                 "follow",
-                args.ledger.is_in_state_folder().then_some(&self.batch.ledger_path),
+                self.batch.ledger_place.file().filter(|_| args.ledger.is_in_state_folder()),
             ),
         })
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::files::{folder_of, is_same, is_stdout, real};
+use crate::ledger::LedgerPlace;
 
 /// The files that stand beside a ledger, by what their names add to its name.
 const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", ".runs"];
@@ -42,8 +43,9 @@ impl Guard {
         self
     }
 
-    /// A ledger, with its companions.
-    pub(super) fn ledger(mut self, ledger: &Path) -> Self {
+    /// A ledger, with its companions, if it is a file.
+    pub(super) fn ledger(mut self, ledger: &LedgerPlace) -> Self {
+        let Some(ledger) = ledger.file() else { return self };
         for companion in COMPANIONS {
             let mut path = real(ledger).into_os_string();
             path.push(companion);

@@ -1,13 +1,13 @@
 //! `coverbatch ledger`: a copy of a ledger, whether one is in order, and its tables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::account::{AccountArgs, ledger_file, open_to_read};
+use crate::cli::account::{AccountArgs, no_ledger};
 use crate::cli::output::print;
 use crate::error::{Error, Exit};
-use crate::ledger::{ReadLedger as _, SqliteLedger};
+use crate::ledger::{LedgerPlace, PostgresLedger, ReadLedger as _, SqliteLedger};
 use crate::report::plural;
 
 /// Copy a ledger, check one, or print its tables
@@ -44,21 +44,60 @@ pub(super) struct CheckArgs {
 
 /// Print the SQL that makes the tables of a ledger
 #[derive(Debug, Args)]
-#[command(before_help = "Example: coverbatch ledger schema")]
-pub(super) struct SchemaArgs {}
+#[command(before_help = "Example: coverbatch ledger schema postgres | psql postgres://owner@db.example/covers")]
+pub(super) struct SchemaArgs {
+    /// Of which kind of ledger
+    #[arg(value_enum, default_value_t)]
+    engine: Engine,
+}
+
+/// What keeps a ledger.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Engine {
+    /// A file
+    #[default]
+    Sqlite,
+    /// A database that accounts and hosts share
+    Postgres,
+}
+
+impl Engine {
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::Sqlite => SqliteLedger::SCHEMA,
+            Self::Postgres => PostgresLedger::SCHEMA,
+        }
+    }
+}
 
 pub(super) async fn run(command: LedgerCommand) -> Result<Exit, Error> {
     match command {
         LedgerCommand::Copy(args) => copy(args).await?,
         LedgerCommand::Check(args) => check(args).await?,
-        LedgerCommand::Schema(SchemaArgs {}) => print(SqliteLedger::SCHEMA)?,
+        LedgerCommand::Schema(SchemaArgs { engine }) => print(engine.schema())?,
     }
     Ok(Exit::Success)
 }
 
+/// The ledger in a file, to be read.
+fn open(path: &Path) -> Result<SqliteLedger, Error> {
+    let missing = || no_ledger(&LedgerPlace::File(path.to_owned()));
+    SqliteLedger::open_to_read(path, None)?.ok_or_else(missing)
+}
+
+/// A path that is no address of a database.
+fn file(path: PathBuf) -> Result<PathBuf, Error> {
+    if PostgresLedger::is_url(&path.to_string_lossy()) { Err(is_no_file()) } else { Ok(path) }
+}
+
+fn is_no_file() -> Error {
+    let hint = "of a database `pg_dump --schema=coverbatch` makes a copy, and the server looks after its order";
+    Error::usage("only a ledger in a file is copied and checked, and this is the address of a database", hint)
+}
+
 async fn copy(CopyArgs { from, to }: CopyArgs) -> Result<(), Error> {
-    let (from, to) = (ledger_file(&from)?, ledger_file(&to)?);
-    let ledger = open_to_read(&from)?;
+    let (from, to) = (file(from)?, file(to)?);
+    let ledger = open(&from)?;
     if let Some(there) = SqliteLedger::files_at(&to).find(|file| file.symlink_metadata().is_ok()) {
         let problem = format!("`{}` is there already, and a copy replaces nothing", there.display());
         return Err(Error::usage(problem, "name another file, or move that one away"));
@@ -69,8 +108,11 @@ async fn copy(CopyArgs { from, to }: CopyArgs) -> Result<(), Error> {
 }
 
 async fn check(args: CheckArgs) -> Result<(), Error> {
-    let path = args.path.as_deref().map_or_else(|| args.account.ledger_to_ask(), ledger_file)?;
-    let ledger = open_to_read(&path)?;
+    let path = match args.path {
+        Some(path) => file(path)?,
+        None => args.account.ledger_to_ask()?.file().ok_or_else(is_no_file)?.to_owned(),
+    };
+    let ledger = open(&path)?;
     let found = ledger.check().await?;
     ledger.close().await;
     let (tasks, submissions) = (

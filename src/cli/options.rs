@@ -18,6 +18,7 @@ use crate::cli::guard::Guard;
 use crate::domain::parse_duration;
 use crate::error::Error;
 use crate::files::is_stdout;
+use crate::ledger::LedgerPlace;
 use crate::report::plural;
 use crate::results::Paths;
 
@@ -140,15 +141,15 @@ impl CatalogArgs {
     }
 
     /// Where the ledger is.
-    pub(super) fn ledger(&self, ledger: &LedgerArgs) -> Result<PathBuf, Error> {
-        ledger.path(self.beside(SANDBOX_LEDGER))
+    pub(super) fn ledger(&self, ledger: &LedgerArgs) -> Result<LedgerPlace, Error> {
+        ledger.place(self.beside(SANDBOX_LEDGER))
     }
 
     /// A guard that knows the catalog and its ledger.
     pub(super) fn guard(&self, ledger: &LedgerArgs) -> Guard {
         let guard = Guard::default().reads("the catalog", Some(self.path().unwrap_or(Path::new(STDIN))));
         let guard = match self.ledger(ledger) {
-            Ok(path) => guard.ledger(&path),
+            Ok(place) => guard.ledger(&place),
             // Refused by whoever needs it.
             Err(_) => guard,
         };

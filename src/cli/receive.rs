@@ -1,7 +1,7 @@
 //! `coverbatch receive`: the endpoint for callbacks, and whoever follows their hints, in one long-running process.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::cli::service::{KeyArgs, callback_secret, webhook_key};
 use crate::clock::Clock;
 use crate::domain::{Ended, MusicTaskId};
 use crate::error::{Error, Exit};
-use crate::ledger::{CoverScope, FollowLedger as _, ReadLedger as _, SqliteLedger};
+use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, LedgerPlace, ReadLedger as _};
 use crate::policy::{GenerationEstimate, PollPolicy};
 use crate::progress::Screen;
 use crate::runner::{CoverTracking, FollowConfig, Runner, Stop};
@@ -73,7 +73,7 @@ impl ReceiveArgs {
     }
 
     /// The paths of this command.
-    fn guard(&self, ledger: &Path) -> Guard {
+    fn guard(&self, ledger: &LedgerPlace) -> Guard {
         let guard = self.key.guarded(Guard::default().ledger(ledger));
         let guard = guard.reads("the file of the callback secret", self.callback_secret_file.as_deref());
         let guard = guard.reads("the file of the webhook key", self.webhook_key_file.as_deref());
@@ -93,11 +93,11 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     args.log.begin(screen);
     let (clock, stop) = (Clock::start(), Stop::default());
     watch_signals(&stop, &MetricsFile::none())?;
-    let path = args.account.ledger()?;
-    args.guard(&path).check()?;
+    let place = args.account.ledger()?;
+    args.guard(&place).check()?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let folder = args.read.folder()?;
-    let ledger = Arc::new(open_existing(&path, &args.account.url()?)?);
+    let ledger = Arc::new(open_existing(&place, &args.account.url()?, FOR_EVER).await?);
     let woken = Arc::new(Notify::new());
     let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, woken: Arc::clone(&woken) });
     let listen = |cause| Error::Listen { address: args.listen, cause };
@@ -130,7 +130,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
 
 /// Hints go into the ledger, where the follower of this process or of any other finds them.
 struct LedgerHints {
-    ledger: Arc<SqliteLedger>,
+    ledger: Arc<AnyLedger>,
     clock: Clock,
     /// Wakes the follower of this process.
     woken: Arc<Notify>,

@@ -18,7 +18,7 @@ use crate::domain::{MAX_MESSAGE_CHARS, Reason, Status, one_line};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, Replacement};
 use crate::join::{Join, Joined};
-use crate::ledger::{Artwork, PastRun, ReadLedger as _, SqliteLedger};
+use crate::ledger::{AnyLedger, Artwork, LedgerPlace, PastRun, ReadLedger as _};
 use crate::page::{Activity, Kind, MAX_ROWS, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
 use crate::results::{self, Cover, Goal, ResultLine, Tally, View};
 
@@ -49,8 +49,8 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
     guard.images("--download", args.download.as_deref()).check()?;
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.catalog.ledger(&args.ledger)?;
-    let ledger = open_to_read(&ledger_path)?;
+    let place = args.catalog.ledger(&args.ledger)?;
+    let ledger = open_to_read(&place).await?;
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
     let view = View { goal, now, ..view(&ledger, &args.catalog, &args.ledger).await? };
@@ -58,7 +58,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let filler = Filler {
         catalog: &catalog,
         ledger: &ledger,
-        ledger_path: &ledger_path,
+        place: &place,
         identity: args.catalog.identity(),
         view,
         images: args.download.as_deref(),
@@ -90,8 +90,8 @@ const NIGHT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where a page gets what it tells.
 struct Filler<'a> {
     catalog: &'a Arc<Catalog>,
-    ledger: &'a SqliteLedger,
-    ledger_path: &'a Path,
+    ledger: &'a AnyLedger,
+    place: &'a LedgerPlace,
     identity: String,
     view: View,
     /// The folder of the images.
@@ -126,7 +126,7 @@ impl Filler<'_> {
 
     /// What tells more of what is left, and how a run goes on with it.
     fn next(&self) -> String {
-        let ledger = self.ledger_path.to_string_lossy();
+        let ledger = self.place.to_string();
         let words = ["coverbatch", "status", &self.identity, "--ledger", &ledger];
         shlex::try_join(words).unwrap_or_else(|_| "coverbatch status".to_owned())
     }

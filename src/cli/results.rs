@@ -16,7 +16,7 @@ use crate::covers;
 use crate::domain::{Brief, Rate, Status};
 use crate::error::{Error, Exit};
 use crate::join::Trust;
-use crate::ledger::{ReadLedger as _, SqliteLedger};
+use crate::ledger::{AnyLedger, ReadLedger as _};
 use crate::policy::InDoubt;
 use crate::ratelimit::expected_time;
 use crate::report::RowCounts;
@@ -40,7 +40,7 @@ pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
     let catalog = args.catalog.open().await?;
     let paths = args.output.paths(&args.catalog, &args.ledger);
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
-    let ledger = open_to_read(&args.catalog.ledger(&args.ledger)?)?;
+    let ledger = open_to_read(&args.catalog.ledger(&args.ledger)?).await?;
     if let Some(earlier) = earlier {
         refuse_loss(&earlier, &ledger, args.ledger.trust()).await?;
     }
@@ -51,7 +51,7 @@ pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
 }
 
 /// Refuses to replace results that tell more than the ledger knows.
-async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &SqliteLedger, trust: Trust) -> Result<(), Error> {
+async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &AnyLedger, trust: Trust) -> Result<(), Error> {
     let is_known = covers::knows_all(earlier, ledger, trust).await.map_err(WorklistError::from)?;
     is_known.then_some(()).ok_or_else(|| {
         let problem = "the results that are there tell of music tasks that the ledger does not know";
@@ -60,7 +60,7 @@ async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &SqliteLedger, trust: Trust
 }
 
 /// How the rows look from outside of a run.
-pub(super) async fn view(ledger: &SqliteLedger, catalog: &CatalogArgs, args: &LedgerArgs) -> Result<View, Error> {
+pub(super) async fn view(ledger: &AnyLedger, catalog: &CatalogArgs, args: &LedgerArgs) -> Result<View, Error> {
     let unreached = ledger.last_end(&catalog.identity()).await?;
     let now = Clock::start().unix();
     Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust(), goal: Goal::Accepted, now })
@@ -86,8 +86,8 @@ pub(super) struct StatusArgs {
 
 pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let catalog = args.catalog.open().await?;
-    let ledger_path = args.catalog.ledger(&args.ledger)?;
-    let ledger = open_to_read(&ledger_path)?;
+    let place = args.catalog.ledger(&args.ledger)?;
+    let ledger = open_to_read(&place).await?;
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
     let tally = results::count(&catalog, Some(&ledger), view).await?;
     ledger.close().await;
@@ -95,7 +95,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
         let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });
         print(&format!("{document:#}\n"))?;
     } else {
-        let ledger_line = format!("ledger              {}\n", ledger_path.display());
+        let ledger_line = format!("ledger              {place}\n");
         print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog) + &odd_ids(&catalog)))?;
     }
     Ok(Exit::of_rows(&tally))

@@ -28,7 +28,8 @@ use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::{check_writable, folder_of, is_stdout};
 use crate::ledger::{
-    Begin, Begun, CoverScope, FollowLedger as _, NewRun, ReadLedger as _, RunId, SqliteLedger, SubmitLedger as _,
+    AnyLedger, Begin, Begun, CoverScope, FollowLedger as _, NewRun, ReadLedger as _, RunId, SqliteLedger,
+    SubmitLedger as _,
 };
 use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
@@ -89,7 +90,7 @@ async fn checked<'a>(
         stop,
         catalog,
         earlier,
-        ledger_path: args.catalog.ledger(&args.ledger)?,
+        ledger_place: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
@@ -116,8 +117,8 @@ impl Run<'_> {
     /// Tells what a run would do.
     async fn dry_run(self) -> Result<Exit, Error> {
         self.args.wait.check()?;
-        let ledger_path = &self.batch.ledger_path;
-        let ledger = SqliteLedger::open_to_read(ledger_path, Some(self.service.identity()))?;
+        let ledger_place = &self.batch.ledger_place;
+        let ledger = AnyLedger::open_to_read(ledger_place, Some(self.service.identity())).await?;
         let taken_over = self.taken_over(ledger.as_ref()).await?;
         let ledgers = ledger.iter().chain(taken_over.as_ref().map(|(ledger, _)| ledger)).collect();
         let (mut worklist, counts) = Worklist::plan(self.catalog(), ledgers, self.selection()).await?;
@@ -125,7 +126,7 @@ impl Run<'_> {
             counts,
             rate: self.args.pace.rate,
             clock: self.batch.clock,
-            ledger: (ledger_path, ledger.is_some()),
+            ledger: (ledger_place, ledger.is_some()),
             paths: &self.batch.paths,
             address: self.service.address(),
             callback: &self.service.callback,
@@ -141,12 +142,13 @@ impl Run<'_> {
     }
 
     /// What a run would take over from earlier results, in a ledger that is gone with its folder.
-    async fn taken_over(&self, ledger: Option<&SqliteLedger>) -> Result<Option<(SqliteLedger, TempDir)>, Error> {
+    async fn taken_over(&self, ledger: Option<&AnyLedger>) -> Result<Option<(AnyLedger, TempDir)>, Error> {
         if self.batch.all_earlier().next().is_none() {
             return Ok(None);
         }
         let folder = TempDir::new().map_err(WorklistError::Spool)?;
-        let taken_over = SqliteLedger::open(&folder.path().join("taken-over.db"), self.service.identity())?;
+        let path = folder.path().join("taken-over.db");
+        let taken_over = AnyLedger::Sqlite(SqliteLedger::open(&path, self.service.identity())?);
         self.batch.take_over_into(&taken_over, ledger).await?;
         Ok(Some((taken_over, folder)))
     }
@@ -157,10 +159,11 @@ impl Run<'_> {
         self.batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
         let image_settings = self.args.wait.image_settings()?;
         let started = self.batch.clock.unix();
-        self.args.ledger.make_folder(&self.batch.ledger_path)?;
-        let ledger = Arc::new(SqliteLedger::open(&self.batch.ledger_path, self.service.identity())?);
+        let place = &self.batch.ledger_place;
+        self.args.ledger.make_folder(place)?;
+        let max_outage = self.args.request.max_outage;
+        let ledger = Arc::new(AnyLedger::open(place, self.service.identity(), max_outage).await?);
         // Nothing is sent meanwhile, and answers are kept: as in any outage.
-        ledger.wait_for_others(self.args.request.max_outage).await?;
         let results = &self.batch.paths.results;
         let new = NewRun { catalog: self.args.catalog.identity(), results: full_name(results), at: started };
         let submitted = match ledger.begin_run(new).await {
@@ -180,7 +183,7 @@ impl Run<'_> {
 
     async fn submit(
         &self,
-        ledger: &Arc<SqliteLedger>,
+        ledger: &Arc<AnyLedger>,
         image_settings: &ImageSettings,
         (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
@@ -213,7 +216,7 @@ impl Run<'_> {
             lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>(
                 "run",
-                self.args.ledger.is_in_state_folder().then_some(&self.batch.ledger_path),
+                self.batch.ledger_place.file().filter(|_| self.args.ledger.is_in_state_folder()),
             ),
         })
     }
@@ -230,7 +233,7 @@ impl Run<'_> {
     /// Runs the one loop, with the stand-in service beside it if that is asked for.
     async fn send(
         &self,
-        ledger: &Arc<SqliteLedger>,
+        ledger: &Arc<AnyLedger>,
         gates: &Gates,
         image_settings: &ImageSettings,
         (run, worklist): (Begun, Worklist),
@@ -261,11 +264,11 @@ impl Run<'_> {
     /// The runner, with music checked first and covers followed as far as that is asked for.
     fn with_reads(
         &self,
-        mut runner: Runner<HttpApi, SqliteLedger>,
+        mut runner: Runner<HttpApi, AnyLedger>,
         gates: &Gates,
         image_settings: &ImageSettings,
         run: RunId,
-    ) -> Runner<HttpApi, SqliteLedger> {
+    ) -> Runner<HttpApi, AnyLedger> {
         let Some(gate) = &gates.reads else { return runner };
         let (wait, request) = (&self.args.wait, &self.args.request);
         if self.args.checks_music() {
@@ -284,7 +287,7 @@ impl Run<'_> {
     }
 
     /// How long covers usually take; of the stand-in that is known.
-    async fn usual(&self, ledger: &SqliteLedger) -> Result<GenerationEstimate, Error> {
+    async fn usual(&self, ledger: &AnyLedger) -> Result<GenerationEstimate, Error> {
         Ok(match self.service.api_url {
             Some(_) => GenerationEstimate::new(ledger.generation_times().await?),
             None => GenerationEstimate::new([*Scenario::default().generation.end()]),

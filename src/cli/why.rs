@@ -8,7 +8,7 @@ use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
 use crate::domain::{Brief, Images, MusicTaskId};
 use crate::error::{Error, Exit};
-use crate::ledger::{Artwork, PollStats, ReadLedger as _, Record, SqliteLedger, Submission};
+use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
 
 /// Candidates that are named for the beginning of an id.
 const SHOWN: u32 = 5;
@@ -28,11 +28,11 @@ pub(super) struct WhyArgs {
 pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
     let task = MusicTaskId::new(&args.id)
         .map_err(|bad| Error::usage(format!("`{}` cannot be a music task id: {bad}", args.id), ""))?;
-    let path = args.account.ledger_to_ask()?;
-    let ledger = open_to_read(&path)?;
+    let place = args.account.ledger_to_ask()?;
+    let ledger = open_to_read(&place).await?;
     let found = find(&ledger, task.clone()).await?;
     let unknown = || {
-        let problem = format!("the ledger `{}` knows nothing of `{task}`", path.display());
+        let problem = format!("the ledger `{place}` knows nothing of `{task}`");
         Error::usage(problem, "it was never sent with this ledger")
     };
     let (task, record) = found.ok_or_else(unknown)?;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
 }
 
 /// The music task of this id, else the only one whose id begins so.
-async fn find(ledger: &SqliteLedger, start: MusicTaskId) -> Result<Option<(MusicTaskId, Record)>, Error> {
+async fn find(ledger: &AnyLedger, start: MusicTaskId) -> Result<Option<(MusicTaskId, Record)>, Error> {
     let candidates = ledger.beginning_with(&start, SHOWN + 1).await?;
     let task = match candidates.as_slice() {
         [] => return Ok(None),

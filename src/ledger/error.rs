@@ -41,6 +41,24 @@ pub enum LedgerErrorKind {
     Busy,
     /// It is out of reach: a full disk, an I/O error, missing rights.
     Unavailable,
+    /// Its place is no place: a URL that cannot be understood, or files that cannot be read.
+    BadPlace,
+    /// Its server is out of reach.
+    Unreachable,
+    /// Its server does not know this user, or not with this password.
+    Login,
+    /// This user may not do what has to be done.
+    NoRights,
+    /// Its server takes no writes.
+    ReadOnly,
+    /// Its server tells of commits that a loss of power would undo.
+    NotDurable,
+    /// Somebody between deals out connections to each transaction.
+    Pooled,
+    /// Its server is too old.
+    OldServer,
+    /// It holds several accounts, and none was named.
+    SeveralAccounts,
     /// It was only to be read, and that could not be done.
     Unreadable,
     /// A defect of this program.
@@ -53,7 +71,10 @@ impl LedgerErrorKind {
     pub const fn is_wrong_ledger(self) -> bool {
         match self {
             Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::SeveralNames | Self::Unsuitable => true,
+            Self::BadPlace | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
+            Self::Pooled | Self::OldServer | Self::SeveralAccounts => true,
             Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
+            Self::Unreachable => false,
         }
     }
 
@@ -80,6 +101,28 @@ impl LedgerErrorKind {
                  the results that are there is not sent again",
             ),
             Self::Unreadable => Some("nothing was changed; ask again, or as the user that the runs have"),
+            Self::BadPlace => {
+                Some("name it as postgres://USER@HOST:PORT/DATABASE, with sslmode and sslrootcert behind a `?`")
+            }
+            Self::Unreachable => Some(
+                "nothing more was sent; see with `psql` and the same URL whether the server can be reached from here, and \
+                 run again: what is settled is not sent again",
+            ),
+            Self::Login => Some(
+                "nothing was sent; the user is the one of the URL, the password that of PGPASSWORD or of the file \
+                 ~/.pgpass (PGPASSFILE)",
+            ),
+            Self::NoRights => Some(
+                "nothing was sent; let the owner of the database run the SQL that `coverbatch ledger schema postgres` prints, \
+                 and grant the rights that it names",
+            ),
+            Self::ReadOnly => Some("nothing was sent; name the primary server, which takes writes"),
+            Self::NotDurable => Some(
+                "nothing was sent; let the setting be `on`, for example by `ALTER ROLE … SET synchronous_commit = on`",
+            ),
+            Self::Pooled => Some("nothing was sent; name the server itself, or a pooler in session mode"),
+            Self::OldServer => Some("nothing was sent; use PostgreSQL 14 or a later one"),
+            Self::SeveralAccounts => Some("name one of them with --account"),
             Self::Busy | Self::Unavailable | Self::Defect => None,
         }
     }
@@ -116,6 +159,30 @@ pub(super) enum WrongLedger {
     /// The file system cannot do what the promises rest on.
     #[error("the file system does not support a write-ahead log")]
     NoWriteAheadLog,
+    /// Its server takes no writes.
+    #[error("the server takes no writes: it is a standby, or set to read only")]
+    ReadOnly,
+    /// Its server tells of commits that a loss of power would undo.
+    #[error("the server tells of commits before they are on its disk: {setting} is off")]
+    NotDurable {
+        /// Which setting is off.
+        setting: &'static str,
+    },
+    /// Somebody between deals out connections to each transaction.
+    #[error("a pooler deals out its connections by transactions, so that no run can be known to be alive")]
+    Pooled,
+    /// Its server is too old.
+    #[error("the server is PostgreSQL {found}")]
+    OldServer {
+        /// Its version.
+        found: i32,
+    },
+    /// It holds several accounts, and none was named.
+    #[error("it holds several accounts: {names}")]
+    SeveralAccounts {
+        /// Which.
+        names: String,
+    },
 }
 
 impl WrongLedger {
@@ -127,6 +194,11 @@ impl WrongLedger {
             Self::OtherApi { .. } => LedgerErrorKind::OtherApi,
             Self::SeveralNames { .. } => LedgerErrorKind::SeveralNames,
             Self::NoWriteAheadLog => LedgerErrorKind::Unsuitable,
+            Self::ReadOnly => LedgerErrorKind::ReadOnly,
+            Self::NotDurable { .. } => LedgerErrorKind::NotDurable,
+            Self::Pooled => LedgerErrorKind::Pooled,
+            Self::OldServer { .. } => LedgerErrorKind::OldServer,
+            Self::SeveralAccounts { .. } => LedgerErrorKind::SeveralAccounts,
         }
     }
 }

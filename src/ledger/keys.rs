@@ -13,7 +13,7 @@ impl fmt::Display for RunId {
 }
 
 /// A claimed submission, counted over all runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey(pub i64);
 
 /// A music task.

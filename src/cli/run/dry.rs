@@ -1,7 +1,6 @@
 //! `coverbatch run --dry-run`: the plan, and the first request with the key masked.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,6 +10,7 @@ use crate::api::client::USER_AGENT;
 use crate::api::http::submission_body;
 use crate::clock::Clock;
 use crate::domain::{Brief, MusicTaskId, Rate};
+use crate::ledger::LedgerPlace;
 use crate::ratelimit::expected_time;
 use crate::report::plural;
 use crate::results::Paths;
@@ -22,7 +22,7 @@ pub(super) struct DryRun<'a> {
     pub(super) counts: Counts,
     pub(super) rate: Rate,
     pub(super) clock: Clock,
-    pub(super) ledger: (&'a Path, bool),
+    pub(super) ledger: (&'a LedgerPlace, bool),
     pub(super) paths: &'a Paths,
     pub(super) address: String,
     pub(super) callback: &'a CallbackUrl,
@@ -50,7 +50,7 @@ impl DryRun<'_> {
         let ends = self.clock.unix().after(takes);
         let _ = writeln!(text, "takes            at least {brief} at {}; begun now, until {ends}", self.rate);
         let (ledger, exists) = self.ledger;
-        let _ = writeln!(text, "ledger           {}{}", ledger.display(), if exists { "" } else { " (not there yet)" });
+        let _ = writeln!(text, "ledger           {ledger}{}", if exists { "" } else { " (not there yet)" });
         let _ = writeln!(text, "results          {}", self.paths.results.display());
         if let Some(failures) = &self.paths.failures {
             let _ = writeln!(text, "failures         {}", failures.display());
@@ -83,7 +83,7 @@ impl DryRun<'_> {
             "seconds": takes.as_secs_f64(),
             "until": self.clock.unix().after(takes).to_string(),
             "address": self.address,
-            "ledger": self.ledger.0.display().to_string(),
+            "ledger": self.ledger.0.to_string(),
             "results": self.paths.results.display().to_string(),
         });
         format!("{document:#}\n")

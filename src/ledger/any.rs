@@ -1,0 +1,206 @@
+//! The ledger of an account, whichever engine keeps it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::error::LedgerError;
+use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::postgres::PostgresLedger;
+use crate::ledger::record::{KnownState, Record};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
+
+/// Where the ledger of an account is, or is to be.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LedgerPlace {
+    /// A file.
+    File(PathBuf),
+    /// A database that accounts share.
+    Database {
+        /// Its URL, which may hold a password.
+        url: String,
+        /// The name of the account.
+        account: String,
+        /// Whether somebody has said which account it is.
+        is_named: bool,
+    },
+}
+
+impl LedgerPlace {
+    /// The file, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Database { .. } => None,
+        }
+    }
+}
+
+/// For people: without user and password.
+impl fmt::Display for LedgerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database { url, .. } => PostgresLedger::location(url).fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for LedgerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The ledger of an account.
+#[derive(Debug)]
+pub enum AnyLedger {
+    /// In a file.
+    Sqlite(SqliteLedger),
+    /// In a database.
+    Postgres(PostgresLedger),
+}
+
+impl AnyLedger {
+    /// The ledger there for the API at `api_url`, made if it is not there. Calls wait for a server that is out of reach, or
+    /// for another program that keeps the file locked, for `max_outage` at most.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be opened or made, or is not one of that API.
+    pub async fn open(place: &LedgerPlace, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
+        match place {
+            LedgerPlace::File(path) => {
+                let ledger = SqliteLedger::open(path, api_url)?;
+                ledger.wait_for_others(max_outage).await?;
+                Ok(Self::Sqlite(ledger))
+            }
+            LedgerPlace::Database { url, account, .. } => {
+                PostgresLedger::open(url, account, api_url, max_outage).await.map(Self::Postgres)
+            }
+        }
+    }
+
+    /// The same, if it is there.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`AnyLedger::open`].
+    pub async fn open_existing(
+        place: &LedgerPlace,
+        api_url: &str,
+        max_outage: Duration,
+    ) -> Result<Option<Self>, LedgerError> {
+        Ok(match place {
+            LedgerPlace::File(path) => SqliteLedger::open_existing(path, api_url)?.map(Self::Sqlite),
+            LedgerPlace::Database { url, account, .. } => {
+                PostgresLedger::open_existing(url, account, api_url, max_outage).await?.map(Self::Postgres)
+            }
+        })
+    }
+
+    /// The ledger there for reading beside a run, if there is one; `api_url` is compared if it is given.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`AnyLedger::open`].
+    pub async fn open_to_read(place: &LedgerPlace, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
+        Ok(match place {
+            LedgerPlace::File(path) => SqliteLedger::open_to_read(path, api_url)?.map(Self::Sqlite),
+            LedgerPlace::Database { url, account, is_named } => {
+                let name = (*is_named || api_url.is_some()).then_some(account.as_str());
+                PostgresLedger::open_to_read(url, name, api_url).await?.map(Self::Postgres)
+            }
+        })
+    }
+
+    /// Whether it was made when it was opened.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        match self {
+            Self::Sqlite(ledger) => ledger.is_new(),
+            Self::Postgres(ledger) => ledger.is_new(),
+        }
+    }
+
+    /// What a ledger that has failed still holds, to be read, as far as that is at hand.
+    #[must_use]
+    pub fn left_to_read(&self) -> Option<Self> {
+        match self {
+            Self::Sqlite(ledger) => ledger.left_to_read().map(Self::Sqlite),
+            // Its server is gone, or what it holds is not to be trusted.
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+/// Methods that the engine does.
+macro_rules! done_by_the_engine {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(async fn $name(&self, $($argument: $type),*) -> Result<$result, LedgerError> {
+            match self {
+                Self::Sqlite(ledger) => ledger.$name($($argument),*).await,
+                Self::Postgres(ledger) => ledger.$name($($argument),*).await,
+            }
+        })*
+    };
+}
+
+impl ReadLedger for AnyLedger {
+    done_by_the_engine! {
+        look_up(tasks: Vec<MusicTaskId>) -> Vec<Option<Record>>;
+        states(tasks: Vec<MusicTaskId>) -> Vec<Option<KnownState>>;
+        beginning_with(start: &MusicTaskId, most: u32) -> Vec<MusicTaskId>;
+        history(task: &MusicTaskId) -> Vec<Submission>;
+        poll_stats(task: &MusicTaskId) -> Option<PollStats>;
+        last_end(catalog: &str) -> Option<Reason>;
+        past_runs(catalog: &str, most: u32) -> Vec<PastRun>;
+        sends_between(between: (UnixMillis, UnixMillis), stretch: Duration) -> Vec<Sends>;
+        generation_times() -> Vec<Duration>;
+    }
+
+    fn is_healthy(&self) -> bool {
+        match self {
+            Self::Sqlite(ledger) => ledger.is_healthy(),
+            Self::Postgres(ledger) => ledger.is_healthy(),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Sqlite(ledger) => ledger.close().await,
+            Self::Postgres(ledger) => ledger.close().await,
+        }
+    }
+}
+
+impl SubmitLedger for AnyLedger {
+    done_by_the_engine! {
+        import(rows: Vec<(MusicTaskId, Record)>) -> ();
+        begin_run(run: NewRun) -> Begin;
+        recover(run: RunId, seen: AttemptKey, at: UnixMillis) -> (Vec<MusicTaskId>, AttemptKey);
+        claim(request: ClaimRequest) -> Claim;
+        settle(attempt: AttemptKey, settlement: Settlement) -> Settled;
+        release(attempt: AttemptKey) -> ();
+        end_run(run: RunId, ended: Ended, at: UnixMillis) -> ();
+        note_music(task: &MusicTaskId, state: RowState, said: (Reason, Answer), at: UnixMillis) -> ();
+        note_default_covers(rows: Vec<(MusicTaskId, String)>) -> ();
+    }
+}
+
+impl FollowLedger for AnyLedger {
+    done_by_the_engine! {
+        begin_follow(catalog: &str, at: UnixMillis) -> RunId;
+        watch(waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> u64;
+        next_due(scope: CoverScope, at: UnixMillis) -> (Option<UnixMillis>, Option<UnixMillis>);
+        claim_job(scope: CoverScope, kind: JobKind, at: UnixMillis, lease: Duration, pace: Rate) -> Due;
+        claim_read(at: UnixMillis, pace: Rate) -> Option<UnixMillis>;
+        settle_job(key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> ();
+        wake(task: &MusicTaskId, at: UnixMillis) -> ();
+        release_jobs(run: RunId, at: UnixMillis) -> ();
+    }
+}

@@ -1,0 +1,398 @@
+//! The ledger in a `PostgreSQL` database, for runs on several hosts. The only home of its driver.
+//!
+//! The server does the locking, the durability and the common clock. Whoever writes for an account locks its row first;
+//! operations that wait together are done in one transaction, with statements over sets of rows.
+
+mod alive;
+mod bad_place;
+mod claims;
+mod columns;
+mod connect;
+mod context;
+mod cover_jobs;
+mod failure;
+mod history;
+mod job_outcomes;
+mod look_up;
+mod operation;
+mod pace;
+mod password;
+mod place;
+mod queue;
+mod read_log;
+mod runs;
+mod schema;
+mod server_clock;
+mod session;
+mod settlements;
+mod tasks;
+mod tls;
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::clock::UnixMillis;
+use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::error::{LedgerError, WrongLedger};
+use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::record::{KnownState, Record};
+use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
+
+use alive::Locks;
+use connect::{Access, Connector};
+use context::Context;
+use failure::Failure;
+use operation::{Call, Operation};
+use place::Place;
+use queue::Queue;
+use session::{Link, Session};
+
+/// What is shown of a URL that cannot be understood.
+const UNKNOWN: &str = "postgres://…";
+
+/// How long to wait before it is looked again who is alive, after the server was started.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The ledger of one account in a `PostgreSQL` database.
+#[derive(Debug)]
+pub struct PostgresLedger {
+    queue: Arc<Queue>,
+    is_new: bool,
+}
+
+impl PostgresLedger {
+    /// The SQL that makes the tables.
+    pub const SCHEMA: &str = schema::SCHEMA;
+
+    /// Whether `text` is the URL of a database.
+    #[must_use]
+    pub fn is_url(text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+    }
+
+    /// The database at `url` as people are shown it: without user and password.
+    #[must_use]
+    pub fn location(url: &str) -> String {
+        // A URL that cannot be understood is not shown: who knows where the password is in it.
+        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
+    }
+
+    /// The ledger of an account for the API at `api_url`, made if it is not there. Once it is open, calls wait for a server
+    /// that is out of reach, each for `max_outage` at most.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the server cannot be reached, refuses this user, cannot keep the promises, or holds something else,
+    /// or the account is one of another API.
+    pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
+        let place = place(url)?;
+        let opened = opened(&place, (account, api_url), Missing::Make, max_outage).await;
+        let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
+        opened.map_err(|failure| failure.at("open", &place.location))
+    }
+
+    /// The same, if it is there.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`PostgresLedger::open`].
+    pub async fn open_existing(
+        url: &str,
+        account: &str,
+        api_url: &str,
+        max_outage: Duration,
+    ) -> Result<Option<Self>, LedgerError> {
+        let place = place(url)?;
+        let opened = opened(&place, (account, api_url), Missing::Leave, max_outage).await;
+        opened.map_err(|failure| failure.at("open", &place.location))
+    }
+
+    /// The ledger of an account for reading beside a run, if there is one, without a name that of the only account there;
+    /// `api_url` is compared if it is given. Needs no right to write.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`PostgresLedger::open`].
+    pub async fn open_to_read(
+        url: &str,
+        account: Option<&str>,
+        api_url: Option<&str>,
+    ) -> Result<Option<Self>, LedgerError> {
+        let place = place(url)?;
+        opened_to_read(&place, account, api_url).await.map_err(|failure| failure.at("read", &place.location))
+    }
+
+    /// Whether it was made when it was opened.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Does something in the next transaction; its result is durable when this returns.
+    async fn write<A, T, F>(&self, values: A, work: fn(Session, A) -> F) -> Result<T, LedgerError>
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        self.call(Access::Write, values, work).await
+    }
+
+    /// Reads something.
+    async fn read<A, T, F>(&self, values: A, work: fn(Session, A) -> F) -> Result<T, LedgerError>
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        self.call(Access::Read, values, work).await
+    }
+
+    async fn call<A, T, F>(&self, access: Access, values: A, work: fn(Session, A) -> F) -> Result<T, LedgerError>
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        let call: Box<dyn Operation> = Box::new(Call { access, values, work, result: None, reply });
+        self.queue.submit(|group| group.calls.push(call));
+        self.answer(result).await
+    }
+
+    /// What became of an operation. It is dropped without an answer only if it failed, or one before it or together with it.
+    async fn answer<T>(&self, result: oneshot::Receiver<T>) -> Result<T, LedgerError> {
+        match result.await {
+            Ok(value) => Ok(value),
+            Err(_) => Err(self.queue.failure().await),
+        }
+    }
+}
+
+fn place(url: &str) -> Result<Place, LedgerError> {
+    Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", UNKNOWN))
+}
+
+/// What is done where no ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Make,
+    Leave,
+}
+
+async fn opened(
+    place: &Place,
+    (name, api_url): (&str, &str),
+    missing: Missing,
+    max_outage: Duration,
+) -> Result<Option<PostgresLedger>, Failure> {
+    let connector = Arc::new(Connector::new(place, Access::Write)?);
+    let client = connector.connect().await?;
+    let locks = Locks::new(Arc::clone(&connector));
+    let ours: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+    // Two connections that are open at once have a process of the server each, unless somebody between deals those out.
+    if locks.server_process().await? == ours {
+        return Err(WrongLedger::Pooled.into());
+    }
+    if schema::is_absent(&client).await? {
+        match missing {
+            Missing::Make => schema::create(&client).await?,
+            Missing::Leave => return Ok(None),
+        }
+    }
+    schema::check(&client).await?;
+    let found = match missing {
+        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
+        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
+    };
+    Ok(found.map(|(account, is_new)| {
+        let parts = (Context::new(account, locks), Link::new(client));
+        let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
+        PostgresLedger { queue, is_new }
+    }))
+}
+
+async fn opened_to_read(
+    place: &Place,
+    name: Option<&str>,
+    api_url: Option<&str>,
+) -> Result<Option<PostgresLedger>, Failure> {
+    let connector = Arc::new(Connector::new(place, Access::Read)?);
+    let client = connector.connect().await?;
+    if schema::is_absent(&client).await? {
+        return Ok(None);
+    }
+    schema::check(&client).await?;
+    let account = match name {
+        Some(name) => schema::account(&client, name, api_url).await?,
+        None => schema::only_account(&client).await?,
+    };
+    let locks = Locks::new(Arc::clone(&connector));
+    Ok(account.map(|account| {
+        let parts = (Context::new(account, locks), Link::new(client));
+        let queue = Queue::new(place.location.clone(), (connector, Access::Read), parts, Duration::ZERO);
+        PostgresLedger { queue, is_new: false }
+    }))
+}
+
+impl ReadLedger for PostgresLedger {
+    async fn look_up(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, LedgerError> {
+        self.read(tasks, look_up::records).await
+    }
+
+    async fn states(&self, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, LedgerError> {
+        self.read(tasks, look_up::states).await
+    }
+
+    async fn beginning_with(&self, start: &MusicTaskId, most: u32) -> Result<Vec<MusicTaskId>, LedgerError> {
+        self.read((start.clone(), most), look_up::beginning_with).await
+    }
+
+    async fn history(&self, task: &MusicTaskId) -> Result<Vec<Submission>, LedgerError> {
+        self.read(task.clone(), history::submissions).await
+    }
+
+    async fn poll_stats(&self, task: &MusicTaskId) -> Result<Option<PollStats>, LedgerError> {
+        self.read(task.clone(), history::poll_stats).await
+    }
+
+    async fn last_end(&self, catalog: &str) -> Result<Option<Reason>, LedgerError> {
+        self.read(catalog.to_owned(), history::last_end).await
+    }
+
+    async fn past_runs(&self, catalog: &str, most: u32) -> Result<Vec<PastRun>, LedgerError> {
+        self.read((catalog.to_owned(), most), history::past_runs).await
+    }
+
+    async fn sends_between(
+        &self,
+        between: (UnixMillis, UnixMillis),
+        stretch: Duration,
+    ) -> Result<Vec<Sends>, LedgerError> {
+        self.read((between, stretch), history::sends_between).await
+    }
+
+    async fn generation_times(&self) -> Result<Vec<Duration>, LedgerError> {
+        self.read((), history::generation_times).await
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.queue.is_healthy()
+    }
+
+    async fn close(self) {
+        self.queue.close().await;
+    }
+}
+
+impl SubmitLedger for PostgresLedger {
+    async fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
+        self.write(rows, tasks::import).await
+    }
+
+    async fn begin_run(&self, run: NewRun) -> Result<Begin, LedgerError> {
+        loop {
+            match self.write(run.clone(), runs::begin).await? {
+                Some(begin) => return Ok(begin),
+                None => sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    async fn recover(
+        &self,
+        run: RunId,
+        seen: AttemptKey,
+        at: UnixMillis,
+    ) -> Result<(Vec<MusicTaskId>, AttemptKey), LedgerError> {
+        self.write((run, seen, at), runs::recover_for).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, LedgerError> {
+        let (reply, claim) = oneshot::channel();
+        self.queue.submit(|group| group.claims.push(request, reply));
+        self.answer(claim).await
+    }
+
+    async fn settle(&self, attempt: AttemptKey, settlement: Settlement) -> Result<Settled, LedgerError> {
+        let (reply, settled) = oneshot::channel();
+        self.queue.submit(|group| group.settlements.push((attempt, settlement), reply));
+        self.answer(settled).await
+    }
+
+    async fn release(&self, attempt: AttemptKey) -> Result<(), LedgerError> {
+        self.write(attempt, settlements::release).await
+    }
+
+    async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
+        self.write((run, ended, at), runs::end).await?;
+        // Only now: until it is written down, the lock tells that the run is alive. One that cannot be let go ends with the
+        // process.
+        let _ = self.queue.context.locks.release().await;
+        Ok(())
+    }
+
+    async fn note_music(
+        &self,
+        task: &MusicTaskId,
+        state: RowState,
+        said: (Reason, Answer),
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.write((task.clone(), state, said, at), tasks::note_music).await
+    }
+
+    async fn note_default_covers(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
+        self.write(rows, tasks::note_default_covers).await
+    }
+}
+
+impl FollowLedger for PostgresLedger {
+    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        self.write((catalog.to_owned(), at), runs::begin_follow).await
+    }
+
+    async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
+        self.write((waiter, tasks, at), cover_jobs::watch).await
+    }
+
+    async fn next_due(
+        &self,
+        scope: CoverScope,
+        at: UnixMillis,
+    ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
+        self.read((scope, at), cover_jobs::next_due).await
+    }
+
+    async fn claim_job(
+        &self,
+        scope: CoverScope,
+        kind: JobKind,
+        at: UnixMillis,
+        lease: Duration,
+        pace: Rate,
+    ) -> Result<Due, LedgerError> {
+        self.write((scope, kind, at, lease, pace), cover_jobs::claim_job).await
+    }
+
+    async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
+        self.write((at, pace), read_log::claim_read).await
+    }
+
+    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+        self.write((key, outcome, at), job_outcomes::settle_job).await
+    }
+
+    async fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.write((task.clone(), at), cover_jobs::wake).await
+    }
+
+    async fn release_jobs(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.write((run, at), cover_jobs::release_jobs).await
+    }
+}

@@ -1,0 +1,99 @@
+//! The lock by which a run is known to be alive: an advisory lock of a session of its own, which the server takes back when
+//! that ends, however it ends.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::Client;
+
+use super::connect::Connector;
+use super::failure::Failure;
+
+/// A condition on `run`: nobody holds its lock, and that says something, because whoever held it may have come back since the
+/// server was started. `$1` is the account.
+pub(super) const IS_DEAD: &str = "
+    run.account = $1 AND run.kind = 'run' AND run.ended IS NULL
+    AND NOT EXISTS (SELECT FROM pg_locks
+                    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                      AND ((classid::bigint << 32) | objid::bigint) = run.lock)";
+
+/// The session that holds the lock of this process.
+#[derive(Debug)]
+pub(super) struct Locks {
+    connector: Arc<Connector>,
+    session: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    client: Option<Client>,
+    key: Option<i64>,
+}
+
+impl Locks {
+    pub(super) fn new(connector: Arc<Connector>) -> Self {
+        Self { connector, session: Mutex::default() }
+    }
+
+    /// Takes a new lock instead of the one that is held; its key.
+    pub(super) async fn take(&self) -> Result<i64, Failure> {
+        let mut held = self.session.lock().await;
+        unlock(&mut held).await?;
+        self.lock(&mut held).await
+    }
+
+    /// Lets the lock go; its key, if one was held.
+    pub(super) async fn release(&self) -> Result<Option<i64>, Failure> {
+        let mut held = self.session.lock().await;
+        let key = held.key;
+        unlock(&mut held).await?;
+        Ok(key)
+    }
+
+    /// Lets the lock and the session go.
+    pub(super) async fn close(&self) {
+        let mut held = self.session.lock().await;
+        // If that fails, the session has ended already.
+        let _ = unlock(&mut held).await;
+        held.client = None;
+    }
+
+    /// Takes another lock if the session of the one that is held was lost; its key.
+    pub(super) async fn renew(&self) -> Result<Option<i64>, Failure> {
+        let mut held = self.session.lock().await;
+        let is_lost = held.key.is_some() && held.client.as_ref().is_none_or(Client::is_closed);
+        if is_lost { self.lock(&mut held).await.map(Some) } else { Ok(None) }
+    }
+
+    /// The process of the server that serves this session, which is made if it is not there.
+    pub(super) async fn server_process(&self) -> Result<i32, Failure> {
+        let mut held = self.session.lock().await;
+        Ok(self.client(&mut held).await?.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?)
+    }
+
+    /// Takes a lock that nobody has ever held: that of a lost session may still be held by the server.
+    async fn lock(&self, held: &mut MutexGuard<'_, Held>) -> Result<i64, Failure> {
+        let key = fastrand::i64(..);
+        self.client(held).await?.execute("SELECT pg_advisory_lock($1)", &[&key]).await?;
+        held.key = Some(key);
+        Ok(key)
+    }
+
+    async fn client<'a>(&self, held: &'a mut MutexGuard<'_, Held>) -> Result<&'a Client, Failure> {
+        let open = held.client.take().filter(|client| !client.is_closed());
+        let client = match open {
+            Some(client) => client,
+            None => self.connector.connect().await?,
+        };
+        Ok(held.client.insert(client))
+    }
+}
+
+async fn unlock(held: &mut MutexGuard<'_, Held>) -> Result<(), Failure> {
+    held.key = None;
+    if let Some(client) = held.client.as_ref().filter(|client| !client.is_closed()) {
+        client.batch_execute("SELECT pg_advisory_unlock_all()").await?;
+    }
+    Ok(())
+}

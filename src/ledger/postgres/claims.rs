@@ -1,0 +1,268 @@
+//! Claims: many at a time, in a transaction that has locked the account.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::columns::{reason, state, value};
+use super::failure::Failure;
+use super::pace::{self, IN_FLIGHT, reach};
+use super::runs::recover;
+use super::session::Session;
+use crate::clock::UnixMillis;
+use crate::domain::{Reason, RowState};
+use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::submission::{Claim, ClaimRequest};
+use crate::ratelimit::{Counted, SharedPace};
+
+/// How often the others are looked for while there are some.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// Where a music task stands that somebody wants to send.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    seq: i64,
+    state: RowState,
+    last: Option<Last>,
+}
+
+/// The last submission of a music task.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    attempt: AttemptKey,
+    run: RunId,
+    reason: Option<Reason>,
+}
+
+/// What is decided before anything is written.
+#[derive(Debug, Clone, Copy)]
+enum Decided {
+    /// It may be sent; what is known of its music task.
+    Granted(Option<Known>),
+    Claim(Claim),
+}
+
+/// What each of these may do.
+pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
+    let known = known(session, requests).await?;
+    let mut turn = Turn::begin(session, requests).await?;
+    let mut taken = HashSet::new();
+    let decided: Vec<Decided> = requests
+        .iter()
+        .map(|request| {
+            let known = known.get(request.task.as_str()).copied();
+            let decided = match standing(session, request, known) {
+                Standing::Claimable if taken.contains(request.task.as_str()) => Decided::Claim(Claim::InFlight),
+                Standing::Claimable => turn.admit(session, request, known),
+                Standing::Settled(claim) => Decided::Claim(claim),
+            };
+            if matches!(decided, Decided::Granted(_)) {
+                taken.insert(request.task.as_str());
+            }
+            decided
+        })
+        .collect();
+    turn.end(session).await?;
+    announce(session, requests, &decided).await
+}
+
+/// What is known of the music tasks of these requests, by their ids.
+async fn known<'a>(session: &Session, requests: &'a [ClaimRequest]) -> Result<HashMap<&'a str, Known>, Failure> {
+    let ids: Vec<&str> = requests.iter().map(|request| request.task.as_str()).collect();
+    let sql = "SELECT asked.nth, task.seq, task.state, last.seq, last.run, last.reason
+               FROM unnest($2::text[]) WITH ORDINALITY AS asked (id, nth)
+               JOIN task ON task.account = $1 AND task.id = asked.id
+               LEFT JOIN LATERAL (SELECT seq, run, reason FROM attempt WHERE attempt.task = task.seq
+                                  ORDER BY seq DESC LIMIT 1) AS last ON true";
+    let mut known = HashMap::new();
+    for row in session.rows(sql, &[&ids]).await? {
+        let last = match value::<Option<i64>>(&row, 3)? {
+            None => None,
+            Some(seq) => Some(Last { attempt: AttemptKey(seq), run: RunId(value(&row, 4)?), reason: reason(&row, 5)? }),
+        };
+        let nth = usize::try_from(value::<i64>(&row, 0)?).unwrap_or(0);
+        let id = ids.get(nth.wrapping_sub(1)).copied().unwrap_or_default();
+        known.insert(id, Known { seq: value(&row, 1)?, state: state(&row, 2)?, last });
+    }
+    Ok(known)
+}
+
+/// Whether a music task may be claimed at all.
+enum Standing {
+    Claimable,
+    Settled(Claim),
+}
+
+fn standing(session: &Session, request: &ClaimRequest, known: Option<Known>) -> Standing {
+    let Some(Known { state, last, .. }) = known else { return Standing::Claimable };
+    if state == RowState::InFlight {
+        // A run asks once for a row at a time: what it finds in flight for itself was granted before the answer was lost.
+        let ours = last.filter(|last| session.is_again && last.run == request.run);
+        return Standing::Settled(ours.map_or(Claim::InFlight, |last| Claim::Granted(last.attempt)));
+    }
+    let is_refused = state.is_settled() || last.is_some_and(|last| was_sent_since(session, request, last));
+    if is_refused { Standing::Settled(Claim::Refused) } else { Standing::Claimable }
+}
+
+/// Whether another run has sent a music task, or had an answer for it, since this one decided to send it.
+fn was_sent_since(session: &Session, request: &ClaimRequest, last: Last) -> bool {
+    let was_in_flight = || session.context.others().in_flight.contains(&last.attempt);
+    let is_news = last.attempt > request.seen || (last.reason != Some(Reason::Interrupted) && was_in_flight());
+    last.run != request.run && is_news
+}
+
+/// The pace while a group of requests goes through it.
+struct Turn {
+    pace: SharedPace,
+    counted: Counted,
+    /// Whether requests of other runs count, or a pause of all.
+    is_shared: bool,
+    next_at: u64,
+}
+
+impl Turn {
+    async fn begin(session: &Session, requests: &[ClaimRequest]) -> Result<Self, Failure> {
+        let now = requests.iter().map(|request| session.of_server(request.at)).min().unwrap_or(UnixMillis(0));
+        let reach = requests.iter().map(|request| reach(request.asking.rate)).max().unwrap_or_default();
+        let ours = session.context.others().run;
+        let mut shared = pace::read(session, ours).await?;
+        if shared.has_others && is_time_to_look(session, now) {
+            recover(session, session.context.server_clock.of_ours(now)).await?;
+            shared = pace::read(session, ours).await?;
+        }
+        let are_there = note_others(session, &shared, now).after(reach) > now;
+        let is_shared = are_there || shared.pace.pause.is_some();
+        let counted = if is_shared || requests.iter().any(|request| request.asking.is_probe) {
+            pace::counted(session, now.before(reach)).await?
+        } else {
+            Counted { requests: 0, first: None }
+        };
+        Ok(Self { pace: shared.pace, counted, is_shared, next_at: shared.pace.next_at })
+    }
+
+    /// Lets a request pass for the sake of the other runs, or says when to ask again.
+    fn admit(&mut self, session: &Session, request: &ClaimRequest, known: Option<Known>) -> Decided {
+        if self.is_shared || request.asking.is_probe {
+            let now = session.of_server(request.at);
+            if let Err(not_yet) = self.pace.admit(request.asking, self.counted, now) {
+                return Decided::Claim(Claim::NotYet(not_yet));
+            }
+            self.counted.requests += 1;
+        }
+        Decided::Granted(known)
+    }
+
+    async fn end(self, session: &Session) -> Result<(), Failure> {
+        if self.pace.next_at == self.next_at { Ok(()) } else { pace::note_next(session, self.pace.next_at).await }
+    }
+}
+
+fn is_time_to_look(session: &Session, now: UnixMillis) -> bool {
+    let mut others = session.context.others();
+    // Also after the clock was set back.
+    let is_due = !(others.looked_at..others.looked_at.after(BETWEEN_LOOKS)).contains(&now);
+    if is_due {
+        others.looked_at = now;
+    }
+    is_due
+}
+
+/// Notes whether there are others; until when they may be.
+fn note_others(session: &Session, shared: &pace::Shared, now: UnixMillis) -> UnixMillis {
+    let mut others = session.context.others();
+    if shared.has_others || shared.newest != others.newest {
+        others.newest = shared.newest;
+        others.there_until = now.after(2 * BETWEEN_LOOKS);
+    }
+    others.there_until
+}
+
+/// Writes down what is granted.
+async fn announce(session: &Session, requests: &[ClaimRequest], decided: &[Decided]) -> Result<Vec<Claim>, Failure> {
+    let seqs = claim_tasks(session, requests, decided).await?;
+    let granted: Vec<(&ClaimRequest, i64, Option<RowState>)> = requests
+        .iter()
+        .zip(decided)
+        .filter_map(|(request, decided)| match decided {
+            Decided::Granted(known) => {
+                Some((request, *seqs.get(request.task.as_str())?, known.map(|known| known.state)))
+            }
+            Decided::Claim(_) => None,
+        })
+        .collect();
+    let attempts = insert_attempts(session, &granted).await?;
+    let mut claims = Vec::with_capacity(requests.len());
+    for (request, decided) in requests.iter().zip(decided) {
+        claims.push(match decided {
+            Decided::Claim(claim) => *claim,
+            Decided::Granted(_) => {
+                let seq = seqs.get(request.task.as_str()).ok_or(Failure::NotInFlight)?;
+                let attempt = *attempts.get(seq).ok_or(Failure::NotInFlight)?;
+                if request.asking.is_probe {
+                    pace::note_probe(session, attempt).await?;
+                }
+                Claim::Granted(attempt)
+            }
+        });
+    }
+    Ok(claims)
+}
+
+/// Makes or changes the rows of the music tasks that are granted; where these are, by their ids.
+async fn claim_tasks(
+    session: &Session,
+    requests: &[ClaimRequest],
+    decided: &[Decided],
+) -> Result<HashMap<String, i64>, Failure> {
+    let (mut ids, mut new_at, mut seqs, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut found = HashMap::new();
+    for (request, decided) in requests.iter().zip(decided) {
+        match decided {
+            Decided::Granted(None) => {
+                ids.push(request.task.as_str());
+                new_at.push(request.at.0);
+            }
+            Decided::Granted(Some(known)) => {
+                found.insert(request.task.to_string(), known.seq);
+                seqs.push(known.seq);
+                at.push(request.at.0);
+            }
+            Decided::Claim(_) => {}
+        }
+    }
+    if !seqs.is_empty() {
+        let sql = "UPDATE task SET state = 'in_flight', submissions = submissions + 1,
+                                   first_sent_at = coalesce(first_sent_at, new.at)
+                   FROM unnest($2::bigint[], $3::bigint[]) AS new (seq, at)
+                   WHERE task.account = $1 AND task.seq = new.seq";
+        session.execute(sql, &[&seqs, &at]).await?;
+    }
+    if !ids.is_empty() {
+        let sql = "INSERT INTO task (account, id, state, submissions, first_sent_at)
+                   SELECT $1::integer, id, 'in_flight', 1, at FROM unnest($2::text[], $3::bigint[]) AS new (id, at)
+                   RETURNING id, seq";
+        for row in session.rows(sql, &[&ids, &new_at]).await? {
+            found.insert(value(&row, 0)?, value(&row, 1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes down that these are about to be sent; the submission of each, by where its music task is.
+async fn insert_attempts(
+    session: &Session,
+    granted: &[(&ClaimRequest, i64, Option<RowState>)],
+) -> Result<HashMap<i64, AttemptKey>, Failure> {
+    if granted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tasks: Vec<i64> = granted.iter().map(|(_, seq, _)| *seq).collect();
+    let runs: Vec<i64> = granted.iter().map(|(request, ..)| request.run.0).collect();
+    let before: Vec<Option<&str>> = granted.iter().map(|(.., state)| state.map(RowState::word)).collect();
+    let at: Vec<i64> = granted.iter().map(|(request, ..)| request.at.0).collect();
+    let sql = "INSERT INTO attempt (account, task, run, state_before, sent_at, paced_at)
+               SELECT $1::integer, task, run, state_before, at, $6::bigint
+               FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS new (task, run, state_before, at)
+               RETURNING task, seq";
+    let rows = session.rows(sql, &[&tasks, &runs, &before, &at, &IN_FLIGHT.0]).await?;
+    rows.iter().map(|row| Ok((value(row, 0)?, AttemptKey(value(row, 1)?)))).collect()
+}

@@ -1,0 +1,118 @@
+//! A connection to the server, with the settings that the promises rest on.
+
+use std::time::Duration;
+
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::debug;
+
+use super::bad_place::BadPlace;
+use super::failure::Failure;
+use super::place::Place;
+use super::tls;
+use crate::ledger::error::WrongLedger;
+
+/// The oldest server that has all that the statements use.
+const OLDEST: i32 = 140_000;
+
+/// How long a server may take to accept a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// Of every connection. A session that stands still inside a transaction holds up the account, so the server ends it; one
+/// whose host is gone is ended within half a minute, which tells others that its run is dead. Every statement is to be
+/// answered by an index, whatever the statistics of tables say that were empty a minute ago.
+const SETTINGS: &str = "
+    SET search_path TO coverbatch, pg_catalog;
+    SET idle_in_transaction_session_timeout TO '10s';
+    SET idle_session_timeout TO 0;
+    SET statement_timeout TO '20s';
+    SET lock_timeout TO '20s';
+    SET tcp_keepalives_idle TO 10;
+    SET tcp_keepalives_interval TO 5;
+    SET tcp_keepalives_count TO 3;
+    SET client_connection_check_interval TO '5s';
+    SET plan_cache_mode TO force_generic_plan;
+    SET enable_seqscan TO off;
+    SET enable_hashjoin TO off;
+    SET enable_mergejoin TO off;
+    SET jit TO off;
+";
+
+/// Makes connections to one server.
+#[derive(Debug)]
+pub(super) struct Connector {
+    config: Config,
+    tls: MakeTls,
+    access: Access,
+}
+
+struct MakeTls(MakeRustlsConnect);
+
+impl std::fmt::Debug for MakeTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MakeTls").finish_non_exhaustive()
+    }
+}
+
+/// What a ledger is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Only to read it.
+    Read,
+    /// Also to write to it.
+    Write,
+}
+
+impl Connector {
+    pub(super) fn new(place: &Place, access: Access) -> Result<Self, BadPlace> {
+        let mut config = place.config.clone();
+        config.application_name("coverbatch").keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
+        config.tcp_user_timeout(Duration::from_secs(20)).connect_timeout(CONNECT_WAIT);
+        if config.get_hosts().len() > 1 && access == Access::Write {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        Ok(Self { config, tls: MakeTls(tls::connector(&place.tls)?), access })
+    }
+
+    /// A connection that can keep the promises.
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        let connecting = self.config.connect(self.tls.0.clone());
+        // The limit of the configuration is one for the socket, not for what is said then.
+        let (client, connection) =
+            tokio::time::timeout(CONNECT_WAIT, connecting).await.map_err(|_| Failure::Silent)??;
+        drop(tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection to the ledger has ended");
+            }
+        }));
+        check_version(&client).await?;
+        client.batch_execute(SETTINGS).await?;
+        if self.access == Access::Write {
+            check_durability(&client).await?;
+        }
+        Ok(client)
+    }
+}
+
+async fn check_version(client: &Client) -> Result<(), Failure> {
+    let found: i32 = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await?.try_get(0)?;
+    if found < OLDEST { Err(WrongLedger::OldServer { found: found / 10_000 }.into()) } else { Ok(()) }
+}
+
+/// Refuses a server on which a commit may be undone, or that takes none.
+async fn check_durability(client: &Client) -> Result<(), Failure> {
+    let sql = "SELECT current_setting('transaction_read_only') = 'on',
+                      current_setting('synchronous_commit') = 'off', current_setting('fsync') = 'off'";
+    let row = client.query_one(sql, &[]).await?;
+    if row.try_get(0)? {
+        return Err(WrongLedger::ReadOnly.into());
+    }
+    for (column, setting) in [(1, "synchronous_commit"), (2, "fsync")] {
+        if row.try_get(column)? {
+            return Err(WrongLedger::NotDurable { setting }.into());
+        }
+    }
+    Ok(())
+}

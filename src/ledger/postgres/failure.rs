@@ -1,0 +1,136 @@
+//! What can go wrong with the server, sorted by what helps.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error as ThisError;
+use tokio_postgres::error::SqlState;
+
+use super::bad_place::BadPlace;
+use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
+
+/// Why an operation failed.
+#[derive(Debug, ThisError)]
+pub(super) enum Failure {
+    /// The server, or the way to it.
+    #[error("{}", words(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// It is not a ledger to work with.
+    #[error(transparent)]
+    Wrong(#[from] WrongLedger),
+    /// Where it is cannot be understood, or what its place names cannot be read.
+    #[error(transparent)]
+    Place(#[from] BadPlace),
+    /// What is settled without having been claimed would be a hole in the promise.
+    #[error("a submission was to be ended that is not in flight")]
+    NotInFlight,
+    /// A value that no statement of this program leaves.
+    #[error("what is written in column {column} cannot be: {why}")]
+    Unbelievable {
+        /// Which column of the answer.
+        column: usize,
+        /// Why.
+        why: String,
+    },
+    /// Nothing came back, also no error.
+    #[error("the server does not answer")]
+    Silent,
+    /// It was out of reach for as long as the run may wait.
+    #[error("the server was out of reach for {}: {why}", crate::domain::Brief(*.lasted))]
+    Outage {
+        /// For how long.
+        lasted: Duration,
+        /// What was wrong at the last attempt.
+        why: Box<Failure>,
+    },
+    /// An operation panicked.
+    #[error("a defect of this program ended the transaction")]
+    Panicked,
+    /// The ledger was let go.
+    #[error("it is closed")]
+    Closed,
+}
+
+/// The words of the server, or those of the system; never the statement or its values.
+fn words(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(told), _) => told.message().to_owned(),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+impl Failure {
+    /// The error about the ledger at `location`.
+    pub(super) fn at(self, what: &'static str, location: &str) -> LedgerError {
+        LedgerError { location: location.to_owned(), what, kind: self.kind(), cause: Arc::new(self) }
+    }
+
+    /// Whether the same may go well once the server is back, or by another connection.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.code().map_or_else(|| is_of_the_way(error), is_passing),
+            Self::Silent => true,
+            Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
+            Self::Place(_) | Self::NotInFlight | Self::Unbelievable { .. } => false,
+            Self::Outage { .. } | Self::Panicked | Self::Closed => false,
+        }
+    }
+
+    fn kind(&self) -> LedgerErrorKind {
+        match self {
+            Self::Postgres(error) => match error.code() {
+                Some(code) => kind_of(code),
+                None if is_of_the_way(error) => LedgerErrorKind::Unreachable,
+                None => LedgerErrorKind::Defect,
+            },
+            Self::Wrong(wrong) => wrong.kind(),
+            Self::Place(_) => LedgerErrorKind::BadPlace,
+            Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
+            Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
+            Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
+        }
+    }
+}
+
+/// Whether it is the connection that failed, and not a value that cannot be sent or read.
+fn is_of_the_way(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || error.source().is_none_or(<dyn Error>::is::<io::Error>)
+}
+
+/// Whether it is the session or the moment that fails, and not what was asked for.
+fn is_passing(code: &SqlState) -> bool {
+    let is_gone = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        // An old prepared statement of a pooler, or tables that were made anew under it.
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+    ];
+    // Connections (08) and conflicts (40) by their class.
+    is_gone.contains(code) || ["08", "40"].iter().any(|class| code.code().starts_with(class))
+}
+
+fn kind_of(code: &SqlState) -> LedgerErrorKind {
+    if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code) {
+        LedgerErrorKind::Login
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        LedgerErrorKind::NoRights
+    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        LedgerErrorKind::ReadOnly
+    } else if is_passing(code) || *code == SqlState::INVALID_CATALOG_NAME {
+        LedgerErrorKind::Unreachable
+    } else if ["22", "23", "42"].iter().any(|class| code.code().starts_with(class)) {
+        // Values, constraints and names that do not fit: somebody has changed the tables or what is in them.
+        LedgerErrorKind::Damaged
+    } else {
+        LedgerErrorKind::Unavailable
+    }
+}

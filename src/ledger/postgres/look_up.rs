@@ -1,0 +1,95 @@
+//! What is known of many music tasks at once.
+
+use tokio_postgres::Row;
+
+use super::columns::{answer, count, cover_id, reason, state, task_id, time_if_any, unbelievable, value};
+use super::failure::Failure;
+use super::session::Session;
+use crate::domain::{Images, MAX_IMAGES, MusicTaskId, RowState};
+use crate::ledger::record::{Artwork, KnownState, Record};
+
+/// Whether the images of a music task were wanted, are not there by the last word of their host, and are followed by nobody any more.
+pub(super) const IS_FORGOTTEN: &str =
+    "(image_1 IS NOT NULL AND wants_files AND due_at IS NULL AND coalesce(reason = 'not_found', false))";
+
+pub(super) async fn records(session: Session, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, Failure> {
+    let columns = format!(
+        "state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at,
+         image_1, image_2, completed_at, file_1, file_2, fallback, {IS_FORGOTTEN}"
+    );
+    look_up(&session, &tasks, &columns, record).await
+}
+
+pub(super) async fn states(session: Session, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<KnownState>>, Failure> {
+    let known = |row: &Row| Ok(KnownState { state: state(row, 1)?, failed_runs: count(row, 2)? });
+    look_up(&session, &tasks, "state, failed_runs", known).await
+}
+
+/// What `read` reads from the columns from the second on, in the order of the music tasks.
+async fn look_up<K: Clone>(
+    session: &Session,
+    tasks: &[MusicTaskId],
+    columns: &str,
+    read: impl Fn(&Row) -> Result<K, Failure>,
+) -> Result<Vec<Option<K>>, Failure> {
+    let ids: Vec<&str> = tasks.iter().map(MusicTaskId::as_str).collect();
+    let sql = format!(
+        "SELECT nth, {columns} FROM unnest($2::text[]) WITH ORDINALITY AS asked (asked_id, nth)
+         JOIN task ON task.account = $1 AND task.id = asked_id"
+    );
+    let mut found = vec![None; tasks.len()];
+    for row in session.rows(&sql, &[&ids]).await? {
+        let nth = usize::try_from(value::<i64>(&row, 0)?).unwrap_or(0);
+        let place = found.get_mut(nth.wrapping_sub(1)).ok_or_else(|| unbelievable(0, "nobody asked for it"))?;
+        *place = Some(read(&row)?);
+    }
+    Ok(found)
+}
+
+fn record(row: &Row) -> Result<Record, Failure> {
+    let state = state(row, 1)?;
+    let finished_at = match state {
+        RowState::Submitted
+        | RowState::Exists
+        | RowState::Failed
+        | RowState::GaveUp
+        | RowState::Completed
+        | RowState::GenerationFailed => time_if_any(row, 10)?,
+        RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
+    };
+    Ok(Record {
+        state,
+        reason: reason(row, 2)?,
+        answer: answer(row, 3)?,
+        cover: cover_id(row, 6)?,
+        submissions: count(row, 7)?,
+        failed_runs: count(row, 8)?,
+        first_sent_at: time_if_any(row, 9)?,
+        finished_at,
+        artwork: artwork(row, 11)?,
+    })
+}
+
+/// What is known of the images in the columns from `first`.
+fn artwork(row: &Row, first: usize) -> Result<Artwork, Failure> {
+    let urls: [Option<String>; MAX_IMAGES] = [value(row, first)?, value(row, first + 1)?];
+    Ok(Artwork {
+        images: Images::new(urls.into_iter().flatten()),
+        completed_at: time_if_any(row, first + 2)?,
+        files: [value(row, first + 3)?, value(row, first + 4)?],
+        fallback: value(row, first + 5)?,
+        is_forgotten: value(row, first + 6)?,
+    })
+}
+
+/// The music tasks whose ids begin with this one, in the order of their ids.
+pub(super) async fn beginning_with(
+    session: Session,
+    (start, most): (MusicTaskId, u32),
+) -> Result<Vec<MusicTaskId>, Failure> {
+    // No id holds a character as high as DEL.
+    let sql = "SELECT id FROM task WHERE account = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4";
+    let end = format!("{start}\u{7f}");
+    let rows = session.rows(sql, &[&start.as_str(), &end, &i64::from(most)]).await?;
+    rows.iter().map(|row| task_id(row, 0)).collect()
+}

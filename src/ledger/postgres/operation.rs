@@ -1,0 +1,129 @@
+//! What waits to be done in one transaction, and can be begun again if the connection breaks.
+
+use std::pin::Pin;
+
+use tokio::sync::oneshot;
+
+use super::claims::claim_all;
+use super::connect::Access;
+use super::failure::Failure;
+use super::session::Session;
+use super::settlements::settle_all;
+use crate::ledger::keys::AttemptKey;
+use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
+
+/// Work inside a transaction, whose result is told once that is durable.
+pub(super) trait Operation: Send {
+    /// Whether it writes.
+    fn access(&self) -> Access;
+
+    /// Does it; it may have been done before, in a transaction that broke off.
+    fn run(&mut self, session: Session) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + '_>>;
+
+    /// Tells the caller that it is durable.
+    fn answer(self: Box<Self>);
+}
+
+/// One call of a function.
+pub(super) struct Call<A, T, F> {
+    pub(super) access: Access,
+    pub(super) values: A,
+    pub(super) work: fn(Session, A) -> F,
+    pub(super) result: Option<T>,
+    pub(super) reply: oneshot::Sender<T>,
+}
+
+impl<A, T, F> Operation for Call<A, T, F>
+where
+    A: Clone + Send,
+    T: Send,
+    F: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    fn access(&self) -> Access {
+        self.access
+    }
+
+    fn run(&mut self, session: Session) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + '_>> {
+        let work = (self.work)(session, self.values.clone());
+        let result = &mut self.result;
+        Box::pin(async move {
+            *result = Some(work.await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // A caller that has gone away needs no answer.
+            drop(self.reply.send(result));
+        }
+    }
+}
+
+/// Calls of one kind that are done together.
+pub(super) struct Batch<Q, A> {
+    asked: Vec<Q>,
+    answers: Vec<A>,
+    replies: Vec<oneshot::Sender<A>>,
+}
+
+impl<Q, A> Default for Batch<Q, A> {
+    fn default() -> Self {
+        Self { asked: Vec::new(), answers: Vec::new(), replies: Vec::new() }
+    }
+}
+
+impl<Q, A> Batch<Q, A> {
+    pub(super) fn push(&mut self, asked: Q, reply: oneshot::Sender<A>) {
+        self.asked.push(asked);
+        self.replies.push(reply);
+    }
+
+    fn answer(self) {
+        for (reply, answer) in self.replies.into_iter().zip(self.answers) {
+            drop(reply.send(answer));
+        }
+    }
+}
+
+/// All that is done in one transaction.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) settlements: Batch<(AttemptKey, Settlement), Settled>,
+    pub(super) claims: Batch<ClaimRequest, Claim>,
+    pub(super) calls: Vec<Box<dyn Operation>>,
+}
+
+impl Group {
+    pub(super) fn is_empty(&self) -> bool {
+        self.settlements.asked.is_empty() && self.claims.asked.is_empty() && self.calls.is_empty()
+    }
+
+    /// Whether any of it writes.
+    pub(super) fn access(&self) -> Access {
+        let has_rows = !self.settlements.asked.is_empty() || !self.claims.asked.is_empty();
+        let writes = has_rows || self.calls.iter().any(|call| call.access() == Access::Write);
+        if writes { Access::Write } else { Access::Read }
+    }
+
+    /// Does all of it: answers first, since they make room.
+    pub(super) async fn run(&mut self, session: &Session) -> Result<(), Failure> {
+        if !self.settlements.asked.is_empty() {
+            self.settlements.answers = settle_all(session, &self.settlements.asked).await?;
+        }
+        if !self.claims.asked.is_empty() {
+            self.claims.answers = claim_all(session, &self.claims.asked).await?;
+        }
+        for call in &mut self.calls {
+            call.run(session.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells everyone that it is durable.
+    pub(super) fn answer(self) {
+        self.settlements.answer();
+        self.claims.answer();
+        self.calls.into_iter().for_each(Operation::answer);
+    }
+}

@@ -1,0 +1,108 @@
+//! What all runs of the account share of the pace, in its row, which whoever writes has locked.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+
+use super::columns::{count, reason, time, time_if_any, unbelievable, value};
+use super::failure::Failure;
+use super::session::Session;
+use crate::clock::UnixMillis;
+use crate::domain::Rate;
+use crate::ledger::keys::{AttemptKey, RunId};
+use crate::policy::Refusal;
+use crate::ratelimit::{Counted, PauseCause, PauseChange, SharedPace, slack};
+
+/// From when the limit counts a submission in flight: it leaves no window before it is answered.
+pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
+
+/// The pace, and what tells of other runs.
+pub(super) struct Shared {
+    pub(super) pace: SharedPace,
+    /// The last run of all.
+    pub(super) newest: RunId,
+    /// Whether another run than ours is open.
+    pub(super) has_others: bool,
+}
+
+/// How far a window reaches back.
+pub(super) fn reach(rate: Rate) -> Duration {
+    rate.period + slack(rate)
+}
+
+pub(super) async fn read(session: &Session, ours: RunId) -> Result<Shared, Failure> {
+    let sql = "SELECT next_at, paused_until, refusal, reason, refusals,
+                      EXISTS (SELECT FROM attempt WHERE seq = probe AND attempt.reason IS NULL),
+                      coalesce((SELECT run FROM run WHERE account = $1 ORDER BY run DESC LIMIT 1), 0),
+                      EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $2)
+               FROM account WHERE account = $1";
+    let row = session.row(sql, &[&ours.0]).await?.ok_or_else(|| unbelievable(0, "the account is gone"))?;
+    let pace =
+        SharedPace { next_at: value::<i64>(&row, 0)?.unsigned_abs(), pause: pause(&row)?, is_probing: value(&row, 5)? };
+    Ok(Shared { pace, newest: RunId(value(&row, 6)?), has_others: value(&row, 7)? })
+}
+
+fn pause(row: &Row) -> Result<Option<(PauseCause, UnixMillis)>, Failure> {
+    let Some(until) = time_if_any(row, 1)? else { return Ok(None) };
+    let refusal = value::<Option<&str>>(row, 2)?.and_then(Refusal::from_word);
+    let refusal = refusal.ok_or_else(|| unbelievable(2, "unknown refusal"))?;
+    let reason = reason(row, 3)?.ok_or_else(|| unbelievable(3, "a pause without a reason"))?;
+    Ok(Some((PauseCause { refusal, reason, refusals: count(row, 4)? }, until)))
+}
+
+/// Submissions that count from after `since`, whoever made them.
+pub(super) async fn counted(session: &Session, since: UnixMillis) -> Result<Counted, Failure> {
+    let sql = "SELECT count(*), min(nullif(paced_at, $3)) FROM attempt WHERE account = $1 AND paced_at > $2";
+    let row = session.row(sql, &[&since.0, &IN_FLIGHT.0]).await?;
+    let row = row.ok_or_else(|| unbelievable(0, "nothing is counted"))?;
+    Ok(Counted { requests: value::<i64>(&row, 0)?.unsigned_abs(), first: time_if_any(&row, 1)? })
+}
+
+/// The last time from which a submission counts that is not in flight.
+pub(super) async fn counted_until(session: &Session) -> Result<UnixMillis, Failure> {
+    let sql = "SELECT coalesce((SELECT paced_at FROM attempt WHERE account = $1 AND paced_at < $2
+                                ORDER BY paced_at DESC LIMIT 1), 0)";
+    let row = session.row(sql, &[&IN_FLIGHT.0]).await?;
+    row.map_or(Ok(UnixMillis(0)), |row| time(&row, 0))
+}
+
+/// Notes when the next submission is due.
+pub(super) async fn note_next(session: &Session, next_at: u64) -> Result<(), Failure> {
+    let next_at = i64::try_from(next_at).unwrap_or(i64::MAX);
+    session.execute("UPDATE account SET next_at = $2 WHERE account = $1", &[&next_at]).await.map(drop)
+}
+
+/// Notes the submission that finds out whether the service answers again.
+pub(super) async fn note_probe(session: &Session, attempt: AttemptKey) -> Result<(), Failure> {
+    session.execute("UPDATE account SET probe = $2 WHERE account = $1", &[&attempt.0]).await.map(drop)
+}
+
+/// Notes what an answer does to the pause of all runs; `now` is by the clock of the server.
+pub(super) async fn change_pause(session: &Session, change: PauseChange, now: UnixMillis) -> Result<(), Failure> {
+    if change == PauseChange::Keep {
+        return Ok(());
+    }
+    let mut pace = read(session, RunId(0)).await?.pace;
+    pace.change(change, now);
+    let (cause, until) = pace.pause.unzip();
+    session
+        .execute(
+            "UPDATE account SET paused_until = $2, refusal = $3, reason = $4, refusals = $5 WHERE account = $1",
+            &[
+                &until.map(|until| until.0),
+                &cause.map(|cause| cause.refusal.word()),
+                &cause.map(|cause| cause.reason.word()),
+                &cause.map_or(0, |cause| i64::from(cause.refusals)),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Forgets a pause that is over, with nobody left who would find out whether the service answers again.
+pub(super) async fn forget_old_pause(session: &Session, ours: RunId, now: UnixMillis) -> Result<(), Failure> {
+    let sql = "UPDATE account SET paused_until = NULL
+               WHERE account = $1 AND paused_until <= $2
+                 AND NOT EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $3)";
+    session.execute(sql, &[&now.0, &ours.0]).await.map(drop)
+}

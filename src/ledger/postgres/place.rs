@@ -1,0 +1,189 @@
+//! Where the server is: a URL as libpq understands it, with the password from where its users expect it.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use super::bad_place::BadPlace;
+use super::password::{self, Login};
+
+/// How far the server has to show who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// Not at all: only listeners are kept out.
+    Nothing,
+    /// By a certificate that an authority has signed.
+    Authority,
+    /// By one for the name that it is reached by.
+    Name,
+}
+
+/// What the URL says of encryption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tls {
+    pub(super) verify: Verify,
+    /// The authorities; those of the system if there is no such file.
+    pub(super) authorities: Option<PathBuf>,
+    /// The certificate and the key that this side shows.
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where a ledger is.
+pub(super) struct Place {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    /// For people: without the user and the password.
+    pub(super) location: String,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("location", &self.location).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    /// Understands a URL; `variable` is the environment, which may know the password.
+    pub(super) fn new(url: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, BadPlace> {
+        let (before, query) = url.split_once('?').unwrap_or((url, ""));
+        let (own, others): (Vec<&str>, Vec<&str>) =
+            query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("ssl"));
+        let own = |name: &str| {
+            let value = own.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+            Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+        };
+        let rest = if others.is_empty() { before.to_owned() } else { format!("{before}?{}", others.join("&")) };
+        // Its errors name parameters and never values.
+        let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
+            BadPlace::Url(error.source().map_or_else(|| error.to_string(), ToString::to_string))
+        })?;
+        let (mode, tls) = encryption(
+            own("sslmode").as_deref().unwrap_or("prefer"),
+            own("sslrootcert"),
+            own("sslcert").zip(own("sslkey")),
+        )?;
+        config.ssl_mode(mode);
+        if config.get_password().is_none() {
+            let login = login(&config);
+            if let Some(found) = password::find(&login, variable)? {
+                config.password(found);
+            }
+        }
+        Ok(Self { location: location(&config), config, tls })
+    }
+}
+
+/// What `sslmode` stands for; as in libpq, a file of authorities makes `require` check them.
+fn encryption(
+    mode: &str,
+    authorities: Option<String>,
+    identity: Option<(String, String)>,
+) -> Result<(SslMode, Tls), BadPlace> {
+    let (mode, verify) = match mode {
+        "disable" => (SslMode::Disable, Verify::Nothing),
+        "prefer" | "allow" => (SslMode::Prefer, Verify::Nothing),
+        "require" if authorities.is_some() => (SslMode::Require, Verify::Authority),
+        "require" => (SslMode::Require, Verify::Nothing),
+        "verify-ca" => (SslMode::Require, Verify::Authority),
+        "verify-full" => (SslMode::Require, Verify::Name),
+        other => return Err(BadPlace::SslMode(other.to_owned())),
+    };
+    let authorities = authorities.filter(|file| file != "system").map(PathBuf::from);
+    let identity = identity.map(|(certificate, key)| (certificate.into(), key.into()));
+    Ok((mode, Tls { verify, authorities, identity }))
+}
+
+fn login(config: &Config) -> Login {
+    Login {
+        host: config.get_hosts().first().map_or_else(|| "localhost".to_owned(), host_name),
+        port: port(config),
+        database: database(config),
+        user: config.get_user().unwrap_or_default().to_owned(),
+    }
+}
+
+fn host_name(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    }
+}
+
+fn port(config: &Config) -> u16 {
+    config.get_ports().first().copied().unwrap_or(5432)
+}
+
+fn database(config: &Config) -> String {
+    config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned()
+}
+
+/// Host, port and database.
+fn location(config: &Config) -> String {
+    let hosts: Vec<String> = config.get_hosts().iter().map(host_name).collect();
+    format!("postgres://{}:{}/{}", hosts.join(","), port(config), database(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> Result<Place, BadPlace> {
+        Place::new(url, |_| None)
+    }
+
+    #[test]
+    fn a_place_is_shown_without_its_user_and_password() {
+        let place =
+            place("postgres://me:secret@db.example:5433/covers?sslmode=verify-full&application_name=x").unwrap();
+        assert_eq!(place.location, "postgres://db.example:5433/covers");
+        assert_eq!(place.config.get_password(), Some(&b"secret"[..]));
+        assert_eq!(place.config.get_application_name(), Some("x"));
+        assert!(!format!("{place:?}").contains("secret"));
+    }
+
+    #[test]
+    fn no_error_about_a_url_shows_the_password() {
+        for url in [
+            "postgres://me:secret@db.example:port/covers",
+            "postgres://me:secret@db.example/covers?colour=secret",
+            "postgres://me:secret@db.example/covers?sslmode=always",
+            "postgres://me:secret@[db.example/covers",
+        ] {
+            let error = place(url).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_sslmode_says_whether_to_encrypt_and_what_to_verify() {
+        for (query, mode, verify) in [
+            ("", SslMode::Prefer, Verify::Nothing),
+            ("?sslmode=disable", SslMode::Disable, Verify::Nothing),
+            ("?sslmode=allow", SslMode::Prefer, Verify::Nothing),
+            ("?sslmode=prefer", SslMode::Prefer, Verify::Nothing),
+            ("?sslmode=require", SslMode::Require, Verify::Nothing),
+            ("?sslmode=require&sslrootcert=%2Fa.pem", SslMode::Require, Verify::Authority),
+            ("?sslmode=verify-ca", SslMode::Require, Verify::Authority),
+            ("?sslmode=verify-full&sslrootcert=system", SslMode::Require, Verify::Name),
+        ] {
+            let place = place(&format!("postgresql://db.example/covers{query}")).unwrap();
+            assert_eq!((place.config.get_ssl_mode(), place.tls.verify), (mode, verify), "{query}");
+            let file = query.contains("pem").then(|| PathBuf::from("/a.pem"));
+            assert_eq!(place.tls.authorities, file, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_the_url_comes_before_that_of_the_environment() {
+        let variable = |name: &str| (name == "PGPASSWORD").then(|| "other".into());
+        for (user, expected) in [("me:secret", "secret"), ("me", "other")] {
+            let place = Place::new(&format!("postgres://{user}@db.example/covers"), variable).unwrap();
+            assert_eq!(place.config.get_password(), Some(expected.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The statements about runs, each in a transaction that has locked the account.
+
+use rustix::system::uname;
+
+use super::alive::IS_DEAD;
+use super::columns::{task_id, time, value};
+use super::context::GRACE;
+use super::cover_jobs::release_jobs;
+use super::failure::Failure;
+use super::pace;
+use super::session::Session;
+use crate::clock::UnixMillis;
+use crate::domain::{Ended, MusicTaskId, Reason};
+use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
+
+/// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive.
+pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>, Failure> {
+    let context = &session.context;
+    // The run that was begun before with the same ledger is over, whatever the locks of others say.
+    if let Some(lock) = context.locks.release().await? {
+        let sql = "SELECT run FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND lock = $2";
+        if let Some(row) = session.row(sql, &[&lock]).await? {
+            end_dead(&session, RunId(value(&row, 0)?), new.at).await?;
+        }
+    }
+    if recover(&session, new.at).await? == Recovered::NotYet {
+        return Ok(None);
+    }
+    let results = new.results.as_deref();
+    if let Some(holder) = writer_of(&session, results).await? {
+        return Ok(Some(Begin::ResultsInUse(holder)));
+    }
+    let lock = context.locks.take().await?;
+    let (seen, there_until) = (last_attempt(&session).await?, pace::counted_until(&session).await?);
+    let in_flight = in_flight(&session).await?;
+    let run = open(&session, (&new.catalog, results), "run", Some(lock), new.at).await?;
+    pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
+    let mut others = context.others();
+    (others.run, others.newest, others.in_flight) = (run, run, in_flight);
+    (others.looked_at, others.there_until) = (UnixMillis(i64::MIN), there_until);
+    Ok(Some(Begin::Begun(Begun { run, seen })))
+}
+
+/// Opens a command that follows covers.
+pub(super) async fn begin_follow(session: Session, (catalog, at): (String, UnixMillis)) -> Result<RunId, Failure> {
+    open(&session, (&catalog, None), "follow", None, at).await
+}
+
+async fn open(
+    session: &Session,
+    (catalog, results): (&str, Option<&str>),
+    kind: &str,
+    lock: Option<i64>,
+    at: UnixMillis,
+) -> Result<RunId, Failure> {
+    let sql = "INSERT INTO run (account, run, catalog, kind, results, host, pid, lock, started_at)
+               SELECT $1::integer, coalesce(max(run), 0) + 1, $2::text, $3::text, $4::text, $5::text, $6::bigint, $7::bigint,
+                      $8::bigint
+               FROM run WHERE account = $1
+               RETURNING run";
+    let pid = i64::from(std::process::id());
+    let row = session.row(sql, &[&catalog, &kind, &results, &host(), &pid, &lock, &at.0]).await?;
+    row.map_or(Err(Failure::Closed), |row| value(&row, 0).map(RunId))
+}
+
+/// The name of this machine.
+fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The run that is alive and writes these results, on this host.
+async fn writer_of(session: &Session, results: Option<&str>) -> Result<Option<RunHolder>, Failure> {
+    let sql = "SELECT pid, host, started_at FROM run
+               WHERE account = $1 AND kind = 'run' AND ended IS NULL AND results = $2 AND host = $3";
+    let Some(row) = session.row(sql, &[&results, &host()]).await? else { return Ok(None) };
+    let pid = u32::try_from(value::<i64>(&row, 0)?).unwrap_or_default();
+    Ok(Some(RunHolder { pid, host: value(&row, 1)?, started: time(&row, 2)? }))
+}
+
+/// The last submission of all. The sequence knows it: whoever submits for the account has locked it.
+async fn last_attempt(session: &Session) -> Result<AttemptKey, Failure> {
+    let sql = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM attempt_seq_seq WHERE $1 = $1::integer";
+    session.row(sql, &[]).await?.map_or(Ok(AttemptKey(0)), |row| value(&row, 0).map(AttemptKey))
+}
+
+async fn in_flight(session: &Session) -> Result<Vec<AttemptKey>, Failure> {
+    let rows = session.rows("SELECT seq FROM attempt WHERE account = $1 AND reason IS NULL", &[]).await?;
+    rows.iter().map(|row| value(row, 0).map(AttemptKey)).collect()
+}
+
+/// Whether it can be told who is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// All who are have been found.
+    All,
+    /// Some may be, or may not be back yet after the server was.
+    NotYet,
+}
+
+/// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
+pub(super) async fn recover(session: &Session, at: UnixMillis) -> Result<Recovered, Failure> {
+    let sql = format!(
+        "SELECT run, locked_at > pg_postmaster_start_time()
+                     OR clock_timestamp() > pg_postmaster_start_time() + make_interval(secs => {})
+         FROM run WHERE {IS_DEAD}",
+        GRACE.as_secs()
+    );
+    let mut recovered = Recovered::All;
+    for row in session.rows(&sql, &[]).await? {
+        if session.context.trusts_locks() && value(&row, 1)? {
+            end_dead(session, RunId(value(&row, 0)?), at).await?;
+        } else {
+            recovered = Recovered::NotYet;
+        }
+    }
+    Ok(recovered)
+}
+
+async fn end_dead(session: &Session, run: RunId, at: UnixMillis) -> Result<(), Failure> {
+    doubt_in_flight(session, run, at).await?;
+    let sql = "UPDATE run SET ended = $3 WHERE account = $1 AND run = $2";
+    session.execute(sql, &[&run.0, &Reason::Interrupted.word()]).await?;
+    release_jobs(session.clone(), (run, at)).await
+}
+
+/// What is in flight was sent at some moment until now, if it was, and nobody waits for its answer any more.
+async fn doubt_in_flight(session: &Session, run: RunId, at: UnixMillis) -> Result<(), Failure> {
+    let word = Reason::Interrupted.word();
+    let sql = "UPDATE task SET state = 'in_doubt', reason = $2, http_status = NULL, code = NULL, message = NULL,
+                               answered_at = NULL
+               WHERE seq IN (SELECT task FROM attempt WHERE account = $1 AND reason IS NULL AND run = $3)";
+    session.execute(sql, &[&word, &run.0]).await?;
+    let sql = "UPDATE attempt SET reason = $2, paced_at = $3 WHERE account = $1 AND reason IS NULL AND run = $4";
+    session.execute(sql, &[&word, &session.of_server(at).0, &run.0]).await.map(drop)
+}
+
+/// Finds runs that died. The music tasks in doubt that another run over the catalog of `run` left behind after the submission
+/// `seen`, and the last submission of all.
+pub(super) async fn recover_for(
+    session: Session,
+    (run, seen, at): (RunId, AttemptKey, UnixMillis),
+) -> Result<(Vec<MusicTaskId>, AttemptKey), Failure> {
+    recover(&session, at).await?;
+    let sql = "SELECT task.id
+               FROM run JOIN attempt ON attempt.account = $1 AND attempt.run = run.run
+                                    AND attempt.reason = 'interrupted' AND attempt.seq > $3
+                        JOIN task ON task.seq = attempt.task AND task.state = 'in_doubt'
+               WHERE run.account = $1 AND run.run <> $2 AND run.ended = 'interrupted'
+                 AND run.catalog = (SELECT catalog FROM run WHERE account = $1 AND run = $2)
+               GROUP BY task.id ORDER BY min(attempt.seq)";
+    let rows = session.rows(sql, &[&run.0, &seen.0]).await?;
+    let tasks = rows.iter().map(|row| task_id(row, 0)).collect::<Result<_, _>>()?;
+    Ok((tasks, last_attempt(&session).await?))
+}
+
+/// A run that was believed dead while its connection was lost is alive, by another lock.
+pub(super) async fn revive(session: &Session, lock: i64) -> Result<(), Failure> {
+    let run = session.context.others().run;
+    let sql = "UPDATE run SET lock = $3, locked_at = clock_timestamp(), ended = NULL
+               WHERE account = $1 AND run = $2 AND ended_at IS NULL";
+    session.execute(sql, &[&run.0, &lock]).await.map(drop)
+}
+
+pub(super) async fn end(session: Session, (run, ended, at): (RunId, Ended, UnixMillis)) -> Result<(), Failure> {
+    let word = ended.reason().map_or("finished", Reason::word);
+    let sql = "UPDATE run SET ended_at = $3, ended = $4 WHERE account = $1 AND run = $2";
+    session.execute(sql, &[&run.0, &at.0, &word]).await?;
+    release_jobs(session, (run, at)).await
+}

@@ -1,0 +1,117 @@
+-- The ledgers of any number of accounts: what happened to every music task ever sent. Times are milliseconds since 1970,
+-- UTC; those of the pace by the clock of the server, all others by the clock of whoever wrote them.
+--
+-- A role that only uses the tables needs USAGE of the schema, SELECT, INSERT, UPDATE and DELETE of its tables.
+
+CREATE SCHEMA IF NOT EXISTS coverbatch;
+
+CREATE TABLE coverbatch.ledger (
+    version integer NOT NULL
+);
+INSERT INTO coverbatch.ledger (version) VALUES (1);
+
+-- One row per account, with what all its runs share of the pace. Whoever writes for an account locks its row first.
+CREATE TABLE coverbatch.account (
+    account      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name         text NOT NULL UNIQUE,
+    api_url      text NOT NULL,
+    next_at      bigint NOT NULL DEFAULT 0, -- the theoretical arrival time of the next submission, in nanoseconds since 1970
+    paused_until bigint,                    -- nothing is sent before; empty if nothing pauses everyone
+    refusal      text,                      -- why, as the next two
+    reason       text,
+    refusals     bigint NOT NULL DEFAULT 0, -- in a row, each after a pause of its own
+    probe        bigint                     -- the last submission that was made to find out whether the service answers again
+) WITH (fillfactor = 50);
+
+-- One row per run of the program, counted for each account. `ended` says how; of one that was killed it says so once
+-- somebody has found out, and when that was nobody knows.
+CREATE TABLE coverbatch.run (
+    account    integer NOT NULL REFERENCES coverbatch.account,
+    run        bigint NOT NULL,
+    catalog    text NOT NULL,
+    kind       text NOT NULL CHECK (kind IN ('run', 'follow')),
+    results    text,   -- the results file that it writes
+    host       text NOT NULL,
+    pid        bigint NOT NULL,
+    lock       bigint, -- the advisory lock that it holds while it is alive
+    locked_at  timestamptz NOT NULL DEFAULT clock_timestamp(), -- by the clock of the server, as only this is
+    started_at bigint NOT NULL,
+    ended_at   bigint,
+    ended      text,
+    PRIMARY KEY (account, run)
+);
+CREATE INDEX run_catalog ON coverbatch.run (account, catalog, run);
+CREATE INDEX run_open ON coverbatch.run (account) WHERE ended IS NULL AND kind = 'run';
+
+-- One row per music task: its present state, what was said of it last, and what came of its cover.
+CREATE TABLE coverbatch.task (
+    seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account       integer NOT NULL,
+    id            text COLLATE "C" NOT NULL,
+    state         text NOT NULL
+                  CHECK (state IN ('pending', 'in_flight', 'in_doubt', 'submitted', 'exists', 'failed', 'gave_up',
+                                   'completed', 'generation_failed')),
+    reason        text,   -- while in flight: of the answer before, as the next four
+    http_status   bigint,
+    code          bigint,
+    message       text,
+    answered_at   bigint,
+    submissions   bigint NOT NULL,
+    failed_runs   bigint NOT NULL DEFAULT 0,
+    first_sent_at bigint,
+    cover_id      text,
+    accepted_at   bigint, -- since when its cover is known
+    due_at        bigint, -- when to poll its cover next, or to download an image; empty if there is nothing to follow
+    waiter        bigint, -- the run that waits for its cover
+    given_up_by   bigint, -- the last run that has waited for it in vain
+    wants_files   boolean NOT NULL DEFAULT false, -- whether it is completed only once its images are on disk
+    claimed_at    bigint, -- the last claim for a poll or a download
+    woken_at      bigint, -- the last hint that there are news
+    polls         bigint NOT NULL DEFAULT 0,
+    failures      bigint NOT NULL DEFAULT 0, -- polls or downloads that failed since the last one that went well
+    image_1       text,
+    image_2       text,
+    completed_at  bigint,
+    generated_in  bigint, -- milliseconds, by the clock of the service
+    file_1        text,
+    file_2        text,
+    fallback      text,   -- the copy of the default cover that stands in for it
+    UNIQUE (account, id)
+) WITH (fillfactor = 70);
+
+-- Polls and downloads apart: however many of one kind are due, the others are found at once.
+CREATE INDEX task_due_poll ON coverbatch.task (account, due_at) WHERE due_at IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_due_download ON coverbatch.task (account, due_at) WHERE due_at IS NOT NULL AND image_1 IS NOT NULL;
+CREATE INDEX task_awaited_poll ON coverbatch.task (account, waiter, due_at)
+    WHERE waiter IS NOT NULL AND image_1 IS NULL;
+CREATE INDEX task_awaited_download ON coverbatch.task (account, waiter, due_at)
+    WHERE waiter IS NOT NULL AND image_1 IS NOT NULL;
+CREATE INDEX task_generated ON coverbatch.task (account, completed_at) WHERE generated_in IS NOT NULL;
+
+-- One row per submission. It is in flight while it has no reason.
+CREATE TABLE coverbatch.attempt (
+    seq          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account      integer NOT NULL,
+    task         bigint NOT NULL,
+    run          bigint NOT NULL,
+    state_before text,   -- what to go back to if nothing was sent; empty if the claim made the task
+    sent_at      bigint NOT NULL, -- when it was claimed, as long as it is not known when it was sent
+    paced_at     bigint NOT NULL, -- from when the rate limit counts it; the end of time while it is in flight
+    answered_at  bigint,
+    reason       text,   -- 'interrupted' if its run died before there was an answer
+    http_status  bigint,
+    code         bigint,
+    message      text
+) WITH (fillfactor = 70);
+CREATE INDEX attempt_task ON coverbatch.attempt (task, seq);
+CREATE INDEX attempt_paced_at ON coverbatch.attempt (account, paced_at);
+CREATE INDEX attempt_in_flight ON coverbatch.attempt (account, run) WHERE reason IS NULL;
+CREATE INDEX attempt_interrupted ON coverbatch.attempt (account, run) WHERE reason = 'interrupted';
+
+-- The last reads of records, by whichever process: they share one pace.
+CREATE TABLE coverbatch.read_log (
+    account integer NOT NULL,
+    seq     bigint GENERATED ALWAYS AS IDENTITY,
+    at      bigint NOT NULL,
+    PRIMARY KEY (account, seq)
+);

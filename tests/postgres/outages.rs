@@ -1,0 +1,171 @@
+//! What happens to a night whose server is restarted, killed or cut off.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coverbatch::domain::{Reason, RowState};
+use coverbatch::ledger::{LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
+use tokio::task::JoinSet;
+
+use super::proxy::{Cut, Proxy};
+use super::rows::{begin, claim, rejection, request, task};
+use super::server::{Server, url};
+use super::{API, MAX_OUTAGE};
+
+const ACCOUNT: &str = "main";
+
+async fn open(url: &str) -> PostgresLedger {
+    PostgresLedger::open(url, ACCOUNT, API, MAX_OUTAGE).await.unwrap()
+}
+
+/// How often each music task was sent.
+type Sent = Arc<Mutex<HashMap<String, u32>>>;
+
+/// Sends music tasks until it is told to stop; at most so many are under way at a time.
+async fn send_until(ledger: Arc<PostgresLedger>, sent: Sent, is_over: Arc<AtomicBool>) {
+    let begun = begin(&ledger).await;
+    let mut under_way = JoinSet::new();
+    for worker in 0..8 {
+        let (ledger, sent, is_over) = (Arc::clone(&ledger), Arc::clone(&sent), Arc::clone(&is_over));
+        under_way.spawn(async move {
+            let mut nth = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                // Both runs go through the same rows, from two sides.
+                let id = format!("{worker}-{nth}");
+                nth += 1;
+                let Some(attempt) = claim(&ledger, begun, &id).await else { continue };
+                *sent.lock().unwrap().entry(id).or_default() += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                ledger.settle(attempt, rejection()).await.unwrap();
+            }
+        });
+    }
+    under_way.join_all().await;
+}
+
+/// Two runs over the same rows, while `trouble` happens to their server.
+async fn night(server: &Server, trouble: impl Fn(&Server) + Send + 'static) {
+    let (sent, is_over) = (Sent::default(), Arc::new(AtomicBool::new(false)));
+    let mut runs = JoinSet::new();
+    for _ in 0..2 {
+        let ledger = Arc::new(open(&server.url()).await);
+        runs.spawn(send_until(ledger, Arc::clone(&sent), Arc::clone(&is_over)));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = sent.lock().unwrap().len();
+    tokio::task::block_in_place(|| trouble(server));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    is_over.store(true, Ordering::SeqCst);
+    runs.join_all().await;
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
+    assert!(before > 10 && sent.len() > before + 50, "it went on: {before} and {}", sent.len());
+    let repeated: Vec<_> = sent.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+    let ledger = open(&server.url()).await;
+    for id in sent.keys() {
+        let known = ledger.look_up(vec![task(id)]).await.unwrap().remove(0).unwrap();
+        assert_eq!((known.state, known.submissions), (RowState::Failed, 1), "{id}");
+    }
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM coverbatch.attempt WHERE reason IS NULL"), "0");
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM coverbatch.task"), sent.len().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_restarted_or_killed_loses_nothing_and_the_night_goes_on() {
+    for how in ["fast", "immediate", "kill"] {
+        let server = Server::start();
+        night(&server, move |server| {
+            server.end(how);
+            std::thread::sleep(Duration::from_secs(1));
+            server.start_again();
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_ended_is_made_again() {
+    let server = Server::start();
+    night(&server, |server| {
+        for _ in 0..5 {
+            let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                          WHERE application_name = 'coverbatch' AND random() < 0.5";
+            server.sql("postgres", others);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_ends_the_ledger() {
+    let server = Server::start();
+    let ledger = PostgresLedger::open(&server.url(), ACCOUNT, API, Duration::from_secs(1)).await.unwrap();
+    let begun = begin(&ledger).await;
+    server.end("fast");
+    let error = ledger.claim(request(begun, "a")).await.unwrap_err();
+    assert_eq!(error.kind, LedgerErrorKind::Unreachable);
+    let words = error.cause.to_string();
+    assert!(words.starts_with("the server was out of reach for 1") && words.contains("connect"), "{words}");
+    assert!(!ledger.is_healthy());
+}
+
+#[tokio::test]
+async fn what_was_committed_before_the_connection_broke_is_not_done_twice() {
+    let server = Server::shared();
+    for (cut, database) in [(Cut::Before, "cut_before"), (Cut::After, "cut_after")] {
+        let direct = open(&server.database(database, "")).await;
+        let proxy = Proxy::before(server.folder(), cut);
+        let ledger = open(&url("postgres", proxy.folder(), database)).await;
+        let begun = begin(&ledger).await;
+        proxy.arm();
+        let attempt = claim(&ledger, begun, "a").await.expect("it is granted once more");
+        assert!(proxy.has_cut());
+        assert_eq!(direct.history(&task("a")).await.unwrap().len(), 1);
+
+        proxy.arm();
+        assert_eq!(ledger.settle(attempt, rejection()).await.unwrap(), Settled::Recorded);
+        let record = direct.look_up(vec![task("a")]).await.unwrap().remove(0).unwrap();
+        assert_eq!((record.state, record.submissions, record.failed_runs), (RowState::Failed, 1, 1));
+
+        proxy.arm();
+        let attempt = claim(&ledger, begin(&ledger).await, "b").await.unwrap();
+        proxy.arm();
+        ledger.release(attempt).await.unwrap();
+        assert_eq!(direct.states(vec![task("b")]).await.unwrap(), [None]);
+
+        proxy.arm();
+        let said = (Reason::NotFound, coverbatch::domain::Answer::default());
+        ledger.note_music(&task("c"), RowState::Failed, said, super::rows::now()).await.unwrap();
+        assert_eq!(direct.states(vec![task("c")]).await.unwrap()[0].unwrap().failed_runs, 1);
+        assert!(proxy.has_cut() && ledger.is_healthy());
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_lock_is_lost_takes_another_and_is_not_believed_dead() {
+    let server = Server::start();
+    let (one, two) = (open(&server.url()).await, open(&server.url()).await);
+    let (run, other) = (begin(&one).await, begin(&two).await);
+    claim(&one, run, "a").await.unwrap();
+    let locks = "SELECT count(pg_terminate_backend(pg_locks.pid)) FROM pg_locks JOIN coverbatch.run
+                 ON ((classid::bigint << 32) | objid::bigint) = run.lock WHERE locktype = 'advisory' AND run = ";
+    assert_eq!(server.sql("postgres", &format!("{locks} {}", run.run)), "1");
+    // Until the news is here.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    claim(&one, run, "b").await.unwrap();
+    assert_eq!(two.recover(other.run, other.seen, super::rows::now()).await.unwrap().0, []);
+    assert_eq!(two.states(vec![task("a")]).await.unwrap()[0].unwrap().state, RowState::InFlight);
+    drop(one);
+    // Its sessions end a moment later.
+    for _ in 0..50 {
+        two.recover(other.run, other.seen, super::rows::now()).await.unwrap();
+        if two.states(vec![task("a")]).await.unwrap()[0].unwrap().state == RowState::InDoubt {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody has found out that it is dead");
+}
