@@ -134,7 +134,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Results(args) => results::results(args).await,
             Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
-            Command::Follow(args) => follow::run(*args, screen).await,
+            Command::Follow(args) => Box::pin(follow::run(*args, screen)).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,
             Command::Ledger(command) => ledger::run(command).await,

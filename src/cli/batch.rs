@@ -238,7 +238,7 @@ fn shown(word: &OsStr) -> OsString {
         return word.to_owned();
     }
     let sign = if option.is_empty() { "" } else { "=" };
-    format!("{option}{sign}{}", PostgresLedger::location(value)).into()
+    format!("{option}{sign}{}", PostgresLedger::without_password(value)).into()
 }
 
 /// Words as a shell takes them.

@@ -85,6 +85,12 @@ impl PostgresLedger {
         Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
     }
 
+    /// The URL without the password, to be used by whoever has that.
+    #[must_use]
+    pub fn without_password(url: &str) -> String {
+        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |_| place::without_password(url))
+    }
+
     /// The ledger of an account for the API at `api_url`, made if it is not there. Once it is open, calls wait for a server
     /// that is out of reach, each for `max_outage` at most.
     ///

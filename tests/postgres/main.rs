@@ -7,6 +7,7 @@
 mod conformance;
 mod outages;
 mod pooler;
+mod processes;
 mod proxy;
 mod refusals;
 mod rows;

@@ -14,9 +14,9 @@ use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 /// Why an operation failed.
 #[derive(Debug, ThisError)]
 pub(super) enum Failure {
-    /// The server, or the way to it.
+    /// The server, or the way to it, in words that leave no cause to tell.
     #[error("{}", words(.0))]
-    Postgres(#[from] tokio_postgres::Error),
+    Postgres(tokio_postgres::Error),
     /// It is not a ledger to work with.
     #[error(transparent)]
     Wrong(#[from] WrongLedger),
@@ -51,6 +51,12 @@ pub(super) enum Failure {
     /// The ledger was let go.
     #[error("it is closed")]
     Closed,
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
 }
 
 /// The words of the server, or those of the system; never the statement or its values.

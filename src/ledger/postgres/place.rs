@@ -78,6 +78,19 @@ impl Place {
     }
 }
 
+/// A good URL without the password, which stands between the first colon and the last `@`, or behind a name of its own.
+pub(super) fn without_password(url: &str) -> String {
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = before.split_once("://").unwrap_or_default();
+    let rest = rest.rsplit_once('@').map_or_else(
+        || rest.to_owned(),
+        |(login, rest)| format!("{}@{rest}", login.split(':').next().unwrap_or_default()),
+    );
+    let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("password=")).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{rest}{mark}{}", others.join("&"))
+}
+
 /// What `sslmode` stands for; as in libpq, a file of authorities makes `require` check them.
 fn encryption(
     mode: &str,
@@ -144,6 +157,21 @@ mod tests {
         assert_eq!(place.config.get_password(), Some(&b"secret"[..]));
         assert_eq!(place.config.get_application_name(), Some("x"));
         assert!(!format!("{place:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_url_is_told_without_its_password() {
+        for (url, told) in [
+            ("postgres://me:secret@db.example/covers", "postgres://me@db.example/covers"),
+            (
+                "postgres://me:se@cret@db.example/covers?sslmode=require",
+                "postgres://me@db.example/covers?sslmode=require",
+            ),
+            ("postgres://db.example/covers?user=me&password=secret", "postgres://db.example/covers?user=me"),
+            ("postgres://me@db.example/covers", "postgres://me@db.example/covers"),
+        ] {
+            assert_eq!(without_password(url), told);
+        }
     }
 
     #[test]
