@@ -81,7 +81,8 @@ impl Others {
         at: UnixMillis,
         reach: Duration,
     ) -> Result<bool, Failure> {
-        let version = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        // Asked for each row, so it is prepared once.
+        let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let is_due = if self.there_until.after(reach) > at {
             // Also after the clock was set back.
             !(self.looked_at..self.looked_at.after(BETWEEN_LOOKS)).contains(&at)
