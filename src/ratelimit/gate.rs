@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::aimd::RateShare;
-use super::breaker::{Breaker, Epoch};
-use super::pauses::Pause;
+use super::breaker::{Breaker, Epoch, Pause};
 use super::shared::{Asking, NotYet, PauseChange};
 use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
