@@ -46,7 +46,7 @@ impl SourceFile {
         let mut block = vec![0; FIRST_BLOCK_BYTES];
         let length = file.read_at(&mut block, 0).map_err(|cause| file.unreadable(cause))?;
         if let Some(what) = NotCsv::seen_in(&block[..length]) {
-            return Err(CatalogError::NotCsv { catalog: source.clone(), what });
+            return Err(CatalogError::NotCsv(source.clone(), what));
         }
         file.encoding = Encoding::of(&block[..length]);
         Ok(file)
@@ -144,7 +144,7 @@ impl Stamp {
 }
 
 fn unreadable(source: &CatalogSource, cause: io::Error) -> CatalogError {
-    CatalogError::Unreadable { catalog: source.clone(), cause }
+    CatalogError::Unreadable(source.clone(), cause)
 }
 
 /// The file itself, or a copy if it is a pipe or a device.
@@ -158,12 +158,12 @@ fn rereadable(file: File, source: &CatalogSource) -> Result<File, CatalogError> 
 
 /// All that `from` gives, in a temporary file without a name.
 fn spooled(mut from: impl Read, source: &CatalogSource) -> Result<File, CatalogError> {
-    let mut copy = tempfile::tempfile().map_err(CatalogError::temporary)?;
+    let mut copy = tempfile::tempfile().map_err(CatalogError::TemporarySpace)?;
     let mut buffer = vec![0; BLOCK_BYTES];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(copy),
-            Ok(length) => copy.write_all(&buffer[..length]).map_err(CatalogError::temporary)?,
+            Ok(length) => copy.write_all(&buffer[..length]).map_err(CatalogError::TemporarySpace)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(cause) => return Err(unreadable(source, cause)),
         }
