@@ -22,7 +22,7 @@ use crate::domain::{Rate, Reason};
 use crate::policy::Refusal;
 
 pub use breaker::Pause;
-pub use gate::{Gate, GateConfig, GateView, InFlight, OutageOver, Reported, Reservation};
+pub use gate::{Gate, GateView, InFlight, OutageOver, Reported, Reservation};
 pub use shared::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace};
 pub use spacing::expected_time;
 
