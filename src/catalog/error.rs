@@ -137,18 +137,9 @@ pub enum CatalogError {
     /// A header and nothing else.
     #[error("{0} has no data rows; if that is meant, say --allow-shrink")]
     NoRows(CatalogSource),
-    /// Fewer than half of the rows that the results there have.
-    #[error(
-        "{catalog} has fewer data rows ({rows}) than half of those in {results}; if that is meant, say --allow-shrink"
-    )]
-    Shrunk {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// Its data rows.
-        rows: u32,
-        /// The results CSV that is there.
-        results: CatalogSource,
-    },
+    /// Fewer data rows than half of those that the results CSV there has.
+    #[error("{0} has fewer data rows ({1}) than half of those in {2}; if that is meant, say --allow-shrink")]
+    Shrunk(CatalogSource, u32, CatalogSource),
     /// More rows than there are row numbers.
     #[error("{0} has more than {max} rows", max = u32::MAX)]
     TooManyRows(CatalogSource),
