@@ -91,7 +91,7 @@ impl Catalog {
         match results {
             _ if rows == 0 => Err(CatalogError::NoRows(catalog)),
             Some(before) if before.check.rows > rows.saturating_mul(2) => {
-                Err(CatalogError::Shrunk { catalog, rows, results: before.file.source.clone() })
+                Err(CatalogError::Shrunk(catalog, rows, before.file.source.clone()))
             }
             Some(_) | None => Ok(()),
         }

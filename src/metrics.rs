@@ -3,7 +3,7 @@
 //! Gauges only: each run is a new process, so nothing here counts on from the run before, but for the time of the last
 //! success, which is carried over from the file it replaces.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
@@ -41,13 +41,12 @@ pub fn text(end: &End, summary: Option<&Summary>, before: &str) -> String {
     let last_success = if end.exit == Exit::Success { Some(finished.clone()) } else { value_of(LAST_SUCCESS, before) };
     let mut text = String::new();
     if let Some(time) = last_success {
-        gauge(&mut text, LAST_SUCCESS, "When a run last ended with every row settled.", &[("", time)]);
+        gauge(&mut text, LAST_SUCCESS, "When a run last ended with every row settled.", time);
     }
-    gauge(&mut text, LAST_RUN, "When the last run ended.", &[("", finished)]);
+    gauge(&mut text, LAST_RUN, "When the last run ended.", finished);
     let took = format!("{:.3}", end.took.as_secs_f64());
-    gauge(&mut text, "coverbatch_duration_seconds", "How long the last run took.", &[("", took)]);
-    let code = end.exit.code().to_string();
-    gauge(&mut text, "coverbatch_exit_code", "The exit code of the last run.", &[("", code)]);
+    gauge(&mut text, "coverbatch_duration_seconds", "How long the last run took.", took);
+    gauge(&mut text, "coverbatch_exit_code", "The exit code of the last run.", end.exit.code());
     if let Some(summary) = summary {
         write_summary(&mut text, summary);
     }
@@ -55,11 +54,10 @@ pub fn text(end: &End, summary: Option<&Summary>, before: &str) -> String {
 }
 
 fn write_summary(text: &mut String, summary: &Summary) {
-    let rows: Vec<_> =
-        Status::ALL.iter().map(|status| (status.word(), summary.tally.with(*status).to_string())).collect();
-    labelled(text, "coverbatch_rows", "Rows of the catalog by status.", "status", &rows);
-    let requests: Vec<_> = summary.outcomes.iter().map(|(reason, n)| (reason.word(), n.to_string())).collect();
-    labelled(text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", &requests);
+    let rows = Status::ALL.iter().map(|status| (status.word(), summary.tally.with(*status)));
+    labelled(text, "coverbatch_rows", "Rows of the catalog by status.", "status", rows);
+    let requests = summary.outcomes.iter().map(|(reason, count)| (reason.word(), *count));
+    labelled(text, "coverbatch_requests", "Requests of the last run by outcome.", "outcome", requests);
     if let Some(traffic) = &summary.submissions {
         write_traffic(text, traffic);
     }
@@ -69,35 +67,37 @@ fn write_summary(text: &mut String, summary: &Summary) {
             ("failed", covers.failed),
             ("not_in_hand", summary.tally.awaited),
             ("default_cover", summary.tally.fallbacks),
-        ]
-        .map(|(word, count)| (word, count.to_string()));
-        labelled(text, "coverbatch_covers", "Covers that the last run followed.", "cover", &counts);
+        ];
+        labelled(text, "coverbatch_covers", "Covers that the last run followed.", "cover", counts);
     }
 }
 
 fn write_traffic(text: &mut String, traffic: &Traffic) {
-    let most = traffic.gate.most_in_window.to_string();
-    let help = "The most requests in any window of --rate.";
-    gauge(text, "coverbatch_most_requests_in_any_window", help, &[("", most)]);
-    let limit = traffic.rate.count.to_string();
-    gauge(text, "coverbatch_limit_requests_in_any_window", "The number that --rate allows.", &[("", limit)]);
+    let (most, help) = (traffic.gate.most_in_window, "The most requests in any window of --rate.");
+    gauge(text, "coverbatch_most_requests_in_any_window", help, most);
+    let (limit, help) = (traffic.rate.count, "The number that --rate allows.");
+    gauge(text, "coverbatch_limit_requests_in_any_window", help, limit);
     let closed = format!("{:.3}", traffic.gate.paused_for.as_secs_f64());
-    gauge(text, "coverbatch_closed_seconds", "How long the last run waited for the service.", &[("", closed)]);
+    gauge(text, "coverbatch_closed_seconds", "How long the last run waited for the service.", closed);
 }
 
 /// A gauge without labels.
-fn gauge(text: &mut String, name: &str, help: &str, values: &[(&str, String)]) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-    for (labels, value) in values {
-        let _ = writeln!(text, "{name}{labels} {value}");
-    }
+fn gauge(text: &mut String, name: &str, help: &str, value: impl Display) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
 }
 
 /// A gauge for each value of one label; the values are words of this program.
-fn labelled(text: &mut String, name: &str, help: &str, label: &str, values: &[(&str, String)]) {
-    let labels: Vec<String> = values.iter().map(|(word, _)| format!("{{{label}=\"{word}\"}}")).collect();
-    let values: Vec<_> = labels.iter().map(String::as_str).zip(values.iter().map(|(_, value)| value.clone())).collect();
-    gauge(text, name, help, &values);
+fn labelled<'a>(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, u64)>,
+) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for (word, value) in values {
+        let _ = writeln!(text, "{name}{{{label}=\"{word}\"}} {value}");
+    }
 }
 
 /// Whole seconds, which is what timestamps have.

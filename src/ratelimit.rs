@@ -10,7 +10,6 @@
 mod aimd;
 mod breaker;
 mod gate;
-mod pauses;
 mod shared;
 mod spacing;
 mod window;
@@ -22,8 +21,8 @@ use tokio::time::Instant;
 use crate::domain::{Rate, Reason};
 use crate::policy::Refusal;
 
-pub use gate::{Gate, GateConfig, GateView, InFlight, OutageOver, Reported, Reservation};
-pub use pauses::Pause;
+pub use breaker::Pause;
+pub use gate::{Gate, GateView, InFlight, OutageOver, Reported, Reservation};
 pub use shared::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace};
 pub use spacing::expected_time;
 

@@ -6,10 +6,8 @@
 mod format;
 mod line;
 mod tally;
-mod view;
 mod write;
 
-pub use line::{Cover, ResultLine};
+pub use line::{Cover, Goal, ResultLine, View};
 pub use tally::{Cause, Tally};
-pub use view::{Goal, View};
 pub use write::{Paths, ResultsError, count, write};

@@ -171,7 +171,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             seed: config.seed,
         };
         let gate = (Arc::clone(&tracking.gate), clock);
-        let runner = Self::new((api, ledger), gate, (run, Worklist::empty()), config, stop).tracking(tracking);
+        let runner = Self::new((api, ledger), gate, (run, Worklist::default()), config, stop).tracking(tracking);
         Self { recovery: None, ..runner }
     }
 

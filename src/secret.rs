@@ -19,17 +19,6 @@ use thiserror::Error;
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, one_line, visible};
 
-/// Why a text is not an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum BadKey {
-    /// Nothing but white space.
-    #[error("it is empty")]
-    Empty,
-    /// Characters that a header cannot carry.
-    #[error("it holds characters other than printable ASCII without spaces")]
-    NotPrintable,
-}
-
 /// No key of the service is shorter.
 const REAL_KEY_BYTES: usize = 8;
 
@@ -67,16 +56,11 @@ impl ApiKey {
     /// The key in `text`, without white space around it.
     ///
     /// # Errors
-    /// [`BadKey`] if nothing is left, or if it could not be sent in a header.
-    pub fn new(text: &str) -> Result<Self, BadKey> {
-        let trimmed = text.trim();
-        if trimmed.is_empty() {
-            return Err(BadKey::Empty);
-        }
-        if !trimmed.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(BadKey::NotPrintable);
-        }
-        Ok(Self(SecretString::from(trimmed)))
+    /// [`BadSecret`] if nothing is left, or if it could not be sent in a header.
+    pub fn new(text: &str) -> Result<Self, BadSecret> {
+        let key = trimmed(text)?;
+        let is_printable = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_printable { Ok(Self(SecretString::from(key))) } else { Err(BadSecret::NotPrintable) }
     }
 
     /// The value of the `Authorization` header; the caller marks the header as sensitive.
@@ -128,7 +112,7 @@ const TOKEN_DOMAIN: &[u8] = b"coverbatch callback v1\0";
 /// Bytes of a token before they are written as hex.
 const TOKEN_BYTES: usize = 32;
 
-/// Why a text is not a secret.
+/// Why a text is not a key or a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadSecret {
     /// Nothing but white space.
@@ -137,6 +121,9 @@ pub enum BadSecret {
     /// So short that it can be guessed.
     #[error("it has {0} bytes; a secret of fewer than {MIN_SECRET_BYTES} can be guessed")]
     TooShort(usize),
+    /// Characters that a header cannot carry.
+    #[error("it holds characters other than printable ASCII without spaces")]
+    NotPrintable,
 }
 
 /// Why a signature is not believed.
@@ -320,9 +307,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_header_is_refused() {
-        assert_eq!(ApiKey::new(" \n").unwrap_err(), BadKey::Empty);
-        assert_eq!(ApiKey::new("two words").unwrap_err(), BadKey::NotPrintable);
-        assert_eq!(ApiKey::new("schlüssel").unwrap_err(), BadKey::NotPrintable);
+        assert_eq!(ApiKey::new(" \n").unwrap_err(), BadSecret::Empty);
+        assert_eq!(ApiKey::new("two words").unwrap_err(), BadSecret::NotPrintable);
+        assert_eq!(ApiKey::new("schlüssel").unwrap_err(), BadSecret::NotPrintable);
     }
 
     /// A signature computed apart from this program.

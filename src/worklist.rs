@@ -76,8 +76,8 @@ pub struct Counts {
     pub left: u64,
 }
 
-/// The music tasks to send.
-#[derive(Debug)]
+/// The music tasks to send; by default none.
+#[derive(Debug, Default)]
 pub struct Worklist {
     first: Option<Spool>,
     last: Option<Spool>,
@@ -85,12 +85,6 @@ pub struct Worklist {
 }
 
 impl Worklist {
-    /// A list of nothing.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { first: None, last: None, chunk: Vec::new().into_iter() }
-    }
-
     /// The list for a catalog, and what its rows come to by what these ledgers know; writes nothing.
     ///
     /// # Errors
@@ -179,7 +173,7 @@ impl Planner {
 
     fn finish(self) -> Result<(Worklist, Counts), WorklistError> {
         let (first, last) = (Some(rewound(self.first)?), Some(rewound(self.last)?));
-        Ok((Worklist { first, last, chunk: Vec::new().into_iter() }, self.counts))
+        Ok((Worklist { first, last, ..Worklist::default() }, self.counts))
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use coverbatch::clock::Clock;
 use coverbatch::domain::Reason;
 use coverbatch::policy::{Jitter, Refusal};
-use coverbatch::ratelimit::{Feedback, Gate, GateConfig, Reservation};
+use coverbatch::ratelimit::{Feedback, Gate, Reservation};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -128,8 +128,7 @@ impl Network {
 /// Sends until [`ROWS`] requests are admitted; each waits for the `disk` between its reservation and its departure.
 async fn simulate_with(kind: Kind, limit: u32, network: Network, disk: Duration, seed: u64) -> Shown {
     let clock = Clock::start();
-    let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
-    let gate = Gate::new(config, clock);
+    let gate = Gate::new("20/10s".parse().unwrap(), Duration::from_secs(3600), clock);
     let service = Arc::new(Mutex::new(Service::new(kind, limit, clock.now())));
     let mut rng = fastrand::Rng::with_seed(seed);
     let (mut admitted, mut refusals, mut sent) = (0, 0, 0);

@@ -64,16 +64,9 @@ impl ApiUrl {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// The address of the submission endpoint.
+    /// The address of an endpoint, such as [`GENERATE_PATH`].
     #[must_use]
-    pub fn generate(&self) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}{GENERATE_PATH}", self.0.path().trim_end_matches('/')));
-        url
-    }
-
-    /// The address of an endpoint.
-    pub(super) fn at(&self, path: &str) -> String {
+    pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.as_str())
     }
 
@@ -230,8 +223,8 @@ mod tests {
     #[test]
     fn the_endpoint_is_found_below_the_base_whatever_its_end() {
         let expected = "https://gate.example/suno/api/v1/suno/cover/generate";
-        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().generate().as_str(), expected);
-        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().generate().as_str(), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().at(GENERATE_PATH), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().at(GENERATE_PATH), expected);
     }
 
     #[test]

@@ -44,17 +44,9 @@ pub(super) const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60)
 /// Why there is no client.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The certificates of authorities that the environment names.
-    #[error("{variable} names no certificates that can be used: `{}`", path.display())]
-    Certificates {
-        /// Where they are named.
-        variable: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        cause: io::Error,
-    },
+    /// The certificates of authorities: the variable of the environment that names them, and the file or folder.
+    #[error("{0} names no certificates that can be used: `{path}`", path = .1.display())]
+    Certificates(&'static str, PathBuf, #[source] io::Error),
     /// A proxy that the environment names.
     #[error(transparent)]
     Proxy(#[from] BadProxy),
@@ -95,11 +87,11 @@ fn check_certificates(variable: impl Fn(&str) -> Option<OsString>) -> Result<(),
         let has_one = |text: Vec<u8>| text.windows(PEM_MARK.len()).any(|window| window == PEM_MARK);
         let none = || io::Error::other("it holds no certificate in PEM form");
         let read = fs::read(&path).and_then(|text| if has_one(text) { Ok(()) } else { Err(none()) });
-        read.map_err(|cause| ClientError::Certificates { variable: "SSL_CERT_FILE", path, cause })?;
+        read.map_err(|cause| ClientError::Certificates("SSL_CERT_FILE", path, cause))?;
     }
     for path in variable("SSL_CERT_DIR").iter().flat_map(env::split_paths) {
         let read = fs::read_dir(&path);
-        read.map_err(|cause| ClientError::Certificates { variable: "SSL_CERT_DIR", path, cause })?;
+        read.map_err(|cause| ClientError::Certificates("SSL_CERT_DIR", path, cause))?;
     }
     Ok(())
 }

@@ -11,9 +11,9 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
-use url::{Position, Url};
+use url::Position;
 
-use super::address::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
+use super::address::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, GENERATE_PATH, MUSIC_RECORD_PATH, percent_encoded};
 use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
 use super::wire::{
@@ -51,7 +51,6 @@ pub struct HttpConfig {
 #[derive(Debug)]
 pub struct HttpApi {
     client: RwLock<Client>,
-    address: Url,
     authorization: HeaderValue,
     config: HttpConfig,
     odd_codes: Mutex<HashSet<i64>>,
@@ -95,10 +94,8 @@ impl HttpApi {
         let mut authorization =
             HeaderValue::from_str(&config.key.bearer()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
         authorization.set_sensitive(true);
-        let address = config.api_url.generate();
         Ok(Self {
             client: RwLock::new(client),
-            address,
             authorization,
             config,
             odd_codes: Mutex::default(),
@@ -114,7 +111,7 @@ impl HttpApi {
 
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
         self.client()
-            .post(self.address.clone())
+            .post(self.config.api_url.at(GENERATE_PATH))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(submission_body(task, &self.config.callback.for_task(task)))

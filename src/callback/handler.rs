@@ -186,10 +186,6 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_accept_failure(&self) {
-        self.counts().accept_failures += 1;
-    }
-
     pub(super) fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -78,19 +78,15 @@ impl ConnectionLimiter {
 
     async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
-            self.make_room();
+            // One leaves unless there is a free slot, or someone who is on the way out.
+            let is_full = self.slots().occupied.len() >= self.capacity;
+            if is_full {
+                self.drop_oldest();
+            }
             let permit = timeout(LOOK_AGAIN, Arc::clone(&self.free).acquire_owned()).await;
             if let Ok(permit) = permit {
                 return permit.expect("the semaphore is never closed");
             }
-        }
-    }
-
-    /// Asks one connection to leave unless there is a free slot, or someone who is on the way out.
-    fn make_room(&self) {
-        let is_full = self.slots().occupied.len() >= self.capacity;
-        if is_full {
-            self.drop_oldest();
         }
     }
 

@@ -138,7 +138,7 @@ async fn accept<H: Hints>(
             Err(cause) if is_about_one_connection(&cause) => {}
             Err(cause) => {
                 warn!(%cause, "cannot accept connections");
-                handler.counters.count_accept_failure();
+                handler.counters.counts().accept_failures += 1;
                 // Mostly a lack of open files, of which this frees one.
                 limiter.drop_oldest();
                 stop.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;

@@ -174,7 +174,7 @@ fn every_row(
         match &row.id {
             Ok(id) => {
                 shapes.note(row.line, id);
-                index.note(id, row.number).map_err(CatalogError::temporary)?;
+                index.note(id, row.number).map_err(CatalogError::TemporarySpace)?;
             }
             Err(bad) => check.add_bad(row.line, *bad),
         }
@@ -185,7 +185,7 @@ fn every_row(
     if str::from_utf8(columns.name(columns.id)).is_ok_and(|name| shapes.have_like(name)) {
         return Err(CatalogError::HeaderMissing(file.source.clone()));
     }
-    let duplicates = index.into_duplicates().map_err(CatalogError::temporary)?;
+    let duplicates = index.into_duplicates().map_err(CatalogError::TemporarySpace)?;
     // Every repeat is a row, and rows are counted in 32 bits.
     check.duplicates = u32::try_from(duplicates.count()).unwrap_or(u32::MAX);
     check.distinct = check.rows - check.invalid - check.duplicates;

@@ -54,7 +54,7 @@ impl Columns {
         let previous = PreviousColumns::find(|name| names.iter().position(|cell| **cell == *name.as_bytes()));
         let is_previous = |column| previous.as_ref().is_some_and(|columns| columns.contains(column));
         if is_previous(id) {
-            return Err(CatalogError::IdColumnIsResult { catalog: catalog.clone(), column: shown(&names[id]) });
+            return Err(CatalogError::IdColumnIsResult(catalog.clone(), shown(&names[id])));
         }
         let is_result = |name: &[u8]| ResultColumn::WORDS.iter().any(|result| result.as_bytes() == name);
         let doubled: Vec<&[u8]> = (0..names.len())
@@ -63,7 +63,7 @@ impl Columns {
             .filter(|name| is_result(name))
             .collect();
         if !doubled.is_empty() {
-            return Err(CatalogError::ResultColumns { catalog: catalog.clone(), columns: listed(&doubled) });
+            return Err(CatalogError::ResultColumns(catalog.clone(), listed(&doubled)));
         }
         Ok(Self { header, grammar, names, id, previous })
     }
@@ -160,9 +160,7 @@ fn id_position(
             let mut found = (0..names.len()).filter(|column| is_match(&names[*column], name));
             match (found.next(), found.next()) {
                 (Some(only), None) => return Ok(only),
-                (Some(_), Some(_)) => {
-                    return Err(CatalogError::IdColumnTwice { catalog: catalog.clone(), column: shown(name) });
-                }
+                (Some(_), Some(_)) => return Err(CatalogError::IdColumnTwice(catalog.clone(), shown(name))),
                 (None, _) => {}
             }
         }
@@ -170,7 +168,7 @@ fn id_position(
     let columns = names.len();
     match id_column.and_then(|name| name.trim().parse().ok()) {
         Some(number) if (1..=columns).contains(&number) => Ok(number - 1),
-        Some(number) => Err(CatalogError::NoColumnNumber { catalog: catalog.clone(), number, columns }),
+        Some(number) => Err(CatalogError::NoColumnNumber(catalog.clone(), number, columns)),
         None => Err(no_id_column(names, line, id_column, catalog)),
     }
 }

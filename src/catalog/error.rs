@@ -58,25 +58,14 @@ pub struct Line {
 #[derive(Debug, Error)]
 pub enum CatalogError {
     /// The file is missing, a directory, forbidden or on a broken disk.
-    #[error("cannot read {catalog}")]
-    Unreadable {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
+    #[error("cannot read {0}")]
+    Unreadable(CatalogSource, #[source] io::Error),
     /// Nothing but blank lines.
     #[error("{0} is empty; it needs a header row")]
     Empty(CatalogSource),
     /// The first bytes belong to another kind of file.
-    #[error("{catalog} {what}")]
-    NotCsv {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// What it is instead, and what to do about it.
-        what: NotCsv,
-    },
+    #[error("{0} {1}")]
+    NotCsv(CatalogSource, NotCsv),
     /// No header cell is the wanted one.
     #[error(
         "the header of {catalog}, line {line}, has no column {wanted}; its columns are {found}; {}",
@@ -95,42 +84,20 @@ pub enum CatalogError {
         hint: Option<String>,
     },
     /// More than one header cell is the wanted one.
-    #[error("{catalog} has the column `{column}` more than once; name the one with the ids by its number")]
-    IdColumnTwice {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The name in question.
-        column: String,
-    },
-    /// The id column is given by a number that no column has.
-    #[error("{catalog} has no column number {number}; its columns are numbered from 1 to {columns}")]
-    NoColumnNumber {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The number asked for.
-        number: usize,
-        /// How many columns there are.
-        columns: usize,
-    },
+    #[error("{0} has the column `{1}` more than once; name the one with the ids by its number")]
+    IdColumnTwice(CatalogSource, String),
+    /// The id column is given by a number that no column has; and how many columns there are.
+    #[error("{0} has no column number {1}; its columns are numbered from 1 to {2}")]
+    NoColumnNumber(CatalogSource, usize, usize),
     /// The id column is one of [`ResultColumn`](crate::domain::ResultColumn).
-    #[error("the column `{column}` of {catalog} is a result of an earlier run and cannot hold the music task ids")]
-    IdColumnIsResult {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// The column asked for.
-        column: String,
-    },
+    #[error("the column `{1}` of {0} is a result of an earlier run and cannot hold the music task ids")]
+    IdColumnIsResult(CatalogSource, String),
     /// The first row is a data row, which would be lost.
     #[error("{0} has no header row: its first row already holds a task id")]
     HeaderMissing(CatalogSource),
     /// Columns of the catalog's own that the results would have twice.
-    #[error("{catalog} has columns of its own that the results would have twice: {columns}; rename them")]
-    ResultColumns {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// Their names.
-        columns: String,
-    },
+    #[error("{0} has columns of its own that the results would have twice: {1}; rename them")]
+    ResultColumns(CatalogSource, String),
     /// A quoted cell reaches the end of the file; the line of the quote.
     #[error("{0} opens a quote that is never closed")]
     UnclosedQuote(Line),
@@ -170,30 +137,15 @@ pub enum CatalogError {
     /// A header and nothing else.
     #[error("{0} has no data rows; if that is meant, say --allow-shrink")]
     NoRows(CatalogSource),
-    /// Fewer than half of the rows that the results there have.
-    #[error(
-        "{catalog} has fewer data rows ({rows}) than half of those in {results}; if that is meant, say --allow-shrink"
-    )]
-    Shrunk {
-        /// Which catalog.
-        catalog: CatalogSource,
-        /// Its data rows.
-        rows: u32,
-        /// The results CSV that is there.
-        results: CatalogSource,
-    },
+    /// Fewer data rows than half of those that the results CSV there has.
+    #[error("{0} has fewer data rows ({1}) than half of those in {2}; if that is meant, say --allow-shrink")]
+    Shrunk(CatalogSource, u32, CatalogSource),
     /// More rows than there are row numbers.
     #[error("{0} has more than {max} rows", max = u32::MAX)]
     TooManyRows(CatalogSource),
     /// The temporary files that reading needs cannot be written.
-    #[error("temporary space in `{}` ran out or cannot be used", folder.display())]
-    TemporarySpace {
-        /// Where temporary files are kept.
-        folder: PathBuf,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
+    #[error("temporary space in `{}` ran out or cannot be used", std::env::temp_dir().display())]
+    TemporarySpace(#[source] io::Error),
     /// The file was written to since it was opened.
     #[error("{0} was changed while it was being read")]
     Changed(CatalogSource),
@@ -219,11 +171,6 @@ impl CatalogError {
             return 0;
         };
         at.line
-    }
-
-    /// The error for a temporary file that could not be written or read back.
-    pub(super) fn temporary(cause: io::Error) -> Self {
-        Self::TemporarySpace { folder: std::env::temp_dir(), cause }
     }
 }
 

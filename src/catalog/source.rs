@@ -33,7 +33,7 @@ impl SourceFile {
         let file = match source {
             CatalogSource::StandardInput => spooled(io::stdin().lock(), source)?,
             CatalogSource::Path(path) => {
-                let file = File::open(path).map_err(|cause| unreadable(source, cause))?;
+                let file = File::open(path).map_err(|cause| CatalogError::Unreadable(source.clone(), cause))?;
                 rereadable(file, source)?
             }
         };
@@ -41,12 +41,12 @@ impl SourceFile {
     }
 
     fn of(file: File, source: &CatalogSource) -> Result<Self, CatalogError> {
-        let stamp = Stamp::of(&file).map_err(|cause| unreadable(source, cause))?;
+        let stamp = Stamp::of(&file).map_err(|cause| CatalogError::Unreadable(source.clone(), cause))?;
         let mut file = Self { file, source: source.clone(), stamp, encoding: Encoding::Utf8 };
         let mut block = vec![0; FIRST_BLOCK_BYTES];
         let length = file.read_at(&mut block, 0).map_err(|cause| file.unreadable(cause))?;
         if let Some(what) = NotCsv::seen_in(&block[..length]) {
-            return Err(CatalogError::NotCsv { catalog: source.clone(), what });
+            return Err(CatalogError::NotCsv(source.clone(), what));
         }
         file.encoding = Encoding::of(&block[..length]);
         Ok(file)
@@ -69,7 +69,7 @@ impl SourceFile {
 
     /// The error for a read that failed.
     pub(super) fn unreadable(&self, cause: io::Error) -> CatalogError {
-        unreadable(&self.source, cause)
+        CatalogError::Unreadable(self.source.clone(), cause)
     }
 
     /// Fails if the file was written to since it was opened.
@@ -143,14 +143,10 @@ impl Stamp {
     }
 }
 
-fn unreadable(source: &CatalogSource, cause: io::Error) -> CatalogError {
-    CatalogError::Unreadable { catalog: source.clone(), cause }
-}
-
 /// The file itself, or a copy if it is a pipe or a device.
 fn rereadable(file: File, source: &CatalogSource) -> Result<File, CatalogError> {
     match file.metadata().as_ref().map(Metadata::file_type) {
-        Ok(kind) if kind.is_dir() => Err(unreadable(source, io::ErrorKind::IsADirectory.into())),
+        Ok(kind) if kind.is_dir() => Err(CatalogError::Unreadable(source.clone(), io::ErrorKind::IsADirectory.into())),
         Ok(kind) if !kind.is_file() => spooled(file, source),
         Ok(_) | Err(_) => Ok(file),
     }
@@ -158,14 +154,14 @@ fn rereadable(file: File, source: &CatalogSource) -> Result<File, CatalogError> 
 
 /// All that `from` gives, in a temporary file without a name.
 fn spooled(mut from: impl Read, source: &CatalogSource) -> Result<File, CatalogError> {
-    let mut copy = tempfile::tempfile().map_err(CatalogError::temporary)?;
+    let mut copy = tempfile::tempfile().map_err(CatalogError::TemporarySpace)?;
     let mut buffer = vec![0; BLOCK_BYTES];
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(copy),
-            Ok(length) => copy.write_all(&buffer[..length]).map_err(CatalogError::temporary)?,
+            Ok(length) => copy.write_all(&buffer[..length]).map_err(CatalogError::TemporarySpace)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(unreadable(source, cause)),
+            Err(cause) => return Err(CatalogError::Unreadable(source.clone(), cause)),
         }
     }
 }

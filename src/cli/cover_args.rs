@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::images::{DefaultCover, DefaultCoverError, ImageFolder, Store};
 use crate::ledger::{CoverScope, RunId, Waiter};
 use crate::policy::PollPolicy;
-use crate::ratelimit::{Gate, GateConfig};
+use crate::ratelimit::Gate;
 use crate::results::Goal;
 use crate::runner::{BLOCKING_THREADS, CoverTracking};
 
@@ -102,7 +102,7 @@ impl ReadArgs {
 
     /// A gate for reads. What other processes read is counted by the ledger, which each read is asked of.
     pub(super) fn gate(&self, max_outage: Duration, clock: Clock) -> Arc<Gate> {
-        Gate::new(GateConfig { rate: self.poll_rate, max_outage }, clock)
+        Gate::new(self.poll_rate, max_outage, clock)
     }
 
     /// What a command that follows covers does with them.

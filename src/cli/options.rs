@@ -88,7 +88,7 @@ impl CatalogArgs {
     pub(super) fn is_there(&self) -> Result<(), Error> {
         let Some(path) = self.path() else { return Ok(()) };
         let whole = || CatalogSource::Path(path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-        let missing = |cause| CatalogError::Unreadable { catalog: whole(), cause };
+        let missing = |cause| CatalogError::Unreadable(whole(), cause);
         Ok(fs::metadata(path).map(drop).map_err(missing)?)
     }
 

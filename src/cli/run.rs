@@ -33,7 +33,7 @@ use crate::ledger::{
 };
 use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
-use crate::ratelimit::{Gate, GateConfig};
+use crate::ratelimit::Gate;
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Counts, Selection, Worklist, WorklistError};
@@ -225,7 +225,7 @@ impl Run<'_> {
         let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
         let has_reads = self.args.waits() || self.args.checks_music();
         Gates {
-            submissions: Gate::new(GateConfig { rate, max_outage }, clock),
+            submissions: Gate::new(rate, max_outage, clock),
             reads: has_reads.then(|| self.args.wait.read.gate(max_outage, clock)),
         }
     }

@@ -171,9 +171,8 @@ impl Service {
 
     /// Where a request goes; the stand-in listens on whichever port is free.
     pub(super) fn address(&self) -> String {
-        self.api_url.as_ref().map_or_else(
-            || format!("http://127.0.0.1:<any free port>{GENERATE_PATH}"),
-            |url| url.generate().to_string(),
-        )
+        self.api_url
+            .as_ref()
+            .map_or_else(|| format!("http://127.0.0.1:<any free port>{GENERATE_PATH}"), |url| url.at(GENERATE_PATH))
     }
 }

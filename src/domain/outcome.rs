@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::id::CoverTaskId;
-use super::status::Reason;
+use super::status::{Reason, words};
 use crate::clock::UnixMillis;
 
 /// What the service said, as far as it said anything.
@@ -156,26 +156,15 @@ fn is_usable(url: &str) -> bool {
     is_http && url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The kinds of image that are saved, told by their first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageKind {
-    /// PNG.
-    Png,
-    /// JPEG.
-    Jpeg,
-    /// WebP.
-    WebP,
-}
-
-impl ImageKind {
-    /// The extension of its files.
-    #[must_use]
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-            Self::WebP => "webp",
-        }
+words! {
+    /// The kinds of image that are saved, told by their first bytes. The word is the extension of their files.
+    ImageKind {
+        /// PNG.
+        Png = "png",
+        /// JPEG.
+        Jpeg = "jpg",
+        /// WebP.
+        WebP = "webp",
     }
 }
 

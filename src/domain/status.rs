@@ -41,6 +41,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// What the ledger holds of a music task.
     RowState {

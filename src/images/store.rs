@@ -56,7 +56,7 @@ impl ImageNumber {
 /// every capital would make names unreadable for that.
 #[must_use]
 pub fn file_name(task: &MusicTaskId, number: ImageNumber, kind: ImageKind) -> String {
-    format!("{}{}", stem(task, number), kind.extension())
+    format!("{}{kind}", stem(task, number))
 }
 
 /// The name without its extension, with the dot.
@@ -84,9 +84,6 @@ fn is_device(id: &str) -> bool {
 
 /// How the names of unfinished images begin.
 const TEMP_PREFIX: &str = ".coverbatch-image-";
-
-/// Every kind of image, for finding files whose extension is not known.
-const KINDS: [ImageKind; 3] = [ImageKind::Png, ImageKind::Jpeg, ImageKind::WebP];
 
 /// The folder that images are saved in; several processes may use one at a time.
 #[derive(Debug, Clone)]
@@ -136,8 +133,8 @@ impl Store {
 
     /// The name of the first image, whatever its kind, if there is one.
     fn present(&self, task: &MusicTaskId) -> Option<String> {
-        let names = KINDS.map(|kind| file_name(task, ImageNumber::One, kind));
-        names.into_iter().find(|name| self.folder.join(name).is_file())
+        let mut names = ImageKind::ALL.iter().map(|kind| file_name(task, ImageNumber::One, *kind));
+        names.find(|name| self.folder.join(name).is_file())
     }
 }
 
@@ -181,8 +178,8 @@ impl Write for Draft {
 /// Removes the images of the same name and another kind.
 fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
     let mut removed = false;
-    for kind in KINDS.into_iter().filter(|kind| *kind != kept) {
-        match fs::remove_file(folder.join(format!("{stem}{}", kind.extension()))) {
+    for kind in ImageKind::ALL.iter().filter(|kind| **kind != kept) {
+        match fs::remove_file(folder.join(format!("{stem}{kind}"))) {
             Ok(()) => removed = true,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(cause),
@@ -195,23 +192,11 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
 #[derive(Debug, Error)]
 pub enum DefaultCoverError {
     /// It cannot be read.
-    #[error("cannot read the default cover `{}`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        cause: io::Error,
-    },
+    #[error("cannot read the default cover `{}`", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
     /// It is no image that could be kept.
-    #[error("cannot use `{}` as the default cover", path.display())]
-    NotAnImage {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        cause: NotAnImage,
-    },
+    #[error("cannot use `{}` as the default cover", .0.display())]
+    NotAnImage(PathBuf, #[source] NotAnImage),
     /// It is larger than any image kept.
     #[error("cannot use `{}` as the default cover: it is larger than 50 MiB", .0.display())]
     TooLarge(PathBuf),
@@ -230,11 +215,11 @@ impl DefaultCover {
     /// # Errors
     /// [`DefaultCoverError`], one for each way to be wrong.
     pub fn open(path: &Path) -> Result<Self, DefaultCoverError> {
-        let read = read(path).map_err(|cause| DefaultCoverError::Unreadable { path: path.to_owned(), cause })?;
-        let content = read.ok_or_else(|| DefaultCoverError::TooLarge(path.to_owned()))?;
+        let unreadable = |cause| DefaultCoverError::Unreadable(path.to_owned(), cause);
+        let content = read(path).map_err(unreadable)?.ok_or_else(|| DefaultCoverError::TooLarge(path.to_owned()))?;
         let kind = check(Cursor::new(&content))
-            .map_err(|cause| DefaultCoverError::Unreadable { path: path.to_owned(), cause })?
-            .map_err(|cause| DefaultCoverError::NotAnImage { path: path.to_owned(), cause })?;
+            .map_err(unreadable)?
+            .map_err(|cause| DefaultCoverError::NotAnImage(path.to_owned(), cause))?;
         Ok(Self { content: content.into(), kind })
     }
 }

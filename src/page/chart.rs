@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::labels::{DAY, HOUR, MINUTE, SECOND, Thousands as _};
 use crate::clock::UnixMillis;
+use crate::domain::words;
 
 /// Most bins of a plot.
 const MAX_BINS: i64 = 96;
@@ -36,41 +37,25 @@ const ROUND: [i64; 20] = [
     28 * DAY,
 ];
 
-/// What one submission came to, as far as the plot tells it apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Accepted.
-    Accepted,
-    /// A cover was there.
-    Existing,
-    /// Sent too fast for the service.
-    Throttled,
-    /// The service was not there.
-    Unavailable,
-    /// No answer, or one that settles nothing.
-    Trouble,
-    /// The row was refused.
-    Rejected,
+words! {
+    /// What one submission came to, as far as the plot tells it apart; from the bottom of a bar to its top.
+    Kind {
+        /// Accepted.
+        Accepted = "accepted",
+        /// A cover was there.
+        Existing = "existing",
+        /// Sent too fast for the service.
+        Throttled = "throttled",
+        /// The service was not there.
+        Unavailable = "unavailable",
+        /// No answer, or one that settles nothing.
+        Trouble = "trouble",
+        /// The row was refused.
+        Rejected = "rejected",
+    }
 }
 
 impl Kind {
-    /// Every kind, from the bottom of a bar to its top.
-    pub const ALL: [Self; 6] =
-        [Self::Accepted, Self::Existing, Self::Throttled, Self::Unavailable, Self::Trouble, Self::Rejected];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Existing => "existing",
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-            Self::Trouble => "trouble",
-            Self::Rejected => "rejected",
-        }
-    }
-
     /// In words.
     pub(super) const fn label(self) -> &'static str {
         match self {
@@ -147,15 +132,11 @@ fn round_length(span: i64, most: i64) -> i64 {
     round.unwrap_or_else(|| (span / most / DAY + 1).saturating_mul(DAY))
 }
 
-/// The drawing.
-const WIDTH: u64 = 960;
-const HEIGHT: u64 = 300;
-/// Room for the numbers on the left, and above and below the bars.
-const LEFT: u64 = 52;
+/// Room above and below the bars.
 const TOP: u64 = 12;
 const BOTTOM: u64 = 44;
-const PLOT_WIDTH: u64 = WIDTH - LEFT - 8;
-const PLOT_HEIGHT: u64 = HEIGHT - TOP - BOTTOM;
+const PLOT_WIDTH: u64 = Chart::WIDTH - Chart::LEFT - 8;
+const PLOT_HEIGHT: u64 = Chart::HEIGHT - TOP - BOTTOM;
 /// Lowest part of a bar, so that one throttled submission among hundreds is seen.
 const LEAST: u64 = 2;
 /// Most labels along the time axis and up the side.
@@ -209,10 +190,11 @@ pub(super) struct Legend {
 }
 
 impl Chart {
-    pub(super) const WIDTH: u64 = WIDTH;
-    pub(super) const HEIGHT: u64 = HEIGHT;
-    pub(super) const LEFT: u64 = LEFT;
-    pub(super) const RIGHT: u64 = LEFT + PLOT_WIDTH;
+    pub(super) const WIDTH: u64 = 960;
+    pub(super) const HEIGHT: u64 = 300;
+    /// Room for the numbers on the left.
+    pub(super) const LEFT: u64 = 52;
+    pub(super) const RIGHT: u64 = Self::LEFT + PLOT_WIDTH;
     pub(super) const FLOOR: u64 = TOP + PLOT_HEIGHT;
 
     /// The plot of what was sent; `None` if nothing was.
@@ -252,7 +234,7 @@ fn height(count: u64, top: u64) -> u64 {
 
 fn bars(activity: &Activity, top: u64) -> Vec<Bar> {
     let bins = u64::try_from(activity.bins().len()).unwrap_or(1).max(1);
-    let left_of = |place: u64| LEFT + place * PLOT_WIDTH / bins;
+    let left_of = |place: u64| Chart::LEFT + place * PLOT_WIDTH / bins;
     let clock = if activity.bin_length().as_secs() < 60 { UnixMillis::second_of_day } else { UnixMillis::time_of_day };
     (0..)
         .zip(activity.bins())
@@ -272,7 +254,7 @@ fn bars(activity: &Activity, top: u64) -> Vec<Bar> {
 fn parts(counts: &[u64; Kind::ALL.len()], top: u64) -> Vec<Part> {
     let mut foot = Chart::FLOOR;
     let mut parts = Vec::new();
-    for (kind, count) in Kind::ALL.into_iter().zip(counts).filter(|(_, count)| **count > 0) {
+    for (kind, count) in Kind::ALL.iter().copied().zip(counts).filter(|(_, count)| **count > 0) {
         let height = height(*count, top).max(LEAST);
         foot = foot.saturating_sub(height);
         parts.push(Part { kind, y: foot, height });
@@ -307,14 +289,14 @@ fn time_label(at: i64, begin: i64, span: i64, step: i64, is_first: bool) -> Time
     let time = UnixMillis(at);
     let is_new_day = is_first || at.rem_euclid(DAY) == 0;
     TimeLabel {
-        x: LEFT + u64::try_from(part).unwrap_or(0),
+        x: Chart::LEFT + u64::try_from(part).unwrap_or(0),
         time: if step < MINUTE { time.second_of_day() } else { time.time_of_day() },
         day: is_new_day.then(|| time.day()),
     }
 }
 
 fn legend(activity: &Activity) -> Vec<Legend> {
-    let occurs = Kind::ALL.into_iter().filter(|kind| activity.total(*kind) > 0);
+    let occurs = Kind::ALL.iter().copied().filter(|kind| activity.total(*kind) > 0);
     occurs.map(|kind| Legend { kind, total: activity.total(kind).thousands() }).collect()
 }
 
@@ -409,7 +391,7 @@ mod tests {
             activity.add(UnixMillis(i64::MAX), Kind::Rejected);
             let chart = Chart::of(&activity).unwrap();
             assert!((2..=10).contains(&chart.times.len()), "{hours} h: {}", chart.times.len());
-            assert!(chart.times.iter().all(|label| (LEFT..=Chart::RIGHT).contains(&label.x)));
+            assert!(chart.times.iter().all(|label| (Chart::LEFT..=Chart::RIGHT).contains(&label.x)));
         }
     }
 }

@@ -9,8 +9,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use base64::Engine as _;
@@ -44,28 +43,23 @@ pub const fn thumbnail_size(covers: usize) -> Option<u32> {
 /// `None` for a file that is missing, broken, too large or not a picture.
 #[must_use]
 pub fn thumbnails(paths: &[PathBuf], size: u32) -> Vec<Option<String>> {
-    let slots: Vec<OnceLock<Option<String>>> = paths.iter().map(|_| OnceLock::new()).collect();
-    let (next, decoder) = (AtomicUsize::new(0), Decoder::new());
+    let mut small = vec![None; paths.len()];
+    let (left, decoder) = (Mutex::new(paths.iter().zip(&mut small)), Decoder::new());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
-        while let Some((path, slot)) = take(&next, paths, &slots) {
-            slot.get_or_init(|| thumbnail(&decoder, path, size));
+        while let Some((path, slot)) = next() {
+            *slot = thumbnail(&decoder, path, size);
         }
     };
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(paths.len());
     thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
-    slots.into_iter().map(|slot| slot.into_inner().flatten()).collect()
+    small
 }
 
 fn thumbnail(decoder: &Decoder, path: &Path, size: u32) -> Option<String> {
     let small = on_white(&decoder.decode(path, size)?.thumbnail(size, size));
     let jpeg = encode(&small)?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
-}
-
-/// The next piece of work, taken by one worker only.
-fn take<'a, P, S>(next: &AtomicUsize, paths: &'a [P], slots: &'a [S]) -> Option<(&'a P, &'a S)> {
-    let place = next.fetch_add(1, Ordering::Relaxed);
-    Some((paths.get(place)?, slots.get(place)?))
 }
 
 fn on_white(picture: &DynamicImage) -> RgbImage {

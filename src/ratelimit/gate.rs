@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::aimd::RateShare;
-use super::breaker::{Breaker, Epoch};
-use super::pauses::Pause;
+use super::breaker::{Breaker, Epoch, Pause};
 use super::shared::{Asking, NotYet, PauseChange};
 use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
@@ -24,15 +23,6 @@ use crate::policy::{Jitter, Refusal};
 /// The service has refused everyone for `--max-outage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutageOver;
-
-/// What a gate is set to.
-#[derive(Debug, Clone, Copy)]
-pub struct GateConfig {
-    /// The most requests in any window.
-    pub rate: Rate,
-    /// How long the service may refuse everyone.
-    pub max_outage: Duration,
-}
 
 /// What a gate has seen, for the summary and the progress line.
 #[derive(Debug, Clone, Copy)]
@@ -74,16 +64,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that pauses nobody.
+    /// A gate that pauses nobody; the service may refuse everyone for `max_outage`.
     #[must_use]
-    pub fn new(config: GateConfig, clock: Clock) -> Arc<Self> {
-        let (rate, now) = (config.rate, clock.now());
+    pub fn new(rate: Rate, max_outage: Duration, clock: Clock) -> Arc<Self> {
+        let now = clock.now();
         let state = State {
             rate,
             window: Window::new(rate),
             spacing: Spacing::new(rate, now),
             share: RateShare::whole(now),
-            breaker: Breaker::new(config.max_outage),
+            breaker: Breaker::new(max_outage),
             sent: SendLog::new(rate.period),
             held_until: now,
         };
@@ -339,8 +329,7 @@ mod tests {
 
     fn gate() -> (Clock, Arc<Gate>) {
         let clock = Clock::start();
-        let config = GateConfig { rate: "20/10s".parse().unwrap(), max_outage: Duration::from_secs(3600) };
-        (clock, Gate::new(config, clock))
+        (clock, Gate::new("20/10s".parse().unwrap(), Duration::from_secs(3600), clock))
     }
 
     fn refused(refusal: Refusal, retry_after: Option<Duration>) -> Feedback {

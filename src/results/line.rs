@@ -1,13 +1,39 @@
-//! What the results say of one row.
+//! What the results say of one row, as it is looked at.
 
 use std::{array, fmt};
 
-use super::view::{Goal, View};
 use crate::catalog::{BadRow, Catalog};
+use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, Reason, ResultColumn, RowState, Status, escape_formula, one_line};
-use crate::join::Joined;
+use crate::join::{Joined, Trust};
 use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
+
+/// What is wanted of a row that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Nothing more.
+    Accepted,
+    /// That its images are known.
+    Images,
+    /// That its images are on disk.
+    Files,
+}
+
+/// What to make of the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Why rows that were not reached were not.
+    pub unreached: Option<Reason>,
+    /// What the next run does with rows in doubt.
+    pub in_doubt: InDoubt,
+    /// Which earlier results count where the ledger knows nothing.
+    pub trust: Trust,
+    /// What is wanted of accepted rows.
+    pub goal: Goal,
+    /// When it is looked at.
+    pub now: UnixMillis,
+}
 
 /// How far the cover of an accepted row has come, measured by what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,8 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::format::LineFormat;
-use super::line::ResultLine;
+use super::line::{ResultLine, View};
 use super::tally::Tally;
-use super::view::View;
 use crate::catalog::{Catalog, CatalogError};
 use crate::files::{FileError, Replacement};
 use crate::join::{Join, JoinError, Joined};
@@ -27,13 +26,8 @@ pub enum ResultsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The catalog has another number of rows than before.
-    #[error("the catalog had {expected} rows and now has {found}; the results were not written")]
-    RowCount {
-        /// Rows counted before anything was sent.
-        expected: u64,
-        /// Rows that would have been written.
-        found: u64,
-    },
+    #[error("the catalog had {0} rows and now has {1}; the results were not written")]
+    RowCount(u64, u64),
 }
 
 impl From<CatalogError> for ResultsError {
@@ -87,7 +81,7 @@ pub async fn write<L: Ledger>(
     catalog.unchanged()?;
     let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows);
     if expected != found {
-        return Err(ResultsError::RowCount { expected, found });
+        return Err(ResultsError::RowCount(expected, found));
     }
     spawn_blocking(move || files.commit()).await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()))
 }
@@ -133,7 +127,7 @@ impl Files {
             let Ok(table) = file else { continue };
             let written = match &text {
                 Ok(text) => table.write(text),
-                Err(error) => Err(FileError::new(table.path(), io::Error::other(error.to_string()))),
+                Err(error) => Err(FileError::new(&table.path, io::Error::other(error.to_string()))),
             };
             if let Err(error) = written {
                 *file = Err(error);
@@ -152,30 +146,26 @@ impl Files {
 }
 
 /// An unfinished CSV file.
-pub(super) struct Table {
+struct Table {
     path: PathBuf,
     file: BufWriter<Replacement>,
 }
 
 impl Table {
     /// A file for `path` that begins with `head`.
-    pub(super) fn new(path: &Path, head: &[u8]) -> Result<Self, FileError> {
+    fn new(path: &Path, head: &[u8]) -> Result<Self, FileError> {
         let file = BufWriter::new(Replacement::begin(path)?);
         let mut table = Self { path: path.to_owned(), file };
         table.write(head)?;
         Ok(table)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), FileError> {
+    fn write(&mut self, line: &[u8]) -> Result<(), FileError> {
         self.file.write_all(line).map_err(|cause| FileError::new(&self.path, cause))
     }
 
     /// Puts the file into its place. Durable when this returns.
-    pub(super) fn commit(self) -> Result<(), FileError> {
+    fn commit(self) -> Result<(), FileError> {
         let Self { path, file } = self;
         file.into_inner().map_err(IntoInnerError::into_error).map_err(|cause| FileError::new(path, cause))?.commit()
     }

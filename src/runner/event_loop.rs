@@ -9,12 +9,11 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::FollowUp;
 use super::progress::{Covers, Progress};
 use super::queue::Row;
-use super::recovery::Recovery;
 use super::schedule::CoverJobs;
 use super::task::{Disposition, JobResult, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;
-use crate::domain::Ended;
+use crate::domain::{Ended, RowState};
 use crate::ledger::{JobKind, JobStep, Ledger};
 use crate::policy::Jitter;
 use crate::ratelimit::{Gate, OutageOver, Reservation};
@@ -74,9 +73,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 Event::MayRead(Read::Music, reservation) => self.check_music(reservation).await?,
                 Event::MayRead(Read::Cover, reservation) => self.poll(reservation).await?,
                 // Rows can be submitted although nobody tells what became of earlier ones.
-                Event::OutageOver(Some(Read::Cover)) if !self.queue.is_over() => self.give_up_covers(),
+                Event::OutageOver(Some(Read::Cover)) if !self.queue.is_over() => {
+                    self.covers.iter_mut().for_each(|covers| covers.has_given_up = true);
+                }
                 Event::OutageOver(_) => self.context.stop.request(Ended::Outage),
-                Event::Woken => self.invalidate_schedule(),
+                Event::Woken => self.covers.iter_mut().for_each(CoverJobs::invalidate),
                 Event::Time => {}
             }
         }
@@ -210,22 +211,18 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// A row goes back into the queue, or is done with.
     fn put_away(&mut self, row: Row, disposition: Disposition, progress: &mut Progress) {
-        progress.failed += u64::from(disposition.is_failed());
+        progress.failed += u64::from(matches!(disposition, Disposition::Done(RowState::Failed | RowState::GaveUp)));
         match disposition {
             Disposition::Again { due, counts } => {
                 self.queue.put_back(Row { failures: row.failures + u32::from(counts), ..row }, due);
             }
-            Disposition::Done(_) | Disposition::Refused => {
-                progress.done += 1;
-                self.queue.finish();
-            }
-            // One that stands still for long has it to itself: the row is told as it is.
-            Disposition::Elsewhere { .. } if row.found_elsewhere >= MOST_ELSEWHERE => {
-                progress.done += 1;
-                self.queue.finish();
-            }
-            Disposition::Elsewhere { due } => {
+            Disposition::Elsewhere { due } if row.found_elsewhere < MOST_ELSEWHERE => {
                 self.queue.put_back(Row { found_elsewhere: row.found_elsewhere + 1, ..row }, due);
+            }
+            // A run that stands still for long with a row has it to itself: the row is told as it is.
+            Disposition::Done(_) | Disposition::Refused | Disposition::Elsewhere { .. } => {
+                progress.done += 1;
+                self.queue.finish();
             }
             Disposition::Held => self.queue.put_first(row),
             Disposition::Stopped => self.queue.finish(),
@@ -292,7 +289,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
         let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
         let cover = self.tracked().map(|covers| here + covers.wait(now));
-        let look = self.recovery.as_ref().filter(|_| !self.context.stop.is_requested()).map(Recovery::due);
+        let look = self.recovery.as_ref().filter(|_| !self.context.stop.is_requested()).map(|recovery| recovery.due);
         [row, music, cover, look].into_iter().flatten().min()
     }
 
@@ -300,18 +297,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     fn is_over(&self, read: Option<Read>) -> bool {
         let is_left = read.is_some() || self.tracked().is_some_and(CoverJobs::is_left);
         self.tasks.is_empty() && self.queue.is_over() && !is_left
-    }
-
-    fn give_up_covers(&mut self) {
-        if let Some(covers) = &mut self.covers {
-            covers.has_given_up = true;
-        }
-    }
-
-    fn invalidate_schedule(&mut self) {
-        if let Some(covers) = &mut self.covers {
-            covers.invalidate();
-        }
     }
 
     fn jitter(&mut self) -> Jitter {

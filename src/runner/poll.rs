@@ -10,7 +10,7 @@ use super::queue::Row;
 use super::schedule::CoverTracking;
 use super::task::{Disposition, JobResult, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::domain::{Answer, CoverProgress, Found, MusicProgress, MusicTaskId, Reading, Reason, RowState};
+use crate::domain::{Answer, CoverProgress, Found, MusicProgress, Reading, Reason, RowState};
 use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
 use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::ratelimit::{Feedback, Reservation};
@@ -132,42 +132,29 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         reservation: Reservation,
         jitter: Jitter,
     ) -> Result<TaskOutput, RunError> {
-        let again = |counts, wait| Disposition::Again { due: self.clock.now() + wait, counts };
+        let again = |counts, wait| Some(Disposition::Again { due: self.clock.now() + wait, counts });
         let Some(in_flight) = reservation.depart() else {
-            return Ok(TaskOutput::MusicCheck(row, Some(again(false, Duration::ZERO))));
+            return Ok(TaskOutput::MusicCheck(row, again(false, Duration::ZERO)));
         };
         let reading = self.api.read_music(&row.task).await;
         in_flight.report(feedback(&reading), jitter);
         let (reason, answer) = (reading.reason, reading.answer.clone());
-        let held = match found(reading, row.failures, self.policy.max_attempts, jitter) {
+        let (state, reason) = match found(reading, row.failures, self.policy.max_attempts, jitter) {
             Ok(MusicProgress::Finished) => return Ok(TaskOutput::MusicCheck(row, None)),
             Ok(MusicProgress::Unfinished) => (RowState::Pending, Reason::MusicNotReady),
             Ok(MusicProgress::Failed) => (RowState::Failed, Reason::MusicFailed),
             Err(PollFailure::GiveUp) => (RowState::GaveUp, reason),
-            Err(PollFailure::Again(Scope::Row(wait))) => {
-                return Ok(TaskOutput::MusicCheck(row, Some(again(true, wait))));
-            }
+            Err(PollFailure::Again(Scope::Row(wait))) => return Ok(TaskOutput::MusicCheck(row, again(true, wait))),
             Err(PollFailure::Again(Scope::Account(_))) => {
-                return Ok(TaskOutput::MusicCheck(row, Some(again(false, Duration::ZERO))));
+                return Ok(TaskOutput::MusicCheck(row, again(false, Duration::ZERO)));
             }
             Err(PollFailure::Stop(ended)) => {
                 self.stop.request(ended);
                 return Ok(TaskOutput::MusicCheck(row, Some(Disposition::Stopped)));
             }
         };
-        let disposition = self.hold(&row.task, held, answer).await?;
-        Ok(TaskOutput::MusicCheck(row, Some(disposition)))
-    }
-
-    /// Writes down what keeps a row from being sent in this run.
-    async fn hold(
-        &self,
-        task: &MusicTaskId,
-        (state, reason): (RowState, Reason),
-        answer: Answer,
-    ) -> Result<Disposition, LedgerError> {
-        self.ledger.note_music(task, state, (reason, answer), self.clock.unix()).await?;
-        Ok(Disposition::Done(state))
+        self.ledger.note_music(&row.task, state, (reason, answer), self.clock.unix()).await?;
+        Ok(TaskOutput::MusicCheck(row, Some(Disposition::Done(state))))
     }
 }
 

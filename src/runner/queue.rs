@@ -1,7 +1,6 @@
 //! The rows that a run submits: in which order, and which of them wait.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -30,8 +29,8 @@ pub(super) struct Row {
 #[derive(Debug)]
 pub(super) struct Queue {
     worklist: Worklist,
-    /// Rows that wait for another attempt.
-    waiting: BinaryHeap<Reverse<Due>>,
+    /// Rows that wait for another attempt, by when they are due; those due at one time keep their order.
+    waiting: BTreeMap<(Instant, u64), Row>,
     /// Rows added to those that wait, so far.
     turns: u64,
     /// The next row, if one is due.
@@ -47,19 +46,11 @@ pub(super) struct Queue {
     has_ended: bool,
 }
 
-/// A row that is due at a time; those due at one time keep their order.
-#[derive(Debug)]
-struct Due {
-    at: Instant,
-    turn: u64,
-    row: Row,
-}
-
 impl Queue {
     pub(super) fn of(worklist: Worklist) -> Self {
         Self {
             worklist,
-            waiting: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
             turns: 0,
             next: None,
             checked: VecDeque::new(),
@@ -87,7 +78,7 @@ impl Queue {
             self.next = self.unsent_row().await?;
         }
         if self.next.is_none() && self.next_due().is_some_and(|due| due <= now) {
-            self.next = self.waiting.pop().map(|Reverse(due)| due.row);
+            self.next = self.waiting.pop_first().map(|(_, row)| row);
         }
         if self.next.is_none() {
             self.next = self.unsent_row().await?;
@@ -139,7 +130,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, row: Row, due: Instant) {
         self.in_flight -= 1;
         self.turns += 1;
-        self.waiting.push(Reverse(Due { at: due, turn: self.turns, row }));
+        self.waiting.insert((due, self.turns), row);
     }
 
     /// A row has come back with finished music.
@@ -194,7 +185,7 @@ impl Queue {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.waiting.peek().map(|Reverse(due)| due.at)
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Whether no row is at hand, on its way or waiting.
@@ -202,23 +193,3 @@ impl Queue {
         self.in_flight == 0 && self.next.is_none() && self.checked.is_empty() && self.waiting.is_empty()
     }
 }
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.turn).cmp(&(other.at, other.turn))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}

@@ -17,7 +17,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 pub(super) struct Recovery {
     /// The last submission that the rows of this run were chosen with.
     seen: AttemptKey,
-    due: Instant,
+    /// When it is to be looked next.
+    pub(super) due: Instant,
     /// Whether it was looked since this run had no rows left of its own.
     is_last_done: bool,
 }
@@ -25,11 +26,6 @@ pub(super) struct Recovery {
 impl Recovery {
     pub(super) fn new(seen: AttemptKey, now: Instant) -> Self {
         Self { seen, due: now + BETWEEN_LOOKS, is_last_done: false }
-    }
-
-    /// When it is to be looked next.
-    pub(super) const fn due(&self) -> Instant {
-        self.due
     }
 
     /// Looks, if it is time to: once a minute, so that others learn soon of rows in doubt, and once nothing is left of its own.

@@ -68,16 +68,6 @@ pub(super) enum Disposition {
     Refused,
 }
 
-impl Disposition {
-    /// Whether the row failed in this run.
-    pub(super) fn is_failed(self) -> bool {
-        match self {
-            Self::Done(state) => matches!(state, RowState::Failed | RowState::GaveUp),
-            Self::Again { .. } | Self::Elsewhere { .. } | Self::Held | Self::Stopped | Self::Refused => false,
-        }
-    }
-}
-
 /// What became of a cover that was polled, or of an image of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JobResult {

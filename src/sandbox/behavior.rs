@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use image::ImageFormat;
+
 /// How the service behaves for one music task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behavior {
@@ -120,7 +122,7 @@ pub(super) enum MusicFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ImageFault {
     /// Another encoding than the name says.
-    Encoded(Encoding),
+    Encoded(ImageFormat),
     /// The image does not arrive as it should.
     Delivery(Delivery),
     /// Nothing with HTTP 200.
@@ -131,17 +133,6 @@ pub(super) enum ImageFault {
     Astray,
     /// A redirect to where the image is.
     Moved,
-}
-
-/// How an image is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// PNG, as the service does.
-    Png,
-    /// JPEG.
-    Jpeg,
-    /// WebP without loss.
-    Webp,
 }
 
 /// Which of the requests, covers, reads or downloads for one music task show a behavior.
@@ -247,8 +238,8 @@ impl Fault {
 impl ImageFault {
     fn named(word: &str) -> Option<Self> {
         Some(match word {
-            "jpeg" => Self::Encoded(Encoding::Jpeg),
-            "webp" => Self::Encoded(Encoding::Webp),
+            "jpeg" => Self::Encoded(ImageFormat::Jpeg),
+            "webp" => Self::Encoded(ImageFormat::WebP),
             "html" => Self::Status(200),
             "empty" => Self::Empty,
             "cut" => Self::Delivery(Delivery::Cut),
@@ -346,8 +337,8 @@ mod tests {
             ("unfinished-1", Behavior::Music(MusicFault::Unfinished), None),
             ("unfinishedx2-1", Behavior::Music(MusicFault::Unfinished), Some(2)),
             ("musicfail-1", Behavior::Music(MusicFault::Failed), None),
-            ("imgjpeg-1", Behavior::Image(ImageFault::Encoded(Encoding::Jpeg)), None),
-            ("imgwebp-1", Behavior::Image(ImageFault::Encoded(Encoding::Webp)), None),
+            ("imgjpeg-1", Behavior::Image(ImageFault::Encoded(ImageFormat::Jpeg)), None),
+            ("imgwebp-1", Behavior::Image(ImageFault::Encoded(ImageFormat::WebP)), None),
             ("imghtml-1", Behavior::Image(ImageFault::Status(200)), None),
             ("imgempty-1", Behavior::Image(ImageFault::Empty), None),
             ("imgcut-1", Behavior::Image(ImageFault::Delivery(Delivery::Cut)), None),

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 
-use super::behavior::{Behavior, Canned, Compression, Delivery, Encoding, Fault, ImageFault, Script};
+use super::behavior::{Behavior, Canned, Compression, Delivery, Fault, ImageFault, Script};
 use super::scenario::{Carrier, fingerprint};
 use super::webhook::Webhook;
 
@@ -195,7 +195,8 @@ pub(super) struct Gradient {
     /// Fixes the colours.
     pub(super) seed: u64,
     pub(super) pixels: u16,
-    pub(super) encoding: Encoding,
+    /// How it is written; the service writes PNG.
+    pub(super) format: ImageFormat,
 }
 
 impl Content {
@@ -239,13 +240,8 @@ fn compressed(bytes: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
 
 impl Gradient {
     fn encoded(self) -> ImageResult<Vec<u8>> {
-        let format = match self.encoding {
-            Encoding::Png => ImageFormat::Png,
-            Encoding::Jpeg => ImageFormat::Jpeg,
-            Encoding::Webp => ImageFormat::WebP,
-        };
         let mut bytes = Cursor::new(Vec::new());
-        self.drawn().write_to(&mut bytes, format)?;
+        self.drawn().write_to(&mut bytes, self.format)?;
         Ok(bytes.into_inner())
     }
 
@@ -313,7 +309,7 @@ impl ImageFile {
     /// The image, of this width and height.
     pub(super) fn gradient(&self, seed: u64, pixels: u16) -> Gradient {
         let seed = fingerprint(seed, &["picture", &self.cover_id, &self.number.to_string()]);
-        Gradient { seed, pixels, encoding: Encoding::Png }
+        Gradient { seed, pixels, format: ImageFormat::Png }
     }
 
     /// What is wrong with the download that has `before` others before it, of a cover for this music task; where the
@@ -336,7 +332,7 @@ impl ImageFile {
         let image = Reply::image(gradient);
         match fault {
             None => image,
-            Some(ImageFault::Encoded(encoding)) => Reply::image(Gradient { encoding, ..gradient }),
+            Some(ImageFault::Encoded(format)) => Reply::image(Gradient { format, ..gradient }),
             Some(ImageFault::Delivery(delivery)) => Reply { delivery, ..image },
             Some(ImageFault::Empty) => Reply { content: Content::Bytes(Vec::new()), ..image },
             Some(ImageFault::Status(status)) => Reply::image_host(status),

@@ -15,11 +15,11 @@ use crate::domain::{MusicTaskId, Rate};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ApiRequest {
     /// Make a cover.
-    Generate(Result<CoverRequest, ValidationError>),
+    Generate(Result<CoverRequest, Invalid>),
     /// Read a cover.
-    CoverRecord(Result<String, ValidationError>),
+    CoverRecord(Result<String, Invalid>),
     /// Read a music task.
-    MusicRecord(Result<String, ValidationError>),
+    MusicRecord(Result<String, Invalid>),
     /// Read the balance.
     Credit,
 }
@@ -32,27 +32,13 @@ pub(super) struct CoverRequest {
     pub(super) callback_url: String,
 }
 
-/// What is wrong with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ValidationError {
-    /// No `taskId`.
-    NoTaskId,
-    /// No `callBackUrl`.
-    NoCallback,
-    /// A `taskId` that no music task can have.
-    UnknownMusic,
-}
+/// What is wrong with a request, in the vendor's words.
+type Invalid = &'static str;
 
-impl ValidationError {
-    /// The vendor's words.
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::NoTaskId => "taskId is required",
-            Self::NoCallback => "Please enter callBackUrl.",
-            Self::UnknownMusic => "Original music record does not exist",
-        }
-    }
-}
+const NO_TASK_ID: Invalid = "taskId is required";
+const NO_CALLBACK: Invalid = "Please enter callBackUrl.";
+/// To a `taskId` that no music task can have.
+const UNKNOWN_MUSIC: Invalid = "Original music record does not exist";
 
 impl ApiRequest {
     /// The call that this request makes; `None` for a wrong path or method.
@@ -79,7 +65,7 @@ impl ApiRequest {
 }
 
 impl CoverRequest {
-    fn read(body: &[u8]) -> Result<Self, ValidationError> {
+    fn read(body: &[u8]) -> Result<Self, Invalid> {
         #[derive(Deserialize, Default)]
         #[serde(rename_all = "camelCase")]
         struct Fields {
@@ -87,9 +73,9 @@ impl CoverRequest {
             call_back_url: Option<String>,
         }
         let fields: Fields = serde_json::from_slice(body).unwrap_or_default();
-        let task_id = present(fields.task_id).ok_or(ValidationError::NoTaskId)?;
-        let callback_url = present(fields.call_back_url).ok_or(ValidationError::NoCallback)?;
-        let music = MusicTaskId::new(task_id).map_err(|_| ValidationError::UnknownMusic)?;
+        let task_id = present(fields.task_id).ok_or(NO_TASK_ID)?;
+        let callback_url = present(fields.call_back_url).ok_or(NO_CALLBACK)?;
+        let music = MusicTaskId::new(task_id).map_err(|_| UNKNOWN_MUSIC)?;
         Ok(Self { music, callback_url })
     }
 }
@@ -99,14 +85,14 @@ fn present(text: Option<String>) -> Option<String> {
 }
 
 /// The `taskId` of the query.
-fn task_id(uri: &Uri) -> Result<String, ValidationError> {
+fn task_id(uri: &Uri) -> Result<String, Invalid> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Fields {
         task_id: Option<String>,
     }
-    let fields = Query::<Fields>::try_from_uri(uri).map_err(|_| ValidationError::NoTaskId)?;
-    present(fields.0.task_id).ok_or(ValidationError::NoTaskId)
+    let fields = Query::<Fields>::try_from_uri(uri).map_err(|_| NO_TASK_ID)?;
+    present(fields.0.task_id).ok_or(NO_TASK_ID)
 }
 
 /// Who calls: a fingerprint of the key, which is not kept.
@@ -238,13 +224,13 @@ mod tests {
     #[test]
     fn a_generate_request_lacks_nothing_or_is_complained_about() {
         let table = [
-            (r#"{"callBackUrl":"u"}"#, ValidationError::NoTaskId),
-            (r#"{"taskId":"","callBackUrl":"u"}"#, ValidationError::NoTaskId),
-            (r#"{"taskId":7,"callBackUrl":"u"}"#, ValidationError::NoTaskId),
-            ("{", ValidationError::NoTaskId),
-            (r#"{"taskId":"m"}"#, ValidationError::NoCallback),
-            (r#"{"taskId":"m","callbackUrl":"u"}"#, ValidationError::NoCallback),
-            (r#"{"taskId":"two words","callBackUrl":"u"}"#, ValidationError::UnknownMusic),
+            (r#"{"callBackUrl":"u"}"#, NO_TASK_ID),
+            (r#"{"taskId":"","callBackUrl":"u"}"#, NO_TASK_ID),
+            (r#"{"taskId":7,"callBackUrl":"u"}"#, NO_TASK_ID),
+            ("{", NO_TASK_ID),
+            (r#"{"taskId":"m"}"#, NO_CALLBACK),
+            (r#"{"taskId":"m","callbackUrl":"u"}"#, NO_CALLBACK),
+            (r#"{"taskId":"two words","callBackUrl":"u"}"#, UNKNOWN_MUSIC),
         ];
         for (body, error) in table {
             let call = read("POST", "/api/v1/suno/cover/generate", body);
@@ -260,7 +246,7 @@ mod tests {
         let record = |query: &str| read("GET", &format!("/api/v1/suno/cover/record-info{query}"), "");
         assert_eq!(record("?taskId=a%2Fb"), Some(ApiRequest::CoverRecord(Ok("a/b".to_owned()))));
         for none in ["", "?", "?taskId=", "?taskid=a"] {
-            assert_eq!(record(none), Some(ApiRequest::CoverRecord(Err(ValidationError::NoTaskId))), "{none}");
+            assert_eq!(record(none), Some(ApiRequest::CoverRecord(Err(NO_TASK_ID))), "{none}");
         }
     }
 

@@ -177,9 +177,9 @@ impl Service {
             ApiRequest::CoverRecord(Ok(id)) => Envelope::success(self.cover_record(now, &id)),
             ApiRequest::MusicRecord(Ok(id)) => Envelope::success(music_record(&id, before)),
             ApiRequest::Credit => Envelope::success(json!(self.credits.unwrap_or(ENDLESS))),
-            ApiRequest::Generate(Err(error))
-            | ApiRequest::CoverRecord(Err(error))
-            | ApiRequest::MusicRecord(Err(error)) => Envelope::invalid(error.words()),
+            ApiRequest::Generate(Err(words))
+            | ApiRequest::CoverRecord(Err(words))
+            | ApiRequest::MusicRecord(Err(words)) => Envelope::invalid(words),
         }
     }
 

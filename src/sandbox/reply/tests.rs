@@ -8,7 +8,7 @@ use crate::sandbox::tests::{Said, exchange, generate, id_of, quick, read_cover, 
 use crate::sandbox::{Sandbox, Scenario};
 
 fn gradient(seed: u64) -> Gradient {
-    Gradient { seed, pixels: 64, encoding: Encoding::Png }
+    Gradient { seed, pixels: 64, format: ImageFormat::Png }
 }
 
 #[test]
@@ -24,10 +24,8 @@ fn an_image_is_of_its_seed_and_has_its_size() {
 
 #[test]
 fn each_encoding_can_be_read_as_what_it_is() {
-    for (encoding, format) in
-        [(Encoding::Png, ImageFormat::Png), (Encoding::Jpeg, ImageFormat::Jpeg), (Encoding::Webp, ImageFormat::WebP)]
-    {
-        let bytes = Gradient { encoding, ..gradient(1) }.encoded().unwrap();
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let bytes = Gradient { format, ..gradient(1) }.encoded().unwrap();
         assert_eq!(image::guess_format(&bytes).unwrap(), format);
         assert_eq!(image::load_from_memory(&bytes).unwrap().width(), 64);
     }

@@ -13,7 +13,7 @@ use coverbatch::images::{ImageFolder, Store};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
-use coverbatch::ratelimit::{Gate, GateConfig};
+use coverbatch::ratelimit::Gate;
 use coverbatch::results::Tally;
 use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Runner, Stop};
 use tokio::time::{Instant, timeout};
@@ -105,7 +105,7 @@ impl Night {
 
     pub(super) fn gate_of_reads(&self) -> Arc<Gate> {
         let (rate, max_outage) = (self.settings.poll, self.settings.max_outage);
-        Gate::new(GateConfig { rate, max_outage }, self.clock)
+        Gate::new(rate, max_outage, self.clock)
     }
 
     pub(super) fn tracking(&self, scope: CoverScope, gate: Arc<Gate>) -> CoverTracking {

@@ -13,7 +13,7 @@ use coverbatch::domain::{Ended, Rate};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
-use coverbatch::ratelimit::{Gate, GateConfig, GateView};
+use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
@@ -256,7 +256,7 @@ impl Night {
 
     fn gate(&self) -> Arc<Gate> {
         let Settings { rate, max_outage, .. } = self.settings;
-        Gate::new(GateConfig { rate, max_outage }, self.clock)
+        Gate::new(rate, max_outage, self.clock)
     }
 
     pub(super) fn stop(&self) -> Stop {
