@@ -44,13 +44,13 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Verdict>, Trouble> {
         let Shared { refused, repeated, used } = side_by_side(bench, rows, runs)?;
         table.push(vec![runs.to_string(), figure(refused), figure(repeated), figure(used)]);
         verdicts.push(Verdict::new(
-            &format!("requests above the limit of {runs} runs"),
+            format!("requests above the limit of {runs} runs"),
             refused,
             "",
             Bound::AtMost(0.0),
         ));
-        verdicts.push(Verdict::new(&format!("rows sent twice by {runs} runs"), repeated, "", Bound::AtMost(0.0)));
-        verdicts.push(Verdict::new(&format!("share of the limit used by {runs} runs"), used, "", Bound::AtLeast(USED)));
+        verdicts.push(Verdict::new(format!("rows sent twice by {runs} runs"), repeated, "", Bound::AtMost(0.0)));
+        verdicts.push(Verdict::new(format!("share of the limit used by {runs} runs"), used, "", Bound::AtLeast(USED)));
     }
     print_table(&["runs", "refused", "sent twice", "share of the limit"], &table);
     Ok(verdicts)
