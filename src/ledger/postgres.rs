@@ -19,6 +19,7 @@ mod operation;
 mod pace;
 mod password;
 mod place;
+mod pooler;
 mod queue;
 mod read_log;
 mod runs;

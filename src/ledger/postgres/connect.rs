@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
@@ -116,4 +116,14 @@ async fn check_durability(client: &Client) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The process of the server that serves a connection, asked without a prepared statement, which would be one of a session.
+pub(super) async fn server_process(client: &Client) -> Result<String, Failure> {
+    let told = client.simple_query("SELECT pg_backend_pid()").await?;
+    let process = told.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    process.ok_or(Failure::Silent)
 }

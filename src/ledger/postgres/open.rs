@@ -8,11 +8,10 @@ use super::connect::{Access, Connector};
 use super::context::Context;
 use super::failure::Failure;
 use super::place::Place;
+use super::pooler;
 use super::queue::Queue;
 use super::schema;
 use super::session::Link;
-use crate::ledger::error::WrongLedger;
-
 /// What is done where no ledger is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -30,11 +29,7 @@ pub(super) async fn open(
     let connector = Arc::new(Connector::new(place, Access::Write)?);
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
-    let ours: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
-    // Two connections that are open at once have a process of the server each, unless somebody between deals those out.
-    if locks.server_process().await? == ours {
-        return Err(WrongLedger::Pooled.into());
-    }
+    pooler::refuse(&client, &locks).await?;
     if schema::is_absent(&client).await? {
         match missing {
             Missing::Make => schema::create(&client).await?,
