@@ -121,9 +121,8 @@ async fn check_durability(client: &Client) -> Result<(), Failure> {
 /// The process of the server that serves a connection, asked without a prepared statement, which would be one of a session.
 pub(super) async fn server_process(client: &Client) -> Result<String, Failure> {
     let told = client.simple_query("SELECT pg_backend_pid()").await?;
-    let process = told.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
+    let process = told.iter().find_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message { row.get(0).map(str::to_owned) } else { None }
     });
     process.ok_or(Failure::Silent)
 }
