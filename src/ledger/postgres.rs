@@ -14,10 +14,12 @@ mod failure;
 mod history;
 mod job_outcomes;
 mod look_up;
+mod open;
 mod operation;
 mod pace;
 mod password;
 mod place;
+mod pooler;
 mod queue;
 mod read_log;
 mod runs;
@@ -38,21 +40,20 @@ use tokio::time::sleep;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
-use crate::ledger::error::{LedgerError, WrongLedger};
+use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
-use alive::Locks;
-use connect::{Access, Connector};
-use context::Context;
+use connect::Access;
 use failure::Failure;
+use open::Missing;
 use operation::{Call, Operation};
 use place::Place;
 use queue::Queue;
-use session::{Link, Session};
+use session::Session;
 
 /// What is shown of a URL that cannot be understood.
 const UNKNOWN: &str = "postgres://…";
@@ -99,9 +100,9 @@ impl PostgresLedger {
     /// or the account is one of another API.
     pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
         let place = place(url)?;
-        let opened = opened(&place, (account, api_url), Missing::Make, max_outage).await;
+        let opened = open::open(&place, (account, api_url), Missing::Make, max_outage).await;
         let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
-        opened.map_err(|failure| failure.at("open", &place.location))
+        opened.map(Self::new).map_err(|failure| failure.at("open", &place.location))
     }
 
     /// The same, if it is there.
@@ -115,8 +116,9 @@ impl PostgresLedger {
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
         let place = place(url)?;
-        let opened = opened(&place, (account, api_url), Missing::Leave, max_outage).await;
-        opened.map_err(|failure| failure.at("open", &place.location))
+        let opened = open::open(&place, (account, api_url), Missing::Leave, max_outage).await;
+        let opened = opened.map_err(|failure| failure.at("open", &place.location))?;
+        Ok(opened.map(Self::new))
     }
 
     /// The ledger of an account for reading beside a run, if there is one, without a name that of the only account there;
@@ -130,7 +132,13 @@ impl PostgresLedger {
         api_url: Option<&str>,
     ) -> Result<Option<Self>, LedgerError> {
         let place = place(url)?;
-        opened_to_read(&place, account, api_url).await.map_err(|failure| failure.at("read", &place.location))
+        let opened = open::open_to_read(&place, account, api_url).await;
+        let opened = opened.map_err(|failure| failure.at("read", &place.location))?;
+        Ok(opened.map(|queue| Self::new((queue, false))))
+    }
+
+    fn new((queue, is_new): (Arc<Queue>, bool)) -> Self {
+        Self { queue, is_new }
     }
 
     /// Whether it was made when it was opened.
@@ -182,68 +190,6 @@ impl PostgresLedger {
 
 fn place(url: &str) -> Result<Place, LedgerError> {
     Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", UNKNOWN))
-}
-
-/// What is done where no ledger is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Make,
-    Leave,
-}
-
-async fn opened(
-    place: &Place,
-    (name, api_url): (&str, &str),
-    missing: Missing,
-    max_outage: Duration,
-) -> Result<Option<PostgresLedger>, Failure> {
-    let connector = Arc::new(Connector::new(place, Access::Write)?);
-    let client = connector.connect().await?;
-    let locks = Locks::new(Arc::clone(&connector));
-    let ours: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
-    // Two connections that are open at once have a process of the server each, unless somebody between deals those out.
-    if locks.server_process().await? == ours {
-        return Err(WrongLedger::Pooled.into());
-    }
-    if schema::is_absent(&client).await? {
-        match missing {
-            Missing::Make => schema::create(&client).await?,
-            Missing::Leave => return Ok(None),
-        }
-    }
-    schema::check(&client).await?;
-    let found = match missing {
-        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
-        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
-    };
-    Ok(found.map(|(account, is_new)| {
-        let parts = (Context::new(account, locks), Link::new(client));
-        let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
-        PostgresLedger { queue, is_new }
-    }))
-}
-
-async fn opened_to_read(
-    place: &Place,
-    name: Option<&str>,
-    api_url: Option<&str>,
-) -> Result<Option<PostgresLedger>, Failure> {
-    let connector = Arc::new(Connector::new(place, Access::Read)?);
-    let client = connector.connect().await?;
-    if schema::is_absent(&client).await? {
-        return Ok(None);
-    }
-    schema::check(&client).await?;
-    let account = match name {
-        Some(name) => schema::account(&client, name, api_url).await?,
-        None => schema::only_account(&client).await?,
-    };
-    let locks = Locks::new(Arc::clone(&connector));
-    Ok(account.map(|account| {
-        let parts = (Context::new(account, locks), Link::new(client));
-        let queue = Queue::new(place.location.clone(), (connector, Access::Read), parts, Duration::ZERO);
-        PostgresLedger { queue, is_new: false }
-    }))
 }
 
 impl ReadLedger for PostgresLedger {

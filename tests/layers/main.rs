@@ -122,7 +122,10 @@ fn an_outside_crate_stays_in_its_homes() {
         "rusqlite",
         "rustix",
         "rustls",
+        "rustls_native_certs",
         "secrecy",
+        "tokio_postgres",
+        "tokio_postgres_rustls",
     ];
     assert_eq!(crates, expected);
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -1,5 +1,5 @@
 //! What the traits of the ledger promise, held against a `PostgreSQL` server: all ledgers in one schema, each an account of
-//! its own. Needs Debian's package `postgresql`, so `cargo test` runs it only if it is asked for by name.
+//! its own. Needs Debian's packages `postgresql` and `pgbouncer`, so `cargo test` runs it only if it is asked for by name.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 

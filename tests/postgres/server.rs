@@ -90,7 +90,7 @@ impl Server {
     /// Ends it: `fast`, `immediate`, or by a signal that it cannot catch.
     pub(super) fn end(&self, how: &str) {
         let folder = self.folder.display();
-        self.run(&match how {
+        run(&match how {
             "kill" => format!("kill -9 $(head -n 1 {folder}/data/postmaster.pid)"),
             mode => format!("{folder}/bin/pg_ctl --pgdata={folder}/data --mode={mode} --silent stop"),
         });
@@ -100,14 +100,14 @@ impl Server {
     pub(super) fn start_again(&self) {
         let folder = self.folder.display();
         let start = format!("{folder}/bin/pg_ctl --pgdata={folder}/data --log={folder}/log --wait --silent start");
-        self.run(&format!("for i in 1 2 3 4 5 6 7 8 9; do {start} && exit; sleep 0.5; done; exit 1"));
+        run(&format!("for i in 1 2 3 4 5 6 7 8 9; do {start} && exit; sleep 0.5; done; exit 1"));
     }
+}
 
-    fn run(&self, script: &str) {
-        // What is started keeps no pipe of ours open.
-        let status = shell(script).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{script}");
-    }
+/// Runs a script whose children keep no pipe of ours open.
+fn run(script: &str) {
+    let status = shell(script).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{script}");
 }
 
 /// The URL of a database behind the socket in a folder.

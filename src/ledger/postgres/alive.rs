@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::Client;
 
-use super::connect::Connector;
+use super::connect::{Connector, server_process};
 use super::failure::Failure;
 
 /// A condition on `run`: nobody holds its lock, and that says something, because whoever held it may have come back since the
@@ -67,9 +67,9 @@ impl Locks {
     }
 
     /// The process of the server that serves this session, which is made if it is not there.
-    pub(super) async fn server_process(&self) -> Result<i32, Failure> {
+    pub(super) async fn server_process(&self) -> Result<String, Failure> {
         let mut held = self.session.lock().await;
-        Ok(self.client(&mut held).await?.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?)
+        server_process(self.client(&mut held).await?).await
     }
 
     /// Takes a lock that nobody has ever held: that of a lost session may still be held by the server.

@@ -70,7 +70,7 @@ async fn known<'a>(session: &Session, requests: &'a [ClaimRequest]) -> Result<Ha
     let ids: Vec<&str> = requests.iter().map(|request| request.task.as_str()).collect();
     let sql = "SELECT asked.nth, task.seq, task.state, last.seq, last.run, last.reason
                FROM unnest($2::text[]) WITH ORDINALITY AS asked (id, nth)
-               JOIN task ON task.account = $1 AND task.id = asked.id
+               CROSS JOIN LATERAL (SELECT seq, state FROM task WHERE account = $1 AND task.id = asked.id LIMIT 1) AS task
                LEFT JOIN LATERAL (SELECT seq, run, reason FROM attempt WHERE attempt.task = task.seq
                                   ORDER BY seq DESC LIMIT 1) AS last ON true";
     let mut known = HashMap::new();
@@ -233,7 +233,7 @@ async fn claim_tasks(
         let sql = "UPDATE task SET state = 'in_flight', submissions = submissions + 1,
                                    first_sent_at = coalesce(first_sent_at, new.at)
                    FROM unnest($2::bigint[], $3::bigint[]) AS new (seq, at)
-                   WHERE task.account = $1 AND task.seq = new.seq";
+                   WHERE task.account + 0 = $1 AND task.seq = new.seq";
         session.execute(sql, &[&seqs, &at]).await?;
     }
     if !ids.is_empty() {

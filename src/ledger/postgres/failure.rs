@@ -129,6 +129,9 @@ fn kind_of(code: &SqlState) -> LedgerErrorKind {
         LedgerErrorKind::Login
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
         LedgerErrorKind::NoRights
+    } else if *code == SqlState::INVALID_SQL_STATEMENT_NAME {
+        // What was prepared in one session was asked for in another.
+        LedgerErrorKind::Pooled
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         LedgerErrorKind::ReadOnly
     } else if is_passing(code) || *code == SqlState::INVALID_CATALOG_NAME {

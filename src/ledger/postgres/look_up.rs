@@ -34,8 +34,8 @@ async fn look_up<K: Clone>(
 ) -> Result<Vec<Option<K>>, Failure> {
     let ids: Vec<&str> = tasks.iter().map(MusicTaskId::as_str).collect();
     let sql = format!(
-        "SELECT nth, {columns} FROM unnest($2::text[]) WITH ORDINALITY AS asked (asked_id, nth)
-         JOIN task ON task.account = $1 AND task.id = asked_id"
+        "SELECT nth, task.* FROM unnest($2::text[]) WITH ORDINALITY AS asked (asked_id, nth)
+         CROSS JOIN LATERAL (SELECT {columns} FROM task WHERE account = $1 AND id = asked_id LIMIT 1) AS task"
     );
     let mut found = vec![None; tasks.len()];
     for row in session.rows(&sql, &[&ids]).await? {

@@ -1,0 +1,72 @@
+//! Opening a ledger: who is there, whether that can keep the promises, and whose rows are meant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alive::Locks;
+use super::connect::{Access, Connector};
+use super::context::Context;
+use super::failure::Failure;
+use super::place::Place;
+use super::pooler;
+use super::queue::Queue;
+use super::schema;
+use super::session::Link;
+/// What is done where no ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Make,
+    Leave,
+}
+
+/// Opens the ledger of an account, or makes it; whether it was made.
+pub(super) async fn open(
+    place: &Place,
+    (name, api_url): (&str, &str),
+    missing: Missing,
+    max_outage: Duration,
+) -> Result<Option<(Arc<Queue>, bool)>, Failure> {
+    let connector = Arc::new(Connector::new(place, Access::Write)?);
+    let client = connector.connect().await?;
+    let locks = Locks::new(Arc::clone(&connector));
+    pooler::refuse(&client, &locks).await?;
+    if schema::is_absent(&client).await? {
+        match missing {
+            Missing::Make => schema::create(&client).await?,
+            Missing::Leave => return Ok(None),
+        }
+    }
+    schema::check(&client).await?;
+    let found = match missing {
+        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
+        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
+    };
+    Ok(found.map(|(account, is_new)| {
+        let parts = (Context::new(account, locks), Link::new(client));
+        let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
+        (queue, is_new)
+    }))
+}
+
+/// Opens the ledger of an account to read it; without a name that of the only one.
+pub(super) async fn open_to_read(
+    place: &Place,
+    name: Option<&str>,
+    api_url: Option<&str>,
+) -> Result<Option<Arc<Queue>>, Failure> {
+    let connector = Arc::new(Connector::new(place, Access::Read)?);
+    let client = connector.connect().await?;
+    if schema::is_absent(&client).await? {
+        return Ok(None);
+    }
+    schema::check(&client).await?;
+    let account = match name {
+        Some(name) => schema::account(&client, name, api_url).await?,
+        None => schema::only_account(&client).await?,
+    };
+    let locks = Locks::new(Arc::clone(&connector));
+    Ok(account.map(|account| {
+        let parts = (Context::new(account, locks), Link::new(client));
+        Queue::new(place.location.clone(), (connector, Access::Read), parts, Duration::ZERO)
+    }))
+}
