@@ -101,8 +101,8 @@ fn a_ledger_of_a_newer_version_or_of_another_program_stays_as_it_is() {
     let whole = fs::read(&path).unwrap();
     let table = [
         (
-            "PRAGMA user_version = 3",
-            "written by another version of coverbatch (schema 3, this one knows 2)\nhint: nothing was sent; use the",
+            "PRAGMA user_version = 2",
+            "written by another version of coverbatch (schema 2, this one knows 1)\nhint: nothing was sent; use the",
         ),
         ("PRAGMA application_id = 7", "it is a database of another program"),
         ("UPDATE account SET api_url = 'https://api.kie.ai'", "it belongs to the API at https://api.kie.ai, not to"),

@@ -169,14 +169,14 @@ async fn a_file_that_is_not_a_ledger_of_this_version_and_api_is_refused_and_left
             "it belongs to the API at https://other.example, not to https://api.example",
         ),
         (
-            "PRAGMA user_version = 3",
+            "PRAGMA user_version = 2",
             LedgerErrorKind::OtherVersion,
-            "it was written by another version of coverbatch (schema 3, this one knows 2)",
+            "it was written by another version of coverbatch (schema 2, this one knows 1)",
         ),
         (
             "PRAGMA user_version = 0",
             LedgerErrorKind::OtherVersion,
-            "it was written by another version of coverbatch (schema 0, this one knows 2)",
+            "it was written by another version of coverbatch (schema 0, this one knows 1)",
         ),
         ("PRAGMA application_id = 7", LedgerErrorKind::Foreign, foreign),
         ("DROP TABLE account", LedgerErrorKind::Damaged, "no such table: account"),
