@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wiremock::{Request, ResponseTemplate};
 
-use crate::story::{Batch, PROGRAM, Scripted, Signal, StandIn, wait_for};
+use crate::story::{Batch, PROGRAM, Scripted, Signal, StandIn, accepted, wait_for};
 
 /// The value of a metric in the text format.
 fn metric(text: &str, name: &str) -> Option<f64> {
@@ -82,10 +82,11 @@ fn every_end_is_in_the_metrics() {
 
 #[test]
 fn the_end_of_a_run_that_may_not_begin_and_of_one_that_is_cut_short_is_in_the_metrics() {
-    let service = StandIn::quick(&["--latency", "20s"]);
-    let batch = Batch::ids(["a"]).to(&service.address).env("COVERBATCH_METRICS_FILE", "m.prom");
+    let slow = |request: &Request| accepted(request).set_delay(std::time::Duration::from_secs(20));
+    let service = Scripted::by(slow);
+    let batch = Batch::ids(["a"]).to(&service.address()).env("COVERBATCH_METRICS_FILE", "m.prom");
     let run = batch.start(&[]);
-    wait_for("the run to be alive", || batch.path("songs.db.runs").exists());
+    wait_for("the request", || !service.requests().is_empty());
     batch.run(&[]).exit(6);
     assert_eq!(told(&batch), Some(6.0));
     run.signal(Signal::Int);
