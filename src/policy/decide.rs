@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::observer::Health;
 use super::wait::{Jitter, after_trouble};
-use crate::domain::{Ended, Found, Outcome, Reading, RowState, Verdict};
+use crate::domain::{Ended, Found, Outcome, Reading, RowState, Verdict, words};
 
 /// In how many runs a row may be rejected before a plain rerun leaves it alone.
 pub const REJECTED_RUNS: u32 = 3;
@@ -74,29 +74,13 @@ pub struct RowPolicy {
     pub in_doubt: InDoubt,
 }
 
-/// Why everyone has to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The service is there and asks for a slower pace.
-    Throttled,
-    /// The service serves nobody.
-    Unavailable,
-}
-
-impl Refusal {
-    /// Its word in the ledger.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// What a word stands for.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Throttled, Self::Unavailable].into_iter().find(|refusal| refusal.word() == word)
+words! {
+    /// Why everyone has to wait.
+    Refusal {
+        /// The service is there and asks for a slower pace.
+        Throttled = "throttled",
+        /// The service serves nobody.
+        Unavailable = "unavailable",
     }
 }
 
