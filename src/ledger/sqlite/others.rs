@@ -50,6 +50,11 @@ impl Others {
     pub(super) fn begin(&mut self, connection: &Connection, new: &NewRun) -> Result<Begin, Failure> {
         self.locks.release();
         recover(connection, &self.locks, new.at)?;
+        // The clock was set back since: what seems to be still to come may have been just now, and holds up nobody longer.
+        connection.execute(
+            "UPDATE attempt SET paced_at = ?1 WHERE paced_at > ?1 AND paced_at < ?2",
+            params![new.at.0, IN_FLIGHT.0],
+        )?;
         let results = new.results.as_deref();
         if let Some(holder) = writer_of(connection, results)? {
             return Ok(Begin::ResultsInUse(holder));
