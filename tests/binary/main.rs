@@ -15,6 +15,7 @@ mod digest;
 mod exits;
 mod hostile;
 mod key;
+mod mails;
 mod monitors;
 mod options;
 mod outputs;
