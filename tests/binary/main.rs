@@ -12,6 +12,7 @@ mod catalogs;
 mod commands;
 mod cron;
 mod digest;
+mod docs;
 mod exits;
 mod hostile;
 mod key;
