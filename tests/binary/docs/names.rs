@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use coverbatch::domain::{Reason, ResultColumn, Status};
+
 use super::options::all;
 use super::pages::{Page, pages, root};
 
@@ -114,4 +116,12 @@ fn every_suite_is_there() {
             assert!(is_there, "{}: there is no suite `{name}`", page.name());
         }
     }
+}
+
+#[test]
+fn the_page_of_results_has_every_word_that_the_results_have() {
+    let text = fs::read_to_string(root().join("docs/results.md")).unwrap();
+    let words = Status::WORDS.iter().chain(&Reason::WORDS).chain(&ResultColumn::WORDS);
+    let missing: Vec<_> = words.filter(|word| !text.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -47,10 +47,10 @@ fn the_page_of_options_is_what_the_program_says() {
 fn chapter(name: &str, command: &Command, known: &mut BTreeSet<String>) -> String {
     let mut text = format!("\n## {name}\n\n{}.\n", command.get_about().unwrap());
     if let Some(example) = command.get_before_help() {
-        let example = example.to_string();
-        let lines: String =
-            example.trim_start_matches("Example: ").lines().map(|line| format!("    {}\n", line.trim())).collect();
-        let _ = write!(text, "\n{lines}");
+        text.push('\n');
+        for line in example.to_string().trim_start_matches("Example: ").lines() {
+            let _ = writeln!(text, "    {}", line.trim());
+        }
     }
     let options = command.get_arguments().filter(|option| option.get_id() != "help");
     let (new, old): (Vec<&Arg>, Vec<&Arg>) = options.partition(|option| known.insert(row(option)));

@@ -2,7 +2,7 @@
 //!
 //! A command stands in an indented block, in a fence of the kind `sh` or `cron`, or behind `$ ` in a fence of the kind
 //! `console`, which goes on with what it prints. `<!-- $ … -->` is a command that nobody sees; a fence of the kind `text`
-//! right below is what it prints.
+//! right below is what it prints. A fence of the kind `toml` is a file, whose path is in the comment of its first line.
 
 use std::fs;
 use std::ops::Range;
@@ -84,6 +84,7 @@ fn fenced(lines: &[&str], kind: &str, inside: Range<usize>, found: &mut Vec<Comm
     match kind {
         "sh" => found.extend(joined(lines, inside)),
         "cron" => found.extend(inside.filter_map(|at| cron(lines, at))),
+        "toml" => found.push(file(lines, inside)),
         "console" => found.extend(session(lines, inside)),
         "text" if inside.start >= 2 && lines[inside.start - 2].starts_with("<!-- $ ") => {
             found.last_mut().unwrap().printed = Some(inside);
@@ -122,6 +123,13 @@ fn cron(lines: &[&str], at: usize) -> Option<Command> {
     let text = fields.collect::<Vec<_>>().join(" ");
     assert!(!text.contains('%'), "cron takes `%` for the end of a line: {text}");
     Some(Command { line: at + 1, text, is_cron: true, printed: None })
+}
+
+/// What makes the file that a block shows.
+fn file(lines: &[&str], inside: Range<usize>) -> Command {
+    let path = lines[inside.start].strip_prefix("# ").expect("the path of the file");
+    let text = format!("install -D /dev/stdin {path} <<'END'\n{}\nEND", lines[inside.clone()].join("\n"));
+    Command { line: inside.start + 1, text, is_cron: false, printed: None }
 }
 
 /// Each `$ ` begins a command; what it prints goes on to the next.

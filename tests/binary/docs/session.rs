@@ -22,6 +22,7 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     // The same program, which is built already.
     ("cargo run --release -- ", "coverbatch "),
     ("--api-url http://127.0.0.1:8780", "--api-url http://127.0.0.1:{port} --account stand-in"),
+    ("--account label-", "--config {root}/etc/coverbatch/config.toml --account label-"),
     ("https://hc-ping.example", "{service}"),
     ("mail -s", "true"),
     ("coverbatch sandbox ", "coverbatch sandbox --listen 127.0.0.1:{port} "),
@@ -58,25 +59,22 @@ impl Session {
     /// A machine where a label keeps its catalog.
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in [
-            "bin",
-            "etc/bash_completion.d",
-            "out",
-            "sample-batches/rerun",
-            "srv/catalog",
-            "target",
-            "var/lib/coverbatch",
-        ] {
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        for name in ["covers.csv", "every-outcome.csv", "first-run.csv", "messy.csv", "rerun/interrupted-night.csv"] {
+            let name = format!("sample-batches/{name}");
+            put(&name, &fs::read(root().join(&name)).unwrap());
+        }
+        for name in ["tracks.csv", "catalog.csv", "srv/catalog/tracks.csv", "srv/label-a/tracks.csv"] {
+            put(name, CATALOG.as_bytes());
+        }
+        put("mail.csv", &[CATALOG, TROUBLE].concat().into_bytes());
+        for name in ["bin", "etc/bash_completion.d", "out", "target", "var/lib/coverbatch"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        let sample = root().join("sample-batches");
-        for name in ["covers.csv", "every-outcome.csv", "first-run.csv", "messy.csv", "rerun/interrupted-night.csv"] {
-            fs::copy(sample.join(name), folder.path().join("sample-batches").join(name)).unwrap();
-        }
-        for name in ["tracks.csv", "catalog.csv", "srv/catalog/tracks.csv"] {
-            fs::write(folder.path().join(name), CATALOG).unwrap();
-        }
-        fs::write(folder.path().join("mail.csv"), CATALOG.to_owned() + TROUBLE).unwrap();
         symlink(PROGRAM, folder.path().join("bin/coverbatch")).unwrap();
         image::RgbImage::new(8, 8).save(folder.path().join("srv/label.png")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
