@@ -346,7 +346,7 @@ fn the_example_of_the_docs_is_told_as_the_docs_say() {
         blocks.next().unwrap().to_owned()
     };
     let batch = configured(Batch::ids(["a"]), &block("toml"));
-    let example = block("text");
+    let example = block("console");
     let (command, told) = example.split_once('\n').unwrap();
     let words: Vec<&str> = command.strip_prefix("$ coverbatch config ").unwrap().split(' ').collect();
     let ran = config(&batch, &words).exit(0);
