@@ -172,13 +172,19 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         };
         let gate = (Arc::clone(&tracking.gate), clock);
         let runner = Self::new((api, ledger), gate, (run, Worklist::default()), config, stop).tracking(tracking);
-        Self { recovery: None, ..runner }
+        runner.confined()
     }
 
     /// The same, knowing how long covers usually take.
     #[must_use]
     pub fn knowing(self, estimate: GenerationEstimate) -> Self {
         Self { estimate, ..self }
+    }
+
+    /// The same, submitting only what its worklist names: rows that other runs leave in doubt are left to others.
+    #[must_use]
+    pub fn confined(self) -> Self {
+        Self { recovery: None, ..self }
     }
 
     /// The same, following covers to their images.

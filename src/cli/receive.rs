@@ -124,6 +124,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
         | Ended::Deadline
         | Ended::Outage
         | Ended::TooManyFailures
+        | Ended::Limit
         | Ended::NotUnderstood => Exit::Success,
     })
 }

@@ -315,6 +315,7 @@ fn kind(reason: Option<Reason>) -> Kind {
             | Reason::Deadline
             | Reason::Interrupted
             | Reason::TooManyFailures
+            | Reason::Limit
             | Reason::Held
             | Reason::BadRow
             | Reason::Generated

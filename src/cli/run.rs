@@ -2,6 +2,7 @@
 
 mod args;
 mod dry;
+mod rows;
 
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -57,8 +58,11 @@ struct Gates {
     reads: Option<Arc<Gate>>,
 }
 
-pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
+pub(super) async fn run(mut args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
+    if args.rows.is_confined() {
+        args.tell.leave_monitors_alone();
+    }
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
     let checked = Box::pin(checked(&args, matches, screen, &guard, &metrics));
@@ -81,9 +85,11 @@ async fn checked<'a>(
     args.catalog.is_there()?;
     args.check_waits(matches)?;
     args.check_sandbox(matches)?;
+    args.check_input()?;
     guard.check()?;
     let service = Service::of(&args.ledger, &args.key, args.callback(matches)?)?;
-    let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
+    let (catalog, paths) =
+        (args.catalog.open_for(args.rows.chosen().await?).await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let batch = BatchContext {
         clock,
@@ -107,7 +113,7 @@ async fn checked<'a>(
 impl Run<'_> {
     fn selection(&self) -> Selection {
         let rerun = &self.args.rerun;
-        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt() }
+        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt(), limit: self.args.rows.limit }
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -137,7 +143,9 @@ impl Run<'_> {
             ledger.close().await;
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
-        eprint(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
+        if !self.catalog().is_confined() {
+            eprint(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
+        }
         Ok(Exit::Success)
     }
 
@@ -187,7 +195,7 @@ impl Run<'_> {
         image_settings: &ImageSettings,
         (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
-        let bad = bad_rows(self.catalog());
+        let bad = if self.catalog().is_confined() { String::new() } else { bad_rows(self.catalog()) };
         eprint(&bad);
         let run = begun.run;
         let taken_over = self.batch.take_over(ledger).await?;
@@ -205,6 +213,7 @@ impl Run<'_> {
             let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
         }
         let (ended, progress) = sent?;
+        let ended = if ended == Ended::Finished && counts.over_limit > 0 { Ended::Limit } else { ended };
         Ok(RunOutcome {
             run,
             ended,
@@ -246,6 +255,8 @@ impl Run<'_> {
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
         let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
+        let is_partial = self.catalog().is_confined() || self.args.rows.limit.is_some();
+        let runner = if is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {

@@ -52,6 +52,7 @@ impl Summary {
                 format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
             }
             Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
+            Ended::Limit => "as --limit asked".to_owned(),
             Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
             Ended::NoCredits => "the account has no credits left".to_owned(),
             Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
@@ -70,6 +71,10 @@ impl Summary {
         if self.tally.duplicates > 0 {
             let duplicates = plural(self.tally.duplicates, "duplicate", "duplicates");
             let _ = writeln!(text, "  {duplicates} of an earlier row, sent once");
+        }
+        if self.tally.others > 0 {
+            let others = plural(self.tally.others, "other row is left as it is", "other rows are left as they are");
+            let _ = writeln!(text, "  {others}, as --only asked");
         }
         if let Some(unlike) = &self.tally.unlike {
             let _ = writeln!(text, "  {unlike}");

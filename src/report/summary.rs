@@ -119,6 +119,9 @@ impl Summary {
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", send)
             }
+            (Exit::Left, Ended::Limit) => {
+                ("look at these covers; then this sends the next rows, and without --limit all of them", rerun)
+            }
             (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
                 ("to go on waiting for these covers", rerun)
             }
@@ -219,7 +222,7 @@ impl Serialize for RowCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(tally) = self;
         let statuses = Status::ALL.iter().map(|status| (status.word(), tally.with(*status)));
-        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable)];
+        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable), ("others", tally.others)];
         serializer.collect_map([("total", tally.rows)].into_iter().chain(statuses).chain(more))
     }
 }

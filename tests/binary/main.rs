@@ -18,6 +18,7 @@ mod key;
 mod monitors;
 mod options;
 mod outputs;
+mod rows;
 mod samples;
 mod secure;
 mod signals;

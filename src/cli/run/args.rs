@@ -21,6 +21,8 @@ use crate::results::Goal;
 use crate::runner::RunConfig;
 use crate::secret::masked_url;
 
+use super::rows::RowArgs;
+
 /// Send what is not settled, and write the results CSV
 #[derive(Debug, Args)]
 #[command(
@@ -44,6 +46,8 @@ pub(in crate::cli) struct RunArgs {
     pub(super) pace: PaceArgs,
     #[command(flatten)]
     pub(super) request: RequestArgs,
+    #[command(flatten)]
+    pub(super) rows: RowArgs,
     #[command(flatten)]
     pub(super) rerun: RerunArgs,
     #[command(flatten)]
@@ -149,6 +153,14 @@ impl RunArgs {
         let guard = self.output.guarded(self.catalog.guard(&self.ledger), &self.catalog, &self.ledger);
         let guard = self.wait.guarded(self.tell.guarded(self.key.guarded(guard)));
         guard.reads("the file of the callback secret", self.callback.callback_secret_file.as_deref())
+    }
+
+    /// Refuses two readers of standard input.
+    pub(super) fn check_input(&self) -> Result<(), Error> {
+        if !self.catalog.is_stdin() || !self.rows.reads_list() {
+            return Ok(());
+        }
+        Err(Error::usage("the catalog and the list of --only both come from standard input", "give one of them a file"))
     }
 
     /// Refuses --sandbox together with --api-url. A flag wins over the environment, but not over the stand-in: whoever

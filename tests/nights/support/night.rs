@@ -193,7 +193,7 @@ impl Night {
         let Begin::Begun(opened) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
         let run = opened.run;
         let in_doubt = self.settings.run.rows.in_doubt;
-        let selection = Selection { retry: self.settings.retry, in_doubt };
+        let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
             covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
