@@ -1,6 +1,7 @@
 //! `coverbatch run`: everything set up, the one loop, and what is told at the end.
 
 mod args;
+mod deadline;
 mod dry;
 mod rows;
 
@@ -254,7 +255,8 @@ impl Run<'_> {
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
-        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
+        let config = self.args.config(self.batch.clock.unix());
+        let runner = Runner::new(parts.0, parts.1, parts.2, config, self.batch.stop.clone());
         let is_partial = self.catalog().is_confined() || self.args.rows.limit.is_some();
         let runner = if is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);

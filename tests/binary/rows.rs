@@ -1,4 +1,4 @@
-//! Runs over some of the rows: those that are named, or as many as are asked for.
+//! Runs over some of the rows: those that are named, or as many as are asked for, or until a time.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -124,5 +124,14 @@ fn a_run_over_named_rows_tells_no_monitor_and_leaves_the_metrics_alone() {
     assert!(monitor.requests().is_empty() && !batch.path("m.prom").exists());
     batch.run(&[]).exit(0).silent();
     assert!(!monitor.requests().is_empty() && batch.path("m.prom").exists());
+}
+
+#[test]
+fn a_deadline_may_be_a_time_of_day() {
+    let service = Scripted::accepting();
+    let batch = Batch::tracks(1).to(&service.address()).env("TZ", "XYZ-3");
+    batch.run(&["--deadline", "06:00"]).exit(0).silent();
+    let wrong = batch.run(&["--deadline", "24:00"]).exit(2);
+    wrong.says("invalid value '24:00' for '--deadline <DUR|HH:MM>'").says("such as `06:00`");
 }
 

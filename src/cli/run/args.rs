@@ -1,7 +1,6 @@
 //! The options of `coverbatch run`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
@@ -14,13 +13,15 @@ use crate::cli::options::{CatalogArgs, OutputArgs};
 use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
 use crate::cli::service::{KeyArgs, callback_secret};
-use crate::domain::{Rate, parse_duration};
+use crate::clock::UnixMillis;
+use crate::domain::Rate;
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
 use crate::results::Goal;
 use crate::runner::RunConfig;
 use crate::secret::masked_url;
 
+use super::deadline::Deadline;
 use super::rows::RowArgs;
 
 /// Send what is not settled, and write the results CSV
@@ -86,9 +87,9 @@ pub(super) struct PaceArgs {
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
     pub(super) rate: Rate,
 
-    /// Send nothing new after this long [default: none]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
-    deadline: Option<Duration>,
+    /// Send nothing new after this long, or from this time of day on by the clock of this machine [default: none]
+    #[arg(long, value_name = "DUR|HH:MM", allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
+    deadline: Option<Deadline>,
 }
 
 #[derive(Debug, Args)]
@@ -173,13 +174,13 @@ impl RunArgs {
         Err(Error::usage("--sandbox and --api-url exclude each other", "give one of them"))
     }
 
-    /// What the run is set to, with dice of its own.
-    pub(super) fn config(&self) -> RunConfig {
+    /// What a run is set to that sets out now, with dice of its own.
+    pub(super) fn config(&self, now: UnixMillis) -> RunConfig {
         RunConfig {
             concurrency: self.request.concurrency,
             rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt: self.rerun.in_doubt() },
             max_failures: self.rerun.max_failures,
-            deadline: self.pace.deadline,
+            deadline: self.pace.deadline.map(|deadline| deadline.since(now)),
             seed: fastrand::u64(..),
         }
     }
