@@ -17,6 +17,7 @@ mod results;
 mod run;
 mod sandbox;
 mod service;
+mod variables;
 mod why;
 
 use std::env;
@@ -113,6 +114,9 @@ fn run() -> ExitCode {
             return ExitCode::from(report_usage(&error));
         }
     };
+    if matches!(cli.command, Command::Run(_) | Command::Follow(_) | Command::Receive(_)) {
+        eprint(&variables::unknown_text(&Cli::command()));
+    }
     let screen = Screen::default();
     let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
         eprint(&error.report());

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::story::{Batch, Scripted, StandIn};
+use crate::story::{Batch, PROGRAM, Scripted, StandIn};
 
 /// The music tasks that were asked for, in order.
 fn asked(service: &Scripted) -> Vec<String> {
@@ -135,3 +135,14 @@ fn a_deadline_may_be_a_time_of_day() {
     wrong.says("invalid value '24:00' for '--deadline <DUR|HH:MM>'").says("such as `06:00`");
 }
 
+#[test]
+fn a_variable_with_a_mistake_in_its_name_is_told() {
+    let service = Scripted::accepting();
+    let batch = Batch::ids(["a"]).to(&service.address()).env("COVERBATCH_MAX_FAILURE", "3");
+    let told =
+        "the variable COVERBATCH_MAX_FAILURE means nothing to coverbatch; did you mean COVERBATCH_MAX_FAILURES?\n";
+    batch.run(&[]).exit(0).complains(told);
+    let quiet = Batch::ids(["a"]).to(&service.address());
+    let secrets = "COVERBATCH_CALLBACK_SECRET=0123456789abcdef COVERBATCH_WEBHOOK_KEY=0123456789abcdef";
+    quiet.shell(&format!("{secrets} {PROGRAM} run songs.csv")).exit(0).silent();
+}
