@@ -12,7 +12,7 @@ pub mod wire;
 use std::future::Future;
 use std::io;
 
-use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
+use crate::domain::{CoverProgress, CoverTaskId, Credits, MusicProgress, MusicTaskId, Outcome, Reading};
 
 pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, GENERATE_PATH};
 pub use client::BadProxy;
@@ -38,6 +38,9 @@ pub trait CoverApi: Send + Sync + 'static {
 
     /// Reads the record of a music task once.
     fn read_music(&self, task: &MusicTaskId) -> impl Future<Output = Reading<MusicProgress>> + Send;
+
+    /// Reads the balance of the account once.
+    fn read_balance(&self) -> impl Future<Output = Reading<Credits>> + Send;
 
     /// Fetches an image once, from whatever host it is on and without the key; how many bytes went into `sink`.
     ///

@@ -3,12 +3,14 @@
 //! Values only. Nothing here does I/O, reads a clock, draws random numbers or knows a file format, so that everything
 //! that decides (`policy`) can be tested over its whole domain.
 
+mod credits;
 mod id;
 mod outcome;
 mod rate;
 mod status;
 mod text;
 
+pub use credits::{BadCredits, Credits};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use outcome::{
     Answer, CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome,

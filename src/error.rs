@@ -87,6 +87,7 @@ impl Exit {
             | Ended::Outage
             | Ended::TooManyFailures
             | Ended::Limit
+            | Ended::Budget
             | Ended::NotUnderstood => Self::of_rows(tally),
         }
     }

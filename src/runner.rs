@@ -5,6 +5,7 @@
 //! memory stays flat however much goes wrong.
 
 mod attempt;
+mod balance;
 mod download;
 mod event_loop;
 mod poll;
@@ -28,10 +29,11 @@ use crate::clock::Clock;
 use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
-use crate::policy::{GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
+use crate::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
 use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
+use balance::BalanceChecks;
 use queue::Queue;
 use recovery::Recovery;
 use schedule::{CoverJobs, MusicChecks};
@@ -98,6 +100,8 @@ pub struct Runner<A, L> {
     recovery: Option<Recovery>,
     /// The check of a row's music before it is submitted, if that is wanted.
     music: Option<MusicChecks>,
+    /// The look at the balance, if only so much may be spent.
+    balance: Option<BalanceChecks>,
     /// The polls and downloads of covers that are followed, if any are.
     covers: Option<CoverJobs>,
     concurrency: usize,
@@ -137,6 +141,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             queue: Queue::of(worklist),
             recovery: Some(Recovery::new(run.seen, clock.now())),
             music: None,
+            balance: None,
             covers: None,
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
@@ -197,6 +202,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn checking_music(self, gate: Arc<Gate>) -> Self {
         Self { music: Some(MusicChecks::new(gate)), queue: self.queue.checking_music(), ..self }
+    }
+
+    /// The same, spending no more than this as far as the balance tells, which is read through `gate`.
+    #[must_use]
+    pub fn spending(self, budget: Budget, gate: Arc<Gate>) -> Self {
+        Self { balance: Some(BalanceChecks::new(gate, budget)), ..self }
     }
 
     /// Where to read how far it has come, also while it runs.

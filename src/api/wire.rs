@@ -11,7 +11,5 @@ mod record;
 mod submission;
 
 pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait, read_wait, unpacked};
-pub use record::{read_cover_record, read_music_record, read_no_answer};
-pub use submission::{
-    Provider, is_known_code, is_unclear, read_fault, read_is_empty, read_submission, resolved, without_echo,
-};
+pub use record::{read_balance, read_cover_record, read_music_record, read_no_answer};
+pub use submission::{Provider, is_known_code, is_unclear, read_fault, read_submission, resolved, without_echo};

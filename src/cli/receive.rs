@@ -125,6 +125,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
         | Ended::Outage
         | Ended::TooManyFailures
         | Ended::Limit
+        | Ended::Budget
         | Ended::NotUnderstood => Exit::Success,
     })
 }

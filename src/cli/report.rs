@@ -316,6 +316,7 @@ fn kind(reason: Option<Reason>) -> Kind {
             | Reason::Interrupted
             | Reason::TooManyFailures
             | Reason::Limit
+            | Reason::Budget
             | Reason::Held
             | Reason::BadRow
             | Reason::Generated

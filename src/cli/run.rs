@@ -233,7 +233,7 @@ impl Run<'_> {
 
     fn gates(&self) -> Gates {
         let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
-        let has_reads = self.args.waits() || self.args.checks_music();
+        let has_reads = self.args.waits() || self.args.checks_music() || self.args.budget().is_some();
         Gates {
             submissions: Gate::new(rate, max_outage, clock),
             reads: has_reads.then(|| self.args.wait.read.gate(max_outage, clock)),
@@ -286,6 +286,9 @@ impl Run<'_> {
         let (wait, request) = (&self.args.wait, &self.args.request);
         if self.args.checks_music() {
             runner = runner.checking_music(Arc::clone(gate));
+        }
+        if let Some(budget) = self.args.budget() {
+            runner = runner.spending(budget, Arc::clone(gate));
         }
         if self.args.waits() {
             let policy = (wait.patience(request.max_attempts), request.timeout);

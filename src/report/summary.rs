@@ -10,6 +10,7 @@ use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
+use crate::policy::Spending;
 use crate::ratelimit::GateView;
 use crate::results::{Cause, Tally};
 use crate::runner::Covers;
@@ -27,6 +28,8 @@ pub struct Summary {
     pub submissions: Option<Traffic>,
     /// Reads of records, if it makes any.
     pub reads: Option<Traffic>,
+    /// What it spent, if it may spend only so much.
+    pub spending: Option<Spending>,
     /// What came of covers, if it follows them.
     pub covers: Option<Covers>,
     /// How long the service was allowed to refuse everyone.
@@ -119,6 +122,7 @@ impl Summary {
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", send)
             }
+            (Exit::Left, Ended::Budget) => ("to go on with what is left, for as much again", rerun),
             (Exit::Left, Ended::Limit) => {
                 ("look at these covers; then this sends the next rows, and without --limit all of them", rerun)
             }
@@ -163,6 +167,7 @@ impl Summary {
                 ..Requests::new(traffic)
             }),
             reads: self.reads.as_ref().map(Requests::new),
+            credits: self.spending,
             covers: self.covers.as_ref().map(|covers| CoverCounts {
                 finished: covers.generated,
                 failed: covers.failed,
@@ -198,6 +203,7 @@ struct Document<'a> {
     rows: RowCounts<'a>,
     requests: Option<Requests>,
     reads: Option<Requests>,
+    credits: Option<Spending>,
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
     causes: Vec<&'a Cause>,

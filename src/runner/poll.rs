@@ -159,7 +159,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 }
 
 /// What an answer tells the gate of reads.
-fn feedback<T>(reading: &Reading<T>) -> Feedback {
+pub(super) fn feedback<T>(reading: &Reading<T>) -> Feedback {
     let refused = |refusal| Feedback::Refused { refusal, reason: reading.reason, retry_after: reading.retry_after };
     match reading.found {
         Found::Throttled => refused(Refusal::Throttled),

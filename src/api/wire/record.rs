@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use super::envelope::Envelope;
 use super::raw::{Fault, RawAnswer};
 use super::submission::{judge, message_of, read_fault};
-use crate::api::json::{id as id_of, object, text, whole_number};
+use crate::api::json::{id as id_of, number, object, text, whole_number};
 use crate::clock::UnixMillis;
 use crate::domain::{
-    Answer, CoverProgress, CoverTaskId, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome, Reading, Reason,
-    Verdict,
+    Answer, CoverProgress, CoverTaskId, Credits, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome,
+    Reading, Reason, Verdict,
 };
 use crate::secret::ApiKey;
 
@@ -84,6 +84,18 @@ pub fn read_music_record(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<MusicProgr
         Some(data) => object::<RawMusic<'_>>(data.get().as_bytes())
             .map_or((Err("a record that is no object"), String::new()), |record| music_progress(&record)),
     })
+}
+
+/// The balance that an answer tells; that of an account which is told to be empty is nothing.
+///
+/// Balances come with decimals, though documented as whole numbers.
+#[must_use]
+pub fn read_balance(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<Credits> {
+    let reading = read_record(raw, key, |data| {
+        (data.and_then(number).and_then(Credits::new).ok_or("an answer without a balance"), String::new())
+    });
+    let is_empty = reading.reason == Reason::NoCredits;
+    Reading { found: if is_empty { Found::Known(Credits::ZERO) } else { reading.found }, ..reading }
 }
 
 /// What the lack of an answer to a reading call means.

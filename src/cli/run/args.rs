@@ -14,9 +14,9 @@ use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
 use crate::cli::service::{KeyArgs, callback_secret};
 use crate::clock::UnixMillis;
-use crate::domain::Rate;
+use crate::domain::{Credits, Rate};
 use crate::error::Error;
-use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use crate::policy::{Budget, InDoubt, MaxFailures, Retry, RowPolicy};
 use crate::results::Goal;
 use crate::runner::RunConfig;
 use crate::secret::masked_url;
@@ -86,6 +86,11 @@ pub(super) struct PaceArgs {
     /// At most N submissions in any window of PERIOD
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
     pub(super) rate: Rate,
+
+    /// Spend at most N credits, as the balance tells, which is read at the start, now and then, and at the end. The first
+    /// cover shows what one costs; whatever else spends from the account meanwhile counts too [default: none]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, env = "COVERBATCH_MAX_CREDITS", hide_env = true)]
+    max_credits: Option<Credits>,
 
     /// Send nothing new after this long, or from this time of day on by the clock of this machine [default: none]
     #[arg(long, value_name = "DUR|HH:MM", allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
@@ -196,6 +201,11 @@ impl RunArgs {
     /// Whether covers are followed once they are accepted.
     pub(super) const fn waits(&self) -> bool {
         self.covers.wait || self.wait.read.download.is_some()
+    }
+
+    /// What may be spent, if there is a limit.
+    pub(super) fn budget(&self) -> Option<Budget> {
+        self.pace.max_credits.map(Budget::new)
     }
 
     /// Whether music is checked first.
