@@ -210,7 +210,7 @@ impl Catalog {
     }
 }
 
-/// `id `a``, `ids `a`, `b` and 3 more`.
+/// As in "ids `a`, `b` and 3 more".
 fn named(ids: &BTreeSet<MusicTaskId>) -> String {
     let shown: Vec<&str> = ids.iter().take(NAMED_IDS).map(MusicTaskId::as_str).collect();
     let more = match ids.len() - shown.len() {

@@ -5,7 +5,6 @@
 //! memory stays flat however much goes wrong.
 
 mod attempt;
-mod balance;
 mod download;
 mod event_loop;
 mod poll;
@@ -33,10 +32,9 @@ use crate::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, RowPolicy}
 use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
-use balance::BalanceChecks;
 use queue::Queue;
 use recovery::Recovery;
-use schedule::{CoverJobs, MusicChecks};
+use schedule::{BalanceChecks, CoverJobs, MusicChecks};
 use task::{TaskContext, TaskOutput};
 
 pub use progress::{Covers, Outcomes, Progress};

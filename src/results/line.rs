@@ -116,13 +116,11 @@ impl ResultLine {
     #[must_use]
     pub fn new(catalog: &Catalog, joined: &Joined, view: View) -> Self {
         let is_taken_up = catalog.takes_up(&joined.row.id);
+        // Why a command did not reach its rows is no reason for others.
+        let view = View { unreached: view.unreached.filter(|_| is_taken_up), ..view };
         let line = match &joined.row.id {
             Err(bad) => Self::invalid(*bad),
-            Ok(_) => {
-                // Why a command did not reach its rows is no reason for others.
-                let view = View { unreached: view.unreached.filter(|_| is_taken_up), ..view };
-                Self::valid(joined.record.as_ref(), catalog.first_row_of(joined.row.number), view)
-            }
+            Ok(_) => Self::valid(joined.record.as_ref(), catalog.first_row_of(joined.row.number), view),
         };
         Self { is_taken_up, ..line }
     }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::FollowUp;
-use super::balance::BalanceChecks;
 use super::progress::{Covers, Progress};
 use super::queue::Row;
-use super::schedule::CoverJobs;
+use super::schedule::{BalanceChecks, CoverJobs};
 use super::task::{Disposition, JobResult, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;

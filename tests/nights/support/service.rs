@@ -151,7 +151,7 @@ pub(crate) enum Seen {
 }
 
 /// What a look at the balance says, given which look it is and how many covers were made.
-type Bank = Box<dyn FnMut(usize, usize) -> String + Send>;
+type Bank = Box<dyn FnMut(usize, u32) -> String + Send>;
 
 /// What was read: when, and of which music task.
 #[derive(Debug, Clone)]
@@ -240,13 +240,13 @@ impl Service {
     }
 
     /// What looks at the balance say from now on, as JSON bodies: by the number of the look, from 1, and of covers made.
-    pub(crate) fn banks(&self, bank: impl FnMut(usize, usize) -> String + Send + 'static) {
+    pub(crate) fn banks(&self, bank: impl FnMut(usize, u32) -> String + Send + 'static) {
         self.state().bank = Box::new(bank);
     }
 
     /// From now on covers cost so much each.
     pub(crate) fn charges(&self, at_start: f64, price: f64) {
-        self.banks(move |_, made| json!({"code": 200, "data": at_start - price * made as f64}).to_string());
+        self.banks(move |_, made| json!({"code": 200, "data": at_start - price * f64::from(made)}).to_string());
     }
 
     /// When the balance was read, and how many submissions had no answer then.
@@ -492,7 +492,7 @@ impl CoverApi for Service {
             let mut state = self.state();
             let open = state.sent.iter().filter(|sent| sent.answered_at.is_none()).count();
             state.balances.push((self.clock.now(), open));
-            let (nth, made) = (state.balances.len(), state.covers.values().sum());
+            let (nth, made) = (state.balances.len(), u32::try_from(state.covers.values().sum::<usize>()).unwrap());
             (state.bank)(nth, made)
         };
         tokio::time::sleep(Duration::from_millis(130)).await;

@@ -260,9 +260,10 @@ fn a_balance_is_a_number_and_that_of_an_account_without_credits_is_nothing() {
     ];
     for (body, found) in table {
         let reading = read_balance(RawAnswer::new(200, body.as_bytes()), &key());
-        let told = match reading.found {
-            Found::Known(balance) => format!("Known({balance})"),
-            other => format!("{other:?}"),
+        let told = if let Found::Known(balance) = reading.found {
+            format!("Known({balance})")
+        } else {
+            format!("{:?}", reading.found)
         };
         assert_eq!(told, found, "{body}");
     }
