@@ -184,8 +184,7 @@ impl MusicChecks {
 pub(super) struct BalanceChecks {
     pub(super) gate: Arc<Gate>,
     pub(super) budget: Budget,
-    /// Reads of which nothing came, one after the other, and those of them that were about nothing else.
-    failures: u32,
+    /// Reads that went wrong, one after the other.
     troubles: u32,
     /// Until when it is not read: other processes have used up the pace of reads, or the last read went wrong.
     held_until: Option<UnixMillis>,
@@ -197,7 +196,7 @@ pub(super) struct BalanceChecks {
 
 impl BalanceChecks {
     pub(super) const fn new(gate: Arc<Gate>, budget: Budget) -> Self {
-        Self { gate, budget, failures: 0, troubles: 0, held_until: None, is_reading: false, is_over: false }
+        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, is_over: false }
     }
 
     /// Whether the balance is to be read now; `is_last` if nothing more is sent. What it is in the end is good to know
@@ -207,7 +206,7 @@ impl BalanceChecks {
             return false;
         }
         if is_last {
-            self.budget.is_read_again_at_the_end() && self.failures == 0 && !self.gate.is_paused()
+            self.budget.is_read_again_at_the_end() && !self.gate.is_paused()
         } else {
             self.budget.allowance() == Allowance::Balance
         }
@@ -235,11 +234,10 @@ impl BalanceChecks {
         self.is_reading = false;
         match read {
             BalanceRead::Known(balance) => {
-                (self.failures, self.troubles) = (0, 0);
+                self.troubles = 0;
                 self.budget.read(balance);
             }
             BalanceRead::Later { at, counts } => {
-                self.failures += 1;
                 self.troubles += u32::from(counts);
                 self.held_until = Some(at);
             }
