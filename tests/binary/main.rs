@@ -10,6 +10,7 @@ mod story;
 mod account;
 mod catalogs;
 mod commands;
+mod config;
 mod credits;
 mod cron;
 mod digest;

@@ -88,6 +88,14 @@ fn rows_that_are_not_named_stay_as_they_are() {
 }
 
 #[test]
+fn a_limit_of_named_rows_is_no_reason_for_others() {
+    let service = Scripted::accepting();
+    let batch = Batch::ids(["a", "b", "c"]).to(&service.address());
+    let ran = batch.run(&["--only", "a b", "--limit", "1"]).exit(4);
+    ran.results(&["a submitted accepted", "b pending limit", "c pending"]);
+}
+
+#[test]
 fn a_list_of_named_rows_comes_from_standard_input() {
     let service = Scripted::accepting();
     let batch = Batch::ids(["a", "b", "c"]).to(&service.address()).input("c\r\n\n b\n");
