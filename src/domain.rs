@@ -7,6 +7,7 @@ mod credits;
 mod id;
 mod outcome;
 mod rate;
+mod route;
 mod status;
 mod text;
 
@@ -17,6 +18,7 @@ pub use outcome::{
     Reading, Verdict,
 };
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
+pub use route::Route;
 pub(crate) use status::words;
 pub use status::{Ended, Reason, ResultColumn, RowState, Signal, Status};
 pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};

@@ -54,13 +54,6 @@ pub fn whole_number(raw: &RawValue) -> Option<i64> {
     })
 }
 
-/// A number, also one that is written as a text.
-#[must_use]
-pub fn number(raw: &RawValue) -> Option<f64> {
-    let text = text(raw);
-    text.as_deref().unwrap_or(raw.get()).trim().parse().ok().filter(|number: &f64| number.is_finite())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,7 +101,7 @@ async fn checked<'a>(
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
-        in_doubt: args.rerun.in_doubt(),
+        in_doubt: args.in_doubt()?,
         goal: args.goal(),
         max_outage: args.request.max_outage,
     };
@@ -113,8 +113,7 @@ async fn checked<'a>(
 
 impl Run<'_> {
     fn selection(&self) -> Selection {
-        let rerun = &self.args.rerun;
-        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt(), limit: self.args.rows.limit }
+        Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt, limit: self.args.rows.limit }
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -136,6 +135,7 @@ impl Run<'_> {
             ledger: (ledger_place, ledger.is_some()),
             paths: &self.batch.paths,
             address: self.service.address(),
+            route: self.service.route,
             callback: &self.service.callback,
             first: worklist.next(true).await?,
         };
@@ -252,7 +252,7 @@ impl Run<'_> {
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
-        let config = self.args.config(self.batch.clock.unix());
+        let config = self.args.config(self.batch.in_doubt, self.batch.clock.unix());
         let runner = Runner::new(parts.0, parts.1, parts.2, config, self.batch.stop.clone());
         let is_partial = self.catalog().is_confined() || self.args.rows.limit.is_some();
         let runner = if is_partial { runner.confined() } else { runner };
@@ -318,12 +318,13 @@ impl Run<'_> {
             (None, sandbox) => ApiUrl::new(&sandbox.map(Sandbox::base_url).unwrap_or_default())
                 .map_err(|bad| Error::usage(bad.to_string(), ""))?,
         };
-        let Service { key, callback, .. } = &self.service;
+        let Service { route, key, callback, .. } = &self.service;
         let (timeout, clock) = (self.args.request.timeout, self.batch.clock);
         let config = HttpConfig {
             api_url,
             key: key.clone(),
             provider: self.args.ledger.account.provider(),
+            route: *route,
             callback: callback.clone(),
             timeout,
             clock,

@@ -14,6 +14,7 @@ mod config;
 mod credits;
 mod cron;
 mod digest;
+mod docs;
 mod exits;
 mod hostile;
 mod key;
