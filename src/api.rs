@@ -14,7 +14,7 @@ use std::io;
 
 use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
 
-pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, GENERATE_PATH};
+pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, GENERATE_PATH, account_name};
 pub use client::BadProxy;
 pub use reach::is_public;
 pub use wire::Provider;

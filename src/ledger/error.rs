@@ -59,6 +59,8 @@ pub enum LedgerErrorKind {
     OldServer,
     /// It holds several accounts, and none was named.
     SeveralAccounts,
+    /// It was to be made, and is there.
+    Taken,
     /// It was only to be read, and that could not be done.
     Unreadable,
     /// A defect of this program.
@@ -72,7 +74,7 @@ impl LedgerErrorKind {
         match self {
             Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::SeveralNames | Self::Unsuitable => true,
             Self::BadPlace | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
-            Self::Pooled | Self::OldServer | Self::SeveralAccounts => true,
+            Self::Pooled | Self::OldServer | Self::SeveralAccounts | Self::Taken => true,
             Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
             Self::Unreachable => false,
         }
@@ -123,6 +125,7 @@ impl LedgerErrorKind {
             Self::Pooled => Some("nothing was sent; name the server itself, or a pooler in session mode"),
             Self::OldServer => Some("nothing was sent; use PostgreSQL 14 or a later one"),
             Self::SeveralAccounts => Some("name one of them with --account"),
+            Self::Taken => Some("name another account for the copy with --as, or another database"),
             Self::Busy | Self::Unavailable | Self::Defect => None,
         }
     }
@@ -183,6 +186,12 @@ pub(super) enum WrongLedger {
         /// Which.
         names: String,
     },
+    /// A copy was to make an account that is there.
+    #[error("it holds the account {account} already, and a copy replaces nothing")]
+    Taken {
+        /// Which.
+        account: String,
+    },
 }
 
 impl WrongLedger {
@@ -199,6 +208,7 @@ impl WrongLedger {
             Self::Pooled => LedgerErrorKind::Pooled,
             Self::OldServer { .. } => LedgerErrorKind::OldServer,
             Self::SeveralAccounts { .. } => LedgerErrorKind::SeveralAccounts,
+            Self::Taken { .. } => LedgerErrorKind::Taken,
         }
     }
 }

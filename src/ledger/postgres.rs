@@ -5,10 +5,12 @@
 
 mod alive;
 mod bad_place;
+mod check;
 mod claims;
 mod columns;
 mod connect;
 mod context;
+mod copy;
 mod cover_jobs;
 mod failure;
 mod history;
@@ -29,6 +31,7 @@ mod session;
 mod settlements;
 mod tasks;
 mod tls;
+mod whole;
 
 use std::env;
 use std::sync::Arc;
@@ -99,7 +102,7 @@ impl PostgresLedger {
     /// [`LedgerError`] if the server cannot be reached, refuses this user, cannot keep the promises, or holds something else,
     /// or the account is one of another API.
     pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open(&place, (account, api_url), Missing::Make, max_outage).await;
         let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
         opened.map(Self::new).map_err(|failure| failure.at("open", &place.location))
@@ -115,7 +118,7 @@ impl PostgresLedger {
         api_url: &str,
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open(&place, (account, api_url), Missing::Leave, max_outage).await;
         let opened = opened.map_err(|failure| failure.at("open", &place.location))?;
         Ok(opened.map(Self::new))
@@ -131,7 +134,7 @@ impl PostgresLedger {
         account: Option<&str>,
         api_url: Option<&str>,
     ) -> Result<Option<Self>, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open_to_read(&place, account, api_url).await;
         let opened = opened.map_err(|failure| failure.at("read", &place.location))?;
         Ok(opened.map(|queue| Self::new((queue, false))))
@@ -188,7 +191,7 @@ impl PostgresLedger {
     }
 }
 
-fn place(url: &str) -> Result<Place, LedgerError> {
+fn place_at(url: &str) -> Result<Place, LedgerError> {
     Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", UNKNOWN))
 }
 

@@ -40,6 +40,16 @@ const SETTINGS: &str = "
     SET jit TO off;
 ";
 
+/// Of a transaction over all rows of an account, planned for all of them, not for a few. It may take minutes; the server finds out
+/// by itself when whoever began it is gone.
+const LONG: &str = "
+    SET LOCAL statement_timeout TO 0;
+    SET LOCAL idle_in_transaction_session_timeout TO 0;
+    SET LOCAL enable_seqscan TO DEFAULT;
+    SET LOCAL enable_hashjoin TO DEFAULT;
+    SET LOCAL enable_mergejoin TO DEFAULT;
+";
+
 /// Makes connections to one server.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -102,15 +112,25 @@ async fn check_version(client: &Client) -> Result<(), Failure> {
     if found < OLDEST { Err(WrongLedger::OldServer { found: found / 10_000 }.into()) } else { Ok(()) }
 }
 
+/// Begins a transaction over all rows of an account.
+pub(super) async fn begin_long(client: &Client, mode: &str) -> Result<(), Failure> {
+    Ok(client.batch_execute(&format!("BEGIN {mode}; {LONG}")).await?)
+}
+
 /// Refuses a server on which a commit may be undone, or that takes none.
 async fn check_durability(client: &Client) -> Result<(), Failure> {
-    let sql = "SELECT current_setting('transaction_read_only') = 'on',
-                      current_setting('synchronous_commit') = 'off', current_setting('fsync') = 'off'";
-    let row = client.query_one(sql, &[]).await?;
-    if row.try_get(0)? {
+    let sql = "SELECT current_setting('transaction_read_only') = 'on'";
+    if client.query_one(sql, &[]).await?.try_get(0)? {
         return Err(WrongLedger::ReadOnly.into());
     }
-    for (column, setting) in [(1, "synchronous_commit"), (2, "fsync")] {
+    check_settings(client).await
+}
+
+/// Refuses a server on which a commit may be undone.
+pub(super) async fn check_settings(client: &Client) -> Result<(), Failure> {
+    let sql = "SELECT current_setting('synchronous_commit') = 'off', current_setting('fsync') = 'off'";
+    let row = client.query_one(sql, &[]).await?;
+    for (column, setting) in [(0, "synchronous_commit"), (1, "fsync")] {
         if row.try_get(column)? {
             return Err(WrongLedger::NotDurable { setting }.into());
         }

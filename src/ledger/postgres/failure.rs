@@ -9,6 +9,7 @@ use thiserror::Error as ThisError;
 use tokio_postgres::error::SqlState;
 
 use super::bad_place::BadPlace;
+use crate::ledger::contradictions::Contradiction;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 
 /// Why an operation failed.
@@ -26,6 +27,9 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
+    /// A row that no statement of this program leaves.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// A value that no statement of this program leaves.
     #[error("what is written in column {column} cannot be: {why}")]
     Unbelievable {
@@ -80,7 +84,7 @@ impl Failure {
             Self::Postgres(error) => error.code().map_or_else(|| is_of_the_way(error), is_passing),
             Self::Silent => true,
             Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
-            Self::Place(_) | Self::NotInFlight | Self::Unbelievable { .. } => false,
+            Self::Place(_) | Self::NotInFlight | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
             Self::Outage { .. } | Self::Panicked | Self::Closed => false,
         }
     }
@@ -94,7 +98,7 @@ impl Failure {
             },
             Self::Wrong(wrong) => wrong.kind(),
             Self::Place(_) => LedgerErrorKind::BadPlace,
-            Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
+            Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
             Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }
