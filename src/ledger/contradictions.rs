@@ -19,7 +19,7 @@ pub(super) struct Contradiction {
 
 /// A query for the id of a music task that is so, and what that means. Rows that an earlier results CSV told of have no attempt,
 /// and may lack what they will.
-const CONTRADICTIONS: [(&str, &str); 8] = [
+const CONTRADICTIONS: [(&str, &str); 9] = [
     (
         "SELECT id FROM task
          WHERE state = 'in_flight'
@@ -30,6 +30,11 @@ const CONTRADICTIONS: [(&str, &str); 8] = [
         "SELECT coalesce(id, 'number ' || attempt.task) FROM attempt LEFT JOIN task ON task.seq = attempt.task
          WHERE attempt.reason IS NULL AND state IS DISTINCT FROM 'in_flight'",
         "a submission of it is in flight, and it is not",
+    ),
+    (
+        "SELECT coalesce(id, 'number ' || attempt.task) FROM attempt LEFT JOIN task ON task.seq = attempt.task
+         WHERE (attempt.reason IS NULL) <> (paced_at = 9223372036854775807)",
+        "a submission of it is counted as one in flight, or is one, and not both",
     ),
     (
         "SELECT 'number ' || attempt.task FROM attempt
