@@ -1,10 +1,11 @@
 //! Ledgers that are moved and checked by the program as its user calls it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::number;
 use super::processes::{PROGRAM, ROWS, Stage};
@@ -65,7 +66,7 @@ impl Two {
         psql.args(["-X", "-q", "-U", "postgres", "-d", database, "-h"]).arg(self.server.folder());
         let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let sql = format!("BEGIN; LOCK TABLE coverbatch.{table} IN ACCESS EXCLUSIVE MODE;\n");
-        std::io::Write::write_all(psql.stdin.as_mut().unwrap(), sql.as_bytes()).unwrap();
+        psql.stdin.as_mut().unwrap().write_all(sql.as_bytes()).unwrap();
         wait_for("lock", || self.ask("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'") != "0");
         psql
     }
@@ -74,11 +75,13 @@ impl Two {
         self.server.sql("moved", sql)
     }
 
-    /// Waits until a copy has done all but what a lock keeps it from.
-    fn wait_for_standstill(&self) {
-        let waits = "SELECT count(*) FROM pg_stat_activity
-                     WHERE application_name = 'coverbatch' AND wait_event_type = 'Lock' AND query LIKE 'COPY %read_log%'";
-        wait_for("copy that waits", || self.ask(waits) == "1");
+    /// Waits until a copy has done all but what the lock of a table keeps it from.
+    fn wait_for_standstill(&self, table: &str) {
+        let waits = format!(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'coverbatch' AND wait_event_type = 'Lock' AND query LIKE '%{table}%'"
+        );
+        wait_for("copy that waits", || self.ask(&waits) == "1");
     }
 
     fn wait_until_alone(&self) {
@@ -129,7 +132,7 @@ fn of_a_copy_that_is_killed_on_its_way_nothing_is_there() {
     two.server.sql("moved", coverbatch::ledger::PostgresLedger::SCHEMA);
     let lock = two.hold("moved", "read_log");
     let mut copy = ledger(folder.path(), &["copy", &two.from, &two.to]).spawn().unwrap();
-    two.wait_for_standstill();
+    two.wait_for_standstill("read_log");
     super::processes::signal(&copy, "-KILL");
     copy.wait().unwrap();
     end(lock);
@@ -141,7 +144,7 @@ fn of_a_copy_that_is_killed_on_its_way_nothing_is_there() {
     // The same for a server that ends the session.
     let lock = two.hold("moved", "read_log");
     let copy = ledger(folder.path(), &["copy", &two.from, &two.to]).stderr(Stdio::piped()).spawn().unwrap();
-    two.wait_for_standstill();
+    two.wait_for_standstill("read_log");
     two.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coverbatch' AND datname = 'moved'");
     let ended = copy.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
@@ -153,7 +156,7 @@ fn of_a_copy_that_is_killed_on_its_way_nothing_is_there() {
     // And for a file.
     let lock = two.hold("moving", "read_log");
     let mut copy = ledger(folder.path(), &["copy", &two.from, "copy.db"]).spawn().unwrap();
-    two.wait_for_standstill();
+    two.wait_for_standstill("read_log");
     super::processes::signal(&copy, "-KILL");
     copy.wait().unwrap();
     end(lock);
@@ -174,6 +177,42 @@ fn of_a_copy_that_is_killed_on_its_way_nothing_is_there() {
 fn end(mut psql: Child) {
     drop(psql.stdin.take());
     psql.wait().unwrap();
+}
+
+/// What is committed while it is read is not in it, and no half of it is.
+#[test]
+fn a_copy_is_of_the_moment_at_which_it_began() {
+    let (two, folder) = (Two::of(3), tempfile::tempdir().unwrap());
+    let mut lock = two.hold("moving", "task");
+    let mut copy = ledger(folder.path(), &["copy", &two.from, &two.to]).spawn().unwrap();
+    two.wait_for_standstill("task");
+    let late = "INSERT INTO coverbatch.task (account, id, state, submissions) VALUES (1, 'late', 'failed', 1);
+                INSERT INTO coverbatch.attempt (account, task, run, sent_at, paced_at, answered_at, reason)
+                SELECT 1, seq, 1, 1, 1, 1, 'not_found' FROM coverbatch.task WHERE id = 'late'; COMMIT;\n";
+    lock.stdin.as_mut().unwrap().write_all(late.as_bytes()).unwrap();
+    end(lock);
+    assert_eq!(copy.wait().unwrap().code(), Some(0));
+    assert_eq!(two.server.sql("moving", "SELECT count(*) FROM coverbatch.attempt"), "4");
+    let holds = "is in order: 3 music tasks, 3 submissions, 1 run\n";
+    assert!(says(folder.path(), &["check", &two.to], 0).ends_with(holds));
+}
+
+/// Nobody writes to a file without a log, so it is read without a lock, and looked at once more at the end.
+#[test]
+fn there_is_no_copy_of_a_file_that_changes_while_it_is_read() {
+    let (two, folder) = (Two::of(20_000), tempfile::tempdir().unwrap());
+    says(folder.path(), &["copy", &two.from, "x.db"], 0);
+    two.server.sql("moved", coverbatch::ledger::PostgresLedger::SCHEMA);
+    let lock = two.hold("moved", "attempt");
+    let copy = ledger(folder.path(), &["copy", "x.db", &two.to]).stderr(Stdio::piped()).spawn().unwrap();
+    two.wait_for_standstill("attempt");
+    let file = fs::File::options().write(true).open(folder.path().join("x.db")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    end(lock);
+    let ended = copy.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(8) && said.contains("x.db` was written to while it was read"), "{said}");
+    assert_eq!(two.ask("SELECT count(*) FROM coverbatch.account"), "0");
 }
 
 #[test]
