@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::ArgMatches;
 use tempfile::TempDir;
 
 use crate::api::ApiUrl;
@@ -22,6 +21,7 @@ use crate::cli::options::{bad_rows, odd_ids};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, watch_signals};
 use crate::cli::output::{eprint, print};
 use crate::cli::service::Service;
+use crate::cli::settings::Settings;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -57,11 +57,11 @@ struct Gates {
     reads: Option<Arc<Gate>>,
 }
 
-pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
+pub(super) async fn run(args: RunArgs, settings: &Settings, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
-    let checked = Box::pin(checked(&args, matches, screen, &guard, &metrics));
+    let checked = Box::pin(checked(&args, settings, screen, &guard, &metrics));
     if args.dry.dry_run {
         return checked.await?.dry_run().await;
     }
@@ -71,7 +71,7 @@ pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Sc
 /// Checks everything that can be checked before anything is sent.
 async fn checked<'a>(
     args: &'a RunArgs,
-    matches: Option<&ArgMatches>,
+    settings: &Settings,
     screen: &'a Screen,
     guard: &Guard,
     metrics: &MetricsFile,
@@ -79,10 +79,10 @@ async fn checked<'a>(
     let (clock, stop) = (Clock::start(), Stop::default());
     watch_signals(&stop, metrics)?;
     args.catalog.is_there()?;
-    args.check_waits(matches)?;
-    args.check_sandbox(matches)?;
+    args.check_waits(settings)?;
+    args.check_sandbox(settings)?;
     guard.check()?;
-    let service = Service::of(&args.ledger, &args.key, args.callback(matches)?)?;
+    let service = Service::of(&args.ledger, &args.key, args.callback(settings)?)?;
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let batch = BatchContext {
@@ -94,7 +94,7 @@ async fn checked<'a>(
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
-        in_doubt: args.rerun.in_doubt(),
+        in_doubt: args.in_doubt()?,
         goal: args.goal(),
         max_outage: args.request.max_outage,
     };
@@ -106,8 +106,7 @@ async fn checked<'a>(
 
 impl Run<'_> {
     fn selection(&self) -> Selection {
-        let rerun = &self.args.rerun;
-        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt() }
+        Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt }
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -129,6 +128,7 @@ impl Run<'_> {
             ledger: (ledger_place, ledger.is_some()),
             paths: &self.batch.paths,
             address: self.service.address(),
+            route: self.service.route,
             callback: &self.service.callback,
             first: worklist.next(true).await?,
         };
@@ -214,10 +214,7 @@ impl Run<'_> {
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
             lines_used: bad.lines().count(),
-            next: next_commands::<RunArgs>(
-                "run",
-                self.batch.ledger_place.file().filter(|_| self.args.ledger.is_in_state_folder()),
-            ),
+            next: next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place)),
         })
     }
 
@@ -245,7 +242,8 @@ impl Run<'_> {
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
-        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
+        let runner =
+            Runner::new(parts.0, parts.1, parts.2, self.args.config(self.batch.in_doubt), self.batch.stop.clone());
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
@@ -305,12 +303,13 @@ impl Run<'_> {
             (None, sandbox) => ApiUrl::new(&sandbox.map(Sandbox::base_url).unwrap_or_default())
                 .map_err(|bad| Error::usage(bad.to_string(), ""))?,
         };
-        let Service { key, callback, .. } = &self.service;
+        let Service { route, key, callback, .. } = &self.service;
         let (timeout, clock) = (self.args.request.timeout, self.batch.clock);
         let config = HttpConfig {
             api_url,
             key: key.clone(),
             provider: self.args.ledger.account.provider(),
+            route: *route,
             callback: callback.clone(),
             timeout,
             clock,

@@ -50,8 +50,8 @@ impl Two {
             "{}; INSERT INTO coverbatch.account (name, api_url) VALUES ('main', 'https://api.example');
              INSERT INTO coverbatch.run (account, run, catalog, kind, host, pid, started_at, ended_at, ended)
              VALUES (1, 1, '/c.csv', 'run', 'here', 1, 1, 2, 'finished');
-             INSERT INTO coverbatch.task (account, id, state, reason, answered_at, submissions, first_sent_at)
-             SELECT 1, md5(n::text), 'failed', 'not_found', n, 1, n FROM generate_series(1, {rows}) n;
+             INSERT INTO coverbatch.task (account, id, state, reason, answered_at, submissions, first_sent_at, route)
+             SELECT 1, md5(n::text), 'failed', 'not_found', n, 1, n, 'jobs' FROM generate_series(1, {rows}) n;
              INSERT INTO coverbatch.attempt (account, task, run, sent_at, paced_at, answered_at, reason)
              SELECT 1, seq, 1, first_sent_at, first_sent_at, answered_at, reason FROM coverbatch.task",
             coverbatch::ledger::PostgresLedger::SCHEMA
@@ -271,7 +271,8 @@ fn every_column_of_every_row_is_the_same_in_a_copy() {
     let folder = tempfile::tempdir().unwrap();
     let columns = "SELECT table_name, column_name, data_type FROM information_schema.columns
                    WHERE table_schema = 'coverbatch' AND table_name IN ('run', 'task', 'attempt', 'read_log')
-                     AND column_name NOT IN ('account', 'seq', 'task', 'lock', 'locked_at', 'state', 'kind', 'run', 'id')";
+                     AND column_name NOT IN ('account', 'seq', 'task', 'lock', 'locked_at', 'state', 'kind', 'route',
+                                             'run', 'id')";
     two.server.sql("moving", "INSERT INTO coverbatch.read_log (account, at) VALUES (1, 5)");
     let columns = two.server.sql("moving", columns);
     let mut told = Vec::new();
@@ -286,6 +287,7 @@ fn every_column_of_every_row_is_the_same_in_a_copy() {
         two.server.sql("moving", &format!("UPDATE coverbatch.{table} SET {column} = {value}"));
         told.push(format!("SELECT '{table}.{column}', array_agg({column}::text)::text FROM coverbatch.{table}"));
     }
+    told.push("SELECT 'task.route', array_agg(route)::text FROM coverbatch.task".to_owned());
     assert!(told.len() > 40, "{told:?}");
     says(folder.path(), &["copy", &two.from, "x.db"], 0);
     says(folder.path(), &["copy", "x.db", &two.to], 0);
