@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::account::{AccountArgs, checked_name, no_ledger};
-use crate::cli::output::print;
+use crate::cli::output::{LogFormat, begin_logging, print};
 use crate::error::{Error, Exit};
 use crate::ledger::{self, LedgerPlace, PostgresLedger, SqliteLedger};
+use crate::progress::Screen;
 use crate::report::plural;
 
 /// Copy a ledger, check one, or print its tables
@@ -79,7 +80,8 @@ impl Engine {
     }
 }
 
-pub(super) async fn run(command: LedgerCommand) -> Result<Exit, Error> {
+pub(super) async fn run(command: LedgerCommand, screen: &Screen) -> Result<Exit, Error> {
+    begin_logging(LogFormat::Text, 0, false, screen);
     match command {
         LedgerCommand::Copy(args) => copy(args).await?,
         LedgerCommand::Check(args) => check(args).await?,

@@ -45,6 +45,8 @@ pub enum LedgerErrorKind {
     BadPlace,
     /// Its server is out of reach.
     Unreachable,
+    /// Its server does not show that it is the one, or does not encrypt.
+    Untrusted,
     /// Its server does not know this user, or not with this password.
     Login,
     /// This user may not do what has to be done.
@@ -73,7 +75,7 @@ impl LedgerErrorKind {
     pub const fn is_wrong_ledger(self) -> bool {
         match self {
             Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::SeveralNames | Self::Unsuitable => true,
-            Self::BadPlace | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
+            Self::BadPlace | Self::Untrusted | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
             Self::Pooled | Self::OldServer | Self::SeveralAccounts | Self::Taken => true,
             Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
             Self::Unreachable => false,
@@ -109,6 +111,10 @@ impl LedgerErrorKind {
             Self::Unreachable => Some(
                 "nothing more was sent; see with `psql` and the same URL whether the server can be reached from here, and \
                  run again: what is settled is not sent again",
+            ),
+            Self::Untrusted => Some(
+                "nothing was sent; name the authority that vouches for the server with sslrootcert, and the server as its \
+                 certificate does; sslmode says how much of that is asked for",
             ),
             Self::Login => Some(
                 "nothing was sent; the user is the one of the URL, the password that of PGPASSWORD or of the file \

@@ -27,7 +27,9 @@ mod read_log;
 mod runs;
 mod schema;
 mod server_clock;
+mod service;
 mod session;
+mod settings;
 mod settlements;
 mod tasks;
 mod tls;
@@ -86,13 +88,13 @@ impl PostgresLedger {
     #[must_use]
     pub fn location(url: &str) -> String {
         // A URL that cannot be understood is not shown: who knows where the password is in it.
-        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
+        place_at(url).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
     }
 
     /// The URL without the password, to be used by whoever has that.
     #[must_use]
     pub fn without_password(url: &str) -> String {
-        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |_| place::without_password(url))
+        place_at(url).map_or_else(|_| UNKNOWN.to_owned(), |_| place::without_password(url))
     }
 
     /// The ledger of an account for the API at `api_url`, made if it is not there. Once it is open, calls wait for a server

@@ -13,6 +13,7 @@ mod proxy;
 mod refusals;
 mod rows;
 mod server;
+mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -12,6 +12,9 @@ use super::bad_place::BadPlace;
 use crate::ledger::contradictions::Contradiction;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 
+/// What the driver says when the two sides do not agree on encryption, or one does not believe the other.
+const TLS_FAILED: &str = "error performing TLS handshake";
+
 /// Why an operation failed.
 #[derive(Debug, ThisError)]
 pub(super) enum Failure {
@@ -93,6 +96,7 @@ impl Failure {
         match self {
             Self::Postgres(error) => match error.code() {
                 Some(code) => kind_of(code),
+                None if error.to_string() == TLS_FAILED => LedgerErrorKind::Untrusted,
                 None if is_of_the_way(error) => LedgerErrorKind::Unreachable,
                 None => LedgerErrorKind::Defect,
             },
