@@ -20,6 +20,7 @@ mod run;
 mod sandbox;
 mod service;
 mod settings;
+mod variables;
 mod why;
 
 use std::env;
@@ -123,6 +124,9 @@ fn run() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
+    if matches!(cli.command, Command::Run(_) | Command::Follow(_) | Command::Receive(_)) {
+        eprint(&variables::unknown_text(&Cli::command()));
+    }
     let screen = Screen::default();
     let exit = dispatch(cli.command, &settings, &screen).unwrap_or_else(|error| {
         eprint(&error.report());

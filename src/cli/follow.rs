@@ -63,7 +63,7 @@ pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error
     args.log.begin(screen);
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
-    args.tell.conclude(&metrics, args.log.quiet, follow(&args, screen, &guard, &metrics)).await
+    args.tell.conclude(&metrics, args.log.quiet, Box::pin(follow(&args, screen, &guard, &metrics))).await
 }
 
 async fn follow(

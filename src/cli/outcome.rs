@@ -58,6 +58,11 @@ impl TellArgs {
         guard.writes("--json", "the summary", self.json.then_some("-"))
     }
 
+    /// Without metrics and monitor: they speak of the whole catalog.
+    pub(super) fn leave_monitors_alone(&mut self) {
+        (self.metrics_file, self.ping_url) = (None, None);
+    }
+
     /// Where the metrics go, unless the guard knows that path as something else.
     pub(super) fn metrics(&self, guard: &Guard) -> MetricsFile {
         MetricsFile::new(self.metrics_file.clone().filter(|_| guard.allows("--metrics-file")))

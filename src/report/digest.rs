@@ -7,6 +7,7 @@ use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Status};
 use crate::files::is_stdout;
+use crate::policy::Spending;
 use crate::results::Cause;
 use crate::runner::Covers;
 
@@ -14,7 +15,7 @@ use crate::runner::Covers;
 pub const DIGEST_LINES: usize = 25;
 
 /// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 19;
+const FIXED_LINES: usize = 21;
 
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
@@ -52,6 +53,8 @@ impl Summary {
                 format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
             }
             Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
+            Ended::Limit => "as --limit asked".to_owned(),
+            Ended::Budget => "one more cover would cost more than --max-credits allows".to_owned(),
             Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
             Ended::NoCredits => "the account has no credits left".to_owned(),
             Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
@@ -70,6 +73,10 @@ impl Summary {
         if self.tally.duplicates > 0 {
             let duplicates = plural(self.tally.duplicates, "duplicate", "duplicates");
             let _ = writeln!(text, "  {duplicates} of an earlier row, sent once");
+        }
+        if self.tally.others > 0 {
+            let others = plural(self.tally.others, "other row is left as it is", "other rows are left as they are");
+            let _ = writeln!(text, "  {others}, as --only asked");
         }
         if let Some(unlike) = &self.tally.unlike {
             let _ = writeln!(text, "  {unlike}");
@@ -99,6 +106,9 @@ impl Summary {
             if let Some(traffic) = traffic {
                 traffic.write(text, what);
             }
+        }
+        if let Some(Spending { limit, at_start, left, spent }) = self.spending {
+            let _ = writeln!(text, "  credits  {left} left of {at_start}, {spent} spent (limit {limit})");
         }
         if let Some(covers) = &self.covers {
             let _ = writeln!(text, "  covers   {}", self.cover_list(covers));

@@ -10,6 +10,7 @@ use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
+use crate::policy::Spending;
 use crate::ratelimit::GateView;
 use crate::results::{Cause, Tally};
 use crate::runner::Covers;
@@ -27,6 +28,8 @@ pub struct Summary {
     pub submissions: Option<Traffic>,
     /// Reads of records, if it makes any.
     pub reads: Option<Traffic>,
+    /// What it spent, if it may spend only so much.
+    pub spending: Option<Spending>,
     /// What came of covers, if it follows them.
     pub covers: Option<Covers>,
     /// How long the service was allowed to refuse everyone.
@@ -119,6 +122,10 @@ impl Summary {
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", send)
             }
+            (Exit::Left, Ended::Budget) => ("to go on with what is left, for as much again", rerun),
+            (Exit::Left, Ended::Limit) => {
+                ("look at these covers; then this sends the next rows, and without --limit all of them", rerun)
+            }
             (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
                 ("to go on waiting for these covers", rerun)
             }
@@ -160,6 +167,7 @@ impl Summary {
                 ..Requests::new(traffic)
             }),
             reads: self.reads.as_ref().map(Requests::new),
+            credits: self.spending,
             covers: self.covers.as_ref().map(|covers| CoverCounts {
                 finished: covers.generated,
                 failed: covers.failed,
@@ -195,6 +203,7 @@ struct Document<'a> {
     rows: RowCounts<'a>,
     requests: Option<Requests>,
     reads: Option<Requests>,
+    credits: Option<Spending>,
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
     causes: Vec<&'a Cause>,
@@ -219,7 +228,7 @@ impl Serialize for RowCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(tally) = self;
         let statuses = Status::ALL.iter().map(|status| (status.word(), tally.with(*status)));
-        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable)];
+        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable), ("others", tally.others)];
         serializer.collect_map([("total", tally.rows)].into_iter().chain(statuses).chain(more))
     }
 }

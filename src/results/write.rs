@@ -79,7 +79,7 @@ pub async fn write<L: Ledger>(
         (files, chunk) = (added, next?);
     }
     catalog.unchanged()?;
-    let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows);
+    let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows + files.tally.others);
     if expected != found {
         return Err(ResultsError::RowCount(expected, found));
     }
@@ -104,7 +104,7 @@ impl Files {
         let results = Table::new(&paths.results, &head);
         let failures = paths.failures.as_deref().map(|path| Table::new(path, &head));
         let mut tally = Tally::default();
-        tally.unlike.clone_from(&catalog.check().unlike);
+        tally.unlike = catalog.check().unlike.clone().filter(|_| !catalog.is_confined());
         Ok(Self { catalog: Arc::clone(catalog), view, format, results, failures, tally })
     }
 
