@@ -294,3 +294,30 @@ fn every_column_of_every_row_is_the_same_in_a_copy() {
     let told = told.join(" UNION ALL ");
     assert_eq!(two.server.sql("moved", &told), two.server.sql("moving", &told));
 }
+
+/// The rights that the page of several hosts names are enough, and without them it is told which are missing.
+#[test]
+fn who_may_read_copies_out_of_a_database_and_who_may_write_into_it() {
+    let (two, folder) = (Two::of(3), tempfile::tempdir().unwrap());
+    let rights = "REVOKE TEMPORARY ON DATABASE moved FROM public;
+                  CREATE ROLE reader LOGIN PASSWORD 'p'; CREATE ROLE writer LOGIN PASSWORD 'p'";
+    two.server.sql("moved", &format!("{}; {rights}", coverbatch::ledger::PostgresLedger::SCHEMA));
+    for database in ["moving", "moved"] {
+        let rights = "GRANT USAGE ON SCHEMA coverbatch TO reader, writer;
+                      GRANT SELECT ON ALL TABLES IN SCHEMA coverbatch TO reader;
+                      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA coverbatch TO writer;
+                      GRANT SELECT ON ALL SEQUENCES IN SCHEMA coverbatch TO writer";
+        two.server.sql(database, rights);
+    }
+    let [from, into] =
+        [("reader:p", "moving"), ("reader:p", "moved")].map(|(user, name)| two.server.url_of(user, name));
+    says(folder.path(), &["check", &from], 0);
+    says(folder.path(), &["copy", &from, "x.db"], 0);
+    assert!(says(folder.path(), &["copy", "x.db", &into], 2).contains("permission denied for table account"));
+    let into = two.server.url_of("writer:p", "moved");
+    let said = says(folder.path(), &["copy", "x.db", &into], 2);
+    assert!(said.contains("permission denied to create temporary tables in database \"moved\""), "{said}");
+    two.ask("GRANT TEMPORARY ON DATABASE moved TO writer");
+    says(folder.path(), &["copy", "x.db", &into], 0);
+    says(folder.path(), &["check", &into], 0);
+}
