@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::try_join;
+
 use super::columns::{reason, state, value};
 use super::failure::Failure;
 use super::pace::{self, IN_FLIGHT, reach};
@@ -43,8 +45,7 @@ enum Decided {
 
 /// What each of these may do.
 pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
-    let known = known(session, requests).await?;
-    let mut turn = Turn::begin(session, requests).await?;
+    let (known, mut turn) = try_join!(biased; known(session, requests), Turn::begin(session, requests))?;
     let mut taken = HashSet::new();
     let decided: Vec<Decided> = requests
         .iter()
@@ -62,7 +63,22 @@ pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> R
         })
         .collect();
     turn.end(session).await?;
-    announce(session, requests, &decided).await
+    let granted: Vec<_> = requests.iter().zip(&decided).filter_map(granted).collect();
+    let mut attempts = announce(session, &granted).await?.into_iter();
+    let mut claims = Vec::with_capacity(requests.len());
+    for (request, decided) in requests.iter().zip(decided) {
+        claims.push(match decided {
+            Decided::Claim(claim) => claim,
+            Decided::Granted(_) => {
+                let attempt = attempts.next().ok_or(Failure::NotInFlight)?;
+                if request.asking.is_probe {
+                    pace::note_probe(session, attempt).await?;
+                }
+                Claim::Granted(attempt)
+            }
+        });
+    }
+    Ok(claims)
 }
 
 /// What is known of the music tasks of these requests, by their ids.
@@ -132,7 +148,8 @@ impl Turn {
         let are_there = note_others(session, &shared, now).after(reach) > now;
         let is_shared = are_there || shared.pace.pause.is_some();
         let counted = if is_shared || requests.iter().any(|request| request.asking.is_probe) {
-            pace::counted(session, now.before(reach)).await?
+            let least = requests.iter().map(|request| request.asking.rate.count.get()).min().unwrap_or_default();
+            pace::counted_for(session, now.before(reach), shared.last, least).await?
         } else {
             Counted { requests: 0, first: None }
         };
@@ -176,93 +193,44 @@ fn note_others(session: &Session, shared: &pace::Shared, now: UnixMillis) -> Uni
     others.there_until
 }
 
-/// Writes down what is granted.
-async fn announce(session: &Session, requests: &[ClaimRequest], decided: &[Decided]) -> Result<Vec<Claim>, Failure> {
-    let seqs = claim_tasks(session, requests, decided).await?;
-    let granted: Vec<(&ClaimRequest, i64, Option<RowState>)> = requests
-        .iter()
-        .zip(decided)
-        .filter_map(|(request, decided)| match decided {
-            Decided::Granted(known) => {
-                Some((request, *seqs.get(request.task.as_str())?, known.map(|known| known.state)))
-            }
-            Decided::Claim(_) => None,
-        })
-        .collect();
-    let attempts = insert_attempts(session, &granted).await?;
-    let mut claims = Vec::with_capacity(requests.len());
-    for (request, decided) in requests.iter().zip(decided) {
-        claims.push(match decided {
-            Decided::Claim(claim) => *claim,
-            Decided::Granted(_) => {
-                let seq = seqs.get(request.task.as_str()).ok_or(Failure::NotInFlight)?;
-                let attempt = *attempts.get(seq).ok_or(Failure::NotInFlight)?;
-                if request.asking.is_probe {
-                    pace::note_probe(session, attempt).await?;
-                }
-                Claim::Granted(attempt)
-            }
-        });
+/// A request and what is known of its music task, if it is granted.
+fn granted<'a>((request, decided): (&'a ClaimRequest, &Decided)) -> Option<(&'a ClaimRequest, Option<Known>)> {
+    match decided {
+        Decided::Granted(known) => Some((request, *known)),
+        Decided::Claim(_) => None,
     }
-    Ok(claims)
 }
 
-/// Makes or changes the rows of the music tasks that are granted; where these are, by their ids.
-async fn claim_tasks(
-    session: &Session,
-    requests: &[ClaimRequest],
-    decided: &[Decided],
-) -> Result<HashMap<String, i64>, Failure> {
-    let (mut ids, mut new_at, mut seqs, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut found = HashMap::new();
-    for (request, decided) in requests.iter().zip(decided) {
-        match decided {
-            Decided::Granted(None) => {
-                ids.push(request.task.as_str());
-                new_at.push(request.at.0);
-            }
-            Decided::Granted(Some(known)) => {
-                found.insert(request.task.to_string(), known.seq);
-                seqs.push(known.seq);
-                at.push(request.at.0);
-            }
-            Decided::Claim(_) => {}
-        }
-    }
-    if !seqs.is_empty() {
-        let sql = "UPDATE task SET state = 'in_flight', submissions = submissions + 1,
-                                   first_sent_at = coalesce(first_sent_at, new.at)
-                   FROM unnest($2::bigint[], $3::bigint[]) AS new (seq, at)
-                   WHERE task.account + 0 = $1 AND task.seq = new.seq";
-        session.execute(sql, &[&seqs, &at]).await?;
-    }
-    if !ids.is_empty() {
-        let sql = "INSERT INTO task (account, id, state, submissions, first_sent_at)
-                   SELECT $1::integer, id, 'in_flight', 1, at FROM unnest($2::text[], $3::bigint[]) AS new (id, at)
-                   RETURNING id, seq";
-        for row in session.rows(sql, &[&ids, &new_at]).await? {
-            found.insert(value(&row, 0)?, value(&row, 1)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Writes down that these are about to be sent; the submission of each, by where its music task is.
-async fn insert_attempts(
-    session: &Session,
-    granted: &[(&ClaimRequest, i64, Option<RowState>)],
-) -> Result<HashMap<i64, AttemptKey>, Failure> {
+/// Writes down that these are about to be sent; the submission of each, in their order. All of it in one statement, which takes
+/// the numbers of new rows first.
+async fn announce(session: &Session, granted: &[(&ClaimRequest, Option<Known>)]) -> Result<Vec<AttemptKey>, Failure> {
     if granted.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
-    let tasks: Vec<i64> = granted.iter().map(|(_, seq, _)| *seq).collect();
-    let runs: Vec<i64> = granted.iter().map(|(request, ..)| request.run.0).collect();
-    let before: Vec<Option<&str>> = granted.iter().map(|(.., state)| state.map(RowState::word)).collect();
-    let at: Vec<i64> = granted.iter().map(|(request, ..)| request.at.0).collect();
-    let sql = "INSERT INTO attempt (account, task, run, state_before, sent_at, paced_at)
-               SELECT $1::integer, task, run, state_before, at, $6::bigint
-               FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS new (task, run, state_before, at)
-               RETURNING task, seq";
-    let rows = session.rows(sql, &[&tasks, &runs, &before, &at, &IN_FLIGHT.0]).await?;
-    rows.iter().map(|row| Ok((value(row, 0)?, AttemptKey(value(row, 1)?)))).collect()
+    let sql = "WITH new AS (
+                   SELECT id, task IS NULL AS is_new, coalesce(task, nextval('task_seq_seq')) AS task,
+                          nextval('attempt_seq_seq') AS attempt, state_before, run, at
+                   FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
+                        AS new (id, task, state_before, run, at)
+               ), made AS (
+                   INSERT INTO task (seq, account, id, state, submissions, first_sent_at)
+                   OVERRIDING SYSTEM VALUE
+                   SELECT task, $1::integer, id, 'in_flight', 1, at FROM new WHERE is_new
+               ), moved AS (
+                   UPDATE task SET state = 'in_flight', submissions = submissions + 1,
+                                   first_sent_at = coalesce(first_sent_at, new.at)
+                   FROM new WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_new
+               ), announced AS (
+                   INSERT INTO attempt (seq, account, task, run, state_before, sent_at, paced_at)
+                   OVERRIDING SYSTEM VALUE
+                   SELECT attempt, $1::integer, task, run, state_before, at, $7::bigint FROM new
+               )
+               SELECT attempt FROM new ORDER BY attempt";
+    let ids: Vec<&str> = granted.iter().map(|(request, _)| request.task.as_str()).collect();
+    let tasks: Vec<Option<i64>> = granted.iter().map(|(_, known)| known.map(|known| known.seq)).collect();
+    let before: Vec<Option<&str>> = granted.iter().map(|(_, known)| known.map(|known| known.state.word())).collect();
+    let runs: Vec<i64> = granted.iter().map(|(request, _)| request.run.0).collect();
+    let at: Vec<i64> = granted.iter().map(|(request, _)| request.at.0).collect();
+    let rows = session.rows(sql, &[&ids, &tasks, &before, &runs, &at, &IN_FLIGHT.0]).await?;
+    rows.iter().map(|row| value(row, 0).map(AttemptKey)).collect()
 }

@@ -38,7 +38,7 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
     let mut others = context.others();
     (others.run, others.newest, others.in_flight) = (run, run, in_flight);
-    (others.looked_at, others.there_until) = (UnixMillis(i64::MIN), there_until);
+    (others.looked_at, others.there_until, others.counted) = (UnixMillis(i64::MIN), there_until, None);
     Ok(Some(Begin::Begun(Begun { run, seen })))
 }
 
