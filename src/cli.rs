@@ -4,7 +4,9 @@
 
 mod account;
 mod batch;
+mod config;
 mod cover_args;
+mod folders;
 mod follow;
 mod guard;
 mod ledger;
@@ -17,15 +19,17 @@ mod results;
 mod run;
 mod sandbox;
 mod service;
+mod settings;
 mod why;
 
 use std::env;
+use std::ffi::OsString;
 use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::{Shell, generate};
 
 use crate::error::{Error, Exit};
@@ -34,6 +38,7 @@ use crate::runner::BLOCKING_THREADS;
 
 use outcome::MetricsFile;
 use output::{eprint, print};
+use settings::{Refused, Settings, typed, variable_of};
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
@@ -41,7 +46,8 @@ use output::{eprint, print};
     version,
     disable_help_flag = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
-    after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win.\n\
+    after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE, and in a\n\
+                  configuration file, as `rate`; flags win over variables, and those over the file.\n\
                   Exit codes: 0 every row is settled; 2 wrong usage; 3 rows failed for good; 4 rows are left for a\n\
                   rerun; 5 key refused or no credits; 6 another run is going on; 7 the catalog cannot be used;\n\
                   8 something could not be written; 130 or 143 ended by a signal."
@@ -67,6 +73,7 @@ enum Command {
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
     Sandbox(sandbox::SandboxArgs),
+    Config(config::ConfigArgs),
     Completions(CompletionsArgs),
 }
 
@@ -103,25 +110,43 @@ fn report_defect(defect: &PanicHookInfo<'_>) {
 }
 
 fn run() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (cli, matches) = match parsed {
+    let line: Vec<OsString> = env::args_os().collect();
+    let parsed = Settings::read(&Cli::command(), &line)
+        .and_then(|settings| Ok((Cli::from_arg_matches(&settings.matches)?, settings)));
+    let (cli, settings) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
-            if error.use_stderr() {
-                MetricsFile::of_command_line().write(Exit::Usage, None);
-            }
-            return ExitCode::from(report_usage(&error));
-        }
+        Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
     let screen = Screen::default();
-    let exit = dispatch(cli.command, &matches, &screen).unwrap_or_else(|error| {
+    let exit = dispatch(cli.command, &settings, &screen).unwrap_or_else(|error| {
         eprint(&error.report());
+        for place in settings.places_of_named(&error.to_string()) {
+            eprint(&format!("hint: {place}\n"));
+        }
         error.exit()
     });
     ExitCode::from(exit.code())
 }
 
-fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<Exit, Error> {
+/// Tells why a command line is not carried out, or prints the help that was asked for. The exit code for it.
+fn report_refused(refused: &Refused) -> u8 {
+    let is_error = match refused {
+        Refused::CommandLine(error) => error.use_stderr(),
+        Refused::File(_) => true,
+    };
+    if is_error {
+        MetricsFile::of_command_line().write(Exit::Usage, None);
+    }
+    match refused {
+        Refused::CommandLine(error) => report_usage(error),
+        Refused::File(error) => {
+            eprint(&error.report());
+            error.exit().code()
+        }
+    }
+}
+
+fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -130,7 +155,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
     let exit = runtime.block_on(async {
         outcome::outlive_file_size_limit()?;
         match command {
-            Command::Run(args) => run::run(*args, matches.subcommand_matches("run"), screen).await,
+            Command::Run(args) => run::run(*args, settings, screen).await,
             Command::Results(args) => results::results(args).await,
             Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
@@ -139,6 +164,7 @@ fn dispatch(command: Command, matches: &ArgMatches, screen: &Screen) -> Result<E
             Command::Report(args) => report::run(args).await,
             Command::Ledger(command) => ledger::run(command).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
+            Command::Config(args) => config::run(args, Cli::command()),
             Command::Completions(args) => complete(&args, &mut Cli::command()),
         }
     });
@@ -182,9 +208,9 @@ fn variable(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::ValueValidation && error.kind() != ErrorKind::InvalidValue {
         return None;
     }
-    let flag = text_of(error, ContextKind::InvalidArg)?.split(' ').next()?;
-    let variable = format!("COVERBATCH_{}", flag.strip_prefix("--")?.to_uppercase().replace('-', "_"));
-    let is_typed = env::args_os().any(|word| word.to_string_lossy().starts_with(flag));
+    let option = text_of(error, ContextKind::InvalidArg)?.split(' ').next()?.strip_prefix("--")?;
+    let variable = variable_of(option);
+    let is_typed = typed(&env::args_os().collect::<Vec<_>>(), option).is_some();
     (!is_typed && env::var_os(&variable).is_some()).then_some(variable)
 }
 
@@ -195,6 +221,8 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -208,8 +236,25 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         for option in run.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help")) {
             let long = option.get_long().unwrap();
-            let expected = format!("COVERBATCH_{}", long.to_uppercase().replace('-', "_"));
-            assert_eq!(option.get_env().and_then(|name| name.to_str()), Some(expected.as_str()), "--{long}");
+            let variable = option.get_env().and_then(|name| name.to_str());
+            assert_eq!(variable.map(str::to_owned), Some(variable_of(long)), "--{long}");
         }
+    }
+
+    /// A value of the configuration file is checked once, for whichever command it is.
+    #[test]
+    fn an_option_takes_the_same_in_every_command() {
+        fn collect(command: &clap::Command, found: &mut BTreeMap<String, String>) {
+            for arg in command.get_arguments().filter(|arg| settings::is_setting(arg)) {
+                let takes = format!("{:?} {:?} {:?}", arg.get_env(), arg.get_action(), arg.get_value_names());
+                let option = arg.get_long().unwrap().to_owned();
+                let known = found.entry(option.clone()).or_insert_with(|| takes.clone());
+                assert_eq!(*known, takes, "--{option}");
+            }
+            command.get_subcommands().for_each(|command| collect(command, found));
+        }
+        let mut found = BTreeMap::new();
+        collect(&Cli::command(), &mut found);
+        assert!(found.contains_key("label-column") && found.len() > 40, "{found:?}");
     }
 }

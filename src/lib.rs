@@ -27,7 +27,7 @@
 //! | [`progress`] | the progress line | `indicatif` |
 //! | [`sandbox`] | the stand-in service | `axum`, `image`, `flate2` |
 //! | [`callback`] | where the service calls when a cover is done | `hyper` |
-//! | [`cli`] | flags checked and turned into what the program needs | `clap` |
+//! | [`cli`] | flags, variables and the configuration file, turned into what the program needs | `clap`, `toml` |
 //!
 //! One row goes this way: a line of the catalog names a music task; the ledger says whether it is still to be sent; the
 //! gate lets it pass; the intent of its submission is made durable, it is made once, read into an outcome, decided upon, and

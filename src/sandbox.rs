@@ -11,7 +11,7 @@
 //! missing in a body is 422. A cover costs a credit when it is asked for, whether or not it then fails; without one left
 //! the answer is 402.
 //!
-//! The beginning of a music task id spells out how the service behaves for it; the README has the tables, and
+//! The beginning of a music task id spells out how the service behaves for it; `docs/sandbox.md` has the tables, and
 //! `behavior` reads them. Requests that are turned away (maintenance, no key, too fast) do not count as one of the
 //! first K. Where the answer got lost the cover was made: the next ordinary answer for that id is 400 with its id.
 

@@ -1,5 +1,5 @@
 //! How the gate finds a limit that is lower than the configured one: simulated in virtual time, against services that
-//! enforce theirs in different ways. The table stands in the README.
+//! enforce theirs in different ways. The table stands in `docs/rate-limit.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

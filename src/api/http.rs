@@ -128,21 +128,21 @@ impl HttpApi {
 
     /// Sends one request and gives its answer to `read`.
     async fn exchange<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
-        let response = request.send().await.map_err(|error| self.fault(&error))?;
-        let (status, url, headers) = (response.status().as_u16(), response.url().clone(), response.headers().clone());
-        let body = self.read_body(response).await?;
+        let mut response = request.send().await.map_err(|error| self.fault(&error))?;
+        let body = self.read_body(&mut response).await?;
+        let headers = response.headers();
         Ok(read(RawAnswer {
-            address: &url[..Position::AfterPath],
-            status,
-            location: header(&headers, "location"),
+            address: &response.url()[..Position::AfterPath],
+            status: response.status().as_u16(),
+            location: header(headers, "location"),
             body: &body,
-            encoding: header(&headers, "content-encoding"),
-            wait: wait(&headers, self.config.clock),
+            encoding: header(headers, "content-encoding"),
+            wait: wait(headers, self.config.clock),
         }))
     }
 
     /// The body, unpacked, unless it is too large.
-    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+    async fn read_body(&self, response: &mut Response) -> Result<Vec<u8>, Fault> {
         let too_large = Fault::TooLarge(response.status().as_u16());
         let encoding = header(response.headers(), "content-encoding").map(str::to_owned);
         let mut body = Vec::new();
@@ -185,7 +185,7 @@ impl HttpApi {
 
     async fn read_balance(&self) -> Option<bool> {
         let request = self.get(self.config.provider.balance_path());
-        let body = self.read_body(request.send().await.ok()?).await.ok()?;
+        let body = self.read_body(&mut request.send().await.ok()?).await.ok()?;
         read_is_empty(&body)
     }
 

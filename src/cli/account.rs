@@ -4,7 +4,6 @@
 //! folder that the system has for what programs keep.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::api::{ApiUrl, Provider};
+use crate::cli::folders::state_folder;
 use crate::error::Error;
 use crate::files::{FileError, folder_of, make_folder};
 use crate::join::Trust;
@@ -49,6 +49,12 @@ pub(super) struct AccountArgs {
     /// `$XDG_STATE_HOME/coverbatch`, else `~/.local/state/coverbatch`]
     #[arg(long, value_name = "PATH|URL", env = "COVERBATCH_LEDGER", hide_env = true)]
     ledger: Option<PathBuf>,
+
+    /// Configuration file: any option that has a variable, by its long name, for all commands, and per account in
+    /// `[account.NAME]` [default: `$XDG_CONFIG_HOME/coverbatch/config.toml`, else `~/.config/coverbatch/config.toml`, else
+    /// `/etc/coverbatch/config.toml`]
+    #[arg(long, value_name = "FILE", env = "COVERBATCH_CONFIG", hide_env = true)]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Which ledger, that of the stand-in service included.
@@ -57,7 +63,8 @@ pub(super) struct LedgerArgs {
     #[command(flatten)]
     pub(super) account: AccountArgs,
 
-    /// Use the stand-in service: no key, no cost, a ledger and results of its own (<stem>.sandbox.*)
+    /// Use the stand-in service: no key, no cost, a ledger and results of its own (<stem>.sandbox.*); reads no
+    /// configuration file
     #[arg(long, env = "COVERBATCH_SANDBOX", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) sandbox: bool,
 }
@@ -146,6 +153,15 @@ impl LedgerArgs {
         !self.sandbox && self.account.ledger.is_none()
     }
 
+    /// The files that this command line does not name, and that the environment led to, with the options to name them.
+    pub(super) fn implied<'a>(&'a self, place: &'a LedgerPlace) -> Vec<(&'static str, &'a Path)> {
+        let ledger = place.file().filter(|_| self.is_in_state_folder()).map(|path| ("--ledger", path));
+        let is_given = env::var_os("COVERBATCH_CONFIG").is_some()
+            || env::args_os().any(|word| word.as_encoded_bytes().starts_with(b"--config"));
+        let config = self.account.config.as_deref().filter(|_| !is_given).map(|path| ("--config", path));
+        ledger.into_iter().chain(config).collect()
+    }
+
     /// Makes the folder of the ledger, if it is the one that nobody else makes.
     pub(super) fn make_folder(&self, place: &LedgerPlace) -> Result<(), FileError> {
         let Some(path) = place.file().filter(|_| self.is_in_state_folder()) else { return Ok(()) };
@@ -198,18 +214,6 @@ fn ledgers_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The folder for what programs keep: that of the service manager, else that of the user.
-fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // Relative ones would lead to another ledger from another folder. There may be several for one service.
-    let folder = |name: &str| {
-        let value = variable(name)?;
-        env::split_paths(&value).next().filter(|folder| folder.is_absolute())
-    };
-    folder("STATE_DIRECTORY")
-        .or_else(|| Some(folder("XDG_STATE_HOME")?.join("coverbatch")))
-        .or_else(|| Some(folder("HOME")?.join(".local/state/coverbatch")))
-}
-
 /// The host of an API, with its port if the address names one, as the name of a file.
 fn host_name(api_url: &ApiUrl) -> String {
     let (_, rest) = api_url.as_str().split_once("://").unwrap_or_default();
@@ -228,20 +232,6 @@ fn account_name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_state_folder_is_the_service_managers_else_the_users() {
-        let all = [("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")];
-        let found = |set: &[(&str, &str)]| {
-            let value = |name: &str| set.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into());
-            state_folder(value).map(|folder| folder.display().to_string())
-        };
-        assert_eq!(found(&all).as_deref(), Some("/var/lib/a"));
-        assert_eq!(found(&all[1..]).as_deref(), Some("/x/coverbatch"));
-        assert_eq!(found(&all[2..]).as_deref(), Some("/home/u/.local/state/coverbatch"));
-        assert_eq!(found(&[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "x"), all[2]]), found(&all[2..]));
-        assert_eq!(found(&[("HOME", "")]), None);
-    }
 
     #[test]
     fn an_account_is_named_by_the_host_of_its_api() {

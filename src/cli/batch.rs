@@ -187,10 +187,10 @@ impl BatchContext {
     }
 }
 
-/// The commands to go on with after `command`, whose options are `A`. They name a `ledger` that only the environment led
-/// to: whoever pastes them is another user, or no service.
-pub(super) fn next_commands<A: clap::Args>(command: &str, ledger: Option<&Path>) -> NextCommands {
-    let named = || ledger.into_iter().flat_map(|path| [OsStr::new("--ledger"), path.as_os_str()]);
+/// The commands to go on with after `command`, whose options are `A`. They name the files that are `implied`: whoever pastes
+/// them is another user, or no service.
+pub(super) fn next_commands<A: clap::Args>(command: &str, implied: &[(&str, &Path)]) -> NextCommands {
+    let named = || implied.iter().flat_map(|(option, path)| [OsStr::new(*option), path.as_os_str()]);
     let again = |other: &str, more: &[&'static str]| {
         again::<A>(command, other, named().chain(more.iter().map(|word| OsStr::new(*word))))
     };

@@ -153,10 +153,7 @@ impl Following<'_> {
             submissions: None,
             reads: Some((args.wait.read.poll_rate, gate)),
             lines_used: 0,
-            next: next_commands::<FollowArgs>(
-                "follow",
-                self.batch.ledger_place.file().filter(|_| args.ledger.is_in_state_folder()),
-            ),
+            next: next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place)),
         })
     }
 

@@ -4,10 +4,9 @@
 //! The metrics are a service to others, so that they cannot be written is no reason to fail.
 
 use std::error::Error as _;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, IsTerminal as _, stderr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
@@ -19,6 +18,7 @@ use tracing::warn;
 use crate::api::ping::{Ping, PingError};
 use crate::cli::guard::Guard;
 use crate::cli::output::{eprint, print};
+use crate::cli::settings::{guessed_path, typed};
 use crate::clock::Clock;
 use crate::domain::{Ended, Signal};
 use crate::error::{Error, Exit};
@@ -123,10 +123,7 @@ impl TellArgs {
 }
 
 /// The option that names the file of metrics.
-const METRICS_OPTION: &str = "--metrics-file";
-
-/// The variable that names it where the option does not.
-const METRICS_VARIABLE: &str = "COVERBATCH_METRICS_FILE";
+const METRICS: &str = "metrics-file";
 
 /// The commands that have the option.
 const METRICS_COMMANDS: [&str; 2] = ["run", "follow"];
@@ -151,7 +148,8 @@ impl MetricsFile {
 
     /// Those of a command line that could not be understood.
     pub(super) fn of_command_line() -> Self {
-        Self::new(named_in(env::args_os().skip(1), env::var_os(METRICS_VARIABLE)))
+        let line: Vec<OsString> = env::args_os().skip(1).collect();
+        Self::new(if has_metrics(&line) { guessed_path(&line, METRICS) } else { None })
     }
 
     /// Writes how the command ended; the rest only with a summary.
@@ -175,24 +173,11 @@ fn replace(path: &Path, end: &End, summary: Option<&Summary>) -> Result<(), File
     replace_whole(path, metrics::text(end, summary, &before).as_bytes())
 }
 
-/// The file that a command line names, as far as it can be understood.
-fn named_in(words: impl Iterator<Item = OsString>, variable: Option<OsString>) -> Option<PathBuf> {
-    let words: Vec<OsString> = words.collect();
-    if words.iter().any(|word| word == "-n" || word == "--dry-run") {
-        return None;
-    }
-    let is_command = words.first().is_some_and(|word| METRICS_COMMANDS.iter().any(|command| word == command));
-    let mut found = variable.filter(|_| is_command);
-    for (at, word) in words.iter().enumerate() {
-        if word == METRICS_OPTION {
-            found = words.get(at + 1).cloned();
-        } else if let Some(value) =
-            word.as_bytes().strip_prefix(METRICS_OPTION.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
-        {
-            found = Some(OsString::from_vec(value.to_vec()));
-        }
-    }
-    found.filter(|path| path != OsStr::new("")).map(PathBuf::from)
+/// Whether a command line, as far as it can be understood, is one that writes metrics.
+fn has_metrics(line: &[OsString]) -> bool {
+    let is_dry = line.iter().any(|word| word == "-n" || word == "--dry-run");
+    let is_command = || line.first().is_some_and(|word| METRICS_COMMANDS.iter().any(|command| word == command));
+    !is_dry && (typed(line, METRICS).is_some() || is_command())
 }
 
 /// The number of SIGHUP.
@@ -261,22 +246,19 @@ mod tests {
 
     #[test]
     fn the_file_is_found_in_a_command_line_that_cannot_be_understood() {
-        let found = |line: &str, variable: Option<&str>| {
-            let path = named_in(line.split_whitespace().map(OsString::from), variable.map(OsString::from));
-            path.map(|path| path.display().to_string())
-        };
-        assert_eq!(found("run x --rate 20 --metrics-file m", None).as_deref(), Some("m"));
-        assert_eq!(found("run x --metrics-file=m --wrong", Some("v")).as_deref(), Some("m"));
-        assert_eq!(found("run x --metrics-file a --metrics-file b", None).as_deref(), Some("b"));
-        assert_eq!(found("follow x --wrong", Some("v")).as_deref(), Some("v"));
-        for (line, variable) in [
-            ("run x --wrong", None),
-            ("run x --wrong", Some("")),
-            ("status x --wrong", Some("v")),
-            ("run x --metrics-file", None),
-            ("run x -n --wrong --metrics-file m", None),
+        let line = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        let found = |words: &str| typed(&line(words), METRICS).map(|path| path.to_string_lossy().into_owned());
+        for (words, path) in [
+            ("run x --rate 20 --metrics-file m", "m"),
+            ("run x --metrics-file=m --wrong", "m"),
+            ("run x --metrics-file a --metrics-file b", "b"),
         ] {
-            assert_eq!(found(line, variable), None, "{line}");
+            assert_eq!(found(words).as_deref(), Some(path), "{words}");
+        }
+        assert_eq!(found("run x --metrics-file"), None);
+        assert!(has_metrics(&line("follow x --wrong")) && has_metrics(&line("status --metrics-file m")));
+        for words in ["status x --wrong", "run x -n --wrong --metrics-file m", ""] {
+            assert!(!has_metrics(&line(words)), "{words}");
         }
     }
 }

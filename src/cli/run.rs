@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::ArgMatches;
 use tempfile::TempDir;
 
 use crate::api::ApiUrl;
@@ -22,6 +21,7 @@ use crate::cli::options::{bad_rows, odd_ids};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, watch_signals};
 use crate::cli::output::{eprint, print};
 use crate::cli::service::Service;
+use crate::cli::settings::Settings;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::Ended;
@@ -57,11 +57,11 @@ struct Gates {
     reads: Option<Arc<Gate>>,
 }
 
-pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Screen) -> Result<Exit, Error> {
+pub(super) async fn run(args: RunArgs, settings: &Settings, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
-    let checked = Box::pin(checked(&args, matches, screen, &guard, &metrics));
+    let checked = Box::pin(checked(&args, settings, screen, &guard, &metrics));
     if args.dry.dry_run {
         return checked.await?.dry_run().await;
     }
@@ -71,7 +71,7 @@ pub(super) async fn run(args: RunArgs, matches: Option<&ArgMatches>, screen: &Sc
 /// Checks everything that can be checked before anything is sent.
 async fn checked<'a>(
     args: &'a RunArgs,
-    matches: Option<&ArgMatches>,
+    settings: &Settings,
     screen: &'a Screen,
     guard: &Guard,
     metrics: &MetricsFile,
@@ -79,10 +79,10 @@ async fn checked<'a>(
     let (clock, stop) = (Clock::start(), Stop::default());
     watch_signals(&stop, metrics)?;
     args.catalog.is_there()?;
-    args.check_waits(matches)?;
-    args.check_sandbox(matches)?;
+    args.check_waits(settings)?;
+    args.check_sandbox(settings)?;
     guard.check()?;
-    let service = Service::of(&args.ledger, &args.key, args.callback(matches)?)?;
+    let service = Service::of(&args.ledger, &args.key, args.callback(settings)?)?;
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let batch = BatchContext {
@@ -214,10 +214,7 @@ impl Run<'_> {
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
             lines_used: bad.lines().count(),
-            next: next_commands::<RunArgs>(
-                "run",
-                self.batch.ledger_place.file().filter(|_| self.args.ledger.is_in_state_folder()),
-            ),
+            next: next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place)),
         })
     }
 

@@ -41,6 +41,15 @@ impl KeyArgs {
 /// The variable that may hold the key itself.
 const KEY_VARIABLE: &str = "SUNO_API_KEY";
 
+/// The variables that hold secrets themselves, which no option does.
+pub(super) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, CALLBACK_VARIABLE, WEBHOOK_VARIABLE];
+
+/// The variable that may hold the secret of callback addresses.
+const CALLBACK_VARIABLE: &str = "COVERBATCH_CALLBACK_SECRET";
+
+/// The variable that may hold the key of signed callbacks.
+const WEBHOOK_VARIABLE: &str = "COVERBATCH_WEBHOOK_KEY";
+
 /// The directory where systemd's `LoadCredential=suno_api_key:…` puts the file [`CREDENTIAL`].
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIAL: &str = "suno_api_key";
@@ -104,12 +113,12 @@ fn is_exposed(path: &Path) -> bool {
 
 /// The secret behind the tokens of callback addresses, from `file`, else from the environment.
 pub(super) fn callback_secret(file: Option<&Path>) -> Result<Option<CallbackSecret>, Error> {
-    secret(file, "COVERBATCH_CALLBACK_SECRET", "--callback-secret-file", CallbackSecret::new)
+    secret(file, CALLBACK_VARIABLE, "--callback-secret-file", CallbackSecret::new)
 }
 
 /// The key by which callbacks are signed, from `file`, else from the environment.
 pub(super) fn webhook_key(file: Option<&Path>) -> Result<Option<WebhookKey>, Error> {
-    secret(file, "COVERBATCH_WEBHOOK_KEY", "--webhook-key-file", WebhookKey::new)
+    secret(file, WEBHOOK_VARIABLE, "--webhook-key-file", WebhookKey::new)
 }
 
 fn secret<T>(

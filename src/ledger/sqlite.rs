@@ -29,7 +29,7 @@ mod watch;
 mod write_queue;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -169,8 +169,8 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection, &mut Others) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let others = Arc::clone(&self.others);
-        self.call(move |connection| work(connection, &mut others.lock().unwrap_or_else(PoisonError::into_inner))).await
+        let (others, after) = (Arc::clone(&self.others), Arc::clone(&self.others));
+        self.call_then(move |connection| work(connection, &mut lock(&others)), move || lock(&after).note_commit()).await
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -178,11 +178,23 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.call_then(work, || ()).await
+    }
+
+    /// The same, and once it is durable also `then`, before the next transaction begins.
+    async fn call_then<T: Send + 'static, E: Into<Failure>>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let (reply, result) = oneshot::channel();
         self.queue.submit(Box::new(move |connection| {
             let value = work(connection).map_err(Into::into)?;
-            // A caller that has gone away needs no answer.
-            Ok(Box::new(move || drop(reply.send(value))))
+            Ok(Box::new(move || {
+                then();
+                // A caller that has gone away needs no answer.
+                drop(reply.send(value));
+            }))
         }));
         // An operation is dropped without an answer only if it failed, or one before it or together with it.
         match result.await {
@@ -190,6 +202,10 @@ impl SqliteLedger {
             Err(_) => Err(self.queue.failure().await),
         }
     }
+}
+
+fn lock(others: &Mutex<Others>) -> MutexGuard<'_, Others> {
+    others.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ReadLedger for SqliteLedger {
@@ -284,7 +300,7 @@ impl SubmitLedger for SqliteLedger {
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(move |connection| runs::end_run(connection, run, ended, at)).await?;
         // Only now: until it is written down, the lock tells that the run is alive.
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).locks.release();
+        lock(&self.others).locks.release();
         Ok(())
     }
 

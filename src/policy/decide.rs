@@ -214,7 +214,9 @@ mod tests {
                     .flat_map(|retry| [InDoubt::Resend, InDoubt::Hold].map(|in_doubt| (*retry, in_doubt)))
                     .map(|(retry, in_doubt)| format!("{:?}", plan(*state, failed_runs, retry, in_doubt)))
                     .collect();
-                writeln!(table, "{state:<9} {failed_runs} | {}", cells.join(" ")).unwrap();
+                let next = [InDoubt::Resend, InDoubt::Hold]
+                    .map(|in_doubt| if is_retryable(*state, failed_runs, in_doubt) { "yes" } else { "no" });
+                writeln!(table, "{state:<9} {failed_runs} | {} | {}", cells.join(" "), next.join(" ")).unwrap();
             }
         }
         insta::assert_snapshot!(table);

@@ -1,4 +1,4 @@
-//! The grammar of music task ids that spell out how the service behaves for them; the README has the tables. Pure.
+//! The grammar of music task ids that spell out how the service behaves for them; `docs/sandbox.md` has the tables. Pure.
 
 use std::num::NonZeroU32;
 

@@ -10,6 +10,7 @@ mod story;
 mod account;
 mod catalogs;
 mod commands;
+mod config;
 mod cron;
 mod digest;
 mod exits;

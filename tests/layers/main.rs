@@ -126,6 +126,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "secrecy",
         "tokio_postgres",
         "tokio_postgres_rustls",
+        "toml",
     ];
     assert_eq!(crates, expected);
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
+use clap::{Args, ValueEnum};
 
 use crate::api::{BadCallback, CallbackUrl};
 use crate::cli::account::LedgerArgs;
@@ -14,6 +14,7 @@ use crate::cli::options::{CatalogArgs, OutputArgs};
 use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
 use crate::cli::service::{KeyArgs, callback_secret};
+use crate::cli::settings::{Origin, Settings};
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
@@ -27,7 +28,8 @@ use crate::secret::masked_url;
     // The last one counts, so that the commands of a digest can add an option that is there already.
     args_override_self = true,
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
-    after_help = "Every option can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE; flags win."
+    after_help = "Every option can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE, and in the file of --config;\n\
+                  flags win over variables, and those over the file."
 )]
 pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
@@ -151,10 +153,10 @@ impl RunArgs {
         guard.reads("the file of the callback secret", self.callback.callback_secret_file.as_deref())
     }
 
-    /// Refuses --sandbox together with --api-url. A flag wins over the environment, but not over the stand-in: whoever
-    /// asks for that in the environment does not want to send anything.
-    pub(super) fn check_sandbox(&self, matches: Option<&ArgMatches>) -> Result<(), Error> {
-        let is_chosen = is_flag(matches, "sandbox") && !is_flag(matches, "api_url");
+    /// Refuses --sandbox together with --api-url. A flag wins over the environment and the file, but not over the stand-in:
+    /// whoever asks for that there does not want to send anything.
+    pub(super) fn check_sandbox(&self, settings: &Settings) -> Result<(), Error> {
+        let is_chosen = settings.origin("sandbox") > settings.origin("api-url");
         if !self.ledger.sandbox || self.ledger.account.api_url.is_none() || is_chosen {
             return Ok(());
         }
@@ -173,8 +175,8 @@ impl RunArgs {
     }
 
     /// Refuses a --wait-timeout on the command line of a run that does not wait.
-    pub(super) fn check_waits(&self, matches: Option<&ArgMatches>) -> Result<(), Error> {
-        if self.waits() || !is_flag(matches, "wait_timeout") {
+    pub(super) fn check_waits(&self, settings: &Settings) -> Result<(), Error> {
+        if self.waits() || settings.origin("wait-timeout") != Origin::Flag {
             return Ok(());
         }
         Err(Error::usage("--wait-timeout has no effect without --wait", "give --wait or --download DIR too"))
@@ -195,15 +197,15 @@ impl RunArgs {
         if self.waits() { self.wait.goal() } else { Goal::Accepted }
     }
 
-    /// The address to call. A flag wins over the environment, also over the environment's opposite.
-    pub(super) fn callback(&self, matches: Option<&ArgMatches>) -> Result<CallbackUrl, Error> {
-        let (url_flag, inert_flag) = (is_flag(matches, "callback_url"), is_flag(matches, "no_callback"));
+    /// The address to call. What wins over an option also wins over its opposite.
+    pub(super) fn callback(&self, settings: &Settings) -> Result<CallbackUrl, Error> {
+        let (url_origin, inert_origin) = (settings.origin("callback-url"), settings.origin("no-callback"));
         let secret = || callback_secret(self.callback.callback_secret_file.as_deref());
         match (&self.callback.callback_url, self.callback.no_callback) {
-            (Some(_), true) if url_flag == inert_flag => {
+            (Some(_), true) if url_origin == inert_origin => {
                 Err(Error::usage("--callback-url and --no-callback exclude each other", "give one of them"))
             }
-            (Some(url), inert) if !inert || url_flag => {
+            (Some(url), inert) if !inert || url_origin > inert_origin => {
                 let secret = if url.contains("{token}") { secret()? } else { None };
                 CallbackUrl::with_secret(url, secret).map_err(|bad| {
                     let hint = if bad == BadCallback::NoSecret {
@@ -239,11 +241,6 @@ impl RerunArgs {
             InDoubtName::Hold => InDoubt::Hold,
         }
     }
-}
-
-/// Whether an option stands on the command line, and not only in the environment.
-fn is_flag(matches: Option<&ArgMatches>, id: &str) -> bool {
-    matches.is_some_and(|matches| matches.value_source(id) == Some(ValueSource::CommandLine))
 }
 
 /// `10` or `50%`.

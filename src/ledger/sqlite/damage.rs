@@ -14,7 +14,7 @@ const CHECKED_BYTES: i64 = 64 << 20;
 
 /// What no row may be: a query for the id of one that is so, and what that means. Rows that an earlier results CSV told of
 /// have no attempt, and may lack what they will.
-const CONTRADICTIONS: [(&str, &str); 8] = [
+const CONTRADICTIONS: [(&str, &str); 9] = [
     (
         "SELECT id FROM task
          WHERE state = 'in_flight' AND NOT EXISTS (SELECT 1 FROM attempt WHERE task = task.seq AND reason IS NULL)",
@@ -24,6 +24,11 @@ const CONTRADICTIONS: [(&str, &str); 8] = [
         "SELECT coalesce(id, 'number ' || attempt.task) FROM attempt LEFT JOIN task ON task.seq = attempt.task
          WHERE attempt.reason IS NULL AND state IS NOT 'in_flight'",
         "a submission of it is in flight, and it is not",
+    ),
+    (
+        "SELECT coalesce(id, 'number ' || attempt.task) FROM attempt LEFT JOIN task ON task.seq = attempt.task
+         WHERE (attempt.reason IS NULL) <> (paced_at = 9223372036854775807)",
+        "a submission of it is counted as one in flight, or is one, and not both",
     ),
     (
         "SELECT 'number ' || task FROM attempt WHERE task NOT IN (SELECT seq FROM task)",

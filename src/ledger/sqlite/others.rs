@@ -24,6 +24,8 @@ pub(super) struct Others {
     in_flight: Vec<AttemptKey>,
     /// What SQLite counts changes by other processes with.
     version: i64,
+    /// What it has counted so far, if that was asked in this transaction, during which nobody else writes.
+    version_now: Option<i64>,
     newest: RunId,
     looked_at: UnixMillis,
     /// Until when requests of others may count, but for the length of a window.
@@ -39,6 +41,7 @@ impl Others {
             run: RunId(0),
             in_flight: Vec::new(),
             version: 0,
+            version_now: None,
             newest: RunId(0),
             looked_at: UnixMillis(0),
             there_until: UnixMillis(i64::MIN),
@@ -86,8 +89,7 @@ impl Others {
         at: UnixMillis,
         reach: Duration,
     ) -> Result<bool, Failure> {
-        // Asked for each row, so it is prepared once.
-        let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        let version = self.version_now(connection)?;
         let is_due = if self.there_until.after(reach) > at {
             // Also after the clock was set back.
             !(self.looked_at..self.looked_at.after(BETWEEN_LOOKS)).contains(&at)
@@ -99,6 +101,21 @@ impl Others {
             self.look(connection, at)?;
         }
         Ok(self.is_paused || self.there_until.after(reach) > at)
+    }
+
+    /// Asked for once in a transaction, and not for each row of it.
+    fn version_now(&mut self, connection: &Connection) -> rusqlite::Result<i64> {
+        if let Some(version) = self.version_now {
+            return Ok(version);
+        }
+        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        self.version_now = Some(version);
+        Ok(version)
+    }
+
+    /// Notes that a transaction is over: from now on others may write.
+    pub(super) const fn note_commit(&mut self) {
+        self.version_now = None;
     }
 
     fn look(&mut self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {
@@ -146,6 +163,6 @@ fn last_attempt(connection: &Connection) -> rusqlite::Result<(AttemptKey, UnixMi
 }
 
 fn in_flight(connection: &Connection) -> rusqlite::Result<Vec<AttemptKey>> {
-    let mut query = connection.prepare("SELECT seq FROM attempt WHERE reason IS NULL")?;
-    query.query_map([], |row| row.get(0).map(AttemptKey))?.collect()
+    let mut query = connection.prepare("SELECT seq FROM attempt WHERE paced_at = ?1")?;
+    query.query_map([IN_FLIGHT.0], |row| row.get(0).map(AttemptKey))?.collect()
 }

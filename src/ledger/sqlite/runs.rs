@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use rustix::system::uname;
 
 use super::alive::Locks;
-use super::columns::task_id;
+use super::columns::{IN_FLIGHT, task_id};
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use crate::clock::UnixMillis;
@@ -33,12 +33,12 @@ fn doubt_in_flight(connection: &Connection, run: i64, at: UnixMillis) -> rusqlit
     connection.execute(
         "UPDATE task SET state = 'in_doubt', reason = ?1, http_status = NULL, code = NULL, message = NULL,
                          answered_at = NULL
-         WHERE seq IN (SELECT task FROM attempt WHERE reason IS NULL AND run = ?2)",
-        params![Reason::Interrupted.word(), run],
+         WHERE seq IN (SELECT task FROM attempt WHERE paced_at = ?3 AND run = ?2)",
+        params![Reason::Interrupted.word(), run, IN_FLIGHT.0],
     )?;
     connection.execute(
-        "UPDATE attempt SET reason = ?1, paced_at = ?2 WHERE reason IS NULL AND run = ?3",
-        params![Reason::Interrupted.word(), at.0, run],
+        "UPDATE attempt SET reason = ?1, paced_at = ?2 WHERE paced_at = ?4 AND run = ?3",
+        params![Reason::Interrupted.word(), at.0, run, IN_FLIGHT.0],
     )?;
     Ok(())
 }

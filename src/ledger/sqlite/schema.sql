@@ -55,14 +55,14 @@ CREATE TABLE task (
     is_forgotten  INTEGER AS (image_1 IS NOT NULL AND wants_files AND due_at IS NULL AND reason IS 'not_found')
 ) STRICT;
 
--- One row per submission. It is in flight while it has no reason.
+-- One row per submission. It is in flight while it has no reason, and its `paced_at` is the end of time.
 CREATE TABLE attempt (
     seq          INTEGER PRIMARY KEY,
     task         INTEGER NOT NULL REFERENCES task (seq),
     run          INTEGER NOT NULL,
     state_before TEXT,    -- what to go back to if nothing was sent; empty if the claim made the task
     sent_at      INTEGER NOT NULL, -- when it was claimed, as long as it is not known when it was sent
-    paced_at     INTEGER NOT NULL, -- from when the rate limit counts it; the end of time while it is in flight
+    paced_at     INTEGER NOT NULL, -- from when the rate limit counts it
     answered_at  INTEGER,
     reason       TEXT,    -- 'interrupted' if its run died before there was an answer
     http_status  INTEGER,
@@ -96,5 +96,4 @@ CREATE INDEX task_generated ON task (completed_at) WHERE generated_in IS NOT NUL
 
 CREATE INDEX attempt_task ON attempt (task);
 CREATE INDEX attempt_paced_at ON attempt (paced_at);
-CREATE INDEX attempt_in_flight ON attempt (task) WHERE reason IS NULL;
 CREATE INDEX attempt_interrupted ON attempt (run) WHERE reason = 'interrupted';

@@ -293,7 +293,10 @@ fn what_is_due_is_found_by_index_among_100_000_old_rows() {
                 "SELECT paced_at FROM attempt WHERE paced_at >= ?1 ORDER BY paced_at DESC LIMIT 9",
                 "SEARCH attempt USING COVERING INDEX attempt_paced_at (paced_at>?)",
             ),
-            ("UPDATE attempt SET paced_at = ?1 WHERE reason IS NULL", "SCAN attempt USING INDEX attempt_in_flight"),
+            (
+                "UPDATE attempt SET reason = 'interrupted' WHERE paced_at = ?1 AND run = 2",
+                "SEARCH attempt USING INDEX attempt_paced_at (paced_at=?)",
+            ),
         ] {
             assert_eq!(plan(&connection, sql), expected, "analysed: {analysed}");
         }
@@ -351,6 +354,11 @@ async fn a_row_that_contradicts_itself_is_named_before_anything_is_sent() {
             "UPDATE task SET state = 'exists' WHERE id = 'flying'",
             "flying",
             "a submission of it is in flight, and it is not",
+        ),
+        (
+            "UPDATE attempt SET paced_at = 1 WHERE reason IS NULL",
+            "flying",
+            "a submission of it is counted as one in flight, or is one, and not both",
         ),
         ("DELETE FROM task WHERE id = 'failed'", "number 2", "it was submitted, and is not there"),
         (
