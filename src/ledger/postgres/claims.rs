@@ -1,13 +1,14 @@
-//! Claims: many at a time, in a transaction that has locked the account.
+//! What claims may do: many at a time, in a transaction that has locked the account.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::try_join;
 
+use super::announce::{Decided, Decisions};
 use super::columns::{reason, state, value};
 use super::failure::Failure;
-use super::pace::{self, IN_FLIGHT, reach};
+use super::pace::{self, reach};
 use super::runs::recover;
 use super::session::Session;
 use crate::clock::UnixMillis;
@@ -35,19 +36,11 @@ struct Last {
     reason: Option<Reason>,
 }
 
-/// What is decided before anything is written.
-#[derive(Debug, Clone, Copy)]
-enum Decided {
-    /// It may be sent; what is known of its music task.
-    Granted(Option<Known>),
-    Claim(Claim),
-}
-
-/// What each of these may do.
-pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
+/// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
+pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
     let (known, mut turn) = try_join!(biased; known(session, requests), Turn::begin(session, requests))?;
     let mut taken = HashSet::new();
-    let decided: Vec<Decided> = requests
+    let decided = requests
         .iter()
         .map(|request| {
             let known = known.get(request.task.as_str()).copied();
@@ -56,29 +49,13 @@ pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> R
                 Standing::Claimable => turn.admit(session, request, known),
                 Standing::Settled(claim) => Decided::Claim(claim),
             };
-            if matches!(decided, Decided::Granted(_)) {
+            if matches!(decided, Decided::Granted { .. }) {
                 taken.insert(request.task.as_str());
             }
             decided
         })
         .collect();
-    turn.end(session).await?;
-    let granted: Vec<_> = requests.iter().zip(&decided).filter_map(granted).collect();
-    let mut attempts = announce(session, &granted).await?.into_iter();
-    let mut claims = Vec::with_capacity(requests.len());
-    for (request, decided) in requests.iter().zip(decided) {
-        claims.push(match decided {
-            Decided::Claim(claim) => claim,
-            Decided::Granted(_) => {
-                let attempt = attempts.next().ok_or(Failure::NotInFlight)?;
-                if request.asking.is_probe {
-                    pace::note_probe(session, attempt).await?;
-                }
-                Claim::Granted(attempt)
-            }
-        });
-    }
-    Ok(claims)
+    Decisions::prepared(session, decided, turn.pace.next_at).await
 }
 
 /// What is known of the music tasks of these requests, by their ids.
@@ -132,7 +109,6 @@ struct Turn {
     counted: Counted,
     /// Whether requests of other runs count, or a pause of all.
     is_shared: bool,
-    next_at: u64,
 }
 
 impl Turn {
@@ -153,7 +129,7 @@ impl Turn {
         } else {
             Counted { requests: 0, first: None }
         };
-        Ok(Self { pace: shared.pace, counted, is_shared, next_at: shared.pace.next_at })
+        Ok(Self { pace: shared.pace, counted, is_shared })
     }
 
     /// Lets a request pass for the sake of the other runs, or says when to ask again.
@@ -165,11 +141,7 @@ impl Turn {
             }
             self.counted.requests += 1;
         }
-        Decided::Granted(known)
-    }
-
-    async fn end(self, session: &Session) -> Result<(), Failure> {
-        if self.pace.next_at == self.next_at { Ok(()) } else { pace::note_next(session, self.pace.next_at).await }
+        Decided::Granted { task: known.map(|known| known.seq), before: known.map(|known| known.state) }
     }
 }
 
@@ -191,46 +163,4 @@ fn note_others(session: &Session, shared: &pace::Shared, now: UnixMillis) -> Uni
         others.there_until = now.after(2 * BETWEEN_LOOKS);
     }
     others.there_until
-}
-
-/// A request and what is known of its music task, if it is granted.
-fn granted<'a>((request, decided): (&'a ClaimRequest, &Decided)) -> Option<(&'a ClaimRequest, Option<Known>)> {
-    match decided {
-        Decided::Granted(known) => Some((request, *known)),
-        Decided::Claim(_) => None,
-    }
-}
-
-/// Writes down that these are about to be sent; the submission of each, in their order. All of it in one statement, which takes
-/// the numbers of new rows first.
-async fn announce(session: &Session, granted: &[(&ClaimRequest, Option<Known>)]) -> Result<Vec<AttemptKey>, Failure> {
-    if granted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = "WITH new AS (
-                   SELECT id, task IS NULL AS is_new, coalesce(task, nextval('task_seq_seq')) AS task,
-                          nextval('attempt_seq_seq') AS attempt, state_before, run, at
-                   FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
-                        AS new (id, task, state_before, run, at)
-               ), made AS (
-                   INSERT INTO task (seq, account, id, state, submissions, first_sent_at)
-                   OVERRIDING SYSTEM VALUE
-                   SELECT task, $1::integer, id, 'in_flight', 1, at FROM new WHERE is_new
-               ), moved AS (
-                   UPDATE task SET state = 'in_flight', submissions = submissions + 1,
-                                   first_sent_at = coalesce(first_sent_at, new.at)
-                   FROM new WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_new
-               ), announced AS (
-                   INSERT INTO attempt (seq, account, task, run, state_before, sent_at, paced_at)
-                   OVERRIDING SYSTEM VALUE
-                   SELECT attempt, $1::integer, task, run, state_before, at, $7::bigint FROM new
-               )
-               SELECT attempt FROM new ORDER BY attempt";
-    let ids: Vec<&str> = granted.iter().map(|(request, _)| request.task.as_str()).collect();
-    let tasks: Vec<Option<i64>> = granted.iter().map(|(_, known)| known.map(|known| known.seq)).collect();
-    let before: Vec<Option<&str>> = granted.iter().map(|(_, known)| known.map(|known| known.state.word())).collect();
-    let runs: Vec<i64> = granted.iter().map(|(request, _)| request.run.0).collect();
-    let at: Vec<i64> = granted.iter().map(|(request, _)| request.at.0).collect();
-    let rows = session.rows(sql, &[&ids, &tasks, &before, &runs, &at, &IN_FLIGHT.0]).await?;
-    rows.iter().map(|row| value(row, 0).map(AttemptKey)).collect()
 }

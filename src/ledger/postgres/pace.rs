@@ -91,17 +91,6 @@ pub(super) async fn counted_until(session: &Session) -> Result<UnixMillis, Failu
     row.map_or(Ok(UnixMillis(0)), |row| time(&row, 0))
 }
 
-/// Notes when the next submission is due.
-pub(super) async fn note_next(session: &Session, next_at: u64) -> Result<(), Failure> {
-    let next_at = i64::try_from(next_at).unwrap_or(i64::MAX);
-    session.execute("UPDATE account SET next_at = $2 WHERE account = $1", &[&next_at]).await.map(drop)
-}
-
-/// Notes the submission that finds out whether the service answers again.
-pub(super) async fn note_probe(session: &Session, attempt: AttemptKey) -> Result<(), Failure> {
-    session.execute("UPDATE account SET probe = $2 WHERE account = $1", &[&attempt.0]).await.map(drop)
-}
-
 /// Notes what answers do to the pause of all runs, each at a time by the clock of the server.
 pub(super) async fn change_pause(session: &Session, changes: &[(PauseChange, UnixMillis)]) -> Result<(), Failure> {
     if changes.iter().all(|(change, _)| *change == PauseChange::Keep) {

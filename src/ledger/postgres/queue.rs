@@ -229,8 +229,13 @@ impl Queue {
             group.run(session).await
         };
         try_join!(biased; async { Ok(client.batch_execute(&begin).await?) }, work)?;
-        let commit = async { client.batch_execute("COMMIT").await.inspect(|()| drop(turn.take())) };
-        try_join!(biased; commit, client.batch_execute(FLUSH))?;
+        let commit = async {
+            client.batch_execute("COMMIT").await?;
+            drop(turn.take());
+            Ok(())
+        };
+        let flush = async { Ok(client.batch_execute(FLUSH).await?) };
+        try_join!(biased; group.announce(session), commit, flush)?;
         context.locks.note_told(renewed).await;
         Ok(())
     }

@@ -15,6 +15,44 @@ use crate::domain::CoverTaskId;
 use crate::ledger::keys::AttemptKey;
 use crate::ledger::submission::{Settled, Settlement};
 
+/// All of it in one statement, whose parts see the rows as they were before: the submissions get their answers, and those that
+/// their music tasks stand by move these. One that was in doubt stays so if it is put back.
+const ANSWER: &str = "
+    WITH known AS (
+        SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
+               attempt.reason IS NULL
+               OR ((task.state = 'in_doubt' OR attempt.answered_at IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM attempt later
+                                   WHERE later.task = attempt.task AND later.seq > attempt.seq)) AS stands
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
+                    $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
+                    $14::boolean[])
+             AS new (attempt, sent_at, paced_at, at, state, reason, http_status, code, message, cover_id,
+                     poll_at, waiter, wants_files)
+             JOIN attempt ON attempt.seq = new.attempt JOIN task ON task.seq = attempt.task
+        WHERE attempt.account + 0 = $1
+    ), answered AS (
+        UPDATE attempt SET sent_at = new.sent_at, paced_at = new.paced_at, answered_at = new.at,
+                           reason = new.reason, http_status = new.http_status, code = new.code,
+                           message = new.message
+        FROM known AS new
+        WHERE attempt.account + 0 = $1 AND attempt.seq = new.attempt AND NOT new.is_answered
+    ), moved AS (
+        UPDATE task SET state = CASE WHEN new.state = 'pending' AND new.state_before = 'in_doubt'
+                                     THEN new.state_before ELSE new.state END,
+                        reason = new.reason, http_status = new.http_status, code = new.code,
+                        message = new.message, answered_at = new.at,
+                        failed_runs = failed_runs + (new.state = 'failed')::int,
+                        cover_id = coalesce(new.cover_id, task.cover_id),
+                        accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
+                        due_at = CASE WHEN new.cover_id IS NULL THEN NULL
+                                      WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
+                        waiter = new.waiter, wants_files = task.wants_files OR new.wants_files
+        FROM known AS new
+        WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_answered AND new.stands
+    )
+    SELECT attempt, is_answered, stands FROM known";
+
 /// A submission as it stood before it got its answer.
 #[derive(Debug, Clone, Copy)]
 struct Found {
@@ -45,46 +83,11 @@ pub(super) async fn settle_all(
     Ok(standings)
 }
 
-/// All of it in one statement, whose parts see the rows as they were before: the submissions get their answers, and those that
-/// their music tasks stand by move these. One that was in doubt stays so if it is put back.
+/// Writes the answers down, unless there is one; how each submission stood before.
 async fn answer_all(
     session: &Session,
     settled: &[(AttemptKey, Settlement)],
 ) -> Result<HashMap<AttemptKey, Found>, Failure> {
-    let sql = "WITH known AS (
-                   SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
-                          attempt.reason IS NULL
-                          OR ((task.state = 'in_doubt' OR attempt.answered_at IS NOT NULL)
-                              AND NOT EXISTS (SELECT FROM attempt later
-                                              WHERE later.task = attempt.task AND later.seq > attempt.seq)) AS stands
-                   FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
-                               $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-                               $14::boolean[])
-                        AS new (attempt, sent_at, paced_at, at, state, reason, http_status, code, message, cover_id,
-                                poll_at, waiter, wants_files)
-                        JOIN attempt ON attempt.seq = new.attempt JOIN task ON task.seq = attempt.task
-                   WHERE attempt.account + 0 = $1
-               ), answered AS (
-                   UPDATE attempt SET sent_at = new.sent_at, paced_at = new.paced_at, answered_at = new.at,
-                                      reason = new.reason, http_status = new.http_status, code = new.code,
-                                      message = new.message
-                   FROM known AS new
-                   WHERE attempt.account + 0 = $1 AND attempt.seq = new.attempt AND NOT new.is_answered
-               ), moved AS (
-                   UPDATE task SET state = CASE WHEN new.state = 'pending' AND new.state_before = 'in_doubt'
-                                                THEN new.state_before ELSE new.state END,
-                                   reason = new.reason, http_status = new.http_status, code = new.code,
-                                   message = new.message, answered_at = new.at,
-                                   failed_runs = failed_runs + (new.state = 'failed')::int,
-                                   cover_id = coalesce(new.cover_id, task.cover_id),
-                                   accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
-                                   due_at = CASE WHEN new.cover_id IS NULL THEN NULL
-                                                 WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
-                                   waiter = new.waiter, wants_files = task.wants_files OR new.wants_files
-                   FROM known AS new
-                   WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_answered AND new.stands
-               )
-               SELECT attempt, is_answered, stands FROM known";
     let settlements = || settled.iter().map(|(_, settlement)| settlement);
     let numbers = |number: &dyn Fn(&Settlement) -> Option<i64>| settlements().map(number).collect::<Vec<_>>();
     let waiter = |settlement: &Settlement| settlement.waiter.filter(|_| settlement.cover.is_some());
@@ -105,7 +108,7 @@ async fn answer_all(
             .map(|settlement| waiter(settlement).is_some_and(|waiter| waiter.wants_files))
             .collect::<Vec<_>>(),
     ];
-    let rows = session.rows(sql, &values).await?;
+    let rows = session.rows(ANSWER, &values).await?;
     rows.iter().map(|row| Ok((AttemptKey(value(row, 0)?), found(row)?))).collect()
 }
 
