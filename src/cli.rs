@@ -20,6 +20,7 @@ mod run;
 mod sandbox;
 mod service;
 mod settings;
+mod variables;
 mod why;
 
 use std::env;
@@ -88,6 +89,12 @@ struct CompletionsArgs {
 /// Commands that people look for when they want to run a batch again.
 const RERUNS: [&str; 6] = ["again", "continue", "rerun", "restart", "resume", "retry"];
 
+/// The command line, for whoever tells of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, does what it says, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -117,6 +124,9 @@ fn run() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
+    if matches!(cli.command, Command::Run(_) | Command::Follow(_) | Command::Receive(_)) {
+        eprint(&variables::unknown_text(&Cli::command()));
+    }
     let screen = Screen::default();
     let exit = dispatch(cli.command, &settings, &screen).unwrap_or_else(|error| {
         eprint(&error.report());

@@ -45,7 +45,7 @@ pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
         refuse_loss(&earlier, &ledger, args.ledger.trust()).await?;
     }
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
-    let tally = results::write(&catalog, Some(&ledger), view, &paths).await?;
+    let tally = results::write(&catalog, Some(&ledger), view, (&paths, Tally::default())).await?;
     ledger.close().await;
     Ok(Exit::of_rows(&tally))
 }
@@ -63,7 +63,8 @@ async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &AnyLedger, trust: Trust) -
 pub(super) async fn view(ledger: &AnyLedger, catalog: &CatalogArgs, args: &LedgerArgs) -> Result<View, Error> {
     let unreached = ledger.last_end(&catalog.identity()).await?;
     let now = Clock::start().unix();
-    Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust(), goal: Goal::Accepted, now })
+    let in_doubt = InDoubt::usual(args.account.route()?);
+    Ok(View { unreached, in_doubt, trust: args.trust(), goal: Goal::Accepted, now })
 }
 
 /// Count the rows by status and tell what a rerun would do; sends nothing, also while a run is going on
@@ -89,7 +90,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let place = args.catalog.ledger(&args.ledger)?;
     let ledger = open_to_read(&place).await?;
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
-    let tally = results::count(&catalog, Some(&ledger), view).await?;
+    let tally = results::count(&catalog, Some(&ledger), view, Tally::default()).await?;
     ledger.close().await;
     if args.json {
         let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });

@@ -49,7 +49,7 @@ pub enum Cover {
 }
 
 impl Cover {
-    fn of(record: Option<&Record>, view: View) -> Self {
+    pub(super) fn of(record: Option<&Record>, view: View) -> Self {
         let Some(record) = record else { return Self::Done };
         let art = &record.artwork;
         let is_reached = match (record.state, view.goal) {
@@ -88,6 +88,8 @@ pub struct ResultLine {
     pub reason: Option<Reason>,
     /// How far its cover has come.
     pub cover: Cover,
+    /// Whether it is one of those that the command took up.
+    pub is_taken_up: bool,
     /// The cells, in the order of [`ResultColumn::ALL`].
     cells: [String; COLUMNS],
 }
@@ -113,10 +115,14 @@ impl ResultLine {
     /// The verdict on a joined row.
     #[must_use]
     pub fn new(catalog: &Catalog, joined: &Joined, view: View) -> Self {
-        match &joined.row.id {
+        let is_taken_up = catalog.takes_up(&joined.row.id);
+        // Why a command did not reach its rows is no reason for others.
+        let view = View { unreached: view.unreached.filter(|_| is_taken_up), ..view };
+        let line = match &joined.row.id {
             Err(bad) => Self::invalid(*bad),
             Ok(_) => Self::valid(joined.record.as_ref(), catalog.first_row_of(joined.row.number), view),
-        }
+        };
+        Self { is_taken_up, ..line }
     }
 
     fn invalid(bad: BadRow) -> Self {
@@ -126,7 +132,7 @@ impl ResultLine {
         cells[ResultColumn::Retryable as usize] = yes_no(false);
         cells[ResultColumn::Reason as usize] = reason.to_string();
         cells[ResultColumn::Message as usize] = words(&bad.to_string());
-        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, cells }
+        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, is_taken_up: true, cells }
     }
 
     fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
@@ -136,6 +142,7 @@ impl ResultLine {
         let reason = reason(state, record.and_then(|record| record.reason), view);
         let answer = record.map(|record| &record.answer);
         let art = record.map(|record| &record.artwork);
+        let covered = record.filter(|record| record.cover.is_some());
         let image = |number: usize| cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)));
         let cells = array::from_fn(|at| match ResultColumn::ALL[at] {
             ResultColumn::Status => status.to_string(),
@@ -155,8 +162,10 @@ impl ResultLine {
             ResultColumn::File2 => cell(art.and_then(|art| art.files[1].as_ref())),
             ResultColumn::ExpiresAt => cell(art.and_then(Artwork::expires_at)),
             ResultColumn::Fallback => cell(art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true))),
+            ResultColumn::Route => cell(covered.map(|record| record.route)),
+            ResultColumn::Credits => cell(record.and_then(|record| record.credits)),
         });
-        Self { status, retryable, reason, cover: Cover::of(record, view), cells }
+        Self { status, retryable, reason, cover: Cover::of(record, view), is_taken_up: true, cells }
     }
 
     fn cell(&self, column: ResultColumn) -> &str {
@@ -167,6 +176,18 @@ impl ResultLine {
     #[must_use]
     pub fn message(&self) -> &str {
         self.cell(ResultColumn::Message)
+    }
+
+    /// The same for a person: the words of an acceptance do not tell why its cover is not in hand.
+    #[must_use]
+    pub fn what_was_said(&self) -> &str {
+        match (self.cover, self.reason) {
+            (Cover::Awaited, Some(Reason::Accepted | Reason::AlreadyExists | Reason::Conflict)) => {
+                "its cover is not finished yet"
+            }
+            (Cover::Forgotten, _) => "the service has forgotten its images",
+            (Cover::Awaited | Cover::Done | Cover::Unknown, _) => self.message(),
+        }
     }
 
     /// Whether it repeats an earlier row.
@@ -206,7 +227,7 @@ mod tests {
     use super::*;
     use crate::catalog::{CatalogOptions, Row};
     use crate::clock::UnixMillis;
-    use crate::domain::{Answer, Images};
+    use crate::domain::{Answer, Credits, Images, Route};
     use crate::error::Exit;
     use crate::join::{Join, Trust};
     use crate::ledger::{IMAGES_LAST, SqliteLedger};
@@ -224,6 +245,8 @@ mod tests {
             reason: Some(Reason::Generated),
             answer: Answer { http_status: Some(200), code: Some(200), message: "+1 said".to_owned() },
             cover: cover.and_then(|id| CoverTaskId::new(id).ok()),
+            route: cover.map_or(Route::Legacy, |_| Route::Jobs),
+            credits: Credits::of_thousandths(400),
             submissions: 2,
             failed_runs: 0,
             first_sent_at: Some(UnixMillis(1_799_000_000_000)),
@@ -286,13 +309,16 @@ mod tests {
 
     #[test]
     fn a_cover_that_is_awaited_is_left_and_one_that_is_forgotten_failed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "task_id\n").unwrap();
+        let catalog = Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap();
         let exit = |rows: &[(RowState, Option<&str>, Artwork)], goal| {
             let mut tally = Tally::default();
             for (number, (state, cover, artwork)) in rows.iter().enumerate() {
                 let record = record(*state, *cover, artwork.clone());
                 let line = ResultLine::valid(Some(&record), None, view(goal));
                 let row = Row { number: u32::try_from(number).unwrap(), ..Row::default() };
-                tally.add(&Joined { row, record: Some(record) }, &line);
+                tally.add(&catalog, &Joined { row, record: Some(record) }, &line);
             }
             Exit::of_rows(&tally)
         };

@@ -7,11 +7,13 @@
 
 mod backoff;
 mod crashes;
+mod credits;
 mod downloads;
 mod earlier;
 mod followed_crashes;
 mod following;
 mod health;
+mod jobs;
 mod music;
 mod pace;
 mod pauses;

@@ -6,12 +6,21 @@
 
 use super::envelope::{ADDRESS, Envelope, MAINTENANCE, speaks_of};
 use super::raw::{Fault, RawAnswer};
-use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
+use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Route, Verdict, one_line};
 use crate::secret::{ApiKey, masked_url};
 
 /// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
 #[must_use]
 pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
+    read_judged(raw, key, judge)
+}
+
+/// The same, with its meaning from `judge`.
+pub(super) fn read_judged(
+    raw: RawAnswer<'_>,
+    key: &ApiKey,
+    judge: impl FnOnce(RawAnswer<'_>, &Envelope<'_>, &ApiKey) -> (Verdict, Reason),
+) -> Outcome {
     let text = raw.text();
     let envelope = Envelope::read(&text);
     let (verdict, reason) = judge(raw, &envelope, key);
@@ -34,6 +43,21 @@ pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
         Outcome { verdict: Verdict::Covered(None), ..outcome }
     } else {
         outcome
+    }
+}
+
+/// The outcome with what to do if the path is gone that kie.ai calls old.
+#[must_use]
+pub fn with_successor(outcome: Outcome, provider: Provider, route: Route) -> Outcome {
+    let is_gone = outcome.verdict == Verdict::WrongAddress
+        && outcome.answer.code.is_none()
+        && matches!(outcome.answer.http_status, Some(404 | 410));
+    match (provider, route) {
+        (Provider::Kie, Route::Legacy) if is_gone => {
+            let message = format!("kie.ai may have retired it, then give --kie-api jobs; {}", outcome.answer.message);
+            Outcome { answer: Answer { message: one_line(&message), ..outcome.answer }, ..outcome }
+        }
+        (Provider::Sunoapi | Provider::Kie, Route::Legacy | Route::Jobs) => outcome,
     }
 }
 
@@ -211,21 +235,6 @@ pub fn is_unclear(outcome: &Outcome, provider: Provider) -> bool {
         Topic::Both => is_429,
         Topic::Neither => is_429 && provider.means_money_by_429(),
         Topic::Haste | Topic::Money => false,
-    }
-}
-
-/// Whether an answer of the balance endpoint says that the account is empty; `None` if it does not say.
-///
-/// Balances come with decimals, though documented as whole numbers.
-#[must_use]
-pub fn read_is_empty(body: &[u8]) -> Option<bool> {
-    let text = RawAnswer::new(200, body).text();
-    let envelope = Envelope::read(&text);
-    match (envelope.code?, envelope.data) {
-        (200, Some(data)) => serde_json::from_str::<f64>(data.get()).ok().map(|balance| balance <= 0.0),
-        (402 | 433, _) => Some(true),
-        (429, _) if Topic::of(&envelope.words) == Topic::Money => Some(true),
-        (_, _) => None,
     }
 }
 

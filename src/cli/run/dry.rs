@@ -7,9 +7,8 @@ use serde_json::json;
 
 use crate::api::CallbackUrl;
 use crate::api::client::USER_AGENT;
-use crate::api::http::submission_body;
 use crate::clock::Clock;
-use crate::domain::{Brief, MusicTaskId, Rate};
+use crate::domain::{Brief, MusicTaskId, Rate, Route};
 use crate::ledger::LedgerPlace;
 use crate::ratelimit::expected_time;
 use crate::report::plural;
@@ -25,6 +24,7 @@ pub(super) struct DryRun<'a> {
     pub(super) ledger: (&'a LedgerPlace, bool),
     pub(super) paths: &'a Paths,
     pub(super) address: String,
+    pub(super) route: Route,
     pub(super) callback: &'a CallbackUrl,
     pub(super) first: Option<MusicTaskId>,
 }
@@ -36,7 +36,8 @@ impl DryRun<'_> {
 
     /// For a person.
     pub(super) fn text(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+            self.counts;
         let mut text = format!("dry run: nothing is sent or written\n\nrows             {rows}\n");
         let _ = writeln!(text, "  duplicates     {duplicates}");
         let _ = writeln!(text, "  invalid        {invalid}");
@@ -45,6 +46,11 @@ impl DryRun<'_> {
         let doubt =
             if to_send_in_doubt == 0 { String::new() } else { format!(", {to_send_in_doubt} of them in doubt") };
         let _ = writeln!(text, "  to send        {to_send}{doubt}");
+        for (count, what) in [(over_limit, "over --limit"), (others, "not in --only")] {
+            if count > 0 {
+                let _ = writeln!(text, "  {what:<15}{count}");
+            }
+        }
         let takes = self.takes();
         let brief = Brief(Duration::from_secs(takes.as_secs()));
         let ends = self.clock.unix().after(takes);
@@ -65,19 +71,21 @@ impl DryRun<'_> {
             "\nfirst request, and {more}:\n  POST {}\n  authorization: Bearer ***\n  content-type: application/json\n  \
              user-agent: {USER_AGENT}\n\n  {}\n",
             self.address,
-            submission_body(first, &masked_url(&self.callback.for_task(first)))
+            self.route.submission_body(first, &masked_url(&self.callback.for_task(first)))
         )
     }
 
     /// For a machine.
     pub(super) fn json(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+            self.counts;
         let takes = self.takes();
         let document = json!({
             "dry_run": true,
             "rows": {
                 "total": rows, "duplicates": duplicates, "invalid": invalid, "settled": settled,
                 "left_as_is": left, "to_send": to_send, "to_send_in_doubt": to_send_in_doubt,
+                "over_limit": over_limit, "others": others,
             },
             "rate": self.rate.to_string(),
             "seconds": takes.as_secs_f64(),

@@ -26,9 +26,9 @@ const ANSWER: &str = "
                                    WHERE later.task = attempt.task AND later.seq > attempt.seq)) AS stands
         FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
                     $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-                    $14::boolean[])
+                    $14::boolean[], $15::text[])
              AS new (attempt, sent_at, paced_at, at, state, reason, http_status, code, message, cover_id,
-                     poll_at, waiter, wants_files)
+                     poll_at, waiter, wants_files, route)
              JOIN attempt ON attempt.seq = new.attempt JOIN task ON task.seq = attempt.task
         WHERE attempt.account + 0 = $1
     ), answered AS (
@@ -47,7 +47,8 @@ const ANSWER: &str = "
                         accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
                         due_at = CASE WHEN new.cover_id IS NULL THEN NULL
                                       WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
-                        waiter = new.waiter, wants_files = task.wants_files OR new.wants_files
+                        waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
+                        route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
         FROM known AS new
         WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_answered AND new.stands
     )
@@ -91,7 +92,7 @@ async fn answer_all(
     let settlements = || settled.iter().map(|(_, settlement)| settlement);
     let numbers = |number: &dyn Fn(&Settlement) -> Option<i64>| settlements().map(number).collect::<Vec<_>>();
     let waiter = |settlement: &Settlement| settlement.waiter.filter(|_| settlement.cover.is_some());
-    let values: [Value<'_>; 13] = [
+    let values: [Value<'_>; 14] = [
         &settled.iter().map(|(key, _)| key.0).collect::<Vec<_>>(),
         &numbers(&|settlement| Some(settlement.sent_at.0)),
         &numbers(&|settlement| Some(session.of_server(settlement.at).before(settlement.age).0)),
@@ -107,6 +108,7 @@ async fn answer_all(
         &settlements()
             .map(|settlement| waiter(settlement).is_some_and(|waiter| waiter.wants_files))
             .collect::<Vec<_>>(),
+        &settlements().map(|settlement| settlement.route.word()).collect::<Vec<_>>(),
     ];
     let rows = session.rows(ANSWER, &values).await?;
     rows.iter().map(|row| Ok((AttemptKey(value(row, 0)?), found(row)?))).collect()

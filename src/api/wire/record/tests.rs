@@ -216,7 +216,7 @@ fn a_key_that_a_record_repeats_is_masked_also_where_the_message_is_cut() {
     for pad in 150..=200 {
         let words = format!("{}canary-42", "x".repeat(pad));
         let failed = cover(&with(&format!(r#","successFlag":3,"errorMessage":"{words}""#)));
-        assert_eq!(failed.found, Found::Known(CoverProgress::Failed));
+        assert_eq!(failed.found, Found::Known(CoverProgress::Failed { credits: None }));
         let unclear = cover(&with(&format!(r#","errorMessage":"{words}""#)));
         let refused = cover(&envelope(500, &words, false));
         let music = music(&success(&format!(r#"{{"status":"SUCCESS","errorMessage":"{words}"}}"#)));
@@ -239,4 +239,32 @@ fn a_reading_without_an_answer_is_trouble_or_an_outage() {
     assert_eq!(found(Fault::TimedOut(std::time::Duration::from_secs(30))), Found::Troubled);
     assert_eq!(found(Fault::Broken("reset".into())), Found::Troubled);
     assert_eq!(found(Fault::TooLarge(200)), Found::Troubled);
+}
+
+#[test]
+fn a_balance_is_a_number_and_that_of_an_account_without_credits_is_nothing() {
+    let table = [
+        (r#"{"code":200,"msg":"success","data":100}"#, "Known(100)"),
+        (r#"{"code":200,"data":5916.25}"#, "Known(5916.25)"),
+        (r#"{"code":200,"data":"0.4"}"#, "Known(0.4)"),
+        (r#"{"code":200,"data":-2.5}"#, "Known(0)"),
+        (r#"{"code":200,"data":null}"#, "Troubled"),
+        (r#"{"code":200,"data":{"credits":7}}"#, "Troubled"),
+        (r#"{"code":200,"data":1e300}"#, "Troubled"),
+        (r#"{"code":429,"msg":"The current credits are insufficient."}"#, "Known(0)"),
+        (r#"{"code":429,"msg":"Your call frequency is too high."}"#, "Throttled"),
+        (r#"{"code":402}"#, "Known(0)"),
+        (r#"{"code":401}"#, "Unauthorized"),
+        (r#"{"code":500}"#, "Troubled"),
+        ("<html>", "Troubled"),
+    ];
+    for (body, found) in table {
+        let reading = read_balance(RawAnswer::new(200, body.as_bytes()), &key());
+        let told = if let Found::Known(balance) = reading.found {
+            format!("Known({balance})")
+        } else {
+            format!("{:?}", reading.found)
+        };
+        assert_eq!(told, found, "{body}");
+    }
 }
