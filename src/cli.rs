@@ -10,6 +10,7 @@ mod folders;
 mod follow;
 mod guard;
 mod ledger;
+mod notify;
 mod options;
 mod outcome;
 mod output;
@@ -166,7 +167,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
         outcome::outlive_file_size_limit()?;
         match command {
             Command::Run(args) => run::run(*args, settings, screen).await,
-            Command::Results(args) => results::results(args).await,
+            Command::Results(args) => results::results(args, settings).await,
             Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
             Command::Follow(args) => Box::pin(follow::run(*args, screen)).await,

@@ -22,7 +22,7 @@ pub use any::{AnyLedger, LedgerPlace};
 pub use copy::{check, copy};
 pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_APPEAR, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
-pub use history::{Contents, PastRun, PollStats, Sends};
+pub use history::{Contents, PastRun, PollStats, RunResult, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
 pub use postgres::PostgresLedger;
 pub use record::{Artwork, KnownState, Record};

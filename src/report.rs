@@ -4,7 +4,9 @@
 //! exact next command last.
 
 mod digest;
+mod status;
 mod summary;
 
 pub use digest::{DIGEST_LINES, plural};
+pub use status::{CatalogStatus, SHOWN_RUNS};
 pub use summary::{Files, NextCommands, NextStep, Paused, RowCounts, Summary, Traffic};

@@ -23,7 +23,7 @@ use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
-use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, RunId, SubmitLedger as _};
+use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
@@ -140,6 +140,10 @@ impl BatchContext {
         if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
             self.write_partial_results(&ledger).await;
         }
+        let noted = match &written {
+            Ok(tally) if noted.is_ok() => ledger.note_result(outcome.run, self.result(&outcome, tally)).await,
+            Ok(_) | Err(_) => noted,
+        };
         if let Some(ledger) = Arc::into_inner(ledger) {
             ledger.close().await;
         }
@@ -151,9 +155,23 @@ impl BatchContext {
         Ok(CommandOutcome { summary, digest })
     }
 
+    /// How a command ended. A signal that came while the results were being written still decides the exit code.
+    fn ended(&self, outcome: &RunOutcome) -> Ended {
+        self.stop.requested().unwrap_or(outcome.ended)
+    }
+
+    /// What the ledger remembers of it.
+    fn result(&self, outcome: &RunOutcome, tally: &Tally) -> RunResult {
+        RunResult {
+            sent: outcome.progress.sent,
+            new_covers: tally.changes.new_covers.rows + tally.changes.mended.rows,
+            failed: tally.failed(),
+            exit_code: Exit::of_run(self.ended(outcome), tally).code(),
+        }
+    }
+
     fn summary(&self, outcome: RunOutcome, tally: Tally, ledger_is_new: bool) -> Summary {
-        // A signal that came while the results were being written still decides the exit code.
-        let ended = self.stop.requested().unwrap_or(outcome.ended);
+        let ended = self.ended(&outcome);
         let follows = self.goal != Goal::Accepted;
         Summary {
             ended,

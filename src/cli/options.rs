@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::files::is_stdout;
 use crate::ledger::LedgerPlace;
 use crate::report::plural;
-use crate::results::Paths;
+use crate::results::{Format, Paths};
 
 /// The stem of the files that belong to a catalog from standard input or another pipe.
 const STDIN_STEM: &str = "stdin";
@@ -199,7 +199,7 @@ impl OutputArgs {
     /// Where results and failures go.
     pub(super) fn paths(&self, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Paths {
         let results = self.results.clone().unwrap_or_else(|| catalog.beside(&ledger.suffix(RESULTS_SUFFIX)));
-        Paths { results, failures: self.failures.clone() }
+        Paths { results, failures: self.failures.clone(), format: Format::Csv }
     }
 
     /// The results that those of a catalog are to replace, if there are any. Refuses a catalog that has lost most of their
@@ -219,7 +219,7 @@ impl OutputArgs {
 
     /// With the files of these options.
     pub(super) fn guarded(&self, guard: Guard, catalog: &CatalogArgs, ledger: &LedgerArgs) -> Guard {
-        let Paths { results, failures } = self.paths(catalog, ledger);
+        let Paths { results, failures, .. } = self.paths(catalog, ledger);
         guard.writes("--results", "the results", Some(results)).writes("--failures", "the failures", failures)
     }
 }

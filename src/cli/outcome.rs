@@ -12,11 +12,13 @@ use std::{env, fs, process};
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tracing::warn;
 
 use crate::api::ping::{Ping, PingError};
 use crate::cli::guard::Guard;
+use crate::cli::notify::notify;
 use crate::cli::output::{eprint, print};
 use crate::cli::settings::{guessed_path, typed};
 use crate::clock::Clock;
@@ -47,6 +49,10 @@ pub(super) struct TellArgs {
     /// Tell a monitor such as healthchecks.io: <URL>/start, then <URL>/<exit code> with the digest
     #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
     ping_url: Option<String>,
+
+    /// Run this in a shell at the end, with the JSON summary on its standard input; it has 30 seconds
+    #[arg(long, value_name = "COMMAND", env = "COVERBATCH_NOTIFY_COMMAND", hide_env = true)]
+    notify_command: Option<String>,
 }
 
 /// One or the other.
@@ -70,9 +76,9 @@ impl TellArgs {
         guard.writes("--json", "the summary", self.json.then_some("-"))
     }
 
-    /// Without metrics and monitor: they speak of the whole catalog.
+    /// Without metrics, monitor and notice: they speak of the whole catalog.
     pub(super) fn leave_monitors_alone(&mut self) {
-        (self.metrics_file, self.ping_url) = (None, None);
+        (self.metrics_file, self.ping_url, self.notify_command) = (None, None, None);
     }
 
     /// Where the metrics go, unless the guard knows that path as something else.
@@ -109,6 +115,11 @@ impl TellArgs {
         };
         let exit = result.as_ref().map_or_else(Error::exit, |exit| *exit);
         metrics.write(exit, outcome.as_ref().map(|outcome| &outcome.summary));
+        if let Some(command) = &self.notify_command {
+            let summary = outcome.as_ref().map(|outcome| outcome.summary.json());
+            let failed = || result.as_ref().map_or_else(|error| failure_json(exit, &error.report()), |_| String::new());
+            notify(command, summary.unwrap_or_else(failed)).await;
+        }
         if let Some(monitor) = monitor {
             let digest = outcome.map(|outcome| outcome.digest).unwrap_or_default();
             monitor.end(exit.code(), result.as_ref().map_or_else(Error::report, |_| digest)).await;
@@ -139,6 +150,11 @@ impl TellArgs {
         }
         if self.json { print(&(summary.json() + "\n")) } else { Ok(()) }
     }
+}
+
+/// What there is to tell of a command that could not go on.
+fn failure_json(exit: Exit, digest: &str) -> String {
+    json!({ "ended": "error", "exit_code": exit.code(), "digest": digest }).to_string()
 }
 
 /// The option that names the file of metrics.

@@ -1,26 +1,23 @@
 //! `coverbatch results` and `coverbatch status`: what catalog and ledger say now, written or counted.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::Args;
-use serde_json::json;
+use clap::{Args, ValueEnum};
 
 use crate::catalog::Catalog;
 use crate::cli::account::{LedgerArgs, open_to_read};
-use crate::cli::options::{CatalogArgs, OutputArgs, bad_rows, odd_ids};
+use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs, odd_ids};
 use crate::cli::output::print;
+use crate::cli::settings::{Origin, Settings};
 use crate::clock::Clock;
 use crate::covers;
-use crate::domain::{Brief, Rate, Status};
+use crate::domain::Rate;
 use crate::error::{Error, Exit};
 use crate::join::Trust;
 use crate::ledger::{AnyLedger, ReadLedger as _};
 use crate::policy::InDoubt;
-use crate::ratelimit::expected_time;
-use crate::report::RowCounts;
-use crate::results::{self, Goal, Tally, View};
+use crate::report::{CatalogStatus, SHOWN_RUNS};
+use crate::results::{self, Format, Goal, Paths, Tally, View};
 use crate::worklist::WorklistError;
 
 /// Write the results CSV from the ledger; sends nothing, also while a run is going on
@@ -33,12 +30,39 @@ pub(super) struct ResultsArgs {
     ledger: LedgerArgs,
     #[command(flatten)]
     output: OutputArgs,
+
+    /// How the rows are written; JSON, one object a row, goes to standard output
+    #[arg(long, value_enum, default_value_t)]
+    format: FormatName,
 }
 
-pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// The results CSV
+    #[default]
+    Csv,
+    /// One JSON object on each line
+    Json,
+}
+
+impl ResultsArgs {
+    /// Where the rows go. What a run reads is never replaced by JSON.
+    fn paths(&self, settings: &Settings) -> Result<Paths, Error> {
+        match self.format {
+            FormatName::Csv => Ok(self.output.paths(&self.catalog, &self.ledger)),
+            FormatName::Json if ["results", "failures"].iter().any(|name| settings.origin(name) == Origin::Flag) => {
+                let problem = "--format json goes to standard output, and neither to --results nor to --failures";
+                Err(Error::usage(problem, "add `> FILE` instead"))
+            }
+            FormatName::Json => Ok(Paths { results: "-".into(), failures: None, format: Format::Json }),
+        }
+    }
+}
+
+pub(super) async fn results(args: ResultsArgs, settings: &Settings) -> Result<Exit, Error> {
+    let paths = args.paths(settings)?;
     args.output.guarded(args.catalog.guard(&args.ledger), &args.catalog, &args.ledger).check()?;
     let catalog = args.catalog.open().await?;
-    let paths = args.output.paths(&args.catalog, &args.ledger);
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let ledger = open_to_read(&args.catalog.ledger(&args.ledger)?).await?;
     if let Some(earlier) = earlier {
@@ -67,7 +91,7 @@ pub(super) async fn view(ledger: &AnyLedger, catalog: &CatalogArgs, args: &Ledge
     Ok(View { unreached, in_doubt, trust: args.trust(), goal: Goal::Accepted, now })
 }
 
-/// Count the rows by status and tell what a rerun would do; sends nothing, also while a run is going on
+/// Tell how many rows have which status, why and which have no cover, and how the last 14 runs ended; sends nothing, also while a run is going on
 #[derive(Debug, Args)]
 #[command(before_help = "Example: coverbatch status catalog.csv")]
 pub(super) struct StatusArgs {
@@ -80,6 +104,9 @@ pub(super) struct StatusArgs {
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
     rate: Rate,
 
+    #[command(flatten)]
+    label: LabelArgs,
+
     /// One JSON document on standard output
     #[arg(long)]
     json: bool,
@@ -87,29 +114,14 @@ pub(super) struct StatusArgs {
 
 pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let catalog = args.catalog.open().await?;
+    let labels = args.label.find(&catalog)?;
     let place = args.catalog.ledger(&args.ledger)?;
     let ledger = open_to_read(&place).await?;
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
-    let tally = results::count(&catalog, Some(&ledger), view, Tally::default()).await?;
+    let tally = results::count(&catalog, Some(&ledger), view, Tally::new(labels, None)).await?;
+    let runs = ledger.past_runs(&args.catalog.identity(), SHOWN_RUNS).await?;
     ledger.close().await;
-    if args.json {
-        let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });
-        print(&format!("{document:#}\n"))?;
-    } else {
-        let ledger_line = format!("ledger              {place}\n");
-        print(&(described(&tally, args.rate) + &ledger_line + &bad_rows(&catalog) + &odd_ids(&catalog)))?;
-    }
+    let status = CatalogStatus { tally: &tally, runs: &runs, rate: args.rate, ledger: place.to_string() };
+    print(&if args.json { status.json() } else { status.text() + &odd_ids(&catalog) })?;
     Ok(Exit::of_rows(&tally))
-}
-
-fn described(tally: &Tally, rate: Rate) -> String {
-    let mut text = format!("rows                {}\n", tally.rows);
-    for status in Status::ALL {
-        let _ = writeln!(text, "  {status:<18}{}", tally.with(*status));
-    }
-    let _ = writeln!(text, "duplicates          {}", tally.duplicates);
-    let takes = expected_time(rate, u32::try_from(tally.to_send).unwrap_or(u32::MAX));
-    let takes = Brief(Duration::from_secs(takes.as_secs()));
-    let _ = writeln!(text, "a rerun             sends {}, which takes about {takes} at {rate}", tally.to_send);
-    text
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
-use crate::domain::{Brief, Images, MusicTaskId, Route};
+use crate::domain::{Brief, CoverTaskId, Images, MusicTaskId, Route};
 use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
 
@@ -23,6 +24,10 @@ pub(super) struct WhyArgs {
 
     #[command(flatten)]
     account: AccountArgs,
+
+    /// One JSON document on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
@@ -38,7 +43,8 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
     let (task, record) = found.ok_or_else(unknown)?;
     let history = ledger.history(&task).await?;
     let poll_stats = ledger.poll_stats(&task).await?;
-    print(&told(&task, &record, poll_stats, &history))?;
+    let tell = if args.json { json } else { told };
+    print(&tell(&task, &record, poll_stats, &history))?;
     Ok(Exit::Success)
 }
 
@@ -118,6 +124,44 @@ fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
         let _ = writeln!(text, "and {elsewhere} that an earlier results CSV tells of");
     }
     text
+}
+
+/// The same as one JSON document.
+fn json(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, history: &[Submission]) -> String {
+    let Artwork { images, completed_at, files, fallback, is_forgotten } = &record.artwork;
+    let document = json!({
+        "music_task_id": task.as_str(),
+        "status": record.state.status(),
+        "reason": record.reason,
+        "http_status": record.answer.http_status,
+        "code": record.answer.code,
+        "message": record.answer.message,
+        "cover_task_id": record.cover.as_ref().map(CoverTaskId::as_str),
+        "route": record.route.word(),
+        "credits": record.credits,
+        "submissions": record.submissions,
+        "rejected_in_runs": record.failed_runs,
+        "first_sent_at": record.first_sent_at,
+        "finished_at": record.finished_at,
+        "images": images.as_ref().map(Images::urls),
+        "completed_at": completed_at,
+        "expires_at": record.artwork.expires_at(),
+        "files": files,
+        "default_cover": fallback,
+        "is_forgotten": is_forgotten,
+        "polls": poll_stats.map(|stats| stats.polls),
+        "next_poll_at": poll_stats.and_then(|stats| stats.due_at),
+        "history": history.iter().map(submission_json).collect::<Vec<Value>>(),
+    });
+    format!("{document:#}\n")
+}
+
+fn submission_json(submission: &Submission) -> Value {
+    let Submission { run, sent_at, answered_at, reason, answer } = submission;
+    json!({
+        "run": run.0, "sent_at": sent_at, "answered_at": answered_at, "reason": reason,
+        "http_status": answer.http_status, "code": answer.code, "message": answer.message,
+    })
 }
 
 /// `2026-11-22T02:10:00.000Z  run 1  server_error, HTTP 200, code 500, after 312ms: Unexpected server error`.

@@ -8,7 +8,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::record::{KnownState, Record};
@@ -195,6 +195,7 @@ impl SubmitLedger for AnyLedger {
         settle(attempt: AttemptKey, settlement: Settlement) -> Settled;
         release(attempt: AttemptKey) -> ();
         end_run(run: RunId, ended: Ended, at: UnixMillis) -> ();
+        note_result(run: RunId, result: RunResult) -> ();
         note_music(task: &MusicTaskId, state: RowState, said: (Reason, Answer), at: UnixMillis) -> ();
         note_default_covers(rows: Vec<(MusicTaskId, String)>) -> ();
     }

@@ -14,6 +14,21 @@ pub struct PastRun {
     pub ended: Option<UnixMillis>,
     /// Why it did not reach all of its rows, [`Reason::Interrupted`] if it was killed; `None` if it did, or goes on.
     pub cut_short: Option<Reason>,
+    /// What came of it, if that was written down: it is not of one that goes on or could not end well.
+    pub result: Option<RunResult>,
+}
+
+/// What came of a run, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunResult {
+    /// Submissions made.
+    pub sent: u64,
+    /// Rows that have a cover and had none before.
+    pub new_covers: u64,
+    /// Rows without a cover because they failed, in this run or before.
+    pub failed: u64,
+    /// The exit code.
+    pub exit_code: u8,
 }
 
 /// How much a ledger holds.

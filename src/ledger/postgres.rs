@@ -47,7 +47,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
@@ -293,6 +293,10 @@ impl SubmitLedger for PostgresLedger {
         // process.
         let _ = self.queue.context.locks.release().await;
         Ok(())
+    }
+
+    async fn note_result(&self, run: RunId, result: RunResult) -> Result<(), LedgerError> {
+        self.write((run, result), history::note_result).await
     }
 
     async fn note_music(

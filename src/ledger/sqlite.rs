@@ -41,7 +41,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{Contents, PastRun, PollStats, Sends};
+use crate::ledger::history::{Contents, PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
@@ -317,6 +317,10 @@ impl SubmitLedger for SqliteLedger {
         // Only now: until it is written down, the lock tells that the run is alive.
         lock(&self.others).locks.release();
         Ok(())
+    }
+
+    async fn note_result(&self, run: RunId, result: RunResult) -> Result<(), LedgerError> {
+        self.call(move |connection| history::note_result(connection, run, result)).await
     }
 
     async fn note_music(

@@ -50,7 +50,21 @@ pub(super) const TABLES: [Table; 4] = [
     Table {
         name: "run",
         order: "run",
-        columns: &["run", "catalog", "kind", "results", "host", "pid", "started_at", "ended_at", "ended"],
+        columns: &[
+            "run",
+            "catalog",
+            "kind",
+            "results",
+            "host",
+            "pid",
+            "started_at",
+            "ended_at",
+            "ended",
+            "sent",
+            "new_covers",
+            "failed",
+            "exit_code",
+        ],
     },
     Table {
         name: "task",

@@ -9,7 +9,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
@@ -108,6 +108,9 @@ pub trait SubmitLedger: ReadLedger {
     /// Records how a run ended, which leaves its covers to others. Durable when this returns.
     fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis)
     -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Records what came of a run that has ended, for whoever looks back. Durable when this returns.
+    fn note_result(&self, run: RunId, result: RunResult) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Records what the music of a task that may be sent says: `state` is pending, failed or given up. One in flight, in
     /// doubt or settled stays as it is. Durable when this returns.

@@ -253,15 +253,8 @@ fn section(title: &str, causes: &[&Told<'_>], most: usize) -> Vec<String> {
 impl Told<'_> {
     /// `212 rows gave_up: server_error (code 500), lines 3, 9, 17 …: Unexpected server error`.
     fn line(&self) -> String {
-        let (code, words) = self.cause.commonest();
-        let mut line = format!("{} {}", plural(self.rows.rows, "row", "rows"), self.cause.status);
-        if let Some(reason) = self.cause.reason {
-            let _ = write!(line, ": {reason}");
-        }
-        if let Some(code) = code {
-            let _ = write!(line, " (code {code})");
-        }
-        let _ = write!(line, ", {}", self.rows.list());
+        let words = self.cause.commonest().1;
+        let mut line = format!("{} {}, {}", plural(self.rows.rows, "row", "rows"), self.cause, self.rows.list());
         if !words.is_empty() {
             // Whole: what to do often stands at its end.
             let _ = write!(line, ": {words}");
@@ -314,7 +307,7 @@ fn time_of_day(time: UnixMillis) -> String {
 }
 
 /// `2026-11-22 02:10 UTC`.
-fn day_and_time(time: UnixMillis) -> String {
+pub(super) fn day_and_time(time: UnixMillis) -> String {
     format!("{} UTC", time.to_string().get(..16).unwrap_or_default().replace('T', " "))
 }
 

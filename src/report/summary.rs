@@ -206,6 +206,7 @@ impl Summary {
             taken_over: self.files.taken_over,
             images: self.files.images.as_ref().map(|path| path.display().to_string()),
             next: self.next_step(),
+            digest: self.digest(),
         };
         serde_json::to_string_pretty(&document).unwrap_or_default()
     }
@@ -235,6 +236,7 @@ struct Document<'a> {
     taken_over: u64,
     images: Option<String>,
     next: Option<NextStep<'a>>,
+    digest: String,
 }
 
 /// The rows of a catalog by status, for a JSON document.

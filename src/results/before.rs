@@ -228,7 +228,17 @@ mod tests {
         assert_eq!(read(&["a", "b", "c", "", "d"]).1, ["e (title)"]);
         assert_eq!(
             read(&["e"]),
-            (vec![Standing::Open], vec!["a (title)".into(), "b (title)".into(), "c (title)".into()], 5)
+            (
+                vec![Standing::Open],
+                vec![
+                    "a (title)".into(),
+                    "b (title)".into(),
+                    "c (title)".into(),
+                    "a row without an id (title)".into(),
+                    "d (title)".into()
+                ],
+                5
+            )
         );
         assert_eq!(read(&["a", "e", "b", "c", "d"]).1, ["a row without an id (title)"]);
     }

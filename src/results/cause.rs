@@ -1,5 +1,7 @@
 //! Rows that are not settled for one and the same cause.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::named::{NamedRows, RowName};
@@ -54,6 +56,17 @@ impl Cause {
         // Of several that are as frequent, the first.
         let most = self.said.iter().rev().max_by_key(weight);
         most.map_or((None, ""), |(code, words, _)| (*code, words))
+    }
+}
+
+/// `failed: not_found (code 404)`.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(reason) = self.reason {
+            write!(f, ": {reason}")?;
+        }
+        self.commonest().0.map_or(Ok(()), |code| write!(f, " (code {code})"))
     }
 }
 

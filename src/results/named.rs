@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use crate::catalog::{Catalog, Labels, Row};
 
-/// Rows that are named of many.
+/// Rows that are named of many, in a line.
 const FIRST_ROWS: usize = 3;
+
+/// Rows that are named of many, each in a line of its own.
+const LISTED_ROWS: usize = 10;
 
 /// Longest label that is shown, in characters.
 const MAX_LABEL_CHARS: usize = 40;
@@ -58,7 +61,7 @@ fn shortened(label: &str) -> String {
 pub struct NamedRows {
     /// How many.
     pub rows: u64,
-    /// The first three.
+    /// The first ten.
     pub first: Vec<RowName>,
 }
 
@@ -66,14 +69,14 @@ impl NamedRows {
     /// Counts one more, which is named if it is among the first.
     pub(super) fn add(&mut self, name: impl FnOnce() -> RowName) {
         self.rows += 1;
-        if self.first.len() < FIRST_ROWS {
+        if self.first.len() < LISTED_ROWS {
             self.first.push(name());
         }
     }
 
     /// Whether the next one is named.
     pub(super) fn names_next(&self) -> bool {
-        self.first.len() < FIRST_ROWS
+        self.first.len() < LISTED_ROWS
     }
 
     /// `line 7 (So What)`, `lines 3, 9, 17 …`.
@@ -94,7 +97,7 @@ impl NamedRows {
     }
 
     fn names(&self, told: impl Fn(&RowName) -> String) -> String {
-        let names: Vec<String> = self.first.iter().map(told).collect();
+        let names: Vec<String> = self.first.iter().take(FIRST_ROWS).map(told).collect();
         let more = self.rows > u64::try_from(names.len()).unwrap_or(u64::MAX);
         names.join(", ") + if more { " …" } else { "" }
     }

@@ -98,6 +98,12 @@ impl Tally {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
+    /// Rows that were sent and failed, in this run or before.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        [Status::Failed, Status::GenerationFailed, Status::GaveUp].into_iter().map(|status| self.with(status)).sum()
+    }
+
     /// Why rows are not settled, most rows first; of as many, those that come first.
     #[must_use]
     pub fn causes(&self) -> Vec<&Cause> {

@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::format::LineFormat;
+use super::json::JsonFormat;
 use super::line::{ResultLine, View};
 use super::tally::Tally;
 use crate::catalog::{Catalog, CatalogError};
@@ -43,6 +44,48 @@ pub struct Paths {
     pub results: PathBuf,
     /// The CSV with the rows that are not settled, if it is wanted.
     pub failures: Option<PathBuf>,
+    /// How their rows are written.
+    pub format: Format,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As a CSV that is written as the catalog is.
+    #[default]
+    Csv,
+    /// As JSON objects, one on a line.
+    Json,
+}
+
+/// The same for one catalog.
+enum RowFormat {
+    Csv(LineFormat),
+    Json(JsonFormat),
+}
+
+impl RowFormat {
+    fn new(format: Format, catalog: &Catalog) -> Self {
+        match format {
+            Format::Csv => Self::Csv(LineFormat::new(catalog.dialect())),
+            Format::Json => Self::Json(JsonFormat::new(catalog)),
+        }
+    }
+
+    /// What comes before the first row.
+    fn head(&self, catalog: &Catalog) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Csv(csv) => csv.head(catalog).map_err(io::Error::other),
+            Self::Json(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn line(&self, catalog: &Catalog, joined: &Joined, line: &ResultLine) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Csv(csv) => csv.line(catalog, &joined.row, line.cells()).map_err(io::Error::other),
+            Self::Json(json) => json.line(catalog, &joined.row, line).map_err(io::Error::other),
+        }
+    }
 }
 
 /// Counts the rows of the catalog as the results would show them, into a `tally` of none; writes nothing.
@@ -94,7 +137,7 @@ pub async fn write<L: Ledger>(
 struct Files {
     catalog: Arc<Catalog>,
     view: View,
-    format: LineFormat,
+    format: RowFormat,
     results: Result<Table, FileError>,
     failures: Option<Result<Table, FileError>>,
     tally: Tally,
@@ -103,8 +146,8 @@ struct Files {
 impl Files {
     /// No rows yet.
     fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths, mut tally: Tally) -> Result<Self, FileError> {
-        let format = LineFormat::new(catalog.dialect());
-        let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error.into()))?;
+        let format = RowFormat::new(paths.format, catalog);
+        let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error))?;
         let results = Table::new(&paths.results, &head);
         let failures = paths.failures.as_deref().map(|path| Table::new(path, &head));
         tally.unlike = catalog.check().unlike.clone().filter(|_| !catalog.is_confined());
@@ -124,7 +167,7 @@ impl Files {
 
     fn add(&mut self, joined: &Joined) {
         let line = ResultLine::new(&self.catalog, joined, self.view);
-        let text = self.format.line(&self.catalog, &joined.row, line.cells());
+        let text = self.format.line(&self.catalog, joined, &line);
         let failures = self.failures.as_mut().filter(|_| !line.status.is_settled());
         for file in [Some(&mut self.results), failures].into_iter().flatten() {
             let Ok(table) = file else { continue };

@@ -47,13 +47,73 @@ fn status_tells_text_and_json_before_and_after_a_run() {
     before
         .prints("rows                4\n  completed         0\n")
         .prints("duplicates          1\na rerun             sends 2, which takes about")
-        .prints("songs.db\nline 5: the id is a word or sign for a missing value; the row is not sent\n");
+        .prints("songs.db\n\nneeds a person:\n  1 row invalid: bad_row: the id is a word or sign for a missing value\n    line 5\n")
+        .prints("\nleft to the next run:\n  3 rows pending\n    line 2: a\n    line 3: a\n    line 4: code-404-b\n");
     assert_eq!(batch.listing(), names);
     batch.run(&["-q"]).exit(4);
     let after = batch.call("status", &["--json"]).exit(4).json();
     let rows = json!({"total": 4, "completed": 0, "generation_failed": 0, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
         "invalid": 1, "duplicates": 1, "retryable": 1, "others": 0});
-    assert_eq!(after, json!({"rows": rows, "rerun_sends": 1}));
+    assert_eq!((&after["rows"], &after["rerun_sends"]), (&rows, &json!(1)));
+    let causes = json!([
+        {"status": "failed", "reason": "not_found", "code": 404, "message": after["causes"][0]["message"], "mends_by_itself": false,
+         "rows": 1, "first": [{"line": 4, "id": "code-404-b", "labels": []}]},
+        {"status": "invalid", "reason": "bad_row", "code": null, "message": "the id is a word or sign for a missing value",
+         "mends_by_itself": false, "rows": 1, "first": [{"line": 5, "labels": []}]},
+    ]);
+    assert_eq!(after["causes"], causes);
+}
+
+#[test]
+fn status_names_the_rows_without_a_cover_and_tells_of_the_last_runs() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::of("task_id,title,isrc\ncode-404-b,So What,US1\na,Naima,US2\n").to(&service.address);
+    batch.run(&[]).exit(4);
+    fs::write(batch.catalog(), "task_id,title,isrc\ncode-404-b,So What,US1\na,Naima,US2\nc,Blue,US3\n").unwrap();
+    batch.run(&["--deadline", "1ns"]).exit(4);
+    batch.run(&[]).exit(4);
+    let status = batch.call("status", &["--label-column", "isrc,title"]).exit(4).complains("");
+    let status = status.prints("  1 row failed: not_found (code 404): ").prints("\n    line 2: code-404-b (US1, So What)\n");
+    let runs: Vec<Vec<&str>> = status
+        .stdout
+        .split("last runs")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .skip(1)
+        .map(|l| l.split_whitespace().skip(4).collect())
+        .collect();
+    assert_eq!(
+        runs,
+        [vec!["2", "1", "1", "4"], vec!["0", "0", "1", "4", "stopped", "early:", "deadline"], vec!["2", "1", "1", "4"]]
+    );
+    let document = batch.call("status", &["--json"]).exit(4).json();
+    assert_eq!(document["runs"][1]["stopped_early"], "deadline");
+    assert_eq!(document["runs"][2]["new_covers"], 1);
+}
+
+#[test]
+fn results_come_as_json_objects_on_standard_output_alone() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::of("task_id,title,title\na,\"So \"\"What\"\"\",1\ncode-404-b,,2\na,,\n").to(&service.address);
+    batch.run(&[]).exit(4);
+    let csv = fs::read(batch.results_path()).unwrap();
+    let ran = batch.call("results", &["--format", "json"]).exit(4).complains("");
+    let rows: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 3);
+    assert!(ran.stdout.starts_with(
+        "{\"task_id\":\"a\",\"title\":\"So \\\"What\\\"\",\"title_3\":\"1\",\"cover_status\":\"submitted\","
+    ));
+    assert_eq!(
+        (&rows[1]["cover_code"], &rows[1]["cover_retryable"], &rows[1]["cover_task_id"]),
+        (&json!(404), &json!(true), &json!(null))
+    );
+    assert_eq!((&rows[2]["cover_duplicate_of_row"], &rows[2]["cover_attempts"]), (&json!(1), &json!(1)));
+    let refused = batch.call("results", &["--format", "json", "-o", "rows.json"]).exit(2);
+    refused.says("--format json goes to standard output").says("> FILE");
+    let batch = batch.env("COVERBATCH_RESULTS", "songs.results.csv");
+    batch.call("results", &["--format", "json"]).exit(4).prints("{");
+    assert_eq!(fs::read(batch.results_path()).unwrap(), csv);
 }
 
 #[test]

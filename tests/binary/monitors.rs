@@ -202,3 +202,42 @@ fn why_tells_every_submission_of_one_music_task() {
     let unknown = why("never-sent").exit(2);
     assert!(unknown.stderr.contains("knows nothing of `never-sent`"), "{}", unknown.stderr);
 }
+
+#[test]
+fn the_command_that_is_notified_reads_the_summary_and_knows_no_key() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["a", "code-404-b"]).to(&service.address).env("COVERBATCH_CALLBACK_SECRET", "hidden");
+    let command = "cat > told.json; env > told.env; echo out; echo err >&2";
+    let ran = batch.run(&["--notify-command", command, "--json"]).exit(4);
+    let read = |name: &str| fs::read_to_string(batch.path(name)).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&read("told.json")).unwrap();
+    assert_eq!(told, ran.json(), "and standard output is the summary alone");
+    assert_eq!(told["digest"], ran.stderr, "the mail is the digest alone");
+    let env = read("told.env");
+    assert!(env.contains("PWD=") && !env.contains("SUNO_API_KEY") && !env.contains("hidden"), "{env}");
+
+    batch.run(&["--notify-command", command, "--only", "a"]).exit(0);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&read("told.json")).unwrap(), told, "it speaks of all rows");
+    fs::write(batch.catalog(), "title\nx\n").unwrap();
+    let ran = batch.run(&["--notify-command", command]).exit(7);
+    let told: serde_json::Value = serde_json::from_str(&read("told.json")).unwrap();
+    assert_eq!((&told["ended"], &told["exit_code"]), (&"error".into(), &7.into()));
+    assert_eq!(told["digest"], ran.stderr);
+}
+
+#[test]
+fn a_command_that_cannot_be_notified_fails_no_run_and_is_one_line() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["a"]).to(&service.address);
+    for (command, problem) in [
+        ("echo first >&2; echo second >&2; exit 3", "exit status: 3: first"),
+        ("no-such-program", "exit status: 127: "),
+        ("exec <&-; kill -9 $$", "signal: 9"),
+    ] {
+        let ran = batch.run(&["--notify-command", command]).exit(0).says("--notify-command did not do what it should");
+        let ran = ran.says(problem);
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    }
+    // Nothing is read of it, and nothing is said.
+    batch.run(&["--notify-command", "true"]).exit(0).silent();
+}

@@ -17,7 +17,7 @@ use coverbatch::clock::UnixMillis;
 use coverbatch::join::Trust;
 use coverbatch::ledger::SqliteLedger;
 use coverbatch::policy::InDoubt;
-use coverbatch::results::{self, Goal, Paths, Tally, View};
+use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
 use tempfile::NamedTempFile;
 
 /// Ids as the service has them.
@@ -72,7 +72,7 @@ fn written(catalog: &Arc<Catalog>) -> [Vec<u8>; 2] {
         goal: Goal::Accepted,
         now: UnixMillis(1_800_000_000_000),
     };
-    let paths = Paths { results: results.clone(), failures: Some(failures.clone()) };
+    let paths = Paths { results: results.clone(), failures: Some(failures.clone()), format: Format::Csv };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(results::write(catalog, None::<&SqliteLedger>, view, (&paths, Tally::default()))).unwrap();
     [results, failures].map(|path| fs::read(path).unwrap())

@@ -18,8 +18,8 @@ const LIST: &str = "-";
 #[command(next_help_heading = "Rows")]
 pub(in crate::cli) struct RowArgs {
     /// Take up only the row of this id, and leave all others as they are; may be repeated; `-` reads ids from standard
-    /// input. The exit code and the summary speak of these rows; metrics and monitor, which speak of the whole catalog, are
-    /// left alone
+    /// input. The exit code and the summary speak of these rows; metrics, monitor and
+    /// notice, which speak of the whole catalog, are left alone
     #[arg(long, value_name = "ID", value_delimiter = ' ', env = "COVERBATCH_ONLY", hide_env = true)]
     only: Vec<String>,
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::columns::{answer, count, reason, time, time_if_any, value};
+use tokio_postgres::Row;
+
+use super::columns::{answer, count, reason, time, time_if_any, unbelievable, value};
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::RunId;
 use crate::ledger::submission::Submission;
 
@@ -44,8 +46,9 @@ pub(super) async fn last_end(session: Session, catalog: String) -> Result<Option
 }
 
 pub(super) async fn past_runs(session: Session, (catalog, most): (String, u32)) -> Result<Vec<PastRun>, Failure> {
-    let sql = "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished') FROM run
-               WHERE account = $1 AND catalog = $2 ORDER BY run DESC LIMIT $3";
+    let sql =
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed
+               FROM run WHERE account = $1 AND catalog = $2 ORDER BY run DESC LIMIT $3";
     let rows = session.rows(sql, &[&catalog, &i64::from(most)]).await?;
     let past = |row| {
         Ok(PastRun {
@@ -53,9 +56,26 @@ pub(super) async fn past_runs(session: Session, (catalog, most): (String, u32)) 
             started: time(row, 1)?,
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,
+            result: result(row, 4)?,
         })
     };
     rows.iter().map(past).collect()
+}
+
+/// What came of a run, in four columns from `first`.
+fn result(row: &Row, first: usize) -> Result<Option<RunResult>, Failure> {
+    let Some(exit_code) = value::<Option<i64>>(row, first)? else { return Ok(None) };
+    let exit_code = u8::try_from(exit_code).map_err(|error| unbelievable(first, error))?;
+    let count = |column| value::<i64>(row, column).map(i64::unsigned_abs);
+    let (sent, new_covers, failed) = (count(first + 1)?, count(first + 2)?, count(first + 3)?);
+    Ok(Some(RunResult { sent, new_covers, failed, exit_code }))
+}
+
+pub(super) async fn note_result(session: Session, (run, result): (RunId, RunResult)) -> Result<(), Failure> {
+    let RunResult { sent, new_covers, failed, exit_code } = result;
+    let [sent, new_covers, failed] = [sent, new_covers, failed].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let sql = "UPDATE run SET sent = $3, new_covers = $4, failed = $5, exit_code = $6 WHERE account = $1 AND run = $2";
+    session.execute(sql, &[&run.0, &sent, &new_covers, &failed, &i64::from(exit_code)]).await.map(drop)
 }
 
 pub(super) async fn sends_between(

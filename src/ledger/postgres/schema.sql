@@ -39,6 +39,10 @@ CREATE TABLE coverbatch.run (
     started_at bigint NOT NULL,
     ended_at   bigint,
     ended      text,
+    sent       bigint, -- what came of it, as `coverbatch status` tells: submissions,
+    new_covers bigint, -- rows that have a cover and had none before,
+    failed     bigint, -- rows that failed, in this run or before,
+    exit_code  bigint,
     PRIMARY KEY (account, run)
 );
 CREATE INDEX run_catalog ON coverbatch.run (account, catalog, run);

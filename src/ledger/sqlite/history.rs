@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{answer, reason, time, time_if_any, unusable};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
-use crate::ledger::history::{PastRun, PollStats, Sends};
+use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::RunId;
 use crate::ledger::submission::Submission;
 
@@ -63,7 +63,8 @@ pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Resu
 
 pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
-        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished') FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed
+         FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
     let runs = query.query_map(params![catalog, most], |row| {
         Ok(PastRun {
@@ -71,9 +72,25 @@ pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> ru
             started: time(row, 1)?,
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,
+            result: result(row, 4)?,
         })
     })?;
     runs.collect()
+}
+
+/// What came of a run, in four columns from `first`.
+fn result(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RunResult>> {
+    let Some(exit_code) = row.get(first)? else { return Ok(None) };
+    let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    let (sent, new_covers, failed) = (count(first + 1)?, count(first + 2)?, count(first + 3)?);
+    Ok(Some(RunResult { sent, new_covers, failed, exit_code }))
+}
+
+pub(super) fn note_result(connection: &Connection, run: RunId, result: RunResult) -> rusqlite::Result<()> {
+    let RunResult { sent, new_covers, failed, exit_code } = result;
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let sql = "UPDATE run SET sent = ?2, new_covers = ?3, failed = ?4, exit_code = ?5 WHERE run = ?1";
+    connection.execute(sql, params![run.0, count(sent), count(new_covers), count(failed), exit_code]).map(drop)
 }
 
 pub(super) fn sends_between(

@@ -16,7 +16,11 @@ CREATE TABLE run (
     lock       TEXT,    -- the name of the lock that it holds while it is alive
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
-    ended      TEXT
+    ended      TEXT,
+    sent       INTEGER, -- what came of it, as `coverbatch status` tells: submissions,
+    new_covers INTEGER, -- rows that have a cover and had none before,
+    failed     INTEGER, -- rows that failed, in this run or before,
+    exit_code  INTEGER
 ) STRICT;
 
 -- One row per music task: its present state, what was said of it last, and what came of its cover.

@@ -1,7 +1,7 @@
 //! What the ledger tells.
 
 use coverbatch::domain::Ended;
-use coverbatch::ledger::{KnownState, PastRun, PollStats, Sends};
+use coverbatch::ledger::{KnownState, PastRun, PollStats, RunResult, Sends};
 
 use super::*;
 
@@ -104,10 +104,13 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
         started: at(started),
         ended: ended.map(at),
         cut_short,
+        result: None,
     };
     let begins = async |ms| begun(&ledger, "/c.csv", ms).await.run;
     let whole = begins(0).await;
     ledger.end_run(whole, Ended::Finished, at(5)).await.unwrap();
+    let result = RunResult { sent: 9, new_covers: 7, failed: 2, exit_code: 4 };
+    ledger.note_result(whole, result).await.unwrap();
     let short = begins(10).await;
     ledger.end_run(short, Ended::NoCredits, at(15)).await.unwrap();
     begins(20).await;
@@ -120,7 +123,7 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
             past(false, 25, None, None),
             past(true, 20, None, Some(Reason::Interrupted)),
             past(true, 10, Some(15), Some(Reason::NoCredits)),
-            past(true, 0, Some(5), None),
+            PastRun { result: Some(result), ..past(true, 0, Some(5), None) },
         ]
     );
 }

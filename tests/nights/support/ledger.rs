@@ -9,8 +9,8 @@ use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::ledger::{
     AttemptKey, Begin, Claim, ClaimRequest, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState,
-    LedgerError, LedgerErrorKind, NewRun, PastRun, PollStats, ReadLedger, Record, RunId, Sends, Settled, Settlement,
-    SqliteLedger, Submission, SubmitLedger, TaskKey, Waiter,
+    LedgerError, LedgerErrorKind, NewRun, PastRun, PollStats, ReadLedger, Record, RunId, RunResult, Sends, Settled,
+    Settlement, SqliteLedger, Submission, SubmitLedger, TaskKey, Waiter,
 };
 use tokio::time::Instant;
 
@@ -156,6 +156,10 @@ impl SubmitLedger for Faulty {
 
     async fn end_run(&self, run: RunId, ended: Ended, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.end_run(run, ended, at)).await
+    }
+
+    async fn note_result(&self, run: RunId, result: RunResult) -> Result<(), LedgerError> {
+        self.call(self.inner.note_result(run, result)).await
     }
 
     async fn note_music(

@@ -14,7 +14,7 @@ use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy, Spending};
 use coverbatch::ratelimit::{Gate, GateView};
-use coverbatch::results::{self, Goal, Paths, Tally, View};
+use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
@@ -258,7 +258,7 @@ impl Night {
         };
         let in_doubt = self.settings.run.rows.in_doubt;
         let view = View { unreached: ended.reason(), in_doubt, trust: Trust::All, goal, now: self.clock.unix() };
-        let paths = Paths { results: self.results_path(), failures: None };
+        let paths = Paths { results: self.results_path(), failures: None, format: Format::Csv };
         let tally = results::write(catalog, Some(ledger), view, (&paths, Tally::default())).await?;
         Ok((Table::read(&paths.results, self.settings.delimiter), tally))
     }
