@@ -33,11 +33,16 @@ impl Known {
         Self::at(batch, copy.path())
     }
 
-    /// What the ledger in a folder says; `status` and `results` agree on it.
+    /// What the ledger in a folder says.
     pub(crate) fn at(batch: &Batch, folder: &Path) -> Self {
-        let ledger = folder.join(LEDGER).into_os_string().into_string().unwrap();
-        let results = folder.join("now.csv").into_os_string().into_string().unwrap();
-        let ran = batch.call("results", &["--ledger", &ledger, "-o", &results]);
+        Self::told(batch, &["--ledger", folder.join(LEDGER).to_str().unwrap()])
+    }
+
+    /// What the ledger says that these options name; `status` and `results` agree on it.
+    pub(crate) fn told(batch: &Batch, ledger: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("now.csv").into_os_string().into_string().unwrap();
+        let ran = batch.call("results", &[ledger, &["-o", &results]].concat());
         // A run that was killed before it made its ledger knows nothing.
         if ran.code == Some(2) && ran.stderr.starts_with("error: no ledger at") {
             return Self::default();
@@ -45,7 +50,7 @@ impl Known {
         assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
         let table = Table::read(Path::new(&results), b',');
         let known = Self::in_table(&table);
-        let status = batch.call("status", &["--ledger", &ledger, "--json"]).json();
+        let status = batch.call("status", &[ledger, &["--json"]].concat()).json();
         assert_eq!(status["rows"]["in_doubt"], known.in_doubt.len(), "{status}");
         assert_eq!(status["rerun_sends"], table.len() - known.settled.len(), "{status}");
         known

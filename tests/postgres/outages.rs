@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coverbatch::domain::{Reason, RowState};
-use coverbatch::ledger::{LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
+use coverbatch::ledger::{Begun, LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,8 +25,7 @@ async fn open(url: &str) -> PostgresLedger {
 type Sent = Arc<Mutex<HashMap<String, u32>>>;
 
 /// Sends music tasks until it is told to stop; at most so many are under way at a time.
-async fn send_until(ledger: Arc<PostgresLedger>, sent: Sent, is_over: Arc<AtomicBool>) {
-    let begun = begin(&ledger).await;
+async fn send_until((ledger, begun): (Arc<PostgresLedger>, Begun), sent: Sent, is_over: Arc<AtomicBool>) {
     let mut under_way = JoinSet::new();
     for worker in 0..8 {
         let (ledger, sent, is_over) = (Arc::clone(&ledger), Arc::clone(&sent), Arc::clone(&is_over));
@@ -49,10 +48,12 @@ async fn send_until(ledger: Arc<PostgresLedger>, sent: Sent, is_over: Arc<Atomic
 /// Two runs over the same rows, while `trouble` happens to their server.
 async fn night(server: &Server, trouble: impl Fn(&Server) + Send + 'static) {
     let (sent, is_over) = (Sent::default(), Arc::new(AtomicBool::new(false)));
+    // Both have begun before anything is sent: what failed before a run has begun it may send again.
+    let ledgers = [Arc::new(open(&server.url()).await), Arc::new(open(&server.url()).await)];
+    let begun = [begin(&ledgers[0]).await, begin(&ledgers[1]).await];
     let mut runs = JoinSet::new();
-    for _ in 0..2 {
-        let ledger = Arc::new(open(&server.url()).await);
-        runs.spawn(send_until(ledger, Arc::clone(&sent), Arc::clone(&is_over)));
+    for run in ledgers.into_iter().zip(begun) {
+        runs.spawn(send_until(run, Arc::clone(&sent), Arc::clone(&is_over)));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = sent.lock().unwrap().len();
@@ -113,7 +114,7 @@ async fn a_server_that_stays_away_ends_the_ledger() {
     let error = ledger.claim(request(begun, "a")).await.unwrap_err();
     assert_eq!(error.kind, LedgerErrorKind::Unreachable);
     let words = error.cause.to_string();
-    assert!(words.starts_with("the server was out of reach for 1") && words.contains("connect"), "{words}");
+    assert!(words.starts_with("the server was out of reach for ") && words.contains("connect"), "{words}");
     assert!(!ledger.is_healthy());
 }
 
