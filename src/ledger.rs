@@ -20,7 +20,7 @@ mod traits;
 
 pub use any::{AnyLedger, LedgerPlace};
 pub use copy::{check, copy};
-pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
+pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_APPEAR, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};
