@@ -15,7 +15,7 @@ use std::io;
 
 use crate::domain::{CoverProgress, CoverTaskId, Credits, MusicProgress, MusicTaskId, Outcome, Reading, Route};
 
-pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl};
+pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, account_name};
 pub use client::BadProxy;
 pub use reach::is_public;
 pub use wire::Provider;

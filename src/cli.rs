@@ -178,7 +178,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
             Command::Follow(args) => Box::pin(follow::run(*args, screen)).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,
-            Command::Ledger(command) => ledger::run(command).await,
+            Command::Ledger(command) => ledger::run(command, screen).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Config(args) => config::run(args, Cli::command()),
             Command::Completions(args) => complete(&args, &mut Cli::command()),

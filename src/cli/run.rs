@@ -95,6 +95,7 @@ async fn checked<'a>(
     let (catalog, paths) =
         (args.catalog.open_for(args.rows.chosen().await?).await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
+    let labels = args.label.find(&catalog)?;
     let batch = BatchContext {
         clock,
         stop,
@@ -106,6 +107,7 @@ async fn checked<'a>(
         trust: args.ledger.trust(),
         in_doubt: args.in_doubt()?,
         goal: args.goal(),
+        labels,
         max_outage: args.request.max_outage,
     };
     // A service on this machine has its images on this machine.
@@ -117,6 +119,11 @@ async fn checked<'a>(
 impl Run<'_> {
     fn selection(&self) -> Selection {
         Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt, limit: self.args.rows.limit }
+    }
+
+    /// Whether somebody watches.
+    fn is_watched(&self) -> bool {
+        stderr().is_terminal() && !self.args.log.quiet
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -199,8 +206,10 @@ impl Run<'_> {
         image_settings: &ImageSettings,
         (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
-        let bad = if self.catalog().is_confined() { String::new() } else { bad_rows(self.catalog()) };
-        eprint(&bad);
+        if self.is_watched() && !self.catalog().is_confined() {
+            // In a mail, the digest tells of them.
+            eprint(&bad_rows(self.catalog()));
+        }
         let run = begun.run;
         let taken_over = self.batch.take_over(ledger).await?;
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
@@ -226,7 +235,6 @@ impl Run<'_> {
             taken_over,
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
-            lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place)),
         })
     }
@@ -261,7 +269,7 @@ impl Run<'_> {
         let runner = if is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
-        let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
+        let shown = self.is_watched().then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
             self.screen.follow(counts.to_send, rate, gate, progress.clone())
         });

@@ -12,12 +12,9 @@ use super::schedule::CoverTracking;
 use super::task::{BalanceRead, Disposition, JobResult, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Ended, Found, MusicProgress, Reading, Reason, RowState};
-use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
+use crate::ledger::{CoverJob, IMAGES_APPEAR, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
 use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::ratelimit::{Feedback, Reservation};
-
-/// Within so long of its end a cover's images appear at their host, if late.
-const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is written down of a job, and what that comes to.
 type Settled = (JobOutcome, JobResult);

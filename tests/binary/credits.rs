@@ -11,7 +11,9 @@ fn a_run_spends_no_more_than_it_may_and_tells_the_balance() {
     let service = StandIn::quick(&["--credits", "100"]);
     let batch = Batch::tracks(8).to(&service.address);
     let ran = batch.run(&["--max-credits", "5", "--metrics-file", "m.prom", "--json"]).exit(4);
-    let ran = ran.says("stopped, one more cover would cost more than --max-credits allows; 3 of 8 rows have no cover");
+    let ran = ran.says(
+        "stopped, one more cover would cost more than --max-credits allows; 5 new covers; 3 of 8 rows have no cover",
+    );
     let ran = ran.says("  3 rows pending: budget, lines 7, 8, 9\n");
     let ran = ran.says("  credits  95 left of 100, 5 spent (limit 5)\n").says("next: to go on with what is left");
     assert_eq!(ran.json()["ended"], "budget");

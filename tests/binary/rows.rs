@@ -22,7 +22,7 @@ fn a_limit_sends_the_first_rows_and_then_the_next_ones() {
     assert_eq!((&plan["rows"]["to_send"], &plan["rows"]["over_limit"]), (&json!(2), &json!(3)));
     batch.run(&["-n", "--limit", "2"]).exit(0).prints("  to send        2\n  over --limit   3\n");
     let ran = batch.run(&["--limit", "2", "--concurrency", "1"]).exit(4);
-    let ran = ran.says("coverbatch: stopped, as --limit asked; 3 of 5 rows have no cover yet\n");
+    let ran = ran.says("coverbatch: stopped, as --limit asked; 2 new covers; 3 of 5 rows have no cover yet\n");
     let ran = ran.says("  3 rows pending: limit, lines 4, 5, 6\n").results(&[
         "track1 submitted accepted",
         "track2 submitted accepted",
@@ -82,8 +82,8 @@ fn rows_that_are_not_named_stay_as_they_are() {
     let batch = Batch::ids(["code-404-a", "b", "code-500x1-c"]).to(&service.address);
     batch.run(&["--only", "code-404-a"]).exit(4);
     let ran = batch.run(&["--only", "code-500x1-c", "--max-attempts", "1"]).exit(4);
-    let ran = ran.says("coverbatch: 1 of 1 row has no cover yet\n  gave_up 1\n");
-    let ran = ran.says("  2 other rows are left as they are, as --only asked\n");
+    let ran = ran.says("coverbatch: 1 newly failed; 1 of 1 row has no cover yet\n");
+    let ran = ran.says("; 2 others are left as they are, as --only asked\n");
     ran.results(&["code-404-a failed not_found", "b pending", "code-500x1-c gave_up server_error"]);
 }
 
