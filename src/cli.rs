@@ -90,6 +90,12 @@ struct CompletionsArgs {
 /// Commands that people look for when they want to run a batch again.
 const RERUNS: [&str; 6] = ["again", "continue", "rerun", "restart", "resume", "retry"];
 
+/// The command line, for whoever tells of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, does what it says, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {

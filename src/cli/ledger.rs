@@ -21,7 +21,7 @@ pub(super) enum LedgerCommand {
 
 /// Copy a ledger, also while runs are going on; the copy is there whole or not at all
 #[derive(Debug, Args)]
-#[command(before_help = "Example: coverbatch ledger copy ~/.local/state/coverbatch/api.kie.ai.db backup.db")]
+#[command(before_help = "Example: coverbatch ledger copy ~/.local/state/coverbatch/api.sunoapi.org.db backup.db")]
 pub(super) struct CopyArgs {
     /// The ledger
     from: PathBuf,

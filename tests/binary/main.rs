@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod cron;
 mod digest;
+mod docs;
 mod exits;
 mod hostile;
 mod key;

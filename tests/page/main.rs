@@ -1,7 +1,8 @@
 //! The report page in a real browser: it filters, it is worked with keys, nothing of the catalog runs in it, and a page
 //! of 10,000 rows is still quick.
 //!
-//! `cargo test --test page -- --ignored --nocapture` writes sample pages and pictures of them to look at, and measures.
+//! `cargo test --test page to_look_at -- --ignored --nocapture` writes sample pages and pictures of them, and measures;
+//! `cargo test --test page readme -- --ignored` makes the picture of README.md again.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 #![expect(clippy::print_stdout, reason = "says what was not tested, and what was measured")]
@@ -10,6 +11,7 @@ mod browser;
 mod sample;
 
 use std::path::Path;
+use std::process::Command;
 
 use browser::{Browser, ENTER, TAB};
 use coverbatch::domain::Status;
@@ -163,4 +165,23 @@ fn pages_to_look_at() {
         println!("sideways: {}", browser.run("return document.documentElement.scrollWidth > innerWidth"));
     }
     println!("{}", folder.display());
+}
+
+#[test]
+#[ignore = "writes `docs/page.png`"]
+fn picture_for_the_readme() {
+    let browser = Browser::start().unwrap();
+    let (folder, repository) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")));
+    std::fs::copy(repository.join("sample-batches/covers.csv"), folder.path().join("tracks.csv")).unwrap();
+    for words in [
+        "run tracks.csv --sandbox --check-music --download covers --wait-timeout 10s",
+        "report tracks.csv --sandbox --download covers --label-column title -o report.html",
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coverbatch"));
+        let code = command.args(words.split(' ')).env_clear().current_dir(&folder).status().unwrap().code();
+        assert_eq!(code, Some(4), "a row of this sample is never finished: {words}");
+    }
+    browser.look(1000, 700, "light");
+    browser.open(&folder.path().join("report.html"), "#covers");
+    browser.take_picture(&repository.join("docs/page.png"));
 }
