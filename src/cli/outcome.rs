@@ -10,8 +10,8 @@ use std::io::{self, IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tracing::warn;
 
@@ -36,6 +36,10 @@ pub(super) struct TellArgs {
     #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
 
+    /// Whether a run after which nothing is new tells of what was left before, too
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_MAIL_UNCHANGED", hide_env = true)]
+    mail_unchanged: YesNo,
+
     /// Write metrics of the run, for the node exporter's textfile collector
     #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
     pub(super) metrics_file: Option<PathBuf>,
@@ -43,6 +47,14 @@ pub(super) struct TellArgs {
     /// Tell a monitor such as healthchecks.io: <URL>/start, then <URL>/<exit code> with the digest
     #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
     ping_url: Option<String>,
+}
+
+/// One or the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    #[default]
+    Yes,
+    No,
 }
 
 /// How a command over a catalog ended.
@@ -56,6 +68,11 @@ impl TellArgs {
     pub(super) fn guarded(&self, guard: Guard) -> Guard {
         let guard = guard.writes("--metrics-file", "the metrics", self.metrics_file.as_deref());
         guard.writes("--json", "the summary", self.json.then_some("-"))
+    }
+
+    /// Without metrics and monitor: they speak of the whole catalog.
+    pub(super) fn leave_monitors_alone(&mut self) {
+        (self.metrics_file, self.ping_url) = (None, None);
     }
 
     /// Where the metrics go, unless the guard knows that path as something else.
@@ -111,11 +128,13 @@ impl TellArgs {
         })
     }
 
-    /// The summary, to whoever is there: nobody after a clean run that nobody watches.
+    /// The summary, to whoever is there: nobody after a clean run that nobody watches, nor after one of which everything
+    /// is known, if that is not wanted.
     fn tell(&self, outcome: &CommandOutcome, is_quiet: bool) -> Result<(), Error> {
         let CommandOutcome { summary, digest } = outcome;
         let is_watched = stderr().is_terminal() && !is_quiet;
-        if is_watched || summary.exit != Exit::Success {
+        let is_mailed = summary.exit != Exit::Success && (self.mail_unchanged == YesNo::Yes || !summary.is_unchanged());
+        if is_watched || is_mailed {
             eprint(digest);
         }
         if self.json { print(&(summary.json() + "\n")) } else { Ok(()) }

@@ -10,8 +10,9 @@ use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
+use crate::policy::Spending;
 use crate::ratelimit::GateView;
-use crate::results::{Cause, Tally};
+use crate::results::{Cause, Changes, Remedy, Tally};
 use crate::runner::Covers;
 
 /// Everything worth telling about a run.
@@ -27,6 +28,8 @@ pub struct Summary {
     pub submissions: Option<Traffic>,
     /// Reads of records, if it makes any.
     pub reads: Option<Traffic>,
+    /// What it spent, if it may spend only so much.
+    pub spending: Option<Spending>,
     /// What came of covers, if it follows them.
     pub covers: Option<Covers>,
     /// How long the service was allowed to refuse everyone.
@@ -107,6 +110,14 @@ pub struct NextStep<'a> {
 }
 
 impl Summary {
+    /// Whether a person was told all of it after the run before. One that stopped early, or whose ledger was made anew, is
+    /// always worth a mail.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let is_as_usual = self.ended == Ended::Finished && !self.files.ledger_is_new && self.files.taken_over == 0;
+        is_as_usual && self.tally.changes.is_none()
+    }
+
     /// What to do now; nothing after a clean run.
     #[must_use]
     pub fn next_step(&self) -> Option<NextStep<'_>> {
@@ -119,6 +130,10 @@ impl Summary {
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", send)
             }
+            (Exit::Left, Ended::Budget) => ("to go on with what is left, for as much again", rerun),
+            (Exit::Left, Ended::Limit) => {
+                ("look at these covers; then this sends the next rows, and without --limit all of them", rerun)
+            }
             (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
                 ("to go on waiting for these covers", rerun)
             }
@@ -126,7 +141,15 @@ impl Summary {
                 ("these rows may have been paid for; to send them again", resend)
             }
             (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
-            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", send),
+            (Exit::Left | Exit::Signal(_), _) => {
+                match (self.tally.left_to(Remedy::Person), self.tally.left_to(Remedy::NextRun)) {
+                    (0, _) => {
+                        ("nothing is to be corrected, the next run goes on with what is left; to go on now", send)
+                    }
+                    (_, 0) => ("correct these rows in the catalog, then", send),
+                    (_, _) => ("correct the rows that need a person; what else is left goes on with", send),
+                }
+            }
             (Exit::Failed, _) if self.tally.with(Status::GenerationFailed) > 0 => {
                 ("the service could not make these covers in 3 runs; to ask once more", retry_all)
             }
@@ -160,6 +183,7 @@ impl Summary {
                 ..Requests::new(traffic)
             }),
             reads: self.reads.as_ref().map(Requests::new),
+            credits: self.spending,
             covers: self.covers.as_ref().map(|covers| CoverCounts {
                 finished: covers.generated,
                 failed: covers.failed,
@@ -172,6 +196,8 @@ impl Summary {
             }),
             pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).collect(),
             causes: self.tally.causes(),
+            changes: &self.tally.changes,
+            is_first_run: !self.tally.changes.has_before,
             unlike_ids: self.tally.unlike.as_ref().map(UnlikeIds::new),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
@@ -195,8 +221,11 @@ struct Document<'a> {
     rows: RowCounts<'a>,
     requests: Option<Requests>,
     reads: Option<Requests>,
+    credits: Option<Spending>,
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
+    is_first_run: bool,
+    changes: &'a Changes,
     causes: Vec<&'a Cause>,
     unlike_ids: Option<UnlikeIds>,
     results: String,
@@ -219,7 +248,7 @@ impl Serialize for RowCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(tally) = self;
         let statuses = Status::ALL.iter().map(|status| (status.word(), tally.with(*status)));
-        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable)];
+        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable), ("others", tally.others)];
         serializer.collect_map([("total", tally.rows)].into_iter().chain(statuses).chain(more))
     }
 }
