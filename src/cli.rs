@@ -10,6 +10,7 @@ mod folders;
 mod follow;
 mod guard;
 mod ledger;
+mod man;
 mod options;
 mod outcome;
 mod output;
@@ -81,6 +82,7 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     Config(config::ConfigArgs),
     Completions(CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Print completions for a shell.
@@ -182,6 +184,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Config(args) => config::run(args, Cli::command()),
             Command::Completions(args) => complete(&args, &mut Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         }
     });
     runtime.shutdown_background();
