@@ -37,6 +37,14 @@ impl KeyArgs {
     pub(super) fn key(&self) -> Result<ApiKey, Error> {
         find_key(self.api_key_file.as_deref())
     }
+
+    /// The same, or one for the stand-in, which takes any.
+    pub(super) fn key_for(&self, ledger: &LedgerArgs) -> Result<ApiKey, Error> {
+        if !ledger.sandbox {
+            return self.key();
+        }
+        ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))
+    }
 }
 
 /// The variable that may hold the key itself.
@@ -164,6 +172,22 @@ const SANDBOX: &str = "sandbox";
 /// The key for the stand-in service, which takes any.
 const SANDBOX_KEY: &str = "stand-in-needs-no-key";
 
+/// What the ledger of an API belongs to; without one, that of the stand-in.
+pub(super) fn identity(api_url: Option<&ApiUrl>) -> &str {
+    api_url.map_or(SANDBOX, ApiUrl::as_str)
+}
+
+/// Refuses a callback address that leads the service to itself.
+pub(super) fn check_callback(callback: &CallbackUrl, api_url: Option<&ApiUrl>) -> Result<(), Error> {
+    if !callback.is_loopback() || api_url.is_none_or(ApiUrl::is_loopback) {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "--callback-url names this machine by an address that means another one to the service",
+        "name the address by which the internet reaches this machine, or give --no-callback",
+    ))
+}
+
 /// Where to send, and as whom.
 pub(super) struct Service {
     /// The address of the API; `None` in the sandbox, which has none before it is started.
@@ -177,24 +201,15 @@ pub(super) struct Service {
 impl Service {
     /// What the ledger belongs to.
     pub(super) fn identity(&self) -> &str {
-        self.api_url.as_ref().map_or(SANDBOX, ApiUrl::as_str)
+        identity(self.api_url.as_ref())
     }
 
     /// Where to send: found out, and refused if it is not safe, before anything else.
     pub(super) fn of(ledger: &LedgerArgs, key: &KeyArgs, callback: CallbackUrl) -> Result<Self, Error> {
-        let route = ledger.account.route()?;
-        if ledger.sandbox {
-            let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
-            return Ok(Self { api_url: None, route, key, callback });
-        }
-        let (api_url, key) = (ledger.account.url()?, key.key()?);
-        if callback.is_loopback() && !api_url.is_loopback() {
-            return Err(Error::usage(
-                "--callback-url names this machine by an address that means another one to the service",
-                "name the address by which the internet reaches this machine, or give --no-callback",
-            ));
-        }
-        Ok(Self { api_url: Some(api_url), route, key, callback })
+        let (api_url, route) = ledger.service()?;
+        let key = key.key_for(ledger)?;
+        check_callback(&callback, api_url.as_ref())?;
+        Ok(Self { api_url, route, key, callback })
     }
 
     /// Where a request goes; the stand-in listens on whichever port is free.
