@@ -3,7 +3,6 @@
 //! It never fails a run. It gets so much time and no more, none of the secrets of this program, and what goes wrong with it
 //! is one line.
 
-use std::env;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,7 +12,7 @@ use tempfile::tempfile;
 use tokio::time::{interval, timeout};
 use tracing::warn;
 
-use crate::cli::service::SECRET_VARIABLES;
+use crate::cli::service::secret_variables;
 use crate::domain::one_line;
 
 /// How long the command may take.
@@ -59,7 +58,7 @@ fn start(command: &str) -> io::Result<(Child, File)> {
     let said = tempfile()?;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    for secret in SECRET_VARIABLES.into_iter().chain([DATABASE_PASSWORD]).filter(|name| env::var_os(name).is_some()) {
+    for secret in secret_variables().chain([DATABASE_PASSWORD]) {
         shell.env_remove(secret);
     }
     Ok((shell.spawn()?, said))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
-use crate::domain::{Brief, CoverTaskId, Images, MusicTaskId, Route};
+use crate::domain::{Brief, CoverTaskId, ImageFile, Images, MusicTaskId, Route};
 use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
 
@@ -75,8 +75,9 @@ fn write_artwork(text: &mut String, art: &Artwork) {
     for url in art.images.iter().flat_map(Images::urls) {
         let _ = writeln!(text, "image        {url}");
     }
-    for file in art.files.iter().flatten() {
-        let _ = writeln!(text, "file         {file}");
+    for ImageFile { name, size } in art.files.iter().flatten() {
+        let size = size.map(|size| format!(", {} x {} pixels, {} bytes", size.width, size.height, size.bytes));
+        let _ = writeln!(text, "file         {name}{}", size.unwrap_or_default());
     }
     if let Some(fallback) = &art.fallback {
         let _ = writeln!(text, "stand-in     {fallback}");
@@ -146,7 +147,7 @@ fn json(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
         "images": images.as_ref().map(Images::urls),
         "completed_at": completed_at,
         "expires_at": record.artwork.expires_at(),
-        "files": files,
+        "files": files.iter().flatten().map(file_json).collect::<Vec<Value>>(),
         "default_cover": fallback,
         "is_forgotten": is_forgotten,
         "polls": poll_stats.map(|stats| stats.polls),
@@ -154,6 +155,15 @@ fn json(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
         "history": history.iter().map(submission_json).collect::<Vec<Value>>(),
     });
     format!("{document:#}\n")
+}
+
+fn file_json(ImageFile { name, size }: &ImageFile) -> Value {
+    json!({
+        "name": name,
+        "width": size.map(|size| size.width),
+        "height": size.map(|size| size.height),
+        "bytes": size.map(|size| size.bytes),
+    })
 }
 
 fn submission_json(submission: &Submission) -> Value {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::place::folder_of;
+use super::place::{FileError, folder_of};
 
 /// What a new file may be read and written by, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
@@ -75,13 +75,21 @@ impl AtomicFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if something is there; others as for [`Self::commit`].
     pub fn commit_noclobber(self, path: &Path) -> io::Result<()> {
-        self.0.as_file().sync_all()?;
+        self.commit_noclobber_or_return(path).map_err(|(cause, _)| cause)
+    }
+
+    /// As [`Self::commit_noclobber`]; a file whose place is taken comes back.
+    ///
+    /// # Errors
+    /// As for [`Self::commit_noclobber`].
+    pub fn commit_noclobber_or_return(self, path: &Path) -> Result<(), (io::Error, Option<Self>)> {
+        self.0.as_file().sync_all().map_err(|cause| (cause, None))?;
         match self.0.persist_noclobber(path) {
-            Ok(_) => fsync_dir(folder_of(path)),
-            Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
-                Self(failed.file).commit(path)
+            Ok(_) => fsync_dir(folder_of(path)).map_err(|cause| (cause, None)),
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists || path.exists() => {
+                Err((failed.error, Some(Self(failed.file))))
             }
-            Err(failed) => Err(failed.error),
+            Err(failed) => Self(failed.file).commit(path).map_err(|cause| (cause, None)),
         }
     }
 }
@@ -94,6 +102,19 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// How the names of files begin that are made to see whether they can be.
+const TRIAL_PREFIX: &str = ".coverbatch-trial-";
+
+/// Makes sure that files can be made in `folder`; if it is not there, in the folder in which it would be made. Nothing is
+/// left there.
+///
+/// # Errors
+/// [`FileError`], which names the folder in the way.
+pub fn check_folder(folder: &Path) -> Result<(), FileError> {
+    let there = folder.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
+    AtomicFile::within(there, TRIAL_PREFIX).map(drop).map_err(|cause| FileError::new(there, cause))
 }
 
 /// Makes the names in a folder durable, where the file system knows how.

@@ -14,6 +14,7 @@ mod context;
 mod copy;
 mod cover_jobs;
 mod failure;
+mod file_names;
 mod history;
 mod job_outcomes;
 mod look_up;
@@ -45,6 +46,7 @@ use tokio::time::sleep;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
@@ -317,6 +319,10 @@ impl SubmitLedger for PostgresLedger {
 impl FollowLedger for PostgresLedger {
     async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         self.write((catalog.to_owned(), at), runs::begin_follow).await
+    }
+
+    async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
+        self.write(rows, file_names::name_files).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {

@@ -57,7 +57,13 @@ fn value(column: ResultColumn, cell: &str) -> Value {
         | ResultColumn::Code
         | ResultColumn::Attempts
         | ResultColumn::DuplicateOfRow
-        | ResultColumn::Credits => serde_json::from_str(cell).unwrap_or_else(|_| Value::from(cell)),
+        | ResultColumn::Credits
+        | ResultColumn::Width1
+        | ResultColumn::Height1
+        | ResultColumn::Bytes1
+        | ResultColumn::Width2
+        | ResultColumn::Height2
+        | ResultColumn::Bytes2 => serde_json::from_str(cell).unwrap_or_else(|_| Value::from(cell)),
         ResultColumn::Status
         | ResultColumn::Reason
         | ResultColumn::Message
