@@ -24,7 +24,7 @@
 //! | [`report`] | the digest and the JSON summary | |
 //! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` (with `sandbox`) |
 //! | [`metrics`] | the last run for the node exporter | |
-//! | [`progress`] | the progress line | `indicatif` |
+//! | [`progress`] | the progress line, and failures as they happen | `indicatif`, `console` |
 //! | [`sandbox`] | the stand-in service | `axum`, `image`, `flate2` |
 //! | [`callback`] | where the service calls when a cover is done | `hyper` |
 //! | [`cli`] | flags, variables and the configuration file, turned into what the program needs | `clap`, `toml` |

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
@@ -37,13 +37,16 @@ use recovery::Recovery;
 use schedule::{BalanceChecks, CoverJobs, MusicChecks};
 use task::{TaskContext, TaskOutput};
 
-pub use progress::{Covers, Outcomes, Progress};
+pub use progress::{Covers, Failure, Outcomes, Progress};
 pub use schedule::CoverTracking;
 pub use stop::Stop;
 
 /// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
 /// images. Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
 pub const BLOCKING_THREADS: usize = 3;
+
+/// Failures that are kept for whoever is slow to hear of them.
+const MOST_UNTOLD: usize = 256;
 
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +135,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 run,
                 policy: config.rows,
                 observer: Mutex::default(),
+                failures: broadcast::Sender::new(MOST_UNTOLD),
                 stop,
                 began,
             }),
@@ -212,6 +216,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// Where to hear of each failure once it is durable. Whoever is slow misses some.
+    #[must_use]
+    pub fn failures(&self) -> broadcast::Receiver<Failure> {
+        self.context.failures.subscribe()
     }
 
     /// Does what is to be done. When this returns, every answer that came is durable.

@@ -25,6 +25,7 @@ use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
 use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
 use crate::policy::InDoubt;
+use crate::progress::{Rows, Style, Watched};
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
 use crate::results::{self, Before, Goal, Paths, ResultsError, Tally, View};
@@ -179,6 +180,22 @@ impl BatchContext {
             new_covers: tally.changes.new_covers.rows + tally.changes.mended.rows,
             failed: tally.failed(),
             exit_code: Exit::of_run(self.ended(outcome), tally).code(),
+        }
+    }
+
+    /// What is shown of this command: so many rows to send and covers to follow, and `gate`, where all of it waits.
+    pub(super) fn watched(&self, style: Style, (rows, covers): (u64, u64), gate: &Arc<Gate>) -> Watched {
+        let failing = Rows { catalog: Arc::clone(&self.catalog), labels: self.labels.clone() };
+        Watched {
+            style,
+            clock: self.clock,
+            rows,
+            covers,
+            rate: None,
+            gate: Arc::clone(gate),
+            reads: None,
+            wait: None,
+            failing,
         }
     }
 

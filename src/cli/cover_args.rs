@@ -180,6 +180,11 @@ impl WaitArgs {
         DefaultCover::open(path).map(Arc::new).map_err(unusable)
     }
 
+    /// How long each cover is waited for.
+    pub(super) const fn longest(&self) -> Duration {
+        self.wait_timeout
+    }
+
     pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
         PollPolicy { wait: Some(self.wait_timeout), max_attempts }
     }

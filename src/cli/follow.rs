@@ -1,6 +1,5 @@
 //! `coverbatch follow`: accepted covers to their images; submits nothing, also while a run is going on.
 
-use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 
 use clap::Args;
@@ -22,7 +21,7 @@ use crate::error::{Error, Exit};
 use crate::files::check_writable;
 use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, RunId};
 use crate::policy::InDoubt;
-use crate::progress::Screen;
+use crate::progress::{Screen, Watched};
 use crate::ratelimit::Gate;
 use crate::runner::{FollowConfig, Progress, Runner, Stop};
 
@@ -186,10 +185,14 @@ impl Following<'_> {
             let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
             let runner = Runner::follower(parts, (tracking, batch.clock), config, batch.stop.clone());
             let seen = runner.progress();
-            let shown = (stderr().is_terminal() && !self.args.log.quiet)
-                .then(|| self.screen.follow_covers(taken, Arc::clone(gate), seen.clone()));
-            ended = runner.run().await?;
-            drop(shown);
+            let watched = self.args.log.style().map(|style| batch.watched(style, (0, taken), gate));
+            let watched = watched.map(|watched| Watched { wait: Some(wait.longest()), ..watched });
+            let shown = watched.map(|watched| self.screen.follow(watched, seen.clone(), runner.failures()));
+            let followed = runner.run().await;
+            if let Some(shown) = shown {
+                shown.end().await;
+            }
+            ended = followed?;
             progress.reads += seen.borrow().reads;
             progress.covers += seen.borrow().covers;
         }

@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Error;
-use crate::progress::Screen;
+use crate::progress::{Screen, Style};
 
 /// Tells a person something. That standard error is closed is no reason to fail.
 pub(super) fn eprint(text: &str) {
@@ -54,6 +54,20 @@ pub(super) struct LogArgs {
 }
 
 impl LogArgs {
+    /// How progress is shown, if it is: a terminal that cannot move its cursor is written to as a file is.
+    pub(super) fn style(&self) -> Option<Style> {
+        let is_dumb = env::var_os("TERM").is_some_and(|name| name == "dumb");
+        self.style_at(stderr().is_terminal(), is_dumb)
+    }
+
+    fn style_at(&self, is_terminal: bool, is_dumb: bool) -> Option<Style> {
+        match (self.quiet, is_terminal) {
+            (true, _) => None,
+            (false, true) => Some(if is_dumb { Style::Written } else { Style::Drawn }),
+            (false, false) => (self.verbose > 0).then_some(Style::Written),
+        }
+    }
+
     /// Begins to log.
     pub(super) fn begin(&self, screen: &Screen) {
         begin_logging(self.log_format, self.verbose, self.quiet, screen);
@@ -83,4 +97,21 @@ pub(super) fn begin_logging(format: LogFormat, verbose: u8, quiet: bool, screen:
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_drawn_at_a_terminal_and_written_where_it_cannot_be() {
+        let style = |verbose, quiet, is_terminal, is_dumb| {
+            LogArgs { log_format: LogFormat::Text, verbose, quiet }.style_at(is_terminal, is_dumb)
+        };
+        assert_eq!(style(0, false, true, false), Some(Style::Drawn));
+        assert_eq!(style(0, false, true, true), Some(Style::Written));
+        assert_eq!(style(1, false, false, false), Some(Style::Written));
+        assert_eq!(style(0, false, false, true), None, "nobody watches");
+        assert_eq!(style(1, true, true, false), None, "it is to be quiet");
+    }
 }

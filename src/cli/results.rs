@@ -122,6 +122,11 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let runs = ledger.past_runs(&args.catalog.identity(), SHOWN_RUNS).await?;
     ledger.close().await;
     let status = CatalogStatus { tally: &tally, runs: &runs, rate: args.rate, ledger: place.to_string() };
-    print(&if args.json { status.json() } else { status.text() + &odd_ids(&catalog) })?;
+    print(&if args.json { status.json() } else { status.text() + &apart(odd_ids(&catalog)) })?;
     Ok(Exit::of_rows(&tally))
+}
+
+/// A text after an empty line, if it says anything.
+fn apart(text: String) -> String {
+    if text.is_empty() { text } else { format!("\n{text}") }
 }

@@ -36,11 +36,11 @@ use crate::ledger::{
     SubmitLedger as _,
 };
 use crate::policy::GenerationEstimate;
-use crate::progress::Screen;
+use crate::progress::{Screen, Watched};
 use crate::ratelimit::Gate;
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
-use crate::worklist::{Counts, Selection, Worklist, WorklistError};
+use crate::worklist::{Selection, Worklist, WorklistError};
 
 use dry::DryRun;
 
@@ -217,14 +217,15 @@ impl Run<'_> {
         let taken_over = self.batch.take_over(ledger).await?;
         self.batch.name_files(ledger).await?;
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
+        let mut to_follow = 0;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);
-            covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
+            to_follow = covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
                 .await
                 .map_err(worklist_error)?;
         }
         let gates = self.gates();
-        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), counts).await;
+        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), (counts.to_send, to_follow)).await;
         if sent.is_err() {
             // What it followed is taken up by others at once. The run has failed already, and says so.
             let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
@@ -259,7 +260,7 @@ impl Run<'_> {
         gates: &Gates,
         image_settings: &ImageSettings,
         (run, worklist): (Begun, Worklist),
-        counts: Counts,
+        to_do: (u64, u64),
     ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
             Some(_) => None,
@@ -273,12 +274,16 @@ impl Run<'_> {
         let runner = if is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
-        let shown = self.is_watched().then(|| {
-            let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
-            self.screen.follow(counts.to_send, rate, gate, progress.clone())
+        let watched = self.args.log.style().map(|style| {
+            let wait = self.args.waits().then(|| self.args.wait.longest());
+            let watched = self.batch.watched(style, to_do, &gates.submissions);
+            Watched { rate: Some(self.args.pace.rate), reads: gates.reads.clone(), wait, ..watched }
         });
+        let shown = watched.map(|watched| self.screen.follow(watched, progress.clone(), runner.failures()));
         let ended = runner.run().await;
-        drop(shown);
+        if let Some(shown) = shown {
+            shown.end().await;
+        }
         if let Some(sandbox) = sandbox {
             sandbox.stop().await;
         }

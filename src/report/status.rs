@@ -109,7 +109,7 @@ fn lines_of(cause: &Cause) -> String {
 fn row_line(name: &RowName) -> String {
     let RowName { line, id, labels } = name;
     let line = line.map(|line| format!("line {line}"));
-    let labels = (!labels.is_empty()).then(|| format!(" ({})", labels.join(", "))).unwrap_or_default();
+    let labels = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
     let known: Vec<String> = line.into_iter().chain(id.clone()).collect();
     known.join(": ") + &labels
 }

@@ -60,14 +60,14 @@ pub enum Format {
 
 /// The same for one catalog.
 enum RowFormat {
-    Csv(LineFormat),
+    Csv(Box<LineFormat>),
     Json(JsonFormat),
 }
 
 impl RowFormat {
     fn new(format: Format, catalog: &Catalog) -> Self {
         match format {
-            Format::Csv => Self::Csv(LineFormat::new(catalog.dialect())),
+            Format::Csv => Self::Csv(Box::new(LineFormat::new(catalog.dialect()))),
             Format::Json => Self::Json(JsonFormat::new(catalog)),
         }
     }

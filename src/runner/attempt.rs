@@ -76,11 +76,14 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let settlement = Settlement::new(state, outcome, self.api.route(), (sent_at, self.clock.unix()));
         let settlement = settlement.reported(reported).watched_by(follow_up.usual, follow_up.waiter);
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
-        let reason = Some(settlement.reason);
+        let (reason, message) = (settlement.reason, settlement.answer.message.clone());
         if self.ledger.settle(key, settlement).await? == Settled::Overtaken {
             warn!(task = %row.task, "the answer came after another run had taken the row over, which believed this one dead");
         }
-        Ok(TaskOutput::Submission(Submitted { row, disposition, reason, poll_at }))
+        if let Disposition::Done(state) = disposition {
+            self.tell_failure(&row.task, state, reason, &message);
+        }
+        Ok(TaskOutput::Submission(Submitted { row, disposition, reason: Some(reason), poll_at }))
     }
 
     /// Announces the submission in the ledger, or says where the row goes if that does not let it be sent.

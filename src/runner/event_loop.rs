@@ -65,6 +65,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 recovery.look(&self.context, &mut self.queue).await?;
             }
             self.start_downloads().await?;
+            self.show_next_poll();
             let read = self.next_read();
             if self.is_over(read) {
                 return self.failure.take().map_or_else(
@@ -180,6 +181,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         Ok(())
     }
 
+    /// Tells whoever watches when the next cover is looked at.
+    fn show_next_poll(&self) {
+        let next = self.tracked().and_then(CoverJobs::next_poll);
+        self.progress.send_if_modified(|progress| {
+            let is_news = progress.next_poll != next;
+            progress.next_poll = next;
+            is_news
+        });
+    }
+
     /// Takes a task in. That images cannot be saved ends everything, but only after what is on its way: answers to
     /// submissions are worth more than an early end.
     fn on_task_done(&mut self, done: Result<TaskOutput, RunError>) -> Result<(), RunError> {
@@ -235,6 +246,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
         if let (Some(poll_at), Some(covers)) = (poll_at, &mut self.covers) {
             covers.includes(poll_at);
+            progress.covers.accepted += 1;
+            progress.last_accepted = Some(self.context.clock.unix());
         }
         self.put_away(row, disposition, progress);
     }

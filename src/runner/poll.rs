@@ -33,6 +33,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         in_flight.report(feedback(&reading), jitter);
         let answer = reading.answer.clone();
         let said = (reading.reason, answer.clone());
+        let message = answer.message.clone();
         let (outcome, result) = match found(reading, job.failures, tracking.policy.max_attempts, jitter) {
             Ok(CoverProgress::Generated(cover)) => {
                 let took = cover.took;
@@ -47,6 +48,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Err(failure) => self.reschedule(failure, &job, tracking.policy, said),
         };
         self.settle_job(&job, outcome).await?;
+        if result == JobResult::Failed {
+            self.tell_failure(&job.task, RowState::GenerationFailed, Reason::GenerationFailed, &message);
+        }
         Ok(TaskOutput::Poll(result))
     }
 
@@ -151,7 +155,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
                 return Ok(TaskOutput::MusicCheck(row, Some(Disposition::Stopped)));
             }
         };
+        let message = answer.message.clone();
         self.ledger.note_music(&row.task, state, (reason, answer), self.clock.unix()).await?;
+        self.tell_failure(&row.task, state, reason, &message);
         Ok(TaskOutput::MusicCheck(row, Some(Disposition::Done(state))))
     }
 

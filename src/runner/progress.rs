@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use crate::domain::Reason;
+use crate::clock::UnixMillis;
+use crate::domain::{MusicTaskId, Reason};
 use crate::policy::Spending;
 
 /// How far a run has come.
@@ -25,11 +26,28 @@ pub struct Progress {
     pub covers: Covers,
     /// What was spent, if the run may spend only so much.
     pub spending: Option<Spending>,
+    /// When a cover was last accepted that is followed from then on.
+    pub last_accepted: Option<UnixMillis>,
+    /// When the next cover is looked at, if one is waited for.
+    pub next_poll: Option<UnixMillis>,
+}
+
+/// A row that failed in this run, as the ledger knows by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The music task.
+    pub task: MusicTaskId,
+    /// Why.
+    pub reason: Reason,
+    /// What was said of it.
+    pub message: String,
 }
 
 /// What came of covers that were followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Covers {
+    /// Covers that were accepted in this run and are followed.
+    pub accepted: u64,
     /// Records of covers that were read.
     pub polls: u64,
     /// Covers whose images became known.
@@ -44,6 +62,7 @@ pub struct Covers {
 
 impl AddAssign for Covers {
     fn add_assign(&mut self, more: Self) {
+        self.accepted += more.accepted;
         self.polls += more.polls;
         self.generated += more.generated;
         self.failed += more.failed;

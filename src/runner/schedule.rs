@@ -132,6 +132,11 @@ impl CoverJobs {
         self.poll = Some(self.poll.map_or(poll, |before| before.min(poll)));
     }
 
+    /// When the next poll is due, as far as is known.
+    pub(super) const fn next_poll(&self) -> Option<UnixMillis> {
+        self.poll
+    }
+
     /// Whether a poll is due.
     pub(super) fn is_poll_due(&self, now: UnixMillis) -> bool {
         self.poll.is_some_and(|due| due <= now)

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::Stop;
+use super::progress::Failure;
 use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Credits, Reason, RowState};
+use crate::domain::{Credits, MusicTaskId, Reason, RowState};
 use crate::ledger::Begun;
 use crate::policy::{Observer, RowPolicy};
 
@@ -22,9 +24,21 @@ pub(super) struct TaskContext<A, L> {
     pub(super) policy: RowPolicy,
     /// What the answers so far tell beside one another.
     pub(super) observer: Mutex<Observer>,
+    /// Where failures are told.
+    pub(super) failures: broadcast::Sender<Failure>,
     pub(super) stop: Stop,
     /// When the run began.
     pub(super) began: UnixMillis,
+}
+
+impl<A, L> TaskContext<A, L> {
+    /// Tells of a music task that has come to this state, if it has failed.
+    pub(super) fn tell_failure(&self, task: &MusicTaskId, state: RowState, reason: Reason, message: &str) {
+        if matches!(state, RowState::Failed | RowState::GaveUp | RowState::GenerationFailed) {
+            // That nobody listens is no reason to fail.
+            let _ = self.failures.send(Failure { task: task.clone(), reason, message: message.to_owned() });
+        }
+    }
 }
 
 /// What a task comes back with. Everything about it is durable.
