@@ -15,6 +15,7 @@ mod duplicates;
 mod error;
 mod header;
 mod ids;
+mod labels;
 mod reader;
 mod record;
 mod source;
@@ -31,13 +32,18 @@ use header::Start;
 use reader::RecordReader;
 use source::SourceFile;
 
+use crate::clock::UnixMillis;
+
 pub use check::Check;
 pub use columns::{ID_COLUMNS, PreviousResult};
 pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
 pub use error::{CatalogError, CatalogSource, Line, MAX_RECORD_BYTES, NotCsv};
 pub use ids::{BadRow, NoId, Unlike};
+pub use labels::{Labels, NoSuchColumn};
 pub use reader::{Row, Rows};
 pub use record::Record;
+
+pub(crate) use duplicates::DuplicateIndex;
 
 /// What the caller says about the catalog; what is not said is found out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,6 +129,12 @@ impl Catalog {
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// When its file was last written, if the file system tells.
+    #[must_use]
+    pub fn written_at(&self) -> Option<UnixMillis> {
+        self.file.written_at()
     }
 
     /// Whether it is the results CSV of an earlier run.

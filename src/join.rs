@@ -165,7 +165,8 @@ fn valid<'r>(ids: impl Iterator<Item = &'r Result<MusicTaskId, BadRow>>) -> Vec<
 }
 
 /// What a row of an earlier results CSV says of its music task, if that is worth keeping.
-fn believed(previous: &PreviousResult, trust: Trust) -> Option<Record> {
+#[must_use]
+pub fn believed(previous: &PreviousResult, trust: Trust) -> Option<Record> {
     let state = match previous.status {
         Status::Submitted => RowState::Submitted,
         Status::Exists => RowState::Exists,

@@ -174,7 +174,7 @@ fn every_row(
         match &row.id {
             Ok(id) => {
                 shapes.note(row.line, id);
-                index.note(id, row.number).map_err(CatalogError::TemporarySpace)?;
+                index.note(id.as_str().as_bytes(), row.number).map_err(CatalogError::TemporarySpace)?;
             }
             Err(bad) => check.add_bad(row.line, *bad),
         }

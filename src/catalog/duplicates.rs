@@ -1,8 +1,8 @@
-//! Which rows name a music task that an earlier row names already, without keeping the ids in memory.
+//! Which rows name what an earlier row names already, without keeping the names in memory.
 //!
-//! Each id becomes 128 bits: two hashes under one secret key, so that nobody can craft two ids with the same bits, and
+//! Each name becomes 128 bits: two hashes under one secret key, so that nobody can craft two with the same bits, and
 //! chance needs about 2^64 rows. The bits and the row number go into one of 32 temporary files by the first bits,
-//! so that all rows of an id are in the same file, in order. Each file has its table of first rows, or one after the
+//! so that all rows of a name are in the same file, in order. Each file has its table of first rows, or one after the
 //! other if it is large, so that no table grows with the catalog; only the repeated rows, usually few, are kept.
 
 use std::collections::HashMap;
@@ -10,8 +10,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use tempfile::SpooledTempFile;
-
-use crate::domain::MusicTaskId;
 
 /// How many files the ids are spread over: as many as five bits tell apart, and fewer than a process may have open.
 const PARTITIONS: usize = 32;
@@ -42,22 +40,22 @@ impl Duplicates {
     }
 }
 
-/// The ids of the rows seen so far, on their way to [`Duplicates`].
+/// The names of the rows seen so far, most often their ids.
 #[derive(Debug)]
-pub(super) struct DuplicateIndex {
+pub(crate) struct DuplicateIndex {
     key: RandomState,
     partitions: Vec<TempList<20>>,
 }
 
 impl DuplicateIndex {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { key: RandomState::new(), partitions: (0..PARTITIONS).map(|_| TempList::new()).collect() }
     }
 
-    /// Notes the id of a row that comes after all rows noted before.
-    pub(super) fn note(&mut self, id: &MusicTaskId, row: u32) -> io::Result<()> {
+    /// Notes the name of a row that comes after all rows noted before.
+    pub(crate) fn note(&mut self, name: &[u8], row: u32) -> io::Result<()> {
         // Two inputs under one key, not one input under two: std's keys of one thread differ by 1 only.
-        let [high, low] = [0u8, 1].map(|half| self.key.hash_one((half, id.as_str())).to_be_bytes());
+        let [high, low] = [0u8, 1].map(|half| self.key.hash_one((half, name)).to_be_bytes());
         let partition = &mut self.partitions[usize::from(high[0] >> 3)];
         let mut entry = [0; 20];
         entry[..8].copy_from_slice(&high);
@@ -71,12 +69,13 @@ impl DuplicateIndex {
     }
 
     fn duplicates_in_rounds(self, ids_per_round: usize) -> io::Result<Duplicates> {
-        let mut pairs = TempList::new();
-        // One table for all, and as large for few rows as for many.
-        let mut first_rows = HashMap::with_capacity(ids_per_round);
-        for partition in self.partitions {
-            find_duplicates(partition, ids_per_round, &mut first_rows, &mut pairs)?;
-        }
+        let mut pairs = TempList::<8>::new();
+        self.each_in_rounds(ids_per_round, |row, first| {
+            let mut pair = [0; 8];
+            pair[..4].copy_from_slice(&row.to_be_bytes());
+            pair[4..].copy_from_slice(&first.to_be_bytes());
+            pairs.push(pair)
+        })?;
         let mut duplicates = Vec::with_capacity(pairs.length);
         pairs.each(|[a, b, c, d, e, f, g, h]| {
             duplicates.push((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
@@ -85,36 +84,45 @@ impl DuplicateIndex {
         duplicates.sort_unstable();
         Ok(Duplicates(duplicates))
     }
+
+    /// Gives every row that repeats a name to `take`, with the first row of that name; in no order.
+    pub(crate) fn each(self, take: impl FnMut(u32, u32) -> io::Result<()>) -> io::Result<()> {
+        self.each_in_rounds(IDS_PER_ROUND, take)
+    }
+
+    fn each_in_rounds(self, ids_per_round: usize, mut take: impl FnMut(u32, u32) -> io::Result<()>) -> io::Result<()> {
+        // One table for all, and as large for few rows as for many.
+        let mut first_rows = HashMap::with_capacity(ids_per_round);
+        self.partitions
+            .into_iter()
+            .try_for_each(|partition| find_duplicates(partition, ids_per_round, &mut first_rows, &mut take))
+    }
 }
 
-/// Appends the repeated rows of one partition, each with its first row.
+/// Finds the repeated rows of one partition, each with its first row.
 ///
 /// A table of first rows and not a sort of all, because one id may fill the partition with millions of rows. The table
 /// holds about as many ids however large the partition is: each round looks at the ids of one remainder only.
 fn find_duplicates(
     mut partition: TempList<20>,
     ids_per_round: usize,
-    first_rows: &mut HashMap<[u8; 16], [u8; 4]>,
-    pairs: &mut TempList<8>,
+    first_rows: &mut HashMap<[u8; 16], u32>,
+    take: &mut impl FnMut(u32, u32) -> io::Result<()>,
 ) -> io::Result<()> {
     let rounds = partition.length.div_ceil(ids_per_round) as u64;
     for round in 0..rounds {
         first_rows.clear();
         partition.each(|entry| {
-            let (mut id, mut low, mut row, mut pair) = ([0; 16], [0; 8], [0; 4], [0; 8]);
+            let (mut id, mut low, mut row) = ([0; 16], [0; 8], [0; 4]);
             low.copy_from_slice(&entry[8..16]);
             if u64::from_be_bytes(low) % rounds != round {
                 return Ok(());
             }
             id.copy_from_slice(&entry[..16]);
             row.copy_from_slice(&entry[16..]);
+            let row = u32::from_be_bytes(row);
             let first = *first_rows.entry(id).or_insert(row);
-            if first == row {
-                return Ok(());
-            }
-            pair[..4].copy_from_slice(&row);
-            pair[4..].copy_from_slice(&first);
-            pairs.push(pair)
+            if first == row { Ok(()) } else { take(row, first) }
         })?;
     }
     Ok(())
@@ -159,7 +167,7 @@ mod tests {
     fn seen(ids: impl IntoIterator<Item = String>) -> DuplicateIndex {
         let mut seen = DuplicateIndex::new();
         for (row, id) in (1..).zip(ids) {
-            seen.note(&MusicTaskId::new(id).unwrap(), row).unwrap();
+            seen.note(id.as_bytes(), row).unwrap();
         }
         seen
     }

@@ -10,6 +10,7 @@ use encoding_rs::{Decoder, DecoderResult};
 
 use super::dialect::Encoding;
 use super::error::{CatalogError, CatalogSource, Line, NotCsv};
+use crate::clock::UnixMillis;
 
 /// How many bytes are looked at to tell that a file is no CSV file.
 const FIRST_BLOCK_BYTES: usize = 8 * 1024;
@@ -70,6 +71,12 @@ impl SourceFile {
     /// The error for a read that failed.
     pub(super) fn unreadable(&self, cause: io::Error) -> CatalogError {
         CatalogError::Unreadable(self.source.clone(), cause)
+    }
+
+    /// When it was last written before it was opened, if the file system tells.
+    pub(super) fn written_at(&self) -> Option<UnixMillis> {
+        let since_1970 = self.stamp.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixMillis(0).after(since_1970))
     }
 
     /// Fails if the file was written to since it was opened.

@@ -3,15 +3,17 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::panic::resume_unwind;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Command;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Labels};
 use crate::cli::cover_args::ImageSettings;
 use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
@@ -25,7 +27,7 @@ use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, Run
 use crate::policy::InDoubt;
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
-use crate::results::{self, Goal, Paths, ResultsError, Tally, View};
+use crate::results::{self, Before, Goal, Paths, ResultsError, Tally, View};
 use crate::runner::{Progress, Stop};
 use crate::worklist::WorklistError;
 
@@ -43,6 +45,7 @@ pub(super) struct BatchContext {
     pub(super) trust: Trust,
     pub(super) in_doubt: InDoubt,
     pub(super) goal: Goal,
+    pub(super) labels: Labels,
     pub(super) max_outage: Duration,
 }
 
@@ -58,8 +61,6 @@ pub(super) struct RunOutcome {
     pub(super) submissions: Option<(Rate, Arc<Gate>)>,
     /// The gate of reads, if there were any.
     pub(super) reads: Option<(Rate, Arc<Gate>)>,
-    /// Lines told before.
-    pub(super) lines_used: usize,
     pub(super) next: NextCommands,
 }
 
@@ -100,9 +101,21 @@ impl BatchContext {
         // Not by its name, where another may be by now.
         if let Some(ledger) = ledger.left_to_read() {
             let view = self.view(Some(Reason::Interrupted));
-            let _ = results::write(&self.catalog, Some(&ledger), view, &self.paths).await;
+            let _ = results::write(&self.catalog, Some(&ledger), view, (&self.paths, Tally::default())).await;
             ledger.close().await;
         }
+    }
+
+    /// An empty count of the rows, which will tell what has changed since the results that are to be replaced.
+    async fn tally(&self, view: View) -> Tally {
+        let labels = self.labels.clone();
+        let Some(earlier) = self.all_earlier().next().map(Arc::clone) else { return Tally::new(labels, None) };
+        let catalog = Arc::clone(&self.catalog);
+        let read = spawn_blocking(move || (Before::read(&catalog, &earlier, &labels, view), labels));
+        let (before, labels) = read.await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()));
+        // The results are worth more than what is told of them.
+        let untold = |error| warn!(%error, "the earlier results cannot be read any more; what has changed is not told");
+        Tally::new(labels, before.map_err(untold).ok())
     }
 
     /// Puts default covers where covers are missing, writes the results, and says what came of it all. The results are
@@ -122,7 +135,8 @@ impl BatchContext {
             (_, _) => Ok(()),
         };
         let view = self.view(outcome.ended.reason());
-        let written = results::write(&self.catalog, Some(&*ledger), view, &self.paths).await;
+        let tally = self.tally(view).await;
+        let written = results::write(&self.catalog, Some(&*ledger), view, (&self.paths, tally)).await;
         if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
             self.write_partial_results(&ledger).await;
         }
@@ -132,9 +146,8 @@ impl BatchContext {
         let tally = written?;
         noted?;
         stood_in?;
-        let lines_used = outcome.lines_used;
         let summary = self.summary(outcome, tally, is_new);
-        let digest = summary.digest(lines_used);
+        let digest = summary.digest();
         Ok(CommandOutcome { summary, digest })
     }
 

@@ -11,7 +11,7 @@ use crate::cli::account::{LedgerArgs, open_existing};
 use crate::cli::batch::{BatchContext, RunOutcome, next_commands};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::options::{CatalogArgs, OutputArgs};
+use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
 use crate::cli::output::LogArgs;
 use crate::cli::service::KeyArgs;
@@ -46,6 +46,8 @@ pub(super) struct FollowArgs {
     #[command(flatten)]
     request: RequestArgs,
     #[command(flatten)]
+    label: LabelArgs,
+    #[command(flatten)]
     tell: TellArgs,
     #[command(flatten)]
     log: LogArgs,
@@ -63,7 +65,7 @@ pub(super) async fn run(args: FollowArgs, screen: &Screen) -> Result<Exit, Error
     args.log.begin(screen);
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
-    args.tell.conclude(&metrics, args.log.quiet, follow(&args, screen, &guard, &metrics)).await
+    args.tell.conclude(&metrics, args.log.quiet, Box::pin(follow(&args, screen, &guard, &metrics))).await
 }
 
 async fn follow(
@@ -87,6 +89,7 @@ async fn follow(
     let (api_url, key) = (args.ledger.account.url()?, args.key.key()?);
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
+    let labels = args.label.find(&catalog)?;
     let batch = BatchContext {
         clock,
         stop,
@@ -98,6 +101,7 @@ async fn follow(
         trust: args.ledger.trust(),
         in_doubt: InDoubt::Resend,
         goal: args.wait.goal(),
+        labels,
         max_outage: args.request.max_outage,
     };
     check_writable(&batch.paths.results)?;
@@ -152,7 +156,6 @@ impl Following<'_> {
             taken_over,
             submissions: None,
             reads: Some((args.wait.read.poll_rate, gate)),
-            lines_used: 0,
             next: next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place)),
         })
     }

@@ -12,7 +12,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use tokio::task::spawn_blocking;
 
-use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter};
+use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter, Labels, NoSuchColumn};
 use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
 use crate::domain::parse_duration;
@@ -80,6 +80,23 @@ pub(super) struct OutputArgs {
     /// Accept a catalog without rows, or with fewer than half of those in the results that are there
     #[arg(long, env = "COVERBATCH_ALLOW_SHRINK", hide_env = true, value_parser = FalseyValueParser::new())]
     allow_shrink: bool,
+}
+
+/// What people call a row.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct LabelArgs {
+    /// Column that tells people which track a row is, by name or number; may be repeated [default: title and artist]
+    #[arg(long, value_name = "NAME|N", value_delimiter = ',', env = "COVERBATCH_LABEL_COLUMN", hide_env = true)]
+    label_column: Vec<String>,
+}
+
+impl LabelArgs {
+    /// Where a catalog has these columns.
+    pub(super) fn find(&self, catalog: &Catalog) -> Result<Labels, Error> {
+        let unknown = |bad: NoSuchColumn| Error::usage(bad.to_string(), "name one of its columns by --label-column");
+        Labels::find(catalog, &self.label_column).map_err(unknown)
+    }
 }
 
 impl CatalogArgs {

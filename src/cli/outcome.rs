@@ -10,8 +10,8 @@ use std::io::{self, IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::{BoolishValueParser, FalseyValueParser};
+use clap::{ArgAction, Args};
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tracing::warn;
 
@@ -35,6 +35,11 @@ pub(super) struct TellArgs {
     /// Print the summary as one JSON document
     #[arg(long, env = "COVERBATCH_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
+
+    /// Whether a run after which nothing is new tells of what was left before, too
+    #[arg(long, value_name = "yes|no", default_value = "yes", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
+        env = "COVERBATCH_MAIL_UNCHANGED", hide_env = true, hide_possible_values = true)]
+    mail_unchanged: bool,
 
     /// Write metrics of the run, for the node exporter's textfile collector
     #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
@@ -111,11 +116,13 @@ impl TellArgs {
         })
     }
 
-    /// The summary, to whoever is there: nobody after a clean run that nobody watches.
+    /// The summary, to whoever is there: nobody after a clean run that nobody watches, nor after one of which everything
+    /// is known, if that is not wanted.
     fn tell(&self, outcome: &CommandOutcome, is_quiet: bool) -> Result<(), Error> {
         let CommandOutcome { summary, digest } = outcome;
         let is_watched = stderr().is_terminal() && !is_quiet;
-        if is_watched || summary.exit != Exit::Success {
+        let is_mailed = summary.exit != Exit::Success && (self.mail_unchanged || !summary.is_unchanged());
+        if is_watched || is_mailed {
             eprint(digest);
         }
         if self.json { print(&(summary.json() + "\n")) } else { Ok(()) }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::spawn_blocking;
 
-use crate::catalog::{Catalog, Row};
+use crate::catalog::{Catalog, Labels};
 use crate::cli::account::{LedgerArgs, open_to_read};
-use crate::cli::options::CatalogArgs;
+use crate::cli::options::{CatalogArgs, LabelArgs};
 use crate::cli::results::view;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{MAX_MESSAGE_CHARS, Reason, Status, one_line};
+use crate::domain::{Reason, Status};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, Replacement};
 use crate::join::{Join, Joined};
@@ -39,9 +39,8 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "DIR", env = "COVERBATCH_DOWNLOAD", hide_env = true)]
     download: Option<PathBuf>,
 
-    /// Column of what people call a track, by name or number [default: `title`, `name`, `track`, `song`]
-    #[arg(long, value_name = "NAME|N", env = "COVERBATCH_LABEL_COLUMN", hide_env = true)]
-    label_column: Option<String>,
+    #[command(flatten)]
+    label: LabelArgs,
 }
 
 pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
@@ -54,7 +53,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
     let view = View { goal, now, ..view(&ledger, &args.catalog, &args.ledger).await? };
-    let tally = results::count(&catalog, Some(&ledger), view).await?;
+    let tally = results::count(&catalog, Some(&ledger), view, Tally::default()).await?;
     let filler = Filler {
         catalog: &catalog,
         ledger: &ledger,
@@ -63,7 +62,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
         view,
         images: args.download.as_deref(),
         page: &path,
-        label_column: args.label_column.as_deref(),
+        labels: args.label.find(&catalog)?,
     };
     let page = filler.page(&tally).await?;
     ledger.close().await;
@@ -77,9 +76,6 @@ fn write(path: &Path, page: &Page) -> Result<(), FileError> {
     let written = page.write_html(&mut file).and_then(|()| file.into_inner().map_err(IntoInnerError::into_error));
     written.map_err(|cause| FileError::new(path, cause))?.commit()
 }
-
-/// Columns that may hold what people call a track, in lower case.
-const LABEL_COLUMNS: [&str; 6] = ["title", "name", "track", "song", "track_title", "track_name"];
 
 /// Runs that a page lists.
 const MOST_RUNS: u32 = 10;
@@ -98,7 +94,7 @@ struct Filler<'a> {
     images: Option<&'a Path>,
     /// Where the page will be.
     page: &'a Path,
-    label_column: Option<&'a str>,
+    labels: Labels,
 }
 
 impl Filler<'_> {
@@ -147,7 +143,6 @@ impl Filler<'_> {
     async fn rows(&self, tally: &Tally) -> Result<Vec<PageRow>, Error> {
         let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
         let mut room_for_others = most.saturating_sub(tally.left());
-        let label = self.label_position()?;
         let (mut rows, mut files) = (Vec::new(), Vec::new());
         let mut join = Join::new(self.catalog, Some(self.ledger), self.view.trust)?;
         while let Some(chunk) = Some(join.next().await.map_err(results::ResultsError::from)?).filter(|c| !c.is_empty())
@@ -160,19 +155,19 @@ impl Filler<'_> {
                 }
                 room_for_others = room_for_others.saturating_sub(u64::from(!is_left));
                 files.push(self.files_of(joined));
-                rows.push(self.row(joined, &line, label));
+                rows.push(self.row(joined, &line));
             }
         }
         self.with_pictures(rows, files).await
     }
 
-    fn row(&self, joined: &Joined, line: &ResultLine, label: Option<usize>) -> PageRow {
+    fn row(&self, joined: &Joined, line: &ResultLine) -> PageRow {
         let record = joined.record.as_ref();
         let art = record.map(|record| &record.artwork);
         PageRow {
             line: joined.row.line,
             id: joined.row.id.as_ref().map(ToString::to_string).unwrap_or_default(),
-            label: label.and_then(|label| self.label_of(&joined.row, label)),
+            label: Some(self.labels.of(self.catalog, &joined.row).join(", ")).filter(|label| !label.is_empty()),
             status: line.status,
             reason: line.reason,
             message: line.message().to_owned(),
@@ -215,26 +210,6 @@ impl Filler<'_> {
             }
         }
         Ok(rows)
-    }
-
-    /// Where the column of labels is, if there is one.
-    fn label_position(&self) -> Result<Option<usize>, Error> {
-        let header: Vec<String> =
-            self.catalog.own_names().map(|cell| String::from_utf8_lossy(cell).to_lowercase()).collect();
-        let position = |name: &str| header.iter().position(|cell| *cell == name.to_lowercase());
-        let numbered = |name: &str| name.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < header.len());
-        match self.label_column {
-            Some(name) => position(name).or_else(|| numbered(name)).map(Some).ok_or_else(|| {
-                Error::usage(format!("the catalog has no column `{name}`"), "name one of its columns by --label-column")
-            }),
-            None => Ok(LABEL_COLUMNS.iter().find_map(|name| position(name))),
-        }
-    }
-
-    fn label_of(&self, row: &Row, label: usize) -> Option<String> {
-        let cell = self.catalog.own_value(row, label)?;
-        let text: String = one_line(&String::from_utf8_lossy(&cell)).chars().take(MAX_MESSAGE_CHARS).collect();
-        Some(text).filter(|text| !text.is_empty())
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn results(args: ResultsArgs) -> Result<Exit, Error> {
         refuse_loss(&earlier, &ledger, args.ledger.trust()).await?;
     }
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
-    let tally = results::write(&catalog, Some(&ledger), view, &paths).await?;
+    let tally = results::write(&catalog, Some(&ledger), view, (&paths, Tally::default())).await?;
     ledger.close().await;
     Ok(Exit::of_rows(&tally))
 }
@@ -89,7 +89,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, Error> {
     let place = args.catalog.ledger(&args.ledger)?;
     let ledger = open_to_read(&place).await?;
     let view = view(&ledger, &args.catalog, &args.ledger).await?;
-    let tally = results::count(&catalog, Some(&ledger), view).await?;
+    let tally = results::count(&catalog, Some(&ledger), view, Tally::default()).await?;
     ledger.close().await;
     if args.json {
         let document = json!({ "rows": RowCounts(&tally), "rerun_sends": tally.to_send });

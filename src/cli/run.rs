@@ -85,6 +85,7 @@ async fn checked<'a>(
     let service = Service::of(&args.ledger, &args.key, args.callback(settings)?)?;
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
+    let labels = args.label.find(&catalog)?;
     let batch = BatchContext {
         clock,
         stop,
@@ -96,6 +97,7 @@ async fn checked<'a>(
         trust: args.ledger.trust(),
         in_doubt: args.rerun.in_doubt(),
         goal: args.goal(),
+        labels,
         max_outage: args.request.max_outage,
     };
     // A service on this machine has its images on this machine.
@@ -108,6 +110,11 @@ impl Run<'_> {
     fn selection(&self) -> Selection {
         let rerun = &self.args.rerun;
         Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt() }
+    }
+
+    /// Whether somebody watches.
+    fn is_watched(&self) -> bool {
+        stderr().is_terminal() && !self.args.log.quiet
     }
 
     const fn catalog(&self) -> &Arc<Catalog> {
@@ -187,8 +194,10 @@ impl Run<'_> {
         image_settings: &ImageSettings,
         (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
-        let bad = bad_rows(self.catalog());
-        eprint(&bad);
+        if self.is_watched() {
+            // In a mail, the digest tells of them.
+            eprint(&bad_rows(self.catalog()));
+        }
         let run = begun.run;
         let taken_over = self.batch.take_over(ledger).await?;
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
@@ -213,7 +222,6 @@ impl Run<'_> {
             taken_over,
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
-            lines_used: bad.lines().count(),
             next: next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place)),
         })
     }
@@ -245,7 +253,7 @@ impl Run<'_> {
         let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
-        let shown = (stderr().is_terminal() && !self.args.log.quiet).then(|| {
+        let shown = self.is_watched().then(|| {
             let (rate, gate) = (self.args.pace.rate, Arc::clone(&gates.submissions));
             self.screen.follow(counts.to_send, rate, gate, progress.clone())
         });

@@ -1,50 +1,75 @@
-//! The digest in words.
+//! The digest in words: what has changed first, then who sees to what, then the facts, and at last what to do.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
-use crate::domain::{Brief, Ended, Rate, Status};
+use crate::domain::{Brief, Ended, Rate, Reason, Status};
 use crate::files::is_stdout;
-use crate::results::Cause;
+use crate::results::{Cause, NamedRows, Remedy};
 use crate::runner::Covers;
 
 /// Most lines of a digest.
 pub const DIGEST_LINES: usize = 25;
 
-/// Lines of a digest besides the causes.
-const FIXED_LINES: usize = 19;
-
 /// Pauses told of one by one.
 const SHOWN_PAUSES: usize = 3;
 
+/// Reasons told apart of what was known before.
+const SHOWN_REASONS: usize = 4;
+
 impl Summary {
-    /// The digest, with `used` of its lines already printed.
+    /// The digest. Its first line alone tells whether anything is new.
     #[must_use]
-    pub fn digest(&self, used: usize) -> String {
-        let mut text = self.headline();
-        self.write_counts(&mut text);
-        self.write_causes(&mut text, DIGEST_LINES.saturating_sub(FIXED_LINES + used).max(1));
-        self.write_facts(&mut text);
-        if let Some(next) = self.next_step() {
-            let _ = writeln!(text, "\nnext: {}\n  {}", next.advice, next.command);
+    pub fn digest(&self) -> String {
+        let (changes, facts, next) = (self.change_lines(), self.fact_lines(), self.next_lines());
+        let used = [&changes, &facts, &next].into_iter().map(|lines| lines.len() + 1).sum::<usize>();
+        let mut text = self.headline() + "\n";
+        for line in &changes {
+            let _ = writeln!(text, "  {line}");
+        }
+        for section in [self.cause_lines(DIGEST_LINES.saturating_sub(used + 1)), facts, next] {
+            if !section.is_empty() {
+                let _ = writeln!(text, "\n{}", section.join("\n"));
+            }
         }
         text
     }
 
+    /// `coverbatch: 3 new covers, 1 newly failed; 2 of 215 rows have no cover yet`.
     fn headline(&self) -> String {
         let (left, rows) = (self.tally.left(), plural(self.tally.rows, "row has", "rows have"));
-        match (left, self.ended) {
-            (0, _) => format!("coverbatch: {rows} their cover\n"),
-            (_, Ended::Finished) => format!("coverbatch: {left} of {rows} no cover yet\n"),
-            (_, ended) => format!("coverbatch: stopped, {}; {left} of {rows} no cover yet\n", self.why(ended)),
+        let stopped = if self.ended == Ended::Finished { None } else { Some(self.why_stopped()) };
+        let state = if left == 0 { format!("{rows} their cover") } else { format!("{left} of {rows} no cover yet") };
+        let parts: Vec<String> = [stopped, self.what_changed(), Some(state)].into_iter().flatten().collect();
+        format!("coverbatch: {}", parts.join("; "))
+    }
+
+    /// `3 new covers, 1 newly failed`, or since when nothing has changed.
+    fn what_changed(&self) -> Option<String> {
+        let changes = &self.tally.changes;
+        let parts = [
+            (&changes.new_covers, "new cover", "new covers"),
+            (&changes.mended, "mended", "mended"),
+            (&changes.newly_failed, "newly failed", "newly failed"),
+            (&changes.last_try, "row before its last try", "rows before their last try"),
+            (&changes.left_alone, "row tried no more", "rows tried no more"),
+            (&changes.new_rows, "new row", "new rows"),
+            (&changes.vanished_rows, "row gone", "rows gone"),
+        ];
+        let told = parts.into_iter().filter(|(rows, ..)| rows.rows > 0);
+        let told: Vec<String> = told.map(|(rows, one, many)| plural(rows.rows, one, many)).collect();
+        match (told.as_slice(), changes.since) {
+            ([], Some(since)) => Some(format!("nothing new since {}", day_and_time(since))),
+            ([], None) => changes.has_before.then(|| "nothing new".to_owned()),
+            (told, _) => Some(told.join(", ")),
         }
     }
 
     /// Why a run ended early, in words.
-    fn why(&self, ended: Ended) -> String {
-        match ended {
+    fn why_stopped(&self) -> String {
+        let why = match self.ended {
             Ended::Finished => "finished".to_owned(),
             Ended::Interrupted(_) => "interrupted by a signal".to_owned(),
             Ended::Deadline => "--deadline passed".to_owned(),
@@ -56,61 +81,79 @@ impl Summary {
             Ended::NoCredits => "the account has no credits left".to_owned(),
             Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
             Ended::NotUnderstood => "none of the first answers could be understood".to_owned(),
-        }
+        };
+        format!("stopped, {why}")
     }
 
-    fn write_counts(&self, text: &mut String) {
-        let counts: Vec<String> = Status::ALL
-            .iter()
-            .map(|status| (status, self.tally.with(*status)))
-            .filter(|(_, rows)| *rows > 0)
-            .map(|(status, rows)| format!("{status} {rows}"))
-            .collect();
-        let _ = writeln!(text, "  {}", if counts.is_empty() { "no rows".to_owned() } else { counts.join(", ") });
-        if self.tally.duplicates > 0 {
-            let duplicates = plural(self.tally.duplicates, "duplicate", "duplicates");
-            let _ = writeln!(text, "  {duplicates} of an earlier row, sent once");
-        }
-        if let Some(unlike) = &self.tally.unlike {
-            let _ = writeln!(text, "  {unlike}");
-        }
+    /// The rows behind the headline; those that failed stand with their causes. Before the first run nothing was known,
+    /// so that naming what is new would say nothing.
+    fn change_lines(&self) -> Vec<String> {
+        let changes = &self.tally.changes;
+        let line = |what: &str, rows: &NamedRows, then: &str| {
+            (rows.rows > 0).then(|| format!("{what:<14} {}: {}{then}", rows.rows, rows.list()))
+        };
+        let covers = changes.has_before.then_some(&changes.new_covers);
+        let lines = [
+            covers.and_then(|covers| line("new covers", covers, "")),
+            line("mended", &changes.mended, ""),
+            line("last try", &changes.last_try, ": the next run is the last that sends them by itself"),
+            line("tried no more", &changes.left_alone, ": refused in 3 runs"),
+            line("new rows", &changes.new_rows, ""),
+            line("gone rows", &changes.vanished_rows, ""),
+        ];
+        lines.into_iter().flatten().collect()
     }
 
-    fn write_causes(&self, text: &mut String, most: usize) {
-        let causes = self.tally.causes();
-        if causes.is_empty() {
-            return;
-        }
-        text.push('\n');
-        let shown = if causes.len() > most { most.saturating_sub(1) } else { causes.len() };
-        for cause in &causes[..shown] {
-            let _ = writeln!(text, "  {}", cause_line(cause));
-        }
-        let rest: u64 = causes[shown..].iter().map(|cause| cause.rows).sum();
-        if rest > 0 {
-            let (rows, more) = (plural(rest, "row", "rows"), causes.len() - shown);
-            let _ = writeln!(text, "  {rows} for {more} more causes: see the results");
-        }
+    /// What is new of the rows without a cover, by who sees to them; what was known before, as a count. So many lines at
+    /// most, and at least what each group needs.
+    fn cause_lines(&self, most: usize) -> Vec<String> {
+        let causes: Vec<Told<'_>> = self.tally.causes().into_iter().map(|cause| self.told_of(cause)).collect();
+        let group = |remedy| -> Vec<&Told<'_>> {
+            causes.iter().filter(|told| told.cause.remedy == remedy && told.rows.rows > 0).collect()
+        };
+        let (by_hand, by_itself, known) = (group(Remedy::Person), group(Remedy::NextRun), known(&causes));
+        let titles = usize::from(!by_hand.is_empty()) + usize::from(!by_itself.is_empty());
+        let room = most.saturating_sub(titles + usize::from(known.is_some()));
+        // The second group is told of in one line at least.
+        let first = by_hand.len().min(room.saturating_sub(usize::from(!by_itself.is_empty()))).max(1);
+        let mut lines = section("needs a person:", &by_hand, first);
+        lines.extend(section(
+            "the next run tries again:",
+            &by_itself,
+            room.saturating_sub(first.min(by_hand.len())).max(1),
+        ));
+        lines.extend(known);
+        lines
     }
 
-    fn write_facts(&self, text: &mut String) {
-        let _ = writeln!(text, "\n  began    {}, took {}", self.started, Brief(self.took));
-        for (what, traffic) in [("sent  ", &self.submissions), ("read  ", &self.reads)] {
-            if let Some(traffic) = traffic {
-                traffic.write(text, what);
-            }
-        }
-        if let Some(covers) = &self.covers {
-            let _ = writeln!(text, "  covers   {}", self.cover_list(covers));
-        }
-        let _ = writeln!(text, "  results  {}", place(&self.files.results));
-        if let Some(failures) = &self.files.failures {
-            let _ = writeln!(text, "  failures {}", place(failures));
-        }
-        let _ = writeln!(text, "  ledger   {}{}", self.files.ledger.display(), self.news_of_ledger());
-        if let Some(images) = &self.files.images {
-            let _ = writeln!(text, "  images   {}", images.display());
-        }
+    /// What is told of a cause. Why a run stopped is told of all rows that it did not reach, whatever was known of them.
+    fn told_of<'a>(&self, cause: &'a Cause) -> Told<'a> {
+        let is_why = self.ended != Ended::Finished && cause.status == Status::Pending;
+        Told { cause, rows: if is_why { &cause.all } else { &cause.news } }
+    }
+
+    fn fact_lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("  rows     {}", self.row_list())];
+        lines.extend(self.tally.unlike.as_ref().map(|unlike| format!("  {unlike}")));
+        lines.push(format!("  began    {}, took {}", self.started, Brief(self.took)));
+        lines.extend(self.submissions.as_ref().map(|traffic| format!("  sent     {}", traffic.told())));
+        lines.extend(self.reads.as_ref().map(|traffic| format!("  read     {}", traffic.told())));
+        lines.extend(self.covers.as_ref().map(|covers| format!("  covers   {}", self.cover_list(covers))));
+        lines.push(format!("  results  {}", place(&self.files.results)));
+        lines.extend(self.files.failures.as_deref().map(|path| format!("  failures {}", place(path))));
+        lines.push(format!("  ledger   {}{}", self.files.ledger.display(), self.news_of_ledger()));
+        lines
+    }
+
+    /// `215: submitted 201, failed 4, pending 10; 2 repeat an earlier row`.
+    fn row_list(&self) -> String {
+        let counts = Status::ALL.iter().map(|status| (status, self.tally.with(*status))).filter(|(_, rows)| *rows > 0);
+        let counts: Vec<String> = counts.map(|(status, rows)| format!("{status} {rows}")).collect();
+        let repeats = match self.tally.duplicates {
+            0 => String::new(),
+            count => format!("; {} an earlier row, sent once", plural(count, "repeats", "repeat")),
+        };
+        format!("{}{}{}{repeats}", self.tally.rows, if counts.is_empty() { "" } else { ": " }, counts.join(", "))
     }
 
     /// `, new; 25 music tasks were taken over from earlier results`.
@@ -125,32 +168,41 @@ impl Summary {
         format!("{new}{taken}")
     }
 
-    /// `27 finished, 1 failed, 2 not finished yet, 54 images saved`.
+    /// `27 finished, 1 failed, 2 not in hand yet, 54 images saved in /srv/covers`.
     fn cover_list(&self, covers: &Covers) -> String {
-        let (awaited, unknown) = (self.tally.awaited, self.tally.unknown);
         let parts = [
             (covers.generated, "finished"),
             (covers.failed, "failed"),
-            (awaited, "not in hand yet"),
-            (unknown, "without an id to follow"),
+            (self.tally.awaited, "not in hand yet"),
+            (self.tally.unknown, "without an id to follow"),
             (self.tally.forgotten, "forgotten by the service"),
-            (covers.saved, if covers.saved == 1 { "image saved" } else { "images saved" }),
             (self.tally.fallbacks, "with the default cover"),
+            (covers.saved, if covers.saved == 1 { "image saved" } else { "images saved" }),
         ];
         let told: Vec<String> =
             parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-        if told.is_empty() { "none to follow".to_owned() } else { told.join(", ") }
+        let told = if told.is_empty() { "none to follow".to_owned() } else { told.join(", ") };
+        self.files.images.as_ref().map_or(told.clone(), |images| format!("{told}; in {}", images.display()))
+    }
+
+    fn next_lines(&self) -> Vec<String> {
+        let next = self.next_step();
+        next.map(|next| vec![format!("next: {}", next.advice), format!("  {}", next.command)]).unwrap_or_default()
     }
 }
 
 impl Traffic {
-    fn write(&self, text: &mut String, what: &str) {
+    /// `240 requests, at most 20 in any 10s (limit 20), paused 2m in all: maintenance 02:10:00-02:12:00`.
+    fn told(&self) -> String {
         let Rate { count, period } = self.rate;
-        let _ = write!(text, "  {what}   {}, ", plural(self.requests, "request", "requests"));
-        let _ = writeln!(text, "at most {} in any {} (limit {count})", self.gate.most_in_window, Brief(period));
-        if !self.pauses.is_empty() {
-            let _ = writeln!(text, "  paused   {} in all: {}", Brief(self.gate.paused_for), self.pause_list());
-        }
+        let requests = plural(self.requests, "request", "requests");
+        let paused = if self.pauses.is_empty() {
+            String::new()
+        } else {
+            format!("; paused {} in all: {}", Brief(self.gate.paused_for), self.pause_list())
+        };
+        let most = self.gate.most_in_window;
+        format!("{requests}, at most {most} in any {} (limit {count}){paused}", Brief(period))
     }
 
     /// `maintenance 02:10:00-02:40:12, rate_limited 03:00:00-03:00:01 and 2 more`.
@@ -163,21 +215,79 @@ impl Traffic {
     }
 }
 
-/// One cause of a digest: `212 rows gave_up: server_error (code 500), lines 3, 9, 17 …: Unexpected server error`.
-fn cause_line(cause: &Cause) -> String {
-    let mut line = format!("{} {}", plural(cause.rows, "row", "rows"), cause.status);
-    if let Some(reason) = cause.reason {
-        let _ = write!(line, ": {reason}");
+/// A cause, and the rows of it that are told of.
+struct Told<'a> {
+    cause: &'a Cause,
+    rows: &'a NamedRows,
+}
+
+/// Causes under a title, in so many lines at most.
+fn section(title: &str, causes: &[&Told<'_>], most: usize) -> Vec<String> {
+    if causes.is_empty() {
+        return Vec::new();
     }
-    if let Some(code) = cause.code {
-        let _ = write!(line, " (code {code})");
+    let shown = if causes.len() > most { most.saturating_sub(1) } else { causes.len() };
+    let mut lines = vec![title.to_owned()];
+    lines.extend(causes[..shown].iter().map(|told| format!("  {}", told.line())));
+    let rest: u64 = causes[shown..].iter().map(|told| told.rows.rows).sum();
+    if rest > 0 {
+        let (rows, more) = (plural(rest, "row", "rows"), if shown == 0 { "" } else { "more " });
+        lines.push(format!("  {rows} for {} {more}causes: see the results", causes.len() - shown));
     }
-    let _ = write!(line, ", {} {}", if cause.rows == 1 { "line" } else { "lines" }, cause.line_list());
-    if !cause.message.is_empty() {
-        // Whole: what to do often stands at its end.
-        let _ = write!(line, ": {}", cause.message);
+    lines
+}
+
+impl Told<'_> {
+    /// `212 rows gave_up: server_error (code 500), lines 3, 9, 17 …: Unexpected server error`.
+    fn line(&self) -> String {
+        let (code, words) = self.cause.commonest();
+        let mut line = format!("{} {}", plural(self.rows.rows, "row", "rows"), self.cause.status);
+        if let Some(reason) = self.cause.reason {
+            let _ = write!(line, ": {reason}");
+        }
+        if let Some(code) = code {
+            let _ = write!(line, " (code {code})");
+        }
+        let _ = write!(line, ", {}", self.rows.list());
+        if !words.is_empty() {
+            // Whole: what to do often stands at its end.
+            let _ = write!(line, ": {words}");
+        }
+        line
     }
-    line
+
+    /// Why, and how many rows more.
+    fn rest(&self) -> (&str, u64) {
+        let why = self.cause.reason.map_or(self.cause.status.word(), Reason::word);
+        (why, self.cause.all.rows - self.rows.rows)
+    }
+}
+
+/// `known before: 3 for a person (2 not_found, 1 bad_row), 1 for the next run (server_error); …`.
+fn known(causes: &[Told<'_>]) -> Option<String> {
+    let parts = [(Remedy::Person, "for a person"), (Remedy::NextRun, "for the next run")].map(|(remedy, what)| {
+        let rest = causes.iter().filter(|told| told.cause.remedy == remedy).map(Told::rest);
+        known_of(what, rest.filter(|(_, rows)| *rows > 0))
+    });
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("known before: {}; `coverbatch status` names them", parts.join(", ")))
+}
+
+fn known_of<'a>(what: &str, counts: impl Iterator<Item = (&'a str, u64)>) -> Option<String> {
+    let mut by_word: Vec<(&str, u64)> = Vec::new();
+    for (word, rows) in counts {
+        match by_word.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, sum)) => *sum += rows,
+            None => by_word.push((word, rows)),
+        }
+    }
+    let all: u64 = by_word.iter().map(|(_, rows)| rows).sum();
+    if let [(word, rows)] = by_word.as_slice() {
+        return Some(format!("{rows} {what} ({word})"));
+    }
+    let shown: Vec<String> = by_word.iter().take(SHOWN_REASONS).map(|(word, rows)| format!("{rows} {word}")).collect();
+    let more = if by_word.len() > SHOWN_REASONS { " …" } else { "" };
+    (all > 0).then(|| format!("{all} {what} ({}{more})", shown.join(", ")))
 }
 
 /// Where a file is.
@@ -190,8 +300,38 @@ fn time_of_day(time: UnixMillis) -> String {
     time.to_string().get(11..19).unwrap_or_default().to_owned()
 }
 
+/// `2026-11-22 02:10 UTC`.
+fn day_and_time(time: UnixMillis) -> String {
+    format!("{} UTC", time.to_string().get(..16).unwrap_or_default().replace('T', " "))
+}
+
 /// `1 row`, `2 rows`.
 #[must_use]
 pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::RowName;
+
+    #[test]
+    fn causes_beyond_the_room_there_is_are_counted() {
+        let mut causes: Vec<Cause> =
+            (0..4).map(|_| Cause::new(Status::Failed, Some(Reason::NotFound), Remedy::Person)).collect();
+        for (line, cause) in (2..).zip(&mut causes) {
+            let name = || RowName { line: Some(line), id: None, labels: Vec::new() };
+            cause.add(true, (Some(404), "do this: and that"), name);
+            cause.add(true, (Some(404), "do this: and that"), name);
+        }
+        let told: Vec<Told<'_>> = causes.iter().map(|cause| Told { cause, rows: &cause.news }).collect();
+        let told: Vec<&Told<'_>> = told.iter().collect();
+        let whole = section("title:", &told, 4);
+        assert_eq!(whole[1], "  2 rows failed: not_found (code 404), lines 2, 2: do this: and that");
+        assert_eq!((whole.len(), whole[0].as_str()), (5, "title:"));
+        assert_eq!(section("title:", &told, 3)[3], "  4 rows for 2 more causes: see the results");
+        assert_eq!(section("title:", &told, 1)[1], "  8 rows for 4 causes: see the results");
+        assert!(section("title:", &[], 3).is_empty());
+    }
 }

@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
 use crate::ratelimit::GateView;
-use crate::results::{Cause, Tally};
+use crate::results::{Cause, Changes, Remedy, Tally};
 use crate::runner::Covers;
 
 /// Everything worth telling about a run.
@@ -107,6 +107,14 @@ pub struct NextStep<'a> {
 }
 
 impl Summary {
+    /// Whether a person was told all of it after the run before. One that stopped early, or whose ledger was made anew, is
+    /// always worth a mail.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let is_as_usual = self.ended == Ended::Finished && !self.files.ledger_is_new && self.files.taken_over == 0;
+        is_as_usual && self.tally.changes.is_none()
+    }
+
     /// What to do now; nothing after a clean run.
     #[must_use]
     pub fn next_step(&self) -> Option<NextStep<'_>> {
@@ -126,7 +134,15 @@ impl Summary {
                 ("these rows may have been paid for; to send them again", resend)
             }
             (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
-            (Exit::Left | Exit::Signal(_), _) => ("to go on with what is left", send),
+            (Exit::Left | Exit::Signal(_), _) => {
+                match (self.tally.left_to(Remedy::Person), self.tally.left_to(Remedy::NextRun)) {
+                    (0, _) => {
+                        ("nothing is to be corrected, the next run goes on with what is left; to go on now", send)
+                    }
+                    (_, 0) => ("correct these rows in the catalog, then", send),
+                    (_, _) => ("correct the rows that need a person; what else is left goes on with", send),
+                }
+            }
             (Exit::Failed, _) if self.tally.with(Status::GenerationFailed) > 0 => {
                 ("the service could not make these covers in 3 runs; to ask once more", retry_all)
             }
@@ -172,6 +188,8 @@ impl Summary {
             }),
             pauses: self.submissions.iter().flat_map(|traffic| &traffic.pauses).collect(),
             causes: self.tally.causes(),
+            changes: &self.tally.changes,
+            is_first_run: !self.tally.changes.has_before,
             unlike_ids: self.tally.unlike.as_ref().map(UnlikeIds::new),
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
@@ -197,6 +215,8 @@ struct Document<'a> {
     reads: Option<Requests>,
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
+    is_first_run: bool,
+    changes: &'a Changes,
     causes: Vec<&'a Cause>,
     unlike_ids: Option<UnlikeIds>,
     results: String,

@@ -49,7 +49,7 @@ pub enum Cover {
 }
 
 impl Cover {
-    fn of(record: Option<&Record>, view: View) -> Self {
+    pub(super) fn of(record: Option<&Record>, view: View) -> Self {
         let Some(record) = record else { return Self::Done };
         let art = &record.artwork;
         let is_reached = match (record.state, view.goal) {
@@ -169,6 +169,18 @@ impl ResultLine {
         self.cell(ResultColumn::Message)
     }
 
+    /// The same for a person: the words of an acceptance do not tell why its cover is not in hand.
+    #[must_use]
+    pub fn what_was_said(&self) -> &str {
+        match (self.cover, self.reason) {
+            (Cover::Awaited, Some(Reason::Accepted | Reason::AlreadyExists | Reason::Conflict)) => {
+                "its cover is not finished yet"
+            }
+            (Cover::Forgotten, _) => "the service has forgotten its images",
+            (Cover::Awaited | Cover::Done | Cover::Unknown, _) => self.message(),
+        }
+    }
+
     /// Whether it repeats an earlier row.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
@@ -286,13 +298,16 @@ mod tests {
 
     #[test]
     fn a_cover_that_is_awaited_is_left_and_one_that_is_forgotten_failed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "task_id\n").unwrap();
+        let catalog = Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap();
         let exit = |rows: &[(RowState, Option<&str>, Artwork)], goal| {
             let mut tally = Tally::default();
             for (number, (state, cover, artwork)) in rows.iter().enumerate() {
                 let record = record(*state, *cover, artwork.clone());
                 let line = ResultLine::valid(Some(&record), None, view(goal));
                 let row = Row { number: u32::try_from(number).unwrap(), ..Row::default() };
-                tally.add(&Joined { row, record: Some(record) }, &line);
+                tally.add(&catalog, &Joined { row, record: Some(record) }, &line);
             }
             Exit::of_rows(&tally)
         };

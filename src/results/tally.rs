@@ -1,47 +1,21 @@
 //! The rows of a catalog, counted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::before::Before;
+use super::cause::Cause;
+use super::changes::Changes;
 use super::line::{Cover, ResultLine};
-use crate::catalog::Unlike;
+use super::named::RowName;
+use super::standing::{Remedy, Standing};
+use crate::catalog::{Catalog, Labels, Unlike};
 use crate::domain::{Reason, Status};
 use crate::join::Joined;
 
-/// Line numbers kept of each cause.
-const FIRST_LINES: usize = 3;
-
-/// Causes told apart; the service may invent codes without end.
+/// Causes told apart: bad rows may be bad in many ways.
 const MOST_CAUSES: usize = 200;
-
-/// Rows that are not settled for one and the same cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Cause {
-    /// What became of them.
-    pub status: Status,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// The service's code.
-    pub code: Option<i64>,
-    /// What was said of the first one.
-    pub message: String,
-    /// How many.
-    pub rows: u64,
-    /// Where the first of them are.
-    #[serde(rename = "first_lines")]
-    pub lines: Vec<u64>,
-}
-
-impl Cause {
-    /// `3, 9, 17 …`.
-    #[must_use]
-    pub fn line_list(&self) -> String {
-        let numbers: Vec<String> = self.lines.iter().map(u64::to_string).collect();
-        let more = self.rows > u64::try_from(numbers.len()).unwrap_or(u64::MAX);
-        numbers.join(", ") + if more { " …" } else { "" }
-    }
-}
 
 /// What the results say of all rows together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,13 +38,24 @@ pub struct Tally {
     pub fallbacks: u64,
     /// Ids that do not look like the others.
     pub unlike: Option<Unlike>,
+    /// What has changed since earlier results.
+    pub changes: Changes,
+    labels: Labels,
+    before: Option<Arc<Before>>,
     statuses: BTreeMap<Status, u64>,
-    causes: BTreeMap<(Status, Option<Reason>, Option<i64>), Cause>,
+    causes: BTreeMap<(Remedy, Status, Option<Reason>, String), Cause>,
 }
 
 impl Tally {
+    /// No rows yet: they will be named by these labels, and compared with how they stood before.
+    #[must_use]
+    pub fn new(labels: Labels, before: Option<Before>) -> Self {
+        let before = before.map(Arc::new);
+        Self { changes: Changes::since(before.as_deref()), labels, before, ..Self::default() }
+    }
+
     /// Counts a row.
-    pub(super) fn add(&mut self, joined: &Joined, line: &ResultLine) {
+    pub(super) fn add(&mut self, catalog: &Catalog, joined: &Joined, line: &ResultLine) {
         self.rows += 1;
         self.duplicates += u64::from(line.is_duplicate());
         self.retryable += u64::from(line.retryable);
@@ -84,26 +69,20 @@ impl Tally {
         }
         let art = joined.record.as_ref().map(|record| &record.artwork);
         self.fallbacks += u64::from(art.is_some_and(|art| art.fallback.is_some()));
-        if !line.status.is_settled() || matches!(line.cover, Cover::Awaited | Cover::Forgotten) {
-            self.add_cause(joined, line);
+        let now = Standing::of(line.status, line.retryable, line.cover);
+        let before = self.before.as_ref().map_or(Standing::New, |before| before.of(joined.row.number));
+        let name = || RowName::of(catalog, &self.labels, &joined.row);
+        if !line.is_duplicate() {
+            self.changes.add((before, now), joined, name);
         }
-    }
-
-    fn add_cause(&mut self, joined: &Joined, line: &ResultLine) {
-        let code = joined.record.as_ref().and_then(|record| record.answer.code);
-        let full = self.causes.len() >= MOST_CAUSES;
-        let key = (line.status, line.reason, code.filter(|_| !full));
-        let cause = self.causes.entry(key).or_insert_with(|| Cause {
-            status: key.0,
-            reason: key.1,
-            code: key.2,
-            message: message(line),
-            rows: 0,
-            lines: Vec::new(),
-        });
-        cause.rows += 1;
-        if cause.lines.len() < FIRST_LINES {
-            cause.lines.push(joined.row.line);
+        if now != Standing::Covered {
+            let is_full = self.causes.len() >= MOST_CAUSES;
+            // What is wrong with a row itself is said in words alone.
+            let words = if line.status == Status::Invalid && !is_full { line.message() } else { "" };
+            let key = (now.remedy(), line.status, line.reason, words.to_owned());
+            let cause = self.causes.entry(key).or_insert_with(|| Cause::new(line.status, line.reason, now.remedy()));
+            let code = joined.record.as_ref().and_then(|record| record.answer.code);
+            cause.add(now > before, (code, line.what_was_said()), name);
         }
     }
 
@@ -113,12 +92,18 @@ impl Tally {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
-    /// Why rows are not settled, most rows first.
+    /// Why rows are not settled, most rows first; of as many, those that come first.
     #[must_use]
     pub fn causes(&self) -> Vec<&Cause> {
         let mut causes: Vec<&Cause> = self.causes.values().collect();
-        causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
+        causes.sort_by_key(|cause| (Reverse(cause.all.rows), cause.all.first.first().and_then(|name| name.line)));
         causes
+    }
+
+    /// Rows that have not come as far as is wanted, and who sees to them.
+    #[must_use]
+    pub fn left_to(&self, remedy: Remedy) -> u64 {
+        self.causes.values().filter(|cause| cause.remedy == remedy).map(|cause| cause.all.rows).sum()
     }
 
     /// Rows that have not come as far as is wanted.
@@ -132,16 +117,5 @@ impl Tally {
     #[must_use]
     pub fn is_all_settled(&self) -> bool {
         self.left() == 0
-    }
-}
-
-/// What is said of a row. The words of an acceptance do not tell why its cover is not in hand.
-fn message(line: &ResultLine) -> String {
-    match (line.cover, line.reason) {
-        (Cover::Awaited, Some(Reason::Accepted | Reason::AlreadyExists | Reason::Conflict)) => {
-            "its cover is not finished yet".to_owned()
-        }
-        (Cover::Forgotten, _) => "the service has forgotten its images".to_owned(),
-        (Cover::Awaited | Cover::Done | Cover::Unknown, _) => line.message().to_owned(),
     }
 }

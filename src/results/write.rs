@@ -45,22 +45,26 @@ pub struct Paths {
     pub failures: Option<PathBuf>,
 }
 
-/// Counts the rows of the catalog as the results would show them; writes nothing.
+/// Counts the rows of the catalog as the results would show them, into a `tally` of none; writes nothing.
 ///
 /// # Errors
 /// [`ResultsError`]
-pub async fn count<L: Ledger>(catalog: &Arc<Catalog>, ledger: Option<&L>, view: View) -> Result<Tally, ResultsError> {
-    let mut tally = Tally::default();
+pub async fn count<L: Ledger>(
+    catalog: &Arc<Catalog>,
+    ledger: Option<&L>,
+    view: View,
+    mut tally: Tally,
+) -> Result<Tally, ResultsError> {
     let mut join = Join::new(catalog, ledger, view.trust)?;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
         for joined in &chunk {
-            tally.add(joined, &ResultLine::new(catalog, joined, view));
+            tally.add(catalog, joined, &ResultLine::new(catalog, joined, view));
         }
     }
     Ok(tally)
 }
 
-/// Writes the files anew and counts their rows.
+/// Writes the files anew and counts their rows, into a `tally` of none.
 ///
 /// # Errors
 /// [`ResultsError`]. One file that cannot be written does not keep the other from being written.
@@ -68,9 +72,9 @@ pub async fn write<L: Ledger>(
     catalog: &Arc<Catalog>,
     ledger: Option<&L>,
     view: View,
-    paths: &Paths,
+    (paths, tally): (&Paths, Tally),
 ) -> Result<Tally, ResultsError> {
-    let mut files = Files::begin(catalog, view, paths)?;
+    let mut files = Files::begin(catalog, view, paths, tally)?;
     let mut join = Join::new(catalog, ledger, view.trust)?;
     let mut chunk = join.next().await?;
     while !chunk.is_empty() {
@@ -98,12 +102,11 @@ struct Files {
 
 impl Files {
     /// No rows yet.
-    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths) -> Result<Self, FileError> {
+    fn begin(catalog: &Arc<Catalog>, view: View, paths: &Paths, mut tally: Tally) -> Result<Self, FileError> {
         let format = LineFormat::new(catalog.dialect());
         let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error.into()))?;
         let results = Table::new(&paths.results, &head);
         let failures = paths.failures.as_deref().map(|path| Table::new(path, &head));
-        let mut tally = Tally::default();
         tally.unlike.clone_from(&catalog.check().unlike);
         Ok(Self { catalog: Arc::clone(catalog), view, format, results, failures, tally })
     }
@@ -133,7 +136,7 @@ impl Files {
                 *file = Err(error);
             }
         }
-        self.tally.add(joined, &line);
+        self.tally.add(&self.catalog, joined, &line);
     }
 
     /// Puts the files into their places.

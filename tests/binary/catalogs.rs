@@ -62,9 +62,9 @@ fn what_is_no_id_is_told_with_its_line_and_not_sent() {
     let batch = Batch::of("task_id\na1\n#N/A\nb\u{a0}2\n1.5E+31\n'c3\n").to(&service.address());
     let ran = batch.run(&[]).exit(3);
     let ran = ran
-        .says("line 3: the id is an error value of a spreadsheet; the row is not sent\n")
-        .says("line 4: the id holds U+00A0; only printable ASCII without spaces is allowed; the row is not sent\n")
-        .says("line 5: the id is a number as spreadsheets show it, whose digits are lost; format the column as text; ");
+        .says("line 3: the id is an error value of a spreadsheet\n")
+        .says("line 4: the id holds U+00A0; only printable ASCII without spaces is allowed\n")
+        .says("line 5: the id is a number as spreadsheets show it, whose digits are lost; format the column as text\n");
     assert_eq!(ran.table().column("cover_message")[1], "the id is an error value of a spreadsheet");
     let sent: Vec<String> =
         service.requests().iter().map(|request| String::from_utf8(request.body.clone()).unwrap()).collect();

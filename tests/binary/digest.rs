@@ -24,26 +24,26 @@ fn a_clean_run_is_silent_and_a_clean_rerun_too() {
 #[test]
 fn the_digest_names_counts_causes_lines_files_and_the_next_command() {
     let service = StandIn::quick(&[]);
-    let text = "task_id\na\na\ncode-404-1\ncode-404-2\n\ncode-404-3\ncode-404-4\ncovered-1\n\"two\nlines\"\n";
+    let text = "task_id,title,artist\na,A,Z\na,A,Z\ncode-404-1,So What,Miles\ncode-404-2,\"All\nBlues\",\n\ncode-404-3,,\ncode-404-4,,\n\
+                covered-1,,\n\"two\nlines\",Naima,John\n";
     let batch = Batch::of(text).to(&service.address);
     let ran = batch.run(&["--failures", "left.csv"]).exit(4);
     let folder = batch.folder().display().to_string();
     let lines: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with("  began ")).collect();
     let expected = [
-        "line 10: the id holds U+000A; only printable ASCII without spaces is allowed; the row is not sent",
-        "coverbatch: 5 of 8 rows have no cover yet",
-        "  submitted 2, exists 1, failed 4, invalid 1",
-        "  1 duplicate of an earlier row, sent once",
+        "coverbatch: 2 new covers, 5 newly failed; 5 of 8 rows have no cover yet",
         "",
-        "  4 rows failed: not_found (code 404), lines 4, 5, 7 …: Resource not found",
-        "  1 row invalid: bad_row, line 10: the id holds U+000A; only printable ASCII without spaces is allowed",
+        "needs a person:",
+        "  4 rows failed: not_found (code 404), lines 4 (So What, Miles), 5 (All Blues), 8 …: Resource not found",
+        "  1 row invalid: bad_row, line 11 (Naima, John): the id holds U+000A; only printable ASCII without spaces is allowed",
         "",
+        "  rows     8: submitted 2, exists 1, failed 4, invalid 1; 1 repeats an earlier row, sent once",
         "  sent     6 requests, at most 6 in any 1s (limit 500)",
         &format!("  results  {folder}/songs.results.csv"),
         &format!("  failures {folder}/left.csv"),
         &format!("  ledger   {folder}/songs.db, new"),
         "",
-        "next: to go on with what is left",
+        "next: correct these rows in the catalog, then",
         &format!(
             "  cd {folder} && COVERBATCH_API_URL={} COVERBATCH_ACCOUNT=songs COVERBATCH_NO_CALLBACK=1 COVERBATCH_RATE=500/1s {PROGRAM} run songs.csv \
              --failures left.csv --ledger {folder}/songs.db",
@@ -61,16 +61,23 @@ fn the_digest_of_the_worst_night_has_25_lines() {
         let long = "The parameters of this request are beyond all understanding ".repeat(9);
         envelope([404, 413, 422, 451, 500, 501, 502, 503, 504, 408, 531][number % 11], &long, &Value::Null)
     });
-    let mut text = "task_id,note\ntrack0,once\ntrack0,twice\n".to_owned();
-    for number in 1..60 {
-        let _ = writeln!(text, "track{number},x");
-    }
-    text.push_str(&",no id\n".repeat(50));
-    let batch = Batch::of(text).to(&service.address());
-    let ran = batch.run(&["--max-attempts", "1", "--failures", "left.csv"]).exit(4);
-    assert!(ran.stderr.lines().count() <= 25, "{}", ran.stderr);
-    for words in ["and 40 more rows that cannot be sent", "see the results", "\nnext: to go on"] {
-        assert!(ran.stderr.contains(words), "`{words}` is not in:\n{}", ran.stderr);
+    let catalog = |from: usize, to: usize| {
+        let mut text = "task_id,note\n".to_owned();
+        for number in from..to {
+            let _ = writeln!(text, "track{number},x\ntrack{number},once more");
+        }
+        text + ",no id\n1.2E+30,lost\nNULL,none\nx y,two\nx,1,2,more\n"
+    };
+    let batch = Batch::of(catalog(0, 60)).to(&service.address());
+    let options = ["--max-attempts", "1", "--failures", "left.csv", "--wait", "--max-failures", "100%"];
+    for from in [0, 20, 22] {
+        fs::write(batch.catalog(), catalog(from, from + 60)).unwrap();
+        let ran = batch.run(&options).exit(4);
+        let lines: Vec<&str> = ran.stderr.lines().skip_while(|line| !line.starts_with("coverbatch: ")).collect();
+        assert!((18..=25).contains(&lines.len()), "{}", ran.stderr);
+        for words in ["needs a person:", "tries again:", "\nnext: correct the rows that need"] {
+            assert!(ran.stderr.contains(words), "`{words}` is not in:\n{}", ran.stderr);
+        }
     }
 }
 
@@ -92,7 +99,7 @@ fn the_next_command_for_failed_rows_sends_them_though_the_first_said_otherwise()
     }
     let ran = batch.run(&["--retry", "none"]).exit(3).says("next: correct these rows in the catalog; to send all");
     let again = batch.shell(ran.next()).exit(3);
-    again.says("sent     1 request,").says("code 422");
+    again.says("sent     1 request,").says("known before: 1 for a person (invalid_request)");
 }
 
 #[test]
@@ -118,7 +125,7 @@ fn a_file_name_that_is_not_utf_8_ends_in_no_panic() {
     let batch = Batch::ids(["code-404-a"]);
     let odd = OsStr::from_bytes(b"r\xff.csv");
     let words = [OsStr::new("run"), OsStr::new("songs.csv"), OsStr::new("--sandbox"), OsStr::new("-o"), odd];
-    let ran = batch.words(&words).exit(4).says("next: to go on with what is left");
+    let ran = batch.words(&words).exit(4).says("next: correct these rows in the catalog, then");
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     assert!(batch.path(odd).exists());
 }

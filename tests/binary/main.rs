@@ -17,6 +17,7 @@ mod docs;
 mod exits;
 mod hostile;
 mod key;
+mod mails;
 mod monitors;
 mod options;
 mod outputs;

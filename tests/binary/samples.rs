@@ -67,9 +67,9 @@ fn a_messy_catalog_keeps_its_bytes_and_its_rows() {
     }
     assert_own_bytes(&batch, b";Too Many");
     for line in [
-        "line 9: the row goes on after the last column (1 more)",
-        "line 10: the id is empty",
-        "line 11: the id holds a space",
+        "line 9 (One Cell, Ikeda Trio): the row goes on after the last column (1 more)",
+        "line 10 (No Id Yet, Ikeda Trio): the id is empty",
+        "line 11 (A Space in the Id, Ikeda Trio): the id holds a space",
     ] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }

@@ -26,7 +26,9 @@ fn stops(signal: Signal, code: i32) {
     let (batch, run) = begun(&service);
     run.signal(signal);
     let ran = run.finish().exit(code).says("coverbatch: stopping; answers on their way are awaited");
-    let ran = ran.says("coverbatch: stopped, interrupted by a signal;").says("next: to go on with what is left");
+    let ran = ran
+        .says("coverbatch: stopped, interrupted by a signal;")
+        .says("the next run goes on with what is left; to go on now");
     let (table, sent) = (ran.table(), service.requests().len());
     assert!(sent < 12, "{sent} requests for 20 tracks at 4 each 400 ms, stopped at once");
     assert_eq!(table.len(), 20);

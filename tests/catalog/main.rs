@@ -17,7 +17,7 @@ use coverbatch::clock::UnixMillis;
 use coverbatch::join::Trust;
 use coverbatch::ledger::SqliteLedger;
 use coverbatch::policy::InDoubt;
-use coverbatch::results::{self, Goal, Paths, View};
+use coverbatch::results::{self, Goal, Paths, Tally, View};
 use tempfile::NamedTempFile;
 
 /// Ids as the service has them.
@@ -74,6 +74,6 @@ fn written(catalog: &Arc<Catalog>) -> [Vec<u8>; 2] {
     };
     let paths = Paths { results: results.clone(), failures: Some(failures.clone()) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(results::write(catalog, None::<&SqliteLedger>, view, &paths)).unwrap();
+    runtime.block_on(results::write(catalog, None::<&SqliteLedger>, view, (&paths, Tally::default()))).unwrap();
     [results, failures].map(|path| fs::read(path).unwrap())
 }

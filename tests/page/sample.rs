@@ -7,7 +7,7 @@ use std::time::Duration;
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Reason, Status};
 use coverbatch::page::{Activity, Kind, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
-use coverbatch::results::Cause;
+use coverbatch::results::{Cause, Remedy, RowName};
 use image::{Rgb, RgbImage};
 
 const FIRST: [&str; 10] =
@@ -114,13 +114,14 @@ fn activity(now: UnixMillis) -> Activity {
 pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
     let with = |status: Status| rows.iter().filter(move |row| row.status == status);
     let count = |status: Status| u64::try_from(with(status).count()).unwrap();
-    let cause = |status: Status| Cause {
-        status,
-        reason: Some(said(status).0),
-        code: (status == Status::Failed).then_some(404),
-        message: with(status).next().unwrap().message.clone(),
-        rows: count(status),
-        lines: with(status).take(3).map(|row| row.line).collect(),
+    let cause = |status: Status| {
+        let mut cause = Cause::new(status, Some(said(status).0), Remedy::Person);
+        let words = &with(status).next().unwrap().message;
+        for row in with(status) {
+            let name = || RowName { line: Some(row.line), id: Some(row.id.clone()), labels: Vec::new() };
+            cause.add(true, ((status == Status::Failed).then_some(404), words), name);
+        }
+        cause
     };
     let lacking = Status::ALL.iter().copied().filter(|status| !status.is_settled() && count(*status) > 0);
     let began = now.before(Duration::from_secs(21_000));

@@ -10,7 +10,7 @@ use crate::api::{BadCallback, CallbackUrl};
 use crate::cli::account::LedgerArgs;
 use crate::cli::cover_args::{RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
-use crate::cli::options::{CatalogArgs, OutputArgs};
+use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs};
 use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
 use crate::cli::service::{KeyArgs, callback_secret};
@@ -54,6 +54,8 @@ pub(in crate::cli) struct RunArgs {
     pub(super) wait: WaitArgs,
     #[command(flatten)]
     pub(super) dry: DryArgs,
+    #[command(flatten)]
+    pub(super) label: LabelArgs,
     #[command(flatten)]
     pub(super) tell: TellArgs,
     #[command(flatten)]

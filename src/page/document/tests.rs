@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::page::chart::Activity;
-use crate::results::Cause;
+use crate::results::{Cause, Remedy, RowName};
 
 const HOSTILE: &[&str] = &[
     "<script>alert(1)</script>",
@@ -51,14 +51,8 @@ fn page(text: &str) -> Page {
     activity.add(night, Kind::Accepted);
     let image = PageImage { url: text.to_owned(), file: Some(text.to_owned()), thumbnail: Some(text.to_owned()) };
     let covered = PageRow { images: vec![image; 2], expires_at: Some(night), ..row(3, text, Status::Completed) };
-    let cause = Cause {
-        status: Status::Failed,
-        reason: Some(Reason::NotFound),
-        code: Some(404),
-        message: text.to_owned(),
-        rows: 1,
-        lines: vec![2],
-    };
+    let mut cause = Cause::new(Status::Failed, Some(Reason::NotFound), Remedy::Person);
+    cause.add(true, (Some(404), text), || RowName { line: Some(2), id: None, labels: Vec::new() });
     Page {
         title: text.to_owned(),
         generated_at: night,
