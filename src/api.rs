@@ -7,20 +7,24 @@ pub mod http;
 pub mod json;
 pub mod ping;
 mod reach;
+mod route;
 pub mod wire;
 
 use std::future::Future;
 use std::io;
 
-use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading};
+use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading, Route};
 
-pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, GENERATE_PATH};
+pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl};
 pub use client::BadProxy;
 pub use reach::is_public;
 pub use wire::Provider;
 
 /// A service that makes covers.
 pub trait CoverApi: Send + Sync + 'static {
+    /// The route that submissions take.
+    fn route(&self) -> Route;
+
     /// Makes one submission, once: no retry and no redirect inside.
     ///
     /// Always an [`Outcome`], also for a broken connection; never waits longer than the request timeout.
@@ -29,9 +33,10 @@ pub trait CoverApi: Send + Sync + 'static {
     /// Uses no connection again that stands now: answers and requests do not belong together on one of them.
     fn drop_connections(&self) {}
 
-    /// Reads the record of a cover once; it is believed only if it names `task`.
+    /// Reads the record of a cover once, which was asked for by `route`; it is believed only if it names `task`.
     fn read_cover(
         &self,
+        route: Route,
         cover: &CoverTaskId,
         task: &MusicTaskId,
     ) -> impl Future<Output = Reading<CoverProgress>> + Send;

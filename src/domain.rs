@@ -3,18 +3,22 @@
 //! Values only. Nothing here does I/O, reads a clock, draws random numbers or knows a file format, so that everything
 //! that decides (`policy`) can be tested over its whole domain.
 
+mod credits;
 mod id;
 mod outcome;
 mod rate;
+mod route;
 mod status;
 mod text;
 
+pub use credits::{BadCredits, Credits};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use outcome::{
     Answer, CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome,
     Reading, Verdict,
 };
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
+pub use route::Route;
 pub(crate) use status::words;
 pub use status::{Ended, Reason, ResultColumn, RowState, Signal, Status};
 pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::catalog::{BadRow, Catalog, CatalogError, PreviousResult, Row, Rows};
-use crate::domain::{Answer, Images, MusicTaskId, RowState, Status};
+use crate::domain::{Answer, Images, MusicTaskId, Route, RowState, Status};
 use crate::ledger::{Artwork, IMAGES_LAST, KnownState, LedgerError, ReadLedger, Record};
 use crate::policy::REJECTED_RUNS;
 
@@ -192,6 +192,8 @@ pub fn believed(previous: &PreviousResult, trust: Trust) -> Option<Record> {
         reason: previous.reason,
         answer: Answer { http_status: previous.http_status, code: previous.code, message: previous.message.clone() },
         cover: previous.cover.clone(),
+        route: previous.route.unwrap_or(Route::Legacy),
+        credits: previous.credits,
         submissions: previous.attempts,
         failed_runs,
         first_sent_at: previous.first_sent_at,

@@ -68,6 +68,28 @@ enum Admission {
 
 /// A time later by `wait`; one beyond all counting is a century away.
 fn later(time: Instant, wait: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    const CENTURY: Duration = Duration::from_secs(3_155_760_000);
     time + wait.min(CENTURY)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn the_slack_is_a_small_part_of_any_window() {
+        for (period, expected) in [(100, 2.5), (1_000, 25.0), (10_000, 250.0), (12_000, 250.0), (60_000, 1_200.0)] {
+            let rate = Rate { count: NonZeroU32::MIN, period: Duration::from_millis(period) };
+            assert_eq!(slack(rate), Duration::from_secs_f64(expected / 1_000.0), "{period} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_time_beyond_all_counting_is_a_century_away() {
+        let now = Instant::now();
+        assert_eq!(later(now, Duration::from_secs(3)), now + Duration::from_secs(3));
+        assert_eq!(later(now, Duration::MAX), now + Duration::from_secs(3_155_760_000));
+    }
 }

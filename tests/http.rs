@@ -15,7 +15,7 @@ use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::ping::Ping;
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, ImageSink, Provider};
 use coverbatch::clock::Clock;
-use coverbatch::domain::{CoverTaskId, Found, MusicTaskId, Outcome, Reason, Verdict};
+use coverbatch::domain::{CoverTaskId, Found, MusicTaskId, Outcome, Reason, Route, Verdict};
 use coverbatch::secret::ApiKey;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
@@ -49,6 +49,7 @@ fn api_of(provider: Provider, address: &str, timeout: Duration) -> HttpApi {
         api_url: ApiUrl::new(address).unwrap(),
         key: ApiKey::new(KEY).unwrap(),
         provider,
+        route: Route::Legacy,
         callback: CallbackUrl::new("https://hooks.example/cover/{task_id}").unwrap(),
         timeout,
         clock: Clock::start(),

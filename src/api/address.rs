@@ -11,11 +11,7 @@ use url::{Host, Url};
 use crate::domain::MusicTaskId;
 use crate::secret::CallbackSecret;
 
-/// The path of the one endpoint that is paid for.
-pub const GENERATE_PATH: &str = "/api/v1/suno/cover/generate";
-
-pub(super) const COVER_RECORD_PATH: &str = "/api/v1/suno/cover/record-info";
-
+/// The path of the record of a music task.
 pub(super) const MUSIC_RECORD_PATH: &str = "/api/v1/generate/record-info";
 
 /// Why a text is not an address of the API.
@@ -64,7 +60,7 @@ impl ApiUrl {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// The address of an endpoint, such as [`GENERATE_PATH`].
+    /// The address of an endpoint, by its path.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.as_str())
@@ -222,9 +218,9 @@ mod tests {
 
     #[test]
     fn the_endpoint_is_found_below_the_base_whatever_its_end() {
-        let expected = "https://gate.example/suno/api/v1/suno/cover/generate";
-        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().at(GENERATE_PATH), expected);
-        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().at(GENERATE_PATH), expected);
+        let expected = "https://gate.example/suno/api/v1/jobs/createTask";
+        assert_eq!(ApiUrl::new("https://gate.example/suno").unwrap().at("/api/v1/jobs/createTask"), expected);
+        assert_eq!(ApiUrl::new("https://gate.example/suno//").unwrap().at("/api/v1/jobs/createTask"), expected);
     }
 
     #[test]

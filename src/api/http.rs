@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
-use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
 use url::Position;
 
-use super::address::{ApiUrl, COVER_RECORD_PATH, CallbackUrl, GENERATE_PATH, MUSIC_RECORD_PATH, percent_encoded};
+use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
 use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
 use super::wire::{
-    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_cover_record, read_fault,
-    read_is_empty, read_music_record, read_no_answer, read_submission, resolved, unpacked, without_echo,
+    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_fault, read_is_empty,
+    read_music_record, read_no_answer, resolved, unpacked, with_successor, without_echo,
 };
 use crate::api::{CoverApi, ImageSink};
 use crate::clock::Clock;
-use crate::domain::{Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Reading, Verdict};
+use crate::domain::{
+    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Reading, Route, Verdict,
+};
 use crate::secret::ApiKey;
 
 /// How long an answer of the balance endpoint counts.
@@ -37,6 +38,8 @@ pub struct HttpConfig {
     pub key: ApiKey,
     /// Whose API it is.
     pub provider: Provider,
+    /// The route that submissions take.
+    pub route: Route,
     /// The address named in every submission.
     pub callback: CallbackUrl,
     /// Longest time for one request, from connecting to the last byte of the answer.
@@ -68,22 +71,6 @@ struct Balance {
     read: Instant,
 }
 
-/// The body of a submission. The service spells `callBackUrl` with a capital B here, and only here.
-#[derive(Debug, Serialize)]
-struct Submission<'a> {
-    #[serde(rename = "taskId")]
-    task_id: &'a str,
-    #[serde(rename = "callBackUrl")]
-    callback_url: &'a str,
-}
-
-/// The JSON body of a submission whose end is told to `callback_url`, as it is sent.
-#[must_use]
-pub fn submission_body(task: &MusicTaskId, callback_url: &str) -> String {
-    let submission = Submission { task_id: task.as_str(), callback_url };
-    serde_json::to_string(&submission).unwrap_or_default()
-}
-
 impl HttpApi {
     /// A client that has not connected yet.
     ///
@@ -110,11 +97,12 @@ impl HttpApi {
     }
 
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
+        let route = self.config.route;
         self.client()
-            .post(self.config.api_url.at(GENERATE_PATH))
+            .post(self.config.api_url.at(route.submit_path()))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(submission_body(task, &self.config.callback.for_task(task)))
+            .body(route.submission_body(task, &self.config.callback.for_task(task)))
     }
 
     /// The request for the record of a task.
@@ -213,12 +201,17 @@ impl HttpApi {
 }
 
 impl CoverApi for HttpApi {
+    fn route(&self) -> Route {
+        self.config.route
+    }
+
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
         let began = self.config.clock.now();
-        let answer = self.exchange(self.submission(task), |raw| read_submission(raw, &self.config.key)).await;
+        let HttpConfig { route, provider, key, .. } = &self.config;
+        let answer = self.exchange(self.submission(task), |raw| route.read_submission(raw, key)).await;
         let mut outcome = answer.unwrap_or_else(|fault| read_fault(&fault));
-        outcome = without_echo(outcome, task);
-        if is_unclear(&outcome, self.config.provider) {
+        outcome = with_successor(without_echo(outcome, task), *provider, *route);
+        if is_unclear(&outcome, *provider) {
             // The balance is read in what is left of the time: to those who wait it is one request.
             let left = self.config.timeout.saturating_sub(self.config.clock.now() - began);
             outcome = resolved(outcome, timeout(left, self.is_account_empty()).await.unwrap_or(false));
@@ -241,10 +234,15 @@ impl CoverApi for HttpApi {
         });
     }
 
-    async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
-        let read = |raw: RawAnswer<'_>| read_cover_record(raw, &self.config.key, cover, task);
-        let reading = self.exchange(self.record(COVER_RECORD_PATH, cover.as_str()), read).await;
-        self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
+    async fn read_cover(&self, route: Route, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
+        let read = |raw: RawAnswer<'_>| route.read_record(raw, &self.config.key, cover, task);
+        let reading = self.exchange(self.record(route.record_path(), cover.as_str()), read).await;
+        let mut reading = reading.unwrap_or_else(|fault| read_no_answer(&fault));
+        // A route that is retired has answered for its own covers only, and submissions take another.
+        if route != self.config.route && reading.found == Found::WrongAddress {
+            reading.found = Found::Troubled;
+        }
+        self.noted(task, reading)
     }
 
     async fn read_music(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
@@ -262,16 +260,4 @@ impl CoverApi for HttpApi {
 fn client(config: &HttpConfig) -> Result<reqwest::ClientBuilder, ClientError> {
     let builder = client::builder(config.api_url.is_secure(), config.api_url.is_loopback())?;
     Ok(builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9)).timeout(config.timeout))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_body_is_what_the_service_documents() {
-        let task = MusicTaskId::new("a\"b").unwrap();
-        let body = submission_body(&task, "https://x.example/a%22b");
-        assert_eq!(body, r#"{"taskId":"a\"b","callBackUrl":"https://x.example/a%22b"}"#);
-    }
 }

@@ -440,6 +440,10 @@ mod tests {
             (r#"{"taskId":"","data":{"taskId":{"x":1},"task_id":"c"}}"#, Some("c")),
             ("\u{feff} {\"task\\u0049d\":\"a\\u0062\"}", Some("ab")),
             (r#"{"code":200,"msg":"success","data":{"taskId":"b","images":["https://x.example/1.png"]}}"#, Some("b")),
+            (
+                r#"{"code":501,"msg":"failed","data":{"taskId":"b","state":"fail","param":"{\"input\":\"{\\\"task_id\\\":\\\"m\\\"}\"}"}}"#,
+                Some("b"),
+            ),
         ];
         for (body, expected) in table {
             assert_eq!(read_task_id(body.as_bytes()).as_deref(), expected, "{body}");

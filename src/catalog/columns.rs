@@ -9,8 +9,8 @@ use super::ids::{BadRow, NoId, is_of_the_service, read_id};
 use super::record::{MARK, Record};
 use crate::clock::UnixMillis;
 use crate::domain::{
-    CoverTaskId, Images, MAX_IMAGES, MusicTaskId, Reason, ResultColumn, Status, is_blank, one_line, trimmed,
-    unescape_formula,
+    CoverTaskId, Credits, Images, MAX_IMAGES, MusicTaskId, Reason, ResultColumn, Route, Status, is_blank, one_line,
+    trimmed, unescape_formula,
 };
 
 /// The names an id column may have when none is given, the first one found being taken.
@@ -231,6 +231,10 @@ pub struct PreviousResult {
     pub expires_at: Option<UnixMillis>,
     /// Whether the default cover stands in for the cover.
     pub is_fallback: bool,
+    /// The route by which the cover was asked for.
+    pub route: Option<Route>,
+    /// What the cover cost.
+    pub credits: Option<Credits>,
 }
 
 /// Where the columns of an earlier run are, in the order of [`ResultColumn::WORDS`].
@@ -257,7 +261,7 @@ impl PreviousColumns {
         let texts = self.0.map(|column| text(value(column)?));
         let [status, retryable, reason, http_status, code, message, cover, attempts, first_sent, finished, rest @ ..] =
             texts.each_ref().map(Option::as_deref);
-        let [_, image_1, image_2, file_1, file_2, expires, fallback] = rest;
+        let [_, image_1, image_2, file_1, file_2, expires, fallback, route, credits] = rest;
         let file = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
         Some(PreviousResult {
             status: status.and_then(Status::from_word)?,
@@ -274,6 +278,8 @@ impl PreviousColumns {
             files: [file(file_1), file(file_2)],
             expires_at: expires.and_then(UnixMillis::from_rfc3339),
             is_fallback: fallback.and_then(yes_or_no).unwrap_or(false),
+            route: route.and_then(Route::from_word),
+            credits: credits.and_then(|amount| amount.parse().ok()),
         })
     }
 }
@@ -323,6 +329,8 @@ mod tests {
             files: [None, None],
             expires_at: None,
             is_fallback: false,
+            route: None,
+            credits: None,
         }
     }
 
@@ -346,6 +354,8 @@ mod tests {
             "",
             "2025-11-22T02:10:00.007Z",
             "yes",
+            "jobs",
+            "0.4",
         ];
         let previous = read_all(&cells).unwrap();
         let expected = PreviousResult {
@@ -355,6 +365,8 @@ mod tests {
             files: [Some("a-1.png".to_owned()), None],
             expires_at: Some(UnixMillis(1_763_777_400_007)),
             is_fallback: true,
+            route: Some(Route::Jobs),
+            credits: Credits::of_thousandths(400),
             ..nothing()
         };
         assert_eq!(previous, expected);

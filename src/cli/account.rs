@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 
 use crate::api::{ApiUrl, Provider};
 use crate::cli::folders::state_folder;
+use crate::domain::Route;
 use crate::error::Error;
 use crate::files::{FileError, folder_of, make_folder};
 use crate::join::Trust;
@@ -35,6 +36,10 @@ pub(super) struct AccountArgs {
     /// Which provider
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_PROVIDER", hide_env = true)]
     provider: ProviderName,
+
+    /// Which of kie.ai's two ways to ask for covers
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_KIE_API", hide_env = true)]
+    kie_api: KieApiName,
 
     /// Base URL of the API [default: the provider's]
     #[arg(long, value_name = "URL", env = "COVERBATCH_API_URL", hide_env = true)]
@@ -78,7 +83,28 @@ enum ProviderName {
     Kie,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum KieApiName {
+    /// The endpoint for covers, which kie.ai calls old
+    #[default]
+    Legacy,
+    /// The endpoint for jobs of all models
+    Jobs,
+}
+
 impl AccountArgs {
+    /// The route that submissions take.
+    pub(super) fn route(&self) -> Result<Route, Error> {
+        match (self.kie_api, self.provider) {
+            (KieApiName::Legacy, _) => Ok(Route::Legacy),
+            (KieApiName::Jobs, ProviderName::Kie) => Ok(Route::Jobs),
+            (KieApiName::Jobs, ProviderName::Sunoapi) => Err(Error::usage(
+                "--kie-api jobs is a way of kie.ai, and another provider is asked",
+                "give --provider kie too",
+            )),
+        }
+    }
+
     /// Whose service it is.
     pub(super) const fn provider(&self) -> Provider {
         match self.provider {

@@ -86,7 +86,7 @@ async fn follow(
     }
     args.catalog.is_there()?;
     guard.check()?;
-    let (api_url, key) = (args.ledger.account.url()?, args.key.key()?);
+    let (api_url, route, key) = (args.ledger.account.url()?, args.ledger.account.route()?, args.key.key()?);
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let labels = args.label.find(&catalog)?;
@@ -99,7 +99,7 @@ async fn follow(
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
-        in_doubt: InDoubt::Resend,
+        in_doubt: InDoubt::usual(route),
         goal: args.wait.goal(),
         labels,
         max_outage: args.request.max_outage,
@@ -111,7 +111,8 @@ async fn follow(
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
     let (provider, callback) = (args.ledger.account.provider(), CallbackUrl::inert());
-    let api = Arc::new(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?);
+    let config = HttpConfig { api_url, key, provider, route, callback, timeout, clock, downloads };
+    let api = Arc::new(HttpApi::new(config)?);
     Following { args, screen, batch, image_settings, ledger, api }.go().await
 }
 

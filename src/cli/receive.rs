@@ -84,8 +84,8 @@ impl ReceiveArgs {
         let (api_url, key) = (self.account.url()?, self.key.key()?);
         let timeout = self.request.timeout;
         let downloads = self.read.downloads(timeout, api_url.is_loopback(), clock)?;
-        let (provider, callback) = (self.account.provider(), CallbackUrl::inert());
-        Ok(HttpApi::new(HttpConfig { api_url, key, provider, callback, timeout, clock, downloads })?)
+        let (provider, route, callback) = (self.account.provider(), self.account.route()?, CallbackUrl::inert());
+        Ok(HttpApi::new(HttpConfig { api_url, key, provider, route, callback, timeout, clock, downloads })?)
     }
 }
 

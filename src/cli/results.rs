@@ -63,7 +63,8 @@ async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &AnyLedger, trust: Trust) -
 pub(super) async fn view(ledger: &AnyLedger, catalog: &CatalogArgs, args: &LedgerArgs) -> Result<View, Error> {
     let unreached = ledger.last_end(&catalog.identity()).await?;
     let now = Clock::start().unix();
-    Ok(View { unreached, in_doubt: InDoubt::Resend, trust: args.trust(), goal: Goal::Accepted, now })
+    let in_doubt = InDoubt::usual(args.account.route()?);
+    Ok(View { unreached, in_doubt, trust: args.trust(), goal: Goal::Accepted, now })
 }
 
 /// Count the rows by status and tell what a rerun would do; sends nothing, also while a run is going on

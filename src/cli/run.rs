@@ -95,7 +95,7 @@ async fn checked<'a>(
         paths,
         images: args.wait.read.download.clone(),
         trust: args.ledger.trust(),
-        in_doubt: args.rerun.in_doubt(),
+        in_doubt: args.in_doubt()?,
         goal: args.goal(),
         labels,
         max_outage: args.request.max_outage,
@@ -108,8 +108,7 @@ async fn checked<'a>(
 
 impl Run<'_> {
     fn selection(&self) -> Selection {
-        let rerun = &self.args.rerun;
-        Selection { retry: rerun.retry(), in_doubt: rerun.in_doubt() }
+        Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt }
     }
 
     /// Whether somebody watches.
@@ -136,6 +135,7 @@ impl Run<'_> {
             ledger: (ledger_place, ledger.is_some()),
             paths: &self.batch.paths,
             address: self.service.address(),
+            route: self.service.route,
             callback: &self.service.callback,
             first: worklist.next(true).await?,
         };
@@ -250,7 +250,8 @@ impl Run<'_> {
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
-        let runner = Runner::new(parts.0, parts.1, parts.2, self.args.config(), self.batch.stop.clone());
+        let runner =
+            Runner::new(parts.0, parts.1, parts.2, self.args.config(self.batch.in_doubt), self.batch.stop.clone());
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = self.is_watched().then(|| {
@@ -310,12 +311,13 @@ impl Run<'_> {
             (None, sandbox) => ApiUrl::new(&sandbox.map(Sandbox::base_url).unwrap_or_default())
                 .map_err(|bad| Error::usage(bad.to_string(), ""))?,
         };
-        let Service { key, callback, .. } = &self.service;
+        let Service { route, key, callback, .. } = &self.service;
         let (timeout, clock) = (self.args.request.timeout, self.batch.clock);
         let config = HttpConfig {
             api_url,
             key: key.clone(),
             provider: self.args.ledger.account.provider(),
+            route: *route,
             callback: callback.clone(),
             timeout,
             clock,

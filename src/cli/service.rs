@@ -10,9 +10,10 @@ use std::{env, fs};
 use clap::Args;
 use tracing::warn;
 
-use crate::api::{ApiUrl, CallbackUrl, GENERATE_PATH};
+use crate::api::{ApiUrl, CallbackUrl};
 use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
+use crate::domain::Route;
 use crate::error::Error;
 use crate::files::{is_mounted, real};
 use crate::secret::{ApiKey, BadSecret, CallbackSecret, WebhookKey};
@@ -152,6 +153,8 @@ const SANDBOX_KEY: &str = "stand-in-needs-no-key";
 pub(super) struct Service {
     /// The address of the API; `None` in the sandbox, which has none before it is started.
     pub(super) api_url: Option<ApiUrl>,
+    /// The route that submissions take.
+    pub(super) route: Route,
     pub(super) key: ApiKey,
     pub(super) callback: CallbackUrl,
 }
@@ -164,9 +167,10 @@ impl Service {
 
     /// Where to send: found out, and refused if it is not safe, before anything else.
     pub(super) fn of(ledger: &LedgerArgs, key: &KeyArgs, callback: CallbackUrl) -> Result<Self, Error> {
+        let route = ledger.account.route()?;
         if ledger.sandbox {
             let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
-            return Ok(Self { api_url: None, key, callback });
+            return Ok(Self { api_url: None, route, key, callback });
         }
         let (api_url, key) = (ledger.account.url()?, key.key()?);
         if callback.is_loopback() && !api_url.is_loopback() {
@@ -175,13 +179,13 @@ impl Service {
                 "name the address by which the internet reaches this machine, or give --no-callback",
             ));
         }
-        Ok(Self { api_url: Some(api_url), key, callback })
+        Ok(Self { api_url: Some(api_url), route, key, callback })
     }
 
     /// Where a request goes; the stand-in listens on whichever port is free.
     pub(super) fn address(&self) -> String {
-        self.api_url
-            .as_ref()
-            .map_or_else(|| format!("http://127.0.0.1:<any free port>{GENERATE_PATH}"), |url| url.at(GENERATE_PATH))
+        let path = self.route.submit_path();
+        let free = || format!("http://127.0.0.1:<any free port>{path}");
+        self.api_url.as_ref().map_or_else(free, |url| url.at(path))
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
-use crate::domain::{Brief, Images, MusicTaskId};
+use crate::domain::{Brief, Images, MusicTaskId, Route};
 use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
 
@@ -92,7 +92,14 @@ fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
         None => text.push('\n'),
     }
     if let Some(cover) = &record.cover {
-        let _ = writeln!(text, "cover task   {cover}");
+        let job = match record.route {
+            Route::Legacy => "",
+            Route::Jobs => " (a job of kie.ai)",
+        };
+        let _ = writeln!(text, "cover task   {cover}{job}");
+    }
+    if let Some(credits) = record.credits {
+        let _ = writeln!(text, "credits      {credits}");
     }
     let _ = writeln!(text, "submissions  {}", record.submissions);
     if record.failed_runs > 0 {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::credits::Credits;
 use super::id::CoverTaskId;
 use super::status::{Reason, words};
 use crate::clock::UnixMillis;
@@ -97,12 +98,15 @@ pub enum Found<T> {
 /// How far the record of a cover says it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoverProgress {
-    /// `successFlag` 0 or 2, or no record yet.
+    /// It waits or is being made, or there is no record yet.
     Unfinished,
-    /// `successFlag` 1, with images.
+    /// It is made, with images.
     Generated(Generated),
-    /// `successFlag` 3.
-    Failed,
+    /// It could not be made.
+    Failed {
+        /// What that cost; `None` if the record does not say.
+        credits: Option<Credits>,
+    },
 }
 
 /// How far the record of a music task says it has come.
@@ -125,6 +129,8 @@ pub struct Generated {
     pub completed_at: Option<UnixMillis>,
     /// How long that took, by the service's clock; `None` if the record does not say.
     pub took: Option<Duration>,
+    /// What it cost; `None` if the record does not say.
+    pub credits: Option<Credits>,
 }
 
 /// The addresses of a cover's images, 1 to [`MAX_IMAGES`], in the service's order: http or https, without white space.

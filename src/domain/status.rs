@@ -282,6 +282,10 @@ words! {
         ExpiresAt = "cover_expires_at",
         /// Whether the default cover stands in for the cover.
         Fallback = "cover_fallback",
+        /// The route by which the cover was asked for.
+        Route = "cover_route",
+        /// What the cover cost.
+        Credits = "cover_credits",
     }
 }
 

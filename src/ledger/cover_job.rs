@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Generated, MusicTaskId, Reason};
+use crate::domain::{Answer, CoverTaskId, Credits, Generated, MusicTaskId, Reason, Route};
 use crate::images::ImageNumber;
 use crate::ledger::keys::{RunId, TaskKey};
 
@@ -64,6 +64,8 @@ pub struct CoverJob {
     pub task: MusicTaskId,
     /// Its cover.
     pub cover: CoverTaskId,
+    /// The route by which that was asked for.
+    pub route: Route,
     /// Since when it is known; if its images are, since when it was finished.
     pub since: UnixMillis,
     /// Calls that failed since the last one that went well.
@@ -115,7 +117,12 @@ pub enum JobOutcome {
         wants_files: bool,
     },
     /// It will never be finished.
-    Failed(Answer),
+    Failed {
+        /// What was said.
+        answer: Answer,
+        /// What that cost, if it was told.
+        credits: Option<Credits>,
+    },
     /// An image is on disk.
     Saved {
         /// Which one.

@@ -1,7 +1,7 @@
 //! What the ledger holds of one music task, and the part of it that decides whether it is sent.
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Images, MAX_IMAGES, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, Images, MAX_IMAGES, Reason, Route, RowState};
 use crate::ledger::cover_job::IMAGES_LAST;
 
 /// What the ledger holds of a music task.
@@ -15,6 +15,10 @@ pub struct Record {
     pub answer: Answer,
     /// Its cover, if the service gave an id.
     pub cover: Option<CoverTaskId>,
+    /// The route by which the cover was asked for.
+    pub route: Route,
+    /// What the cover cost, if its record told.
+    pub credits: Option<Credits>,
     /// Submissions made for it, all runs together.
     pub submissions: u32,
     /// Runs in which the service rejected it.

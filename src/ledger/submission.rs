@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, MusicTaskId, Outcome, Reason, RowState, Verdict};
+use crate::domain::{Answer, CoverTaskId, MusicTaskId, Outcome, Reason, Route, RowState, Verdict};
 use crate::ledger::cover_job::Waiter;
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ratelimit::{Asking, NotYet, PauseChange, Reported};
@@ -96,6 +96,8 @@ pub struct Settlement {
     pub answer: Answer,
     /// The cover, if the answer gave its id.
     pub cover: Option<CoverTaskId>,
+    /// The route by which it was sent.
+    pub route: Route,
     /// When it was sent: some time after it was claimed if the disk was slow or the gate closed meanwhile.
     pub sent_at: UnixMillis,
     /// When the answer came.
@@ -111,9 +113,9 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// The settlement of a row that was sent at a time and that `outcome` moves to `state` at another.
+    /// The settlement of a row that was sent by `route` at a time and that `outcome` moves to `state` at another.
     #[must_use]
-    pub fn new(state: RowState, outcome: Outcome, sent_at: UnixMillis, at: UnixMillis) -> Self {
+    pub fn new(state: RowState, outcome: Outcome, route: Route, (sent_at, at): (UnixMillis, UnixMillis)) -> Self {
         let cover = match outcome.verdict {
             Verdict::Accepted(cover) => Some(cover),
             Verdict::Covered(cover) => cover,
@@ -131,6 +133,7 @@ impl Settlement {
             reason: outcome.reason,
             answer: outcome.answer,
             cover,
+            route,
             sent_at,
             at,
             poll_at: at,

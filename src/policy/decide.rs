@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::observer::Health;
 use super::wait::{Jitter, after_trouble};
-use crate::domain::{Ended, Found, Outcome, Reading, RowState, Verdict, words};
+use crate::domain::{Ended, Found, Outcome, Reading, Route, RowState, Verdict, words};
 
 /// In how many runs a row may be rejected before a plain rerun leaves it alone.
 pub const REJECTED_RUNS: u32 = 3;
@@ -28,6 +28,18 @@ pub enum InDoubt {
     Resend,
     /// Leaves them to a person.
     Hold,
+}
+
+impl InDoubt {
+    /// What is done unless somebody says otherwise: what a job answers whose music task has its cover already is not
+    /// documented, so another one might be made and paid for.
+    #[must_use]
+    pub const fn usual(route: Route) -> Self {
+        match route {
+            Route::Legacy => Self::Resend,
+            Route::Jobs => Self::Hold,
+        }
+    }
 }
 
 /// What a run intends with a row before it starts.

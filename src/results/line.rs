@@ -136,6 +136,7 @@ impl ResultLine {
         let reason = reason(state, record.and_then(|record| record.reason), view);
         let answer = record.map(|record| &record.answer);
         let art = record.map(|record| &record.artwork);
+        let covered = record.filter(|record| record.cover.is_some());
         let image = |number: usize| cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)));
         let cells = array::from_fn(|at| match ResultColumn::ALL[at] {
             ResultColumn::Status => status.to_string(),
@@ -155,6 +156,8 @@ impl ResultLine {
             ResultColumn::File2 => cell(art.and_then(|art| art.files[1].as_ref())),
             ResultColumn::ExpiresAt => cell(art.and_then(Artwork::expires_at)),
             ResultColumn::Fallback => cell(art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true))),
+            ResultColumn::Route => cell(covered.map(|record| record.route)),
+            ResultColumn::Credits => cell(record.and_then(|record| record.credits)),
         });
         Self { status, retryable, reason, cover: Cover::of(record, view), cells }
     }
@@ -218,7 +221,7 @@ mod tests {
     use super::*;
     use crate::catalog::{CatalogOptions, Row};
     use crate::clock::UnixMillis;
-    use crate::domain::{Answer, Images};
+    use crate::domain::{Answer, Credits, Images, Route};
     use crate::error::Exit;
     use crate::join::{Join, Trust};
     use crate::ledger::{IMAGES_LAST, SqliteLedger};
@@ -236,6 +239,8 @@ mod tests {
             reason: Some(Reason::Generated),
             answer: Answer { http_status: Some(200), code: Some(200), message: "+1 said".to_owned() },
             cover: cover.and_then(|id| CoverTaskId::new(id).ok()),
+            route: cover.map_or(Route::Legacy, |_| Route::Jobs),
+            credits: Credits::of_thousandths(400),
             submissions: 2,
             failed_runs: 0,
             first_sent_at: Some(UnixMillis(1_799_000_000_000)),

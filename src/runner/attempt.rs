@@ -73,7 +73,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         }
         let disposition = self.disposition(decision);
         let state = decision.state(&outcome.verdict);
-        let settlement = Settlement::new(state, outcome, sent_at, self.clock.unix());
+        let settlement = Settlement::new(state, outcome, self.api.route(), (sent_at, self.clock.unix()));
         let settlement = settlement.reported(reported).watched_by(follow_up.usual, follow_up.waiter);
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
         let reason = Some(settlement.reason);

@@ -31,7 +31,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         jitter: Jitter,
     ) -> Result<TaskOutput, RunError> {
         let Some(in_flight) = reservation.depart() else { return Ok(TaskOutput::Poll(self.put_back(&job).await?)) };
-        let reading = self.api.read_cover(&job.cover, &job.task).await;
+        let reading = self.api.read_cover(job.route, &job.cover, &job.task).await;
         in_flight.report(feedback(&reading), jitter);
         let answer = reading.answer.clone();
         let said = (reading.reason, answer.clone());
@@ -44,7 +44,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
                     JobResult::Generated(took),
                 )
             }
-            Ok(CoverProgress::Failed) => (JobOutcome::Failed(answer), JobResult::Failed),
+            Ok(CoverProgress::Failed { credits }) => (JobOutcome::Failed { answer, credits }, JobResult::Failed),
             Ok(CoverProgress::Unfinished) => self.unfinished(&job, tracking.policy, said),
             Err(failure) => self.reschedule(failure, &job, tracking.policy, said),
         };

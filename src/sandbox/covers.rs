@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::UnixMillis;
-use crate::domain::MusicTaskId;
+use crate::domain::{MusicTaskId, Route};
 
 use super::behavior::{Behavior, CoverFault, Script};
-use super::request::CoverRequest;
+use super::request::{COVER_MODEL, CoverRequest};
 use super::scenario::{CoverDraw, Scenario, later_cover_id};
 
 /// A cover waits for the first part of its time, one in so many, and is being made in the rest.
@@ -18,6 +18,8 @@ const WAITING: u32 = 4;
 const ANOTHER_MUSIC_TASK: &str = "5f0e00000000000000000000000000ad";
 /// What the record of a failed cover says.
 const FAILURE: &str = "Cover generation failed (sandbox)";
+/// What a cover costs.
+const CREDITS: u8 = 1;
 
 /// A cover that is made, being made, or failed. All times are since the start of the service.
 #[derive(Debug)]
@@ -136,8 +138,65 @@ impl Cover {
         }
     }
 
+    /// What is said when it is asked for.
+    pub(super) fn acceptance(&self) -> Value {
+        match self.request.route {
+            Route::Legacy => json!({"taskId": self.id}),
+            Route::Jobs => json!({"taskId": self.id, "recordId": self.id}),
+        }
+    }
+
     /// Its record, as a service says it that began at `started`.
     pub(super) fn record(&self, now: Duration, started: UnixMillis, base_url: &str) -> Value {
+        match self.request.route {
+            Route::Legacy => self.cover_record(now, started, base_url),
+            Route::Jobs => self.job_record(now, started, base_url),
+        }
+    }
+
+    fn job_record(&self, now: Duration, started: UnixMillis, base_url: &str) -> Value {
+        let progress = self.progress(now);
+        let moment = |since_start| started.after(since_start).0;
+        let mut record = self.job(progress, base_url);
+        let (end, credits) = match progress {
+            Progress::Waiting | Progress::Running => (None, None),
+            Progress::Ended(end, _) => (Some(moment(end)), Some(CREDITS)),
+        };
+        // Waiting and running have one flag here.
+        record["successFlag"] = json!(if end.is_some() { progress.success_flag() } else { 0 });
+        record["createTime"] = json!(moment(self.accepted));
+        record["completeTime"] = json!(end);
+        record["creditsConsumed"] = json!(credits);
+        record["progress"] = Value::Null;
+        record
+    }
+
+    /// What is told of a job, in its record and when its end is told.
+    pub(super) fn job(&self, progress: Progress, base_url: &str) -> Value {
+        let (state, result, failure) = match progress {
+            Progress::Waiting => ("waiting", None, None),
+            Progress::Running => ("generating", None, None),
+            Progress::Ended(_, Ending::Failure) => ("fail", None, Some(FAILURE)),
+            Progress::Ended(_, ending @ (Ending::Images | Ending::NoImages)) => {
+                ("success", Some(json!({"resultUrls": self.images(base_url, ending)})), None)
+            }
+        };
+        // JSON as text, within JSON as text.
+        let input = json!({"task_id": self.parent}).to_string();
+        let param = json!({"model": COVER_MODEL, "callBackUrl": self.request.callback_url, "input": input});
+        json!({
+            "taskId": self.id,
+            "model": COVER_MODEL,
+            "state": state,
+            "param": param.to_string(),
+            "resultJson": result.as_ref().map(Value::to_string),
+            "response": result,
+            "failCode": failure.map(|_| "500"),
+            "failMsg": failure,
+        })
+    }
+
+    fn cover_record(&self, now: Duration, started: UnixMillis, base_url: &str) -> Value {
         let progress = self.progress(now);
         let moment = |since_start| started.after(since_start).to_string();
         let (completed, images, error) = match progress {
@@ -196,7 +255,11 @@ mod tests {
     fn cover(music: &str, before: usize) -> Cover {
         let scenario = Scenario { generation: SECOND * 8..=SECOND * 8, ..Scenario::default() };
         let music = MusicTaskId::new(music).unwrap();
-        Cover::begun(&scenario, SECOND, before, CoverRequest { music, callback_url: "u".to_owned() })
+        Cover::begun(&scenario, SECOND, before, request(music, Route::Legacy))
+    }
+
+    fn request(music: MusicTaskId, route: Route) -> CoverRequest {
+        CoverRequest { music, callback_url: "u".to_owned(), route }
     }
 
     #[test]
@@ -244,9 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn the_record_of_a_job_has_its_own_form() {
+        let scenario = Scenario { generation: SECOND * 8..=SECOND * 8, ..Scenario::default() };
+        let record = |music: &str, at: u32| {
+            let music = MusicTaskId::new(music).unwrap();
+            let cover = Cover::begun(&scenario, SECOND, 0, request(music, Route::Jobs));
+            (cover.record(SECOND * at, UnixMillis(0), "http://here"), cover.id)
+        };
+        let (waiting, id) = record("a", 1);
+        let param = r#"{"callBackUrl":"u","input":"{\"task_id\":\"a\"}","model":"ai-music-api/cover-generate"}"#;
+        let unfinished = json!({
+            "taskId": id, "model": COVER_MODEL, "state": "waiting", "param": param, "resultJson": null, "response": null,
+            "failCode": null, "failMsg": null, "successFlag": 0, "createTime": 1000, "completeTime": null,
+            "creditsConsumed": null, "progress": null,
+        });
+        assert_eq!(waiting, unfinished);
+        let running = record("a", 4).0;
+        assert_eq!((&running["state"], &running["successFlag"]), (&json!("generating"), &json!(0)));
+        let done = record("a", 9).0;
+        let urls = [1, 2].map(|number| format!("http://here/images/{id}-{number}.png"));
+        assert_eq!(done["response"], json!({"resultUrls": urls}));
+        assert_eq!(done["resultJson"], json!(done["response"].to_string()));
+        let told = ["state", "successFlag", "completeTime", "creditsConsumed"].map(|name| done[name].clone());
+        assert_eq!(told, [json!("success"), json!(1), json!(9000), json!(1)]);
+        let failed = record("genfail-1", 9).0;
+        let told = ["state", "successFlag", "failCode", "failMsg"].map(|name| failed[name].clone());
+        assert_eq!(told, [json!("fail"), json!(3), json!("500"), json!(FAILURE)]);
+        assert!(record("foreign-1", 9).0["param"].as_str().unwrap().contains(ANOTHER_MUSIC_TASK));
+    }
+
+    #[test]
     fn by_chance_a_cover_may_fail() {
         let scenario = Scenario { generation_failure_percent: 100, ..Scenario::default() };
-        let request = || CoverRequest { music: MusicTaskId::new("a").unwrap(), callback_url: "u".to_owned() };
+        let request = || request(MusicTaskId::new("a").unwrap(), Route::Jobs);
         let outcome = |cover: Cover| cover.outcome().map(|(_, ending)| ending);
         assert_eq!(outcome(Cover::begun(&scenario, SECOND, 0, request())), Some(Ending::Failure));
         assert_eq!(outcome(Cover::there_before(&scenario, SECOND, request())), Some(Ending::Images));

@@ -19,6 +19,7 @@ use tokio_util::io::ReaderStream;
 use super::behavior::{Behavior, Canned, Compression, Delivery, Fault, ImageFault, Script};
 use super::scenario::{Carrier, fingerprint};
 use super::webhook::Webhook;
+use crate::domain::Route;
 
 /// What 429 says when it is about credits.
 const BROKE: &str = "The current credits are insufficient. Please top up.";
@@ -119,9 +120,12 @@ impl Envelope {
         Self { data, ..Self::bare(200) }
     }
 
-    /// Code 400 with the id of the cover that is there.
-    pub(super) fn already_covered(cover_id: &str) -> Self {
-        Self { data: json!({"taskId": cover_id}), ..Self::bare(400) }
+    /// Code 400 with the id of the cover that is there. What a job is told is not documented: here, no more than words.
+    pub(super) fn already_covered(route: Route, cover_id: &str) -> Self {
+        match route {
+            Route::Legacy => Self { data: json!({"taskId": cover_id}), ..Self::bare(400) },
+            Route::Jobs => Self::invalid("A cover was already generated for this task (sandbox)"),
+        }
     }
 
     /// Code 422 with these words.

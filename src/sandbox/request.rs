@@ -9,15 +9,15 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use serde::Deserialize;
 
 use super::scenario::{MaintenanceWindow, Scenario, fingerprint};
-use crate::domain::{MusicTaskId, Rate};
+use crate::domain::{MusicTaskId, Rate, Route};
 
 /// One request that the service knows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ApiRequest {
     /// Make a cover.
     Generate(Result<CoverRequest, Invalid>),
-    /// Read a cover.
-    CoverRecord(Result<String, Invalid>),
+    /// Read a cover that was asked for by this route.
+    CoverRecord(Route, Result<String, Invalid>),
     /// Read a music task.
     MusicRecord(Result<String, Invalid>),
     /// Read the balance.
@@ -28,24 +28,33 @@ pub(super) enum ApiRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CoverRequest {
     pub(super) music: MusicTaskId,
-    /// Who is told of its end, and what the record shows.
+    /// Who is told of its end, and what the record shows; nobody, if it is empty.
     pub(super) callback_url: String,
+    pub(super) route: Route,
 }
 
 /// What is wrong with a request, in the vendor's words.
 type Invalid = &'static str;
 
 const NO_TASK_ID: Invalid = "taskId is required";
+const NO_INPUT: Invalid = "input.task_id is required";
 const NO_CALLBACK: Invalid = "Please enter callBackUrl.";
 /// To a `taskId` that no music task can have.
 const UNKNOWN_MUSIC: Invalid = "Original music record does not exist";
+/// To a model that is none.
+const UNKNOWN_MODEL: Invalid = "The page does not exist";
+
+/// The model that makes covers; the stand-in has no other.
+pub(super) const COVER_MODEL: &str = "ai-music-api/cover-generate";
 
 impl ApiRequest {
     /// The call that this request makes; `None` for a wrong path or method.
     pub(super) fn read(method: &Method, uri: &Uri, body: &[u8]) -> Option<Self> {
         match (method.as_str(), uri.path()) {
             ("POST", "/api/v1/suno/cover/generate") => Some(Self::Generate(CoverRequest::read(body))),
-            ("GET", "/api/v1/suno/cover/record-info") => Some(Self::CoverRecord(task_id(uri))),
+            ("GET", "/api/v1/suno/cover/record-info") => Some(Self::CoverRecord(Route::Legacy, task_id(uri))),
+            ("POST", "/api/v1/jobs/createTask") => Some(Self::Generate(CoverRequest::read_job(body))),
+            ("GET", "/api/v1/jobs/recordInfo") => Some(Self::CoverRecord(Route::Jobs, task_id(uri))),
             ("GET", "/api/v1/generate/record-info") => Some(Self::MusicRecord(task_id(uri))),
             ("GET", "/api/v1/generate/credit" | "/api/v1/chat/credit") => Some(Self::Credit),
             _ => None,
@@ -56,7 +65,7 @@ impl ApiRequest {
     pub(super) fn subject(&self, seed: u64) -> u64 {
         let (kind, id) = match self {
             Self::Generate(request) => ("generate", request.as_ref().map_or("", |request| request.music.as_str())),
-            Self::CoverRecord(id) => ("read cover", id.as_deref().unwrap_or_default()),
+            Self::CoverRecord(_, id) => ("read cover", id.as_deref().unwrap_or_default()),
             Self::MusicRecord(id) => ("read music", id.as_deref().unwrap_or_default()),
             Self::Credit => ("read credit", ""),
         };
@@ -76,7 +85,29 @@ impl CoverRequest {
         let task_id = present(fields.task_id).ok_or(NO_TASK_ID)?;
         let callback_url = present(fields.call_back_url).ok_or(NO_CALLBACK)?;
         let music = MusicTaskId::new(task_id).map_err(|_| UNKNOWN_MUSIC)?;
-        Ok(Self { music, callback_url })
+        Ok(Self { music, callback_url, route: Route::Legacy })
+    }
+
+    /// The same as a job, which needs no address to call.
+    fn read_job(body: &[u8]) -> Result<Self, Invalid> {
+        #[derive(Deserialize, Default)]
+        struct Fields {
+            model: Option<String>,
+            #[serde(rename = "callBackUrl")]
+            callback_url: Option<String>,
+            input: Option<Input>,
+        }
+        #[derive(Deserialize)]
+        struct Input {
+            task_id: Option<String>,
+        }
+        let fields: Fields = serde_json::from_slice(body).unwrap_or_default();
+        if fields.model.as_deref() != Some(COVER_MODEL) {
+            return Err(UNKNOWN_MODEL);
+        }
+        let task_id = present(fields.input.and_then(|input| input.task_id)).ok_or(NO_INPUT)?;
+        let music = MusicTaskId::new(task_id).map_err(|_| UNKNOWN_MUSIC)?;
+        Ok(Self { music, callback_url: fields.callback_url.unwrap_or_default(), route: Route::Jobs })
     }
 }
 
@@ -153,7 +184,7 @@ impl Admission {
         let Some(key) = key else { return Some(Denial::NoKey) };
         match request {
             ApiRequest::Generate(_) => (!self.submissions.admit(key, now)).then_some(Denial::FastSubmission),
-            ApiRequest::CoverRecord(_) | ApiRequest::MusicRecord(_) => {
+            ApiRequest::CoverRecord(..) | ApiRequest::MusicRecord(_) => {
                 (!self.reads.admit(key, now)).then_some(Denial::FastRead)
             }
             // "May be called often", by its documentation.
@@ -236,17 +267,44 @@ mod tests {
             let call = read("POST", "/api/v1/suno/cover/generate", body);
             assert_eq!(call, Some(ApiRequest::Generate(Err(error))), "{body}");
         }
-        let whole = CoverRequest { music: MusicTaskId::new("m").unwrap(), callback_url: "u".to_owned() };
+        let music = MusicTaskId::new("m").unwrap();
+        let whole = CoverRequest { music, callback_url: "u".to_owned(), route: Route::Legacy };
         let call = read("POST", "/api/v1/suno/cover/generate", r#"{"taskId":"m","callBackUrl":"u","more":1}"#);
         assert_eq!(call, Some(ApiRequest::Generate(Ok(whole))));
     }
 
     #[test]
+    fn a_job_names_its_model_and_its_music_and_need_not_name_a_callback() {
+        let job = |body: &str| read("POST", "/api/v1/jobs/createTask", body);
+        let table = [
+            ("{", UNKNOWN_MODEL),
+            (r#"{"input":{"task_id":"m"}}"#, UNKNOWN_MODEL),
+            (r#"{"model":"ai-music-api/generate","input":{"task_id":"m"}}"#, UNKNOWN_MODEL),
+            (r#"{"model":"ai-music-api/cover-generate"}"#, NO_INPUT),
+            (r#"{"model":"ai-music-api/cover-generate","taskId":"m","input":{"taskId":"m"}}"#, NO_INPUT),
+            (r#"{"model":"ai-music-api/cover-generate","input":{"task_id":""}}"#, NO_INPUT),
+            (r#"{"model":"ai-music-api/cover-generate","input":{"task_id":"two words"}}"#, UNKNOWN_MUSIC),
+        ];
+        for (body, error) in table {
+            assert_eq!(job(body), Some(ApiRequest::Generate(Err(error))), "{body}");
+        }
+        for (more, url) in [("", ""), (r#","callBackUrl":"u""#, "u")] {
+            let music = MusicTaskId::new("m").unwrap();
+            let whole = CoverRequest { music, callback_url: url.to_owned(), route: Route::Jobs };
+            let body = format!(r#"{{"model":"{COVER_MODEL}","input":{{"task_id":"m"}}{more}}}"#);
+            assert_eq!(job(&body), Some(ApiRequest::Generate(Ok(whole))), "{body}");
+        }
+    }
+
+    #[test]
     fn a_read_names_its_task_in_the_query() {
-        let record = |query: &str| read("GET", &format!("/api/v1/suno/cover/record-info{query}"), "");
-        assert_eq!(record("?taskId=a%2Fb"), Some(ApiRequest::CoverRecord(Ok("a/b".to_owned()))));
-        for none in ["", "?", "?taskId=", "?taskid=a"] {
-            assert_eq!(record(none), Some(ApiRequest::CoverRecord(Err(NO_TASK_ID))), "{none}");
+        let paths = [("/api/v1/suno/cover/record-info", Route::Legacy), ("/api/v1/jobs/recordInfo", Route::Jobs)];
+        for (path, route) in paths {
+            let record = |query: &str| read("GET", &format!("{path}{query}"), "");
+            assert_eq!(record("?taskId=a%2Fb"), Some(ApiRequest::CoverRecord(route, Ok("a/b".to_owned()))));
+            for none in ["", "?", "?taskId=", "?taskid=a"] {
+                assert_eq!(record(none), Some(ApiRequest::CoverRecord(route, Err(NO_TASK_ID))), "{none}");
+            }
         }
     }
 

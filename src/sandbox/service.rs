@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::UnixMillis;
-use crate::domain::MusicTaskId;
+use crate::domain::{MusicTaskId, Route};
 
 use super::behavior::{Behavior, Canned, Fault, MusicFault, Script};
 use super::covers::{Cover, Covers};
@@ -140,7 +140,7 @@ impl Service {
                 self.arrivals.note(now);
                 self.stats.most_in_a_window = self.stats.most_in_a_window.max(self.arrivals.count(now));
             }
-            ApiRequest::CoverRecord(_) | ApiRequest::MusicRecord(_) => self.stats.reads += 1,
+            ApiRequest::CoverRecord(..) | ApiRequest::MusicRecord(_) => self.stats.reads += 1,
             ApiRequest::Credit => {}
         }
     }
@@ -157,7 +157,7 @@ impl Service {
         let behavior = match &request {
             ApiRequest::Generate(Ok(request)) => Script::of(request.music.as_str()).at(before),
             ApiRequest::Generate(Err(_))
-            | ApiRequest::CoverRecord(_)
+            | ApiRequest::CoverRecord(..)
             | ApiRequest::MusicRecord(_)
             | ApiRequest::Credit => Behavior::Ordinary,
         };
@@ -174,11 +174,11 @@ impl Service {
     fn envelope(&mut self, now: Duration, request: ApiRequest, before: u32) -> Envelope {
         match request {
             ApiRequest::Generate(Ok(request)) => self.generate(now, request),
-            ApiRequest::CoverRecord(Ok(id)) => Envelope::success(self.cover_record(now, &id)),
+            ApiRequest::CoverRecord(route, Ok(id)) => self.cover_record(now, route, &id),
             ApiRequest::MusicRecord(Ok(id)) => Envelope::success(music_record(&id, before)),
             ApiRequest::Credit => Envelope::success(json!(self.credits.unwrap_or(ENDLESS))),
             ApiRequest::Generate(Err(words))
-            | ApiRequest::CoverRecord(Err(words))
+            | ApiRequest::CoverRecord(_, Err(words))
             | ApiRequest::MusicRecord(Err(words)) => Envelope::invalid(words),
         }
     }
@@ -202,7 +202,7 @@ impl Service {
     fn make_cover(&mut self, now: Duration, request: CoverRequest) -> Envelope {
         let (standing, failed) = self.covers.standing(now, &request.music);
         if let Some(cover) = standing {
-            return Envelope::already_covered(&cover.id);
+            return Envelope::already_covered(request.route, &cover.id);
         }
         if self.credits == Some(0) {
             return Envelope::bare(402);
@@ -212,12 +212,17 @@ impl Service {
         let cover = self.covers.keep(Cover::begun(&self.scenario, now, failed, request));
         let callbacks = self.scenario.callbacks.as_ref();
         self.webhook = callbacks.and_then(|how| Webhook::of(cover, how, self.scenario.seed, &self.base_url));
-        Envelope::success(json!({"taskId": cover.id}))
+        Envelope::success(cover.acceptance())
     }
 
-    /// Null for an id that is not known, as recorded of the service.
-    fn cover_record(&self, now: Duration, id: &str) -> Value {
-        self.covers.get(id).map_or(Value::Null, |cover| cover.record(now, self.started, &self.base_url))
+    /// Null for an id that is not known, as recorded of the service; of a job, its own words for that.
+    fn cover_record(&self, now: Duration, route: Route, id: &str) -> Envelope {
+        let cover = self.covers.get(id).filter(|cover| cover.request.route == route);
+        match (cover, route) {
+            (Some(cover), _) => Envelope::success(cover.record(now, self.started, &self.base_url)),
+            (None, Route::Legacy) => Envelope::success(Value::Null),
+            (None, Route::Jobs) => Envelope::invalid("recordInfo is null"),
+        }
     }
 }
 

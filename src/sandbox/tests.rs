@@ -152,6 +152,49 @@ async fn a_track_is_accepted_once_and_then_a_duplicate_with_the_same_id() {
     assert_eq!(sandbox.stats(), expected);
 }
 
+/// A music task's cover asked for as a job.
+async fn create_job(sandbox: &Sandbox, music: &str) -> Said {
+    let body = json!({"model": "ai-music-api/cover-generate", "input": {"task_id": music}}).to_string();
+    exchange(sandbox, "POST", "/api/v1/jobs/createTask", Some("key"), &body).await
+}
+
+async fn read_job(sandbox: &Sandbox, id: &str) -> Value {
+    get(sandbox, &format!("/api/v1/jobs/recordInfo?taskId={id}")).await.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_accepted_once_and_has_its_record_where_jobs_have_theirs() {
+    let sandbox = stand_in(Scenario { generation: NO_TIME, ..quick() }).await;
+    let id = id_of("a");
+    let created = json!({"code": 200, "msg": "success (sandbox)", "data": {"taskId": id, "recordId": id}});
+    assert_eq!(create_job(&sandbox, "a").await.json(), created);
+    let told = bare(422, "A cover was already generated for this task (sandbox)");
+    assert_eq!(create_job(&sandbox, "a").await.json(), told);
+    assert_eq!(generate(&sandbox, "a").await.json(), duplicate("a"), "one cover for each music task, on any route");
+    assert_eq!(read_job(&sandbox, &id).await["data"]["state"], "success");
+    assert_eq!(read_cover(&sandbox, &id).await["data"], Value::Null);
+    generate(&sandbox, "b").await;
+    let unknown = bare(422, "recordInfo is null");
+    assert_eq!((read_job(&sandbox, &id_of("b")).await, read_job(&sandbox, "x").await), (unknown.clone(), unknown));
+    assert_eq!(sandbox.stats().accepted, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_meet_the_same_behaviors_and_share_limits_and_credits() {
+    let scenario = Scenario { limit: "8/100s".parse().unwrap(), credits: Some(1), ..quick() };
+    let sandbox = stand_in(Scenario { read_limit: "2/100s".parse().unwrap(), ..scenario }).await;
+    let table =
+        [("code-455-1", 455), ("conflict-1", 409), ("covered-noid-1", 400), ("broke-1", 429), ("a", 200), ("b", 402)];
+    for (music, code) in table {
+        assert_eq!(create_job(&sandbox, music).await.code(), code, "{music}");
+    }
+    assert_eq!(create_job(&sandbox, "nowhere-1").await.status, 404);
+    assert_eq!([generate(&sandbox, "c").await, create_job(&sandbox, "c").await].map(|said| said.code()), [402, 429]);
+    assert_eq!(read_job(&sandbox, &id_of("a")).await["code"], 200);
+    assert_eq!(read_cover(&sandbox, "x").await["code"], 200);
+    assert_eq!(read_job(&sandbox, &id_of("a")).await["code"], 429);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_behavior_has_its_answer() {
     let sandbox = stand_in(quick()).await;

@@ -16,8 +16,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::{Host, Position, Url};
 
-use super::covers::{Cover, Ending};
+use super::covers::{Cover, Ending, Progress};
 use super::scenario::{Callbacks, SigningKey, callback_delay};
+use crate::domain::Route;
 
 /// Within this time the target has to have answered, by the service's documentation.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,13 +46,16 @@ impl Webhook {
             Ending::Images | Ending::NoImages => (200, "success (sandbox)"),
             Ending::Failure => (501, "Cover generation failed (sandbox)"),
         };
-        let images = cover.images(base_url, ending);
+        let data = match cover.request.route {
+            Route::Legacy => json!({"taskId": cover.id, "images": cover.images(base_url, ending)}),
+            Route::Jobs => cover.job(Progress::Ended(end, ending), base_url),
+        };
         Some(Self {
             due: end.saturating_add(callback_delay(seed, &cover.id, &callbacks.delay)),
             target,
             repeats: callbacks.repeats,
             cover_id: cover.id.clone(),
-            body: json!({"code": code, "msg": msg, "data": {"taskId": cover.id, "images": images}}).to_string(),
+            body: json!({"code": code, "msg": msg, "data": data}).to_string(),
         })
     }
 

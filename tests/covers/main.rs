@@ -20,6 +20,7 @@ mod faults;
 mod hung;
 mod kill;
 mod receiving;
+mod routes;
 mod rows;
 mod space;
 mod waiting;

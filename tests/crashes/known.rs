@@ -16,7 +16,7 @@ pub(crate) const LEDGER: &str = "songs.db";
 /// The results of another night, which tell of nothing.
 pub(crate) const OLD_RESULTS: &str = "task_id,cover_status,cover_retryable,cover_reason,cover_http_status,cover_code,cover_message,cover_task_id,\
      cover_attempts,cover_first_sent_at,cover_finished_at,cover_duplicate_of_row,cover_image_1,cover_image_2,\
-     cover_file_1,cover_file_2,cover_expires_at,cover_fallback\nold,pending,yes,outage,,,,,0,,,,,,,,,\n";
+     cover_file_1,cover_file_2,cover_expires_at,cover_fallback,cover_route,cover_credits\nold,pending,yes,outage,,,,,0,,,,,,,,,,,\n";
 
 /// How far each row is known to be.
 #[derive(Debug, Default)]

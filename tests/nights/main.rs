@@ -12,6 +12,7 @@ mod earlier;
 mod followed_crashes;
 mod following;
 mod health;
+mod jobs;
 mod music;
 mod pace;
 mod pauses;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
-use coverbatch::domain::{Answer, MusicTaskId, Reason, RowState};
+use coverbatch::domain::{Answer, MusicTaskId, Reason, Route, RowState};
 use coverbatch::ledger::{
     AttemptKey, Begin, Begun, Claim, ClaimRequest, NewRun, PostgresLedger, ReadLedger as _, Settlement,
     SubmitLedger as _,
@@ -50,6 +50,7 @@ pub(super) fn rejection() -> Settlement {
         reason: Reason::NotFound,
         answer: Answer::default(),
         cover: None,
+        route: Route::Legacy,
         sent_at: at,
         at,
         poll_at: at,

@@ -1,19 +1,20 @@
 //! Records of covers and of music, read into a [`Reading`].
 //!
 //! The answer is judged like that of a submission, and only `data` is read in another way. `errorCode` 200 means no
-//! error, and an id that is not known gives `data: null`, which is not a failure but "not yet".
+//! error, and an id that is not known gives `data: null` or, of a job, code 422 "recordInfo is null": not a failure, but
+//! "not yet".
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, speaks_of};
 use super::raw::{Fault, RawAnswer};
 use super::submission::{judge, message_of, read_fault};
 use crate::api::json::{id as id_of, object, text, whole_number};
 use crate::clock::UnixMillis;
 use crate::domain::{
-    Answer, CoverProgress, CoverTaskId, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome, Reading, Reason,
-    Verdict,
+    Answer, CoverProgress, CoverTaskId, Credits, Found, Generated, Images, MusicProgress, MusicTaskId, Outcome,
+    Reading, Reason, Verdict,
 };
 use crate::secret::ApiKey;
 
@@ -56,8 +57,11 @@ struct RawMusic<'a> {
 /// Midnight of 2020-01-01, long before the service began: an earlier time is in another unit, or no time at all.
 const NO_COVERS_BEFORE: UnixMillis = UnixMillis(1_577_836_800_000);
 
+/// That there is no record, in the words of the endpoint for jobs.
+const NO_RECORD: [&str; 1] = ["recordinfo is null"];
+
 /// What a record says: how far it has come, or why it says nothing; and the words to keep.
-type Said<T> = (Result<T, &'static str>, String);
+pub(super) type Said<T> = (Result<T, &'static str>, String);
 
 /// What the record of `cover` says. It is believed only if it names `task` as its music task.
 #[must_use]
@@ -94,11 +98,16 @@ pub fn read_no_answer<T>(fault: &Fault) -> Reading<T> {
 }
 
 /// Judges an answer; `read` is asked for the meaning of its data if it is a success.
-fn read_record<T>(raw: RawAnswer<'_>, key: &ApiKey, read: impl FnOnce(Option<&RawValue>) -> Said<T>) -> Reading<T> {
+pub(super) fn read_record<T>(
+    raw: RawAnswer<'_>,
+    key: &ApiKey,
+    read: impl FnOnce(Option<&RawValue>) -> Said<T>,
+) -> Reading<T> {
     let text = raw.text();
     let envelope = Envelope::read(&text);
-    let (found, reason, message) = if envelope.code == Some(200) && raw.is_success() {
-        match read(envelope.data) {
+    let has_none = envelope.code == Some(422) && speaks_of(&envelope.words, &NO_RECORD);
+    let (found, reason, message) = if has_none || (envelope.code == Some(200) && raw.is_success()) {
+        match read(envelope.data.filter(|_| !has_none)) {
             (Ok(known), words) => (Found::Known(known), Reason::Accepted, words),
             (Err(why), words) => {
                 let message = if words.is_empty() { why.to_owned() } else { format!("{why}: {words}") };
@@ -142,9 +151,12 @@ fn cover_progress(
     }
     match flag(record) {
         Some(Flag::Waiting | Flag::Running) => (Ok(CoverProgress::Unfinished), words),
-        Some(Flag::Failed) => (Ok(CoverProgress::Failed), words),
+        Some(Flag::Failed) => (Ok(CoverProgress::Failed { credits: None }), words),
         Some(Flag::Done) => match images(record, key) {
-            Some(images) => (Ok(CoverProgress::Generated(generated(record, images))), words),
+            Some(images) => {
+                let cover = generated((record.create_time, record.complete_time), images, None);
+                (Ok(CoverProgress::Generated(cover)), words)
+            }
             None => (Err("the cover is done and has no images"), words),
         },
         None => (Err("the record does not say how far the cover has come"), words),
@@ -152,41 +164,59 @@ fn cover_progress(
 }
 
 /// `successFlag` of a cover's record.
-enum Flag {
+pub(super) enum Flag {
     Waiting,
     Done,
     Running,
     Failed,
 }
 
-/// The flag; where it is missing, the status that older documentation speaks of.
-fn flag(record: &RawCover<'_>) -> Option<Flag> {
-    match record.success_flag.and_then(whole_number) {
-        Some(0) => Some(Flag::Waiting),
-        Some(1) => Some(Flag::Done),
-        Some(2) => Some(Flag::Running),
-        Some(3) => Some(Flag::Failed),
-        Some(_) => None,
-        None => match record.status.and_then(text)?.as_str() {
-            "PENDING" => Some(Flag::Waiting),
-            "SUCCESS" => Some(Flag::Done),
-            "CREATE_TASK_FAILED" | "GENERATE_COVER_FAILED" => Some(Flag::Failed),
+impl Flag {
+    pub(super) fn read(raw: &RawValue) -> Option<Self> {
+        match whole_number(raw)? {
+            0 => Some(Self::Waiting),
+            1 => Some(Self::Done),
+            2 => Some(Self::Running),
+            3 => Some(Self::Failed),
             _ => None,
-        },
+        }
     }
 }
 
-/// The addresses of the images. One that holds the key would carry it into the results and to another host.
+/// The flag; where it is missing, the status that older documentation speaks of.
+fn flag(record: &RawCover<'_>) -> Option<Flag> {
+    if let Some(flag) = record.success_flag.filter(|flag| whole_number(flag).is_some()) {
+        return Flag::read(flag);
+    }
+    match record.status.and_then(text)?.as_str() {
+        "PENDING" => Some(Flag::Waiting),
+        "SUCCESS" => Some(Flag::Done),
+        "CREATE_TASK_FAILED" | "GENERATE_COVER_FAILED" => Some(Flag::Failed),
+        _ => None,
+    }
+}
+
+/// The addresses of the images.
 fn images(record: &RawCover<'_>, key: &ApiKey) -> Option<Images> {
     let response: RawResponse<'_> = object(record.response?.get().as_bytes())?;
-    let entries: Vec<&RawValue> = serde_json::from_str(response.images?.get()).ok()?;
+    image_urls(response.images?, key)
+}
+
+/// The addresses in a list. One that holds the key would carry it into the results and to another host.
+pub(super) fn image_urls(list: &RawValue, key: &ApiKey) -> Option<Images> {
+    let entries: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
     Images::new(entries.into_iter().take(MOST_ENTRIES).filter_map(text).filter(|url| !key.is_in(url)))
 }
 
-fn generated(record: &RawCover<'_>, images: Images) -> Generated {
-    let (created, completed) = (record.create_time.and_then(moment), record.complete_time.and_then(moment));
+/// A finished cover, by the times of its record.
+pub(super) fn generated(
+    (created, completed): (Option<&RawValue>, Option<&RawValue>),
+    images: Images,
+    credits: Option<Credits>,
+) -> Generated {
+    let (created, completed) = (created.and_then(moment), completed.and_then(moment));
     let took = created.zip(completed).filter(|(from, to)| to >= from).map(|(from, to)| from.until(to));
-    Generated { images, completed_at: completed, took }
+    Generated { images, completed_at: completed, took, credits }
 }
 
 /// A time as ISO-8601 text, or in milliseconds since 1970 as a sibling endpoint sends it.

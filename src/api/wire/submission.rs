@@ -6,12 +6,21 @@
 
 use super::envelope::{ADDRESS, Envelope, MAINTENANCE, speaks_of};
 use super::raw::{Fault, RawAnswer};
-use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Verdict, one_line};
+use crate::domain::{Answer, Brief, CoverTaskId, MusicTaskId, Outcome, Reason, Route, Verdict, one_line};
 use crate::secret::{ApiKey, masked_url};
 
 /// What the answer to a submission means; the service may repeat the key it was given, so its words are freed of it.
 #[must_use]
 pub fn read_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
+    read_judged(raw, key, judge)
+}
+
+/// The same, with its meaning from `judge`.
+pub(super) fn read_judged(
+    raw: RawAnswer<'_>,
+    key: &ApiKey,
+    judge: impl FnOnce(RawAnswer<'_>, &Envelope<'_>, &ApiKey) -> (Verdict, Reason),
+) -> Outcome {
     let text = raw.text();
     let envelope = Envelope::read(&text);
     let (verdict, reason) = judge(raw, &envelope, key);
@@ -34,6 +43,21 @@ pub fn without_echo(outcome: Outcome, task: &MusicTaskId) -> Outcome {
         Outcome { verdict: Verdict::Covered(None), ..outcome }
     } else {
         outcome
+    }
+}
+
+/// The outcome with what to do if the path is gone that kie.ai calls old.
+#[must_use]
+pub fn with_successor(outcome: Outcome, provider: Provider, route: Route) -> Outcome {
+    let is_gone = outcome.verdict == Verdict::WrongAddress
+        && outcome.answer.code.is_none()
+        && matches!(outcome.answer.http_status, Some(404 | 410));
+    match (provider, route) {
+        (Provider::Kie, Route::Legacy) if is_gone => {
+            let message = format!("kie.ai may have retired it, then give --kie-api jobs; {}", outcome.answer.message);
+            Outcome { answer: Answer { message: one_line(&message), ..outcome.answer }, ..outcome }
+        }
+        (Provider::Sunoapi | Provider::Kie, Route::Legacy | Route::Jobs) => outcome,
     }
 }
 

@@ -98,9 +98,9 @@ pub(super) struct RerunArgs {
     #[arg(long, value_enum, default_value_t, env = "COVERBATCH_RETRY", hide_env = true)]
     retry: RetryName,
 
-    /// What to do with rows that were sent and whose answer was lost
-    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_IN_DOUBT", hide_env = true)]
-    in_doubt: InDoubtName,
+    /// What to do with rows that were sent and whose answer was lost [default: resend; hold with --kie-api jobs]
+    #[arg(long, value_enum, env = "COVERBATCH_IN_DOUBT", hide_env = true)]
+    in_doubt: Option<InDoubtName>,
 
     /// Stop when N rows have failed, or P percent of at least 100 rows
     #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = max_failures, env = "COVERBATCH_MAX_FAILURES", hide_env = true)]
@@ -118,10 +118,9 @@ enum RetryName {
     None,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum InDoubtName {
     /// Send them again once all others are done
-    #[default]
     Resend,
     /// Leave them to a person
     Hold,
@@ -165,11 +164,20 @@ impl RunArgs {
         Err(Error::usage("--sandbox and --api-url exclude each other", "give one of them"))
     }
 
+    /// What becomes of rows in doubt.
+    pub(super) fn in_doubt(&self) -> Result<InDoubt, Error> {
+        Ok(match self.rerun.in_doubt {
+            Some(InDoubtName::Resend) => InDoubt::Resend,
+            Some(InDoubtName::Hold) => InDoubt::Hold,
+            None => InDoubt::usual(self.ledger.account.route()?),
+        })
+    }
+
     /// What the run is set to, with dice of its own.
-    pub(super) fn config(&self) -> RunConfig {
+    pub(super) fn config(&self, in_doubt: InDoubt) -> RunConfig {
         RunConfig {
             concurrency: self.request.concurrency,
-            rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt: self.rerun.in_doubt() },
+            rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt },
             max_failures: self.rerun.max_failures,
             deadline: self.pace.deadline,
             seed: fastrand::u64(..),
@@ -234,13 +242,6 @@ impl RerunArgs {
             RetryName::Retryable => Retry::Retryable,
             RetryName::All => Retry::All,
             RetryName::None => Retry::Nothing,
-        }
-    }
-
-    pub(super) const fn in_doubt(&self) -> InDoubt {
-        match self.in_doubt {
-            InDoubtName::Resend => InDoubt::Resend,
-            InDoubtName::Hold => InDoubt::Hold,
         }
     }
 }

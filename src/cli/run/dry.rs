@@ -7,9 +7,8 @@ use serde_json::json;
 
 use crate::api::CallbackUrl;
 use crate::api::client::USER_AGENT;
-use crate::api::http::submission_body;
 use crate::clock::Clock;
-use crate::domain::{Brief, MusicTaskId, Rate};
+use crate::domain::{Brief, MusicTaskId, Rate, Route};
 use crate::ledger::LedgerPlace;
 use crate::ratelimit::expected_time;
 use crate::report::plural;
@@ -25,6 +24,7 @@ pub(super) struct DryRun<'a> {
     pub(super) ledger: (&'a LedgerPlace, bool),
     pub(super) paths: &'a Paths,
     pub(super) address: String,
+    pub(super) route: Route,
     pub(super) callback: &'a CallbackUrl,
     pub(super) first: Option<MusicTaskId>,
 }
@@ -65,7 +65,7 @@ impl DryRun<'_> {
             "\nfirst request, and {more}:\n  POST {}\n  authorization: Bearer ***\n  content-type: application/json\n  \
              user-agent: {USER_AGENT}\n\n  {}\n",
             self.address,
-            submission_body(first, &masked_url(&self.callback.for_task(first)))
+            self.route.submission_body(first, &masked_url(&self.callback.for_task(first)))
         )
     }
 

@@ -7,7 +7,7 @@ use tokio_postgres::types::FromSql;
 
 use super::failure::Failure;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, MusicTaskId, Reason, Route, RowState};
 
 /// The value in a column.
 pub(super) fn value<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, Failure> {
@@ -29,6 +29,17 @@ pub(super) fn state(row: &Row, column: usize) -> Result<RowState, Failure> {
 pub(super) fn reason(row: &Row, column: usize) -> Result<Option<Reason>, Failure> {
     let Some(word) = value::<Option<&str>>(row, column)? else { return Ok(None) };
     Reason::from_word(word).map(Some).ok_or_else(|| unbelievable(column, format_args!("unknown reason `{word}`")))
+}
+
+/// The route in a column; the table itself admits no other word.
+pub(super) fn route(row: &Row, column: usize) -> Result<Route, Failure> {
+    let word = value(row, column)?;
+    Route::from_word(word).ok_or_else(|| unbelievable(column, format_args!("unknown route `{word}`")))
+}
+
+/// The credits in a column, if there are any.
+pub(super) fn credits(row: &Row, column: usize) -> Result<Option<Credits>, Failure> {
+    Ok(value::<Option<i64>>(row, column)?.and_then(Credits::of_thousandths))
 }
 
 /// The music task in a column.

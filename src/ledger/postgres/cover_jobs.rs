@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::columns::{count, cover_id, task_id, time, unbelievable, value};
+use super::columns::{count, cover_id, route, task_id, time, unbelievable, value};
 use super::failure::Failure;
 use super::look_up::IS_FORGOTTEN;
 use super::read_log::claim_read;
@@ -95,7 +95,7 @@ pub(super) async fn claim_job(
          FROM (SELECT seq, due_at FROM task WHERE account = $1 AND {} ORDER BY due_at LIMIT 1) AS first
          WHERE task.seq = first.seq
          RETURNING task.seq, id, cover_id, coalesce(completed_at, accepted_at, first.due_at), failures, image_1, image_2,
-                   file_1 IS NOT NULL",
+                   file_1 IS NOT NULL, route",
         condition(scope, kind)
     );
     let polls = i64::from(kind == JobKind::Poll);
@@ -115,6 +115,7 @@ fn job(row: &Row) -> Result<CoverJob, Failure> {
         key: TaskKey(value(row, 0)?),
         task: task_id(row, 1)?,
         cover: cover_id(row, 2)?.ok_or_else(|| unbelievable(2, "its cover is followed, and has no id"))?,
+        route: route(row, 8)?,
         since: time(row, 3)?,
         failures: count(row, 4)?,
         step,

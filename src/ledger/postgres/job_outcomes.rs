@@ -5,7 +5,7 @@ use super::cover_jobs::rested;
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Generated, Reason};
+use crate::domain::{Answer, Credits, Generated, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
 use crate::ledger::keys::{RunId, TaskKey};
@@ -32,10 +32,10 @@ pub(super) async fn settle_job(
             say(session, key, (Reason::Generated, answer), at).await?;
             note_images(session, key, &cover, wants_files || also, at).await
         }
-        JobOutcome::Failed(answer) => {
+        JobOutcome::Failed { answer, credits } => {
             say(session, key, (Reason::GenerationFailed, answer), at).await?;
-            let sql = "UPDATE task SET failed_runs = failed_runs + 1 WHERE account = $1 AND seq = $2";
-            session.execute(sql, &[&key.0]).await?;
+            let sql = "UPDATE task SET failed_runs = failed_runs + 1, credits = $3 WHERE account = $1 AND seq = $2";
+            session.execute(sql, &[&key.0, &credits.map(Credits::thousandths)]).await?;
             leave_as(session, key, Some("generation_failed")).await
         }
         JobOutcome::Saved { number, file } => note_file(session, key, number, &file, at).await,
@@ -104,9 +104,10 @@ async fn note_images(
     // A time that is still to come is no time at which it was finished.
     let completed_at = cover.completed_at.unwrap_or(at).min(at);
     let sql = "UPDATE task SET image_1 = $3, image_2 = $4, completed_at = $5, generated_in = $6, wants_files = $7,
-                               due_at = $8, failures = 0
+                               due_at = $8, failures = 0, credits = $9
                WHERE account = $1 AND seq = $2";
-    session.execute(sql, &[&key.0, &first, &second, &completed_at.0, &took, &wants_files, &at.0]).await?;
+    let credits = cover.credits.map(Credits::thousandths);
+    session.execute(sql, &[&key.0, &first, &second, &completed_at.0, &took, &wants_files, &at.0, &credits]).await?;
     if wants_files { Ok(()) } else { leave_as(session, key, Some("completed")).await }
 }
 

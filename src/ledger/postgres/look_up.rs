@@ -2,7 +2,9 @@
 
 use tokio_postgres::Row;
 
-use super::columns::{answer, count, cover_id, reason, state, task_id, time_if_any, unbelievable, value};
+use super::columns::{
+    answer, count, cover_id, credits, reason, route, state, task_id, time_if_any, unbelievable, value,
+};
 use super::failure::Failure;
 use super::session::Session;
 use crate::domain::{Images, MAX_IMAGES, MusicTaskId, RowState};
@@ -15,7 +17,8 @@ pub(super) const IS_FORGOTTEN: &str =
 pub(super) async fn records(session: Session, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, Failure> {
     let columns = format!(
         "state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at,
-         image_1, image_2, completed_at, file_1, file_2, fallback, {IS_FORGOTTEN}"
+         image_1, image_2, completed_at, file_1, file_2, fallback, {IS_FORGOTTEN}, route,
+         credits"
     );
     look_up(&session, &tasks, &columns, record).await
 }
@@ -62,6 +65,8 @@ fn record(row: &Row) -> Result<Record, Failure> {
         reason: reason(row, 2)?,
         answer: answer(row, 3)?,
         cover: cover_id(row, 6)?,
+        route: route(row, 18)?,
+        credits: credits(row, 19)?,
         submissions: count(row, 7)?,
         failed_runs: count(row, 8)?,
         first_sent_at: time_if_any(row, 9)?,

@@ -60,6 +60,7 @@ CREATE TABLE coverbatch.task (
     failed_runs   bigint NOT NULL DEFAULT 0,
     first_sent_at bigint,
     cover_id      text,
+    route         text NOT NULL DEFAULT 'legacy' CHECK (route IN ('legacy', 'jobs')), -- by which its cover was asked for
     accepted_at   bigint, -- since when its cover is known
     due_at        bigint, -- when to poll its cover next, or to download an image; empty if there is nothing to follow
     waiter        bigint, -- the run that waits for its cover
@@ -73,6 +74,7 @@ CREATE TABLE coverbatch.task (
     image_2       text,
     completed_at  bigint,
     generated_in  bigint, -- milliseconds, by the clock of the service
+    credits       bigint, -- what its cover cost, in thousandths of a credit
     file_1        text,
     file_2        text,
     fallback      text,   -- the copy of the default cover that stands in for it

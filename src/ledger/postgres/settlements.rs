@@ -132,6 +132,7 @@ async fn move_tasks(session: &Session, news: &[(Attempt, &Settlement)]) -> Resul
     let sent: Vec<i64> = settlements().map(|settlement| settlement.sent_at.0).collect();
     let covers: Vec<Option<&str>> =
         settlements().map(|settlement| settlement.cover.as_ref().map(CoverTaskId::as_str)).collect();
+    let routes: Vec<&str> = settlements().map(|settlement| settlement.route.word()).collect();
     let polls: Vec<i64> = settlements().map(|settlement| settlement.poll_at.0).collect();
     let waiters = || settlements().map(|settlement| settlement.waiter.filter(|_| settlement.cover.is_some()));
     let runs: Vec<Option<i64>> = waiters().map(|waiter| waiter.map(|waiter| waiter.run.0)).collect();
@@ -144,16 +145,17 @@ async fn move_tasks(session: &Session, news: &[(Attempt, &Settlement)]) -> Resul
                                accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
                                due_at = CASE WHEN new.cover_id IS NULL THEN NULL
                                              WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
-                               waiter = new.waiter, wants_files = task.wants_files OR new.wants_files
+                               waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
+                               route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
                FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-                           $8::bigint[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::text[])
+                           $8::bigint[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[])
                     AS new (seq, state, at, sent_at, cover_id, poll_at, waiter, wants_files, reason, http_status, code,
-                            message)
+                            message, route)
                WHERE task.account + 0 = $1 AND task.seq = new.seq";
     session
         .execute(
             sql,
-            &[&tasks, &states, &at, &sent, &covers, &polls, &runs, &files, reasons, statuses, codes, messages],
+            &[&tasks, &states, &at, &sent, &covers, &polls, &runs, &files, reasons, statuses, codes, messages, &routes],
         )
         .await
         .map(drop)

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Images, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
 use crate::ledger::record::Record;
 
 /// Takes over records that the ledger does not know.
@@ -13,15 +13,16 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
     let texts = |text: fn(&Record) -> Option<&str>| records().map(text).collect::<Vec<_>>();
     let numbers = |number: fn(&Record) -> Option<i64>| records().map(number).collect::<Vec<_>>();
     let sql = "INSERT INTO task (account, id, state, reason, message, cover_id, image_1, image_2, file_1, file_2,
-                                 fallback, http_status, code, submissions, failed_runs, first_sent_at, answered_at,
-                                 completed_at, accepted_at, due_at)
+                                 fallback, route, http_status, code, submissions, failed_runs, first_sent_at,
+                                 answered_at, completed_at, credits, accepted_at, due_at)
                SELECT $1::integer, new.*, new.due_at
                FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                           $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[],
-                           $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[])
-                    AS new (id, state, reason, message, cover_id, image_1, image_2, file_1, file_2, fallback,
+                           $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+                           $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],
+                           $21::bigint[])
+                    AS new (id, state, reason, message, cover_id, image_1, image_2, file_1, file_2, fallback, route,
                             http_status, code, submissions, failed_runs, first_sent_at, answered_at, completed_at,
-                            due_at)
+                            credits, due_at)
                ON CONFLICT DO NOTHING";
     session
         .execute(
@@ -37,6 +38,7 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &texts(|record| record.artwork.files[0].as_deref()),
                 &texts(|record| record.artwork.files[1].as_deref()),
                 &texts(|record| record.artwork.fallback.as_deref()),
+                &texts(|record| Some(record.route.word())),
                 &numbers(|record| record.answer.http_status.map(i64::from)),
                 &numbers(|record| record.answer.code),
                 &numbers(|record| Some(i64::from(record.submissions))),
@@ -44,6 +46,7 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &numbers(|record| record.first_sent_at.map(|at| at.0)),
                 &numbers(|record| record.finished_at.map(|at| at.0)),
                 &numbers(|record| record.artwork.completed_at.map(|at| at.0)),
+                &numbers(|record| record.credits.map(Credits::thousandths)),
                 &numbers(|record| unfinished_since(record).map(|at| at.0)),
             ],
         )

@@ -6,7 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, Credits, MusicTaskId, Reason, Route, RowState};
 
 /// From when the limit counts a submission in flight: it leaves no window before it is answered.
 pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
@@ -21,6 +21,17 @@ pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RowState> 
 pub(super) fn reason(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Reason>> {
     let Some(word) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
     Reason::from_word(word).map(Some).ok_or_else(|| unusable(column, format!("unknown reason `{word}`")))
+}
+
+/// The route in a column; the table itself admits no other word.
+pub(super) fn route(row: &Row<'_>, column: usize) -> rusqlite::Result<Route> {
+    let word = row.get_ref(column)?.as_str()?;
+    Route::from_word(word).ok_or_else(|| unusable(column, format!("unknown route `{word}`")))
+}
+
+/// The credits in a column, if there are any.
+pub(super) fn credits(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Credits>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(Credits::of_thousandths))
 }
 
 /// A text that cannot be what its column says.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::columns::{time, unusable};
+use super::columns::{route, time, unusable};
 use super::read_log::claim_read;
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, MusicTaskId, Rate};
@@ -97,7 +97,8 @@ pub(super) fn claim_job(
         return Ok(Due { job: None, next: Some(free) });
     }
     let sql = format!(
-        "SELECT seq, id, cover_id, coalesce(completed_at, accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL
+        "SELECT seq, id, cover_id, coalesce(completed_at, accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL,
+                route
          FROM task WHERE {} ORDER BY due_at LIMIT 1",
         condition(scope, kind)
     );
@@ -119,6 +120,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<CoverJob> {
         key: TaskKey(row.get(0)?),
         task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(|bad| unusable(1, bad))?,
         cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(|bad| unusable(2, bad))?,
+        route: route(row, 8)?,
         since: time(row, 3)?,
         failures: row.get(4)?,
         step,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::cover_jobs::rested;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Generated, Reason};
+use crate::domain::{Answer, Credits, Generated, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
 use crate::ledger::keys::{RunId, TaskKey};
@@ -32,11 +32,11 @@ pub(super) fn settle_job(
             say(connection, key, Reason::Generated, answer, at)?;
             note_images(connection, key, cover, wants_files || *also, at)
         }
-        JobOutcome::Failed(answer) => {
+        JobOutcome::Failed { answer, credits } => {
             say(connection, key, Reason::GenerationFailed, answer, at)?;
-            let mut update =
-                connection.prepare_cached("UPDATE task SET failed_runs = failed_runs + 1 WHERE seq = ?1")?;
-            update.execute([key.0])?;
+            let mut update = connection
+                .prepare_cached("UPDATE task SET failed_runs = failed_runs + 1, credits = ?2 WHERE seq = ?1")?;
+            update.execute(params![key.0, credits.map(Credits::thousandths)])?;
             leave_as(connection, key, Some("generation_failed"))
         }
         JobOutcome::Saved { number, file } => note_file(connection, key, *number, file, at),
@@ -98,10 +98,11 @@ fn note_images(
     let completed_at = cover.completed_at.unwrap_or(at).min(at);
     let mut update = connection.prepare_cached(
         "UPDATE task SET image_1 = ?2, image_2 = ?3, completed_at = ?4, generated_in = ?5, wants_files = ?6,
-                         due_at = ?7, failures = 0
+                         due_at = ?7, failures = 0, credits = ?8
          WHERE seq = ?1",
     )?;
-    update.execute(params![key.0, first, second, completed_at.0, took, wants_files, at.0])?;
+    let credits = cover.credits.map(Credits::thousandths);
+    update.execute(params![key.0, first, second, completed_at.0, took, wants_files, at.0, credits])?;
     if wants_files { Ok(()) } else { leave_as(connection, key, Some("completed")) }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
-use super::columns::{answer, reason, state, time_if_any, unusable};
+use super::columns::{answer, credits, reason, route, state, time_if_any, unusable};
 use super::failure::Failure;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, RowState};
 use crate::ledger::record::{Artwork, KnownState, Record};
@@ -128,7 +128,7 @@ impl Known for KnownState {
 impl Known for Record {
     const COLUMNS: &'static str = "state, reason, http_status, code, message, cover_id, submissions, failed_runs,
                                    first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
-                                   is_forgotten";
+                                   is_forgotten, route, credits";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         record(row)
@@ -151,6 +151,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         reason: reason(row, 2)?,
         answer: answer(row, 3)?,
         cover: row.get_ref(6)?.as_str_or_null()?.map(CoverTaskId::new).transpose().map_err(|bad| unusable(6, bad))?,
+        route: route(row, 18)?,
+        credits: credits(row, 19)?,
         submissions: row.get(7)?,
         failed_runs: row.get(8)?,
         first_sent_at: time_if_any(row, 9)?,

@@ -35,6 +35,7 @@ CREATE TABLE task (
     failed_runs   INTEGER NOT NULL DEFAULT 0,
     first_sent_at INTEGER,
     cover_id      TEXT,
+    route         TEXT NOT NULL DEFAULT 'legacy' CHECK (route IN ('legacy', 'jobs')), -- by which its cover was asked for
     accepted_at   INTEGER, -- since when its cover is known
     due_at        INTEGER, -- when to poll its cover next, or to download an image; empty if there is nothing to follow
     waiter        INTEGER, -- the run that waits for its cover
@@ -48,6 +49,7 @@ CREATE TABLE task (
     image_2       TEXT,
     completed_at  INTEGER,
     generated_in  INTEGER, -- milliseconds, by the clock of the service
+    credits       INTEGER, -- what its cover cost, in thousandths of a credit
     file_1        TEXT,
     file_2        TEXT,
     fallback      TEXT,    -- the copy of the default cover that stands in for it

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::others::Others;
 use super::pace;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Images, MusicTaskId, Reason, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::record::Record;
 use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
@@ -17,8 +17,8 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
                            first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
-                           accepted_at, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18)
+                           accepted_at, due_at, route, credits)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20)
          ON CONFLICT DO NOTHING",
     )?;
     for (task, record) in rows {
@@ -43,6 +43,8 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
             art.files[1],
             art.fallback,
             unfinished_since(record).map(|at| at.0),
+            record.route.word(),
+            record.credits.map(Credits::thousandths),
         ])?;
     }
     Ok(())
@@ -144,7 +146,7 @@ pub(super) fn settle(
     attempt: AttemptKey,
     settlement: &Settlement,
 ) -> Result<Settled, Failure> {
-    let Settlement { state, reason, answer, cover, sent_at, at, poll_at, waiter, age, pause } = settlement;
+    let Settlement { state, reason, answer, cover, route, sent_at, at, poll_at, waiter, age, pause } = settlement;
     let Unanswered { task, before, standing, .. } = unanswered(connection, attempt)?;
     let mut update = connection.prepare_cached(
         "UPDATE attempt SET sent_at = ?2, paced_at = ?3, answered_at = ?4, reason = ?5, http_status = ?6, code = ?7,
@@ -174,7 +176,7 @@ pub(super) fn settle(
                          failed_runs = failed_runs + ?8, cover_id = coalesce(?9, cover_id),
                          accepted_at = coalesce(?10, accepted_at),
                          due_at = CASE WHEN woken_at >= ?11 THEN ?10 ELSE ?12 END,
-                         waiter = ?13, wants_files = wants_files OR ?14
+                         waiter = ?13, wants_files = wants_files OR ?14, route = coalesce(?15, route)
          WHERE seq = ?1",
     )?;
     update.execute(params![
@@ -192,6 +194,7 @@ pub(super) fn settle(
         cover.as_ref().map(|_| poll_at.0),
         waiter.map(|waiter| waiter.run.0),
         waiter.is_some_and(|waiter| waiter.wants_files),
+        cover.as_ref().map(|_| route.word()),
     ])?;
     Ok(standing)
 }

@@ -8,7 +8,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::CoverTaskId;
+use crate::domain::{CoverTaskId, Route};
 use crate::ledger::error::LedgerErrorKind;
 use crate::ratelimit::{Asking, PauseChange};
 
@@ -324,6 +324,7 @@ async fn at_rest() -> (TempDir, PathBuf) {
             reason,
             answer,
             cover,
+            route: Route::Legacy,
             sent_at: at,
             at,
             poll_at: at,

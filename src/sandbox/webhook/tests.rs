@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::MusicTaskId;
+use crate::domain::{MusicTaskId, Route};
 use crate::sandbox::request::CoverRequest;
 use crate::sandbox::server::{PAUSE, RETRIES};
 use crate::sandbox::tests::{ask, id_of, quick, stand_in};
@@ -134,7 +134,7 @@ fn a_callback_is_due_when_its_cover_has_ended_and_the_delay_has_passed() {
     let due = |music: &str, delay: RangeInclusive<Duration>| {
         let scenario = Scenario { generation: second * 3..=second * 3, ..quick() };
         let music = MusicTaskId::new(music).unwrap();
-        let request = CoverRequest { music, callback_url: "http://127.0.0.1/".to_owned() };
+        let request = CoverRequest { music, callback_url: "http://127.0.0.1/".to_owned(), route: Route::Legacy };
         let cover = Cover::begun(&scenario, second, 0, request);
         Webhook::of(&cover, &Callbacks { delay, ..Callbacks::default() }, 0, "").map(|webhook| webhook.due)
     };
@@ -182,6 +182,23 @@ async fn the_end_of_a_cover_is_told_in_the_words_of_the_service() {
         assert_eq!((body(&request), header(&request, "X-Webhook-Signature")), (expected, None), "{music}");
     }
     until_counted(&sandbox, 3, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_job_is_told_in_its_own_words() {
+    let receiver = Receiver::answering(&[200]).await;
+    let sandbox = stand_in(instant(Some(Callbacks::default()))).await;
+    for (at, (music, code, state)) in [("a", 200, "success"), ("genfail-1", 501, "fail")].into_iter().enumerate() {
+        let job = json!({
+            "model": "ai-music-api/cover-generate", "callBackUrl": receiver.url, "input": {"task_id": music},
+        });
+        ask(&sandbox, "POST", "/api/v1/jobs/createTask", Some("key"), &job.to_string()).await.unwrap();
+        let told = body(&receiver.has_received(at + 1).await.pop().unwrap());
+        assert_eq!((&told["code"], &told["data"]["taskId"]), (&json!(code), &json!(id_of(music))));
+        assert_eq!(told["data"]["state"], state);
+        assert!(told["data"]["param"].as_str().unwrap().contains(music), "{told}");
+        assert_eq!(told["data"]["resultJson"].is_null(), state == "fail");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

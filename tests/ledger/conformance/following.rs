@@ -172,12 +172,38 @@ async fn a_cover_that_failed_can_be_sent_again() {
     let run = run_in(&ledger).await;
     for failures in 1..3 {
         accepted(&ledger, run, "a", 100 * i64::from(failures), Some(waiter(run, false))).await;
-        polled(&ledger, 100 * i64::from(failures) + 1, JobOutcome::Failed(words())).await;
+        polled(&ledger, 100 * i64::from(failures) + 1, failure()).await;
         let record = one(&ledger, "a").await.unwrap();
         assert_eq!((record.state, record.reason), (RowState::GenerationFailed, Some(Reason::GenerationFailed)));
         assert_eq!((record.failed_runs, record.submissions), (failures, failures));
         assert_eq!(due(&ledger, "a").await, None);
     }
+}
+
+#[tokio::test]
+async fn a_route_is_that_of_the_cover_and_credits_are_those_that_its_record_told() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    let credits = Credits::of_thousandths(400);
+    let attempt = granted(&ledger, run, "a", 0).await;
+    ledger.settle(attempt, Settlement { route: Route::Jobs, ..acceptance("a", 1, None) }).await.unwrap();
+    let job = poll(&ledger, 2).await.unwrap();
+    assert_eq!(job.route, Route::Jobs);
+    ledger.settle_job(job.key, JobOutcome::Failed { answer: words(), credits }, at(3)).await.unwrap();
+    let record = one(&ledger, "a").await.unwrap();
+    assert_eq!((record.route, record.credits), (Route::Jobs, credits));
+
+    // By the other route it is there already, and the answer tells no id.
+    let attempt = granted(&ledger, run, "a", 10).await;
+    ledger.settle(attempt, settlement(RowState::Exists, Reason::Conflict, 11)).await.unwrap();
+    let record = one(&ledger, "a").await.unwrap();
+    assert_eq!((record.cover, record.route), (Some(cover_of("a")), Route::Jobs));
+
+    accepted(&ledger, run, "b", 20, None).await;
+    let cover = Generated { credits: Credits::of_thousandths(0), ..images(1) };
+    polled(&ledger, 22, JobOutcome::Generated { cover, answer: words(), wants_files: false }).await;
+    let record = one(&ledger, "b").await.unwrap();
+    assert_eq!((record.route, record.credits), (Route::Legacy, Credits::of_thousandths(0)));
 }
 
 #[tokio::test]
@@ -194,7 +220,7 @@ async fn what_another_has_finished_meanwhile_stays_as_it_is() {
         JobOutcome::Later { due: at(70), failures: 3, said: said.clone(), given_up_by: Some(run) },
         JobOutcome::Forgotten(said),
         generated(1, true),
-        JobOutcome::Failed(words()),
+        failure(),
         saved(ImageNumber::One, "late.png"),
     ] {
         ledger.settle_job(key, late.clone(), at(60)).await.unwrap();

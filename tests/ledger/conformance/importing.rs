@@ -66,6 +66,8 @@ async fn what_a_results_file_says_of_images_is_imported_whole() {
         state: RowState::Completed,
         reason: Some(Reason::Generated),
         answer: words(),
+        route: Route::Jobs,
+        credits: Credits::of_thousandths(400),
         artwork: Artwork {
             images: Some(images(2).images),
             completed_at: Some(at(2)),

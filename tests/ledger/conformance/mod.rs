@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use coverbatch::clock::UnixMillis;
-use coverbatch::domain::{Answer, CoverTaskId, Generated, Images, MusicTaskId, Rate, Reason, RowState};
+use coverbatch::domain::{Answer, CoverTaskId, Credits, Generated, Images, MusicTaskId, Rate, Reason, Route, RowState};
 use coverbatch::images::ImageNumber;
 use coverbatch::ledger::{
     Artwork, AttemptKey, Begin, Begun, Claim, ClaimRequest, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome,
@@ -68,6 +68,7 @@ fn images(count: usize) -> Generated {
         images: Images::new(urls.into_iter().take(count)).unwrap(),
         completed_at: Some(at(40)),
         took: Some(Duration::from_millis(30)),
+        credits: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn settlement(state: RowState, reason: Reason, ms: i64) -> Settlement {
         reason,
         answer: words(),
         cover: None,
+        route: Route::Legacy,
         sent_at,
         at,
         poll_at: at,
@@ -94,6 +96,11 @@ fn acceptance(id: &str, ms: i64, waiter: Option<Waiter>) -> Settlement {
     Settlement { cover: Some(cover_of(id)), waiter, ..settled }
 }
 
+/// A cover that could not be made, which cost nothing that was told of.
+fn failure() -> JobOutcome {
+    JobOutcome::Failed { answer: words(), credits: None }
+}
+
 fn waiter(run: RunId, wants_files: bool) -> Waiter {
     Waiter { run, wants_files, longest: Duration::MAX }
 }
@@ -105,6 +112,8 @@ fn accepted_record(id: &str) -> Record {
         reason: Some(Reason::Accepted),
         answer: Answer::default(),
         cover: Some(cover_of(id)),
+        route: Route::Legacy,
+        credits: None,
         submissions: 4,
         failed_runs: 0,
         first_sent_at: Some(at(1)),
@@ -218,7 +227,7 @@ async fn every_state(ledger: &impl Ledger, run: RunId) {
             }
             RowState::GenerationFailed => {
                 accepted(ledger, run, id, 5, None).await;
-                polled(ledger, 7, JobOutcome::Failed(words())).await;
+                polled(ledger, 7, failure()).await;
             }
         }
     }

@@ -6,16 +6,15 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use coverbatch::api::wire::{
-    Fault, RawAnswer, Wait, read_cover_record, read_fault, read_music_record, read_no_answer, read_submission,
-};
+use coverbatch::api::wire::{Fault, RawAnswer, Wait, read_fault, read_music_record, read_no_answer};
 use coverbatch::api::{CoverApi, ImageSink};
-use coverbatch::clock::Clock;
+use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{
-    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason, Verdict,
+    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason, Route,
+    Verdict,
 };
 use coverbatch::secret::ApiKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// A submission as the script sees it.
@@ -160,6 +159,10 @@ pub(crate) const IMAGE: &[u8] = include_bytes!("pixel.png");
 
 struct State {
     script: Script,
+    /// The route that submissions take.
+    route: Route,
+    /// By which route each cover was asked for.
+    routes: HashMap<String, Route>,
     limit: Option<Rate>,
     sent: Vec<Sent>,
     /// How often each music task was submitted.
@@ -204,6 +207,8 @@ impl Service {
             Box::new(|look| if look.age >= Duration::from_secs(50) { Seen::Done } else { Seen::Running });
         let state = State {
             script,
+            route: Route::Legacy,
+            routes: HashMap::new(),
             limit: None,
             sent: Vec::new(),
             times: HashMap::new(),
@@ -222,6 +227,11 @@ impl Service {
             dropped: 0,
         };
         Self { clock, state: Mutex::new(state) }
+    }
+
+    /// From now on submissions take this route.
+    pub(crate) fn goes_by(&self, route: Route) {
+        self.state().route = route;
     }
 
     /// What records say from now on.
@@ -277,7 +287,7 @@ impl Service {
         self.state().failures.get(id).copied().unwrap_or(0)
     }
 
-    fn looked_at(&self, cover: &CoverTaskId, task: &MusicTaskId) -> (Reading<CoverProgress>, Duration) {
+    fn looked_at(&self, route: Route, cover: &CoverTaskId, task: &MusicTaskId) -> (Reading<CoverProgress>, Duration) {
         let mut state = self.state();
         let (id, now) = (task.as_str(), self.clock.now());
         state.looks.push(Read { id: id.to_owned(), at: now });
@@ -300,10 +310,14 @@ impl Service {
             state.made.remove(id);
             state.covers.remove(id);
         }
+        let is_there = state.routes.get(id).is_none_or(|asked| *asked == route);
         drop(state);
         let record = |flag: u8, parent: &str| {
             let urls = [1, 2].map(|number| format!("https://images.example/{id}-{number}.png"));
             let created = self.clock.unix().before(now - made);
+            if route == Route::Jobs {
+                return job_record(cover, (flag, parent), &urls, (created, done));
+            }
             json!({"code": 200, "msg": "success", "data": {
                 "taskId": cover.as_str(), "parentTaskId": parent, "successFlag": flag,
                 "createTime": created.to_string(), "completeTime": (flag == 1).then(|| done.to_string()),
@@ -311,6 +325,8 @@ impl Service {
             }})
         };
         let body = match seen {
+            _ if !is_there && route == Route::Legacy => json!({"code": 200, "msg": "success", "data": null}),
+            _ if !is_there => json!({"code": 422, "msg": "recordInfo is null", "data": null}),
             Seen::Running => record(2, id),
             Seen::Done | Seen::DoneAfter(_) => record(1, id),
             Seen::Failed => record(3, id),
@@ -321,7 +337,7 @@ impl Service {
         let key = ApiKey::new("key-of-the-nights").unwrap();
         let body = body.to_string();
         let raw = RawAnswer::new(200, body.as_bytes());
-        (read_cover_record(raw, &key, cover, task), Duration::from_millis(130))
+        (route.read_record(raw, &key, cover, task), Duration::from_millis(130))
     }
 
     fn listened_to(&self, task: &MusicTaskId) -> Reading<MusicProgress> {
@@ -391,10 +407,31 @@ impl Service {
         let reply = (state.script)(Call { id, nth, number: number + 1, at: self.clock.elapsed() });
         let is_repeat = state.covers.contains_key(id);
         state.made.entry(id.to_owned()).or_insert(at);
+        if !is_repeat {
+            let route = state.route;
+            state.routes.insert(id.to_owned(), route);
+        }
         state.sent.push(Sent { id: id.to_owned(), at, answered_at: None, verdict: None, is_repeat });
         let reply = if state.is_over_the_limit(at) { Reply::code(429).after(reply.after) } else { reply };
         (number, state.act(id, reply), reply.after)
     }
+}
+
+/// The record of a cover that was asked for as a job.
+fn job_record(
+    cover: &CoverTaskId,
+    (flag, parent): (u8, &str),
+    urls: &[String; 2],
+    (created, done): (UnixMillis, UnixMillis),
+) -> Value {
+    let state = ["waiting", "success", "generating", "fail"][usize::from(flag)];
+    let input = json!({"task_id": parent}).to_string();
+    let result = json!({"resultUrls": urls}).to_string();
+    json!({"code": 200, "msg": "success", "data": {
+        "taskId": cover.as_str(), "state": state, "param": json!({"input": input}).to_string(),
+        "resultJson": (flag == 1).then_some(result), "createTime": created.0,
+        "completeTime": (flag == 1).then_some(done.0), "creditsConsumed": (flag == 1).then_some(0.4),
+    }})
 }
 
 impl State {
@@ -407,10 +444,10 @@ impl State {
 
     /// Does what the reply says, once per music task.
     fn act(&mut self, id: &str, reply: Reply) -> Outcome {
-        let key = ApiKey::new("key-of-the-nights").unwrap();
+        let (key, route) = (ApiKey::new("key-of-the-nights").unwrap(), self.route);
         let said = |status, body: String| {
             let wait = Wait { retry_after: reply.retry_after, reset: None };
-            read_submission(RawAnswer { wait, ..RawAnswer::new(status, body.as_bytes()) }, &key)
+            route.read_submission(RawAnswer { wait, ..RawAnswer::new(status, body.as_bytes()) }, &key)
         };
         match reply.deed {
             Deed::Unreachable => read_fault(&Fault::NotSent("connection refused".to_owned())),
@@ -427,7 +464,10 @@ impl State {
                 self.covers.entry(id.to_owned()).or_insert(1);
                 read_fault(&Fault::TimedOut(reply.after))
             }
-            Deed::Cover if self.covers.contains_key(id) => said(200, r#"{"code":400,"msg":"there is one"}"#.to_owned()),
+            Deed::Cover if self.covers.contains_key(id) => {
+                let code = if route == Route::Jobs { 422 } else { 400 };
+                said(200, format!(r#"{{"code":{code},"msg":"it already has one"}}"#))
+            }
             Deed::Cover => {
                 *self.covers.entry(id.to_owned()).or_default() += 1;
                 said(200, format!(r#"{{"code":200,"msg":"ok","data":{{"taskId":"cover-of-{id}"}}}}"#))
@@ -437,6 +477,10 @@ impl State {
 }
 
 impl CoverApi for Service {
+    fn route(&self) -> Route {
+        self.state().route
+    }
+
     async fn submit(&self, task: &MusicTaskId) -> Outcome {
         let (number, outcome, after) = self.receive(task.as_str());
         tokio::time::sleep(after).await;
@@ -450,8 +494,8 @@ impl CoverApi for Service {
         self.state().dropped += 1;
     }
 
-    async fn read_cover(&self, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
-        let (reading, after) = self.looked_at(cover, task);
+    async fn read_cover(&self, route: Route, cover: &CoverTaskId, task: &MusicTaskId) -> Reading<CoverProgress> {
+        let (reading, after) = self.looked_at(route, cover, task);
         tokio::time::sleep(after).await;
         reading
     }

@@ -216,7 +216,7 @@ fn a_key_that_a_record_repeats_is_masked_also_where_the_message_is_cut() {
     for pad in 150..=200 {
         let words = format!("{}canary-42", "x".repeat(pad));
         let failed = cover(&with(&format!(r#","successFlag":3,"errorMessage":"{words}""#)));
-        assert_eq!(failed.found, Found::Known(CoverProgress::Failed));
+        assert_eq!(failed.found, Found::Known(CoverProgress::Failed { credits: None }));
         let unclear = cover(&with(&format!(r#","errorMessage":"{words}""#)));
         let refused = cover(&envelope(500, &words, false));
         let music = music(&success(&format!(r#"{{"status":"SUCCESS","errorMessage":"{words}"}}"#)));

@@ -18,7 +18,7 @@ pub(in crate::api::wire) fn envelope(code: u16, message: &str, with_id: bool) ->
     format!(r#"{{"code":{code},"msg":"{message}","data":{data}}}"#)
 }
 
-fn shown(outcome: &Outcome) -> String {
+pub(in crate::api::wire) fn shown(outcome: &Outcome) -> String {
     let verdict = match &outcome.verdict {
         Verdict::Accepted(cover) => format!("Accepted({cover})"),
         Verdict::Covered(Some(cover)) => format!("Covered({cover})"),
