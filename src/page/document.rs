@@ -107,7 +107,8 @@ impl Page {
         let all = self.rows_total;
         let of_all = |rows: u64| match (rows, all) {
             (1, 1) => "The one cover is".to_owned(),
-            (0, _) => format!("None of {} {} is", all.thousands(), if all == 1 { "cover" } else { "covers" }),
+            (0, 1) => "The one cover is not".to_owned(),
+            (0, _) => format!("None of {} covers is", all.thousands()),
             (1, _) => format!("1 of {} covers is", all.thousands()),
             (_, _) if rows == all => format!("All {} covers are", all.thousands()),
             (_, _) => format!("{} of {} covers are", rows.thousands(), all.thousands()),

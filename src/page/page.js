@@ -6,8 +6,8 @@
   const now = Date.now(), day = 864e5;
 
   const age = () => {
-    for (const card of document.querySelectorAll('.card[data-end]')) {
-      const left = card.dataset.end - now, days = Math.ceil(left / day), line = card.querySelector('.expiry');
+    for (const line of document.querySelectorAll('.expiry[data-end]')) {
+      const left = line.dataset.end - now, days = Math.ceil(left / day);
       line.classList.remove('later', 'soon', 'gone');
       line.classList.add(left <= 0 ? 'gone' : left < 3 * day ? 'soon' : 'later');
       line.lastElementChild.textContent = left <= 0 ? 'may be gone' : days === 1 ? 'last day' : `${days} days left`;

@@ -29,12 +29,13 @@ impl Stage {
         }
     }
 
-    /// Of so many rows, in words.
-    pub(super) const fn label(self) -> &'static str {
+    /// Of one row or of several, in words.
+    pub(super) const fn label(self, is_one: bool) -> &'static str {
         match self {
             Self::Saved => "in hand",
             Self::Online => "finished, online only",
             Self::Accepted => "accepted, no image yet",
+            Self::Person if is_one => "needs a person",
             Self::Person => "need a person",
             Self::NextRun => "left to the next run",
         }

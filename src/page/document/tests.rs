@@ -154,20 +154,25 @@ fn the_policy_allows_the_emitted_style_and_script_and_nothing_else() {
 }
 
 #[test]
-fn what_is_short_of_days_says_so_and_what_stands_in_is_marked() {
+fn what_is_online_only_says_how_long_and_what_stands_in_is_marked() {
     let mut page = page("harmless");
     let now = page.generated_at;
-    let mut shown = |expires: Duration, fallback| {
+    let mut shown = |stage, expires: Duration, fallback| {
+        page.rows[1].stage = stage;
         page.rows[1].expires_at = Some(now.after(expires));
         page.rows[1].fallback = fallback;
-        page.rows[1].stage = if fallback { Stage::Online } else { Stage::Saved };
         html(&page)
     };
-    assert!(shown(Duration::from_secs(3600 * (24 * 12)), false).contains("<p class=\"expiry later saved\">"));
-    let soon = shown(Duration::from_secs(3600 * 30), true);
-    assert!(soon.contains("class=\"expiry soon\"") && soon.contains("<b>2 days left</b>"));
+    let days = |days| Duration::from_secs(3600 * 24 * days);
+    let saved = shown(Stage::Saved, days(12), false);
+    assert!(saved.contains("<p class=\"kept\">Saved, online until 4 Dec</p>"));
+    assert!(!saved.contains("stand-in cover</span>"));
+    let later = shown(Stage::Online, days(12), false);
+    assert!(later.contains("<p class=\"expiry later\"") && later.contains("<b>12 days left</b></p>"));
+    let soon = shown(Stage::Online, days(2), true);
+    assert!(soon.contains("<p class=\"expiry soon\"") && soon.contains("Online only until 24 Nov: <b>2 days left</b>"));
     assert!(soon.contains("stand-in cover</span>"));
-    assert!(shown(Duration::ZERO, false).contains("<b>may be gone</b>"));
+    assert!(shown(Stage::Online, Duration::ZERO, false).contains("<b>may be gone</b></p>"));
 }
 
 #[test]
@@ -189,7 +194,7 @@ fn the_headline_tells_how_many_covers_are_in_hand() {
     assert_eq!(headline(&[(Stage::Accepted, 12)]), "None of 12 covers is in hand");
     assert_eq!(headline(&[(online, 12)]), "All 12 covers are finished, online only");
     assert_eq!(headline(&[(online, 2), (Stage::NextRun, 1)]), "2 of 3 covers are finished, online only");
-    assert_eq!(headline(&[(none, 1)]), "None of 1 cover is in hand");
+    assert_eq!(headline(&[(none, 1)]), "The one cover is not in hand");
     assert_eq!(headline(&[]), "The catalog has no rows");
 }
 
