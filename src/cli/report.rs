@@ -15,11 +15,12 @@ use crate::cli::account::{LedgerArgs, open_to_read};
 use crate::cli::options::{CatalogArgs, LabelArgs};
 use crate::cli::results::view;
 use crate::clock::Clock;
-use crate::domain::Status;
+use crate::domain::{Reason, Status};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, Replacement};
-use crate::ledger::{LedgerPlace, ReadLedger as _};
+use crate::ledger::{PastRun, ReadLedger as _};
 use crate::page::{Next, Page};
+use crate::report::NextCommands;
 use crate::results::{self, Goal, Tally, View};
 
 use night::{activity, run_line};
@@ -57,8 +58,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
     guard.images("--download", args.download.as_deref()).check()?;
     let catalog = args.catalog.open().await?;
-    let place = args.catalog.ledger(&args.ledger)?;
-    let ledger = open_to_read(&place).await?;
+    let ledger = open_to_read(&args.catalog.ledger(&args.ledger)?).await?;
     let goal = if args.download.is_some() { Goal::Files } else { Goal::Accepted };
     let now = Clock::start().unix();
     let view = View { goal, now, ..view(&ledger, &args.catalog, &args.ledger).await? };
@@ -66,7 +66,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
     let tally = results::count(&catalog, Some(&ledger), view, Tally::new(labels.clone(), None)).await?;
     let pictures = Pictures { folder: args.download.as_deref(), page: &path, embed: args.embed };
     let rows = RowReader { catalog: &catalog, ledger: &ledger, labels: &labels, view, pictures };
-    let page = page(&args, &rows, &place, &tally).await?;
+    let page = page(&args, &rows, &tally).await?;
     ledger.close().await;
     write(&path, &page)?;
     Ok(Exit::of_rows(&tally))
@@ -83,7 +83,7 @@ fn write(path: &Path, page: &Page) -> Result<(), FileError> {
 const MOST_RUNS: u32 = 10;
 
 /// A page of a catalog whose rows have been counted.
-async fn page(args: &ReportArgs, rows: &RowReader<'_>, place: &LedgerPlace, tally: &Tally) -> Result<Page, Error> {
+async fn page(args: &ReportArgs, rows: &RowReader<'_>, tally: &Tally) -> Result<Page, Error> {
     let (catalog, now) = (args.catalog.identity(), rows.view.now);
     let runs = rows.ledger.past_runs(&catalog, MOST_RUNS).await?;
     let (stock, shown) = rows.read(tally.left()).await?;
@@ -98,15 +98,15 @@ async fn page(args: &ReportArgs, rows: &RowReader<'_>, place: &LedgerPlace, tall
         causes: tally.causes().into_iter().cloned().collect(),
         activity: activity(rows.ledger, &runs, now).await?,
         runs: runs.iter().map(run_line).collect(),
-        next: (tally.left() > 0).then(|| next(&catalog, place)),
+        next: next(&runs, rows.view.unreached, tally),
         rows: shown,
     })
 }
 
-/// What tells more of what is left, and how a run goes on with it.
-fn next(catalog: &str, place: &LedgerPlace) -> Next {
-    let ledger = place.to_string();
-    let words = ["coverbatch", "status", catalog, "--ledger", &ledger];
-    let command = shlex::try_join(words).unwrap_or_else(|_| "coverbatch status".to_owned());
-    Next { advice: "see what is left".to_owned(), command }
+/// What to do next, as the last of these runs has told or would tell now.
+fn next(runs: &[PastRun], cut_short: Option<Reason>, tally: &Tally) -> Option<Next> {
+    let rerun = runs.first()?.command.clone();
+    let send = runs.iter().find(|run| run.submits).map_or_else(|| rerun.clone(), |run| run.command.clone());
+    let step = NextCommands { rerun, send }.step_later(cut_short, tally)?;
+    Some(Next { advice: step.advice.to_owned(), command: step.command })
 }

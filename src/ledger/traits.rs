@@ -128,8 +128,13 @@ pub trait SubmitLedger: ReadLedger {
 
 /// What is done by whoever follows accepted covers to their images; needs no lock.
 pub trait FollowLedger: ReadLedger {
-    /// Opens a command over a catalog that follows covers and submits nothing.
-    fn begin_follow(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+    /// Opens a command over a catalog that follows covers and submits nothing; `command` goes on with it.
+    fn begin_follow(
+        &self,
+        catalog: &str,
+        command: &str,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
 
     /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
     /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up

@@ -163,7 +163,7 @@ fn what_is_online_only_says_how_long_and_what_stands_in_is_marked() {
         page.rows[1].fallback = fallback;
         html(&page)
     };
-    let days = |days| Duration::from_secs(3600 * 24 * days);
+    let days = |days: u64| Duration::from_secs(3600 * 24 * days);
     let saved = shown(Stage::Saved, days(12), false);
     assert!(saved.contains("<p class=\"kept\">Saved, online until 4 Dec</p>"));
     assert!(!saved.contains("stand-in cover</span>"));
