@@ -13,9 +13,9 @@ pub mod wire;
 use std::future::Future;
 use std::io;
 
-use crate::domain::{CoverProgress, CoverTaskId, MusicProgress, MusicTaskId, Outcome, Reading, Route};
+use crate::domain::{CoverProgress, CoverTaskId, Credits, MusicProgress, MusicTaskId, Outcome, Reading, Route};
 
-pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl};
+pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, account_name};
 pub use client::BadProxy;
 pub use reach::is_public;
 pub use wire::Provider;
@@ -43,6 +43,9 @@ pub trait CoverApi: Send + Sync + 'static {
 
     /// Reads the record of a music task once.
     fn read_music(&self, task: &MusicTaskId) -> impl Future<Output = Reading<MusicProgress>> + Send;
+
+    /// Reads the balance of the account once.
+    fn read_balance(&self) -> impl Future<Output = Reading<Credits>> + Send;
 
     /// Fetches an image once, from whatever host it is on and without the key; how many bytes went into `sink`.
     ///

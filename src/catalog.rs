@@ -23,6 +23,7 @@ mod source;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use check::Checked;
@@ -33,6 +34,7 @@ use reader::RecordReader;
 use source::SourceFile;
 
 use crate::clock::UnixMillis;
+use crate::domain::MusicTaskId;
 
 pub use check::Check;
 pub use columns::{ID_COLUMNS, PreviousResult};
@@ -65,7 +67,12 @@ pub struct Catalog {
     columns: Arc<Columns>,
     check: Check,
     duplicates: Duplicates,
+    /// The only music tasks that are taken up, if not all are.
+    chosen: Option<BTreeSet<MusicTaskId>>,
 }
+
+/// Ids that a message names.
+const NAMED_IDS: usize = 5;
 
 impl Catalog {
     /// Opens the catalog and reads all of it once, or several times if its quotes leave in doubt how.
@@ -85,7 +92,37 @@ impl Catalog {
         let Checked { columns, line_break, check, duplicates, .. } = checked;
         let (grammar, encoding) = (columns.grammar, file.encoding);
         let dialect = Dialect { grammar, encoding, line_break, separator_line: start.separator_line };
-        Ok(Self { file, skipped: start.skipped, dialect, columns, check, duplicates })
+        Ok(Self { file, skipped: start.skipped, dialect, columns, check, duplicates, chosen: None })
+    }
+
+    /// The same catalog, of which only these music tasks are taken up. The other rows are read like these, and neither
+    /// sent nor followed nor judged.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoRowOf`] if no row names one of them, or if the file cannot be read any more.
+    pub fn confined_to(self, chosen: BTreeSet<MusicTaskId>) -> Result<Self, CatalogError> {
+        let (mut rows, mut row, mut missing) = (self.rows()?, Row::default(), chosen.clone());
+        while !missing.is_empty() && rows.next_row(&mut row)? {
+            if let Ok(id) = &row.id {
+                missing.remove(id);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Self { chosen: Some(chosen), ..self });
+        }
+        Err(CatalogError::NoRowOf(self.file.source.clone(), named(&missing)))
+    }
+
+    /// Whether not all rows are taken up.
+    #[must_use]
+    pub const fn is_confined(&self) -> bool {
+        self.chosen.is_some()
+    }
+
+    /// Whether a row of this id is taken up.
+    #[must_use]
+    pub fn takes_up(&self, id: &Result<MusicTaskId, BadRow>) -> bool {
+        self.chosen.as_ref().is_none_or(|chosen| id.as_ref().is_ok_and(|id| chosen.contains(id)))
     }
 
     /// Makes sure that not most rows were lost since earlier results were written.
@@ -182,4 +219,14 @@ impl Catalog {
     pub fn unchanged(&self) -> Result<(), CatalogError> {
         self.file.unchanged()
     }
+}
+
+/// As in "ids `a`, `b` and 3 more".
+fn named(ids: &BTreeSet<MusicTaskId>) -> String {
+    let shown: Vec<&str> = ids.iter().take(NAMED_IDS).map(MusicTaskId::as_str).collect();
+    let more = match ids.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{} `{}`{more}", if ids.len() == 1 { "id" } else { "ids" }, shown.join("`, `"))
 }

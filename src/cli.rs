@@ -20,6 +20,7 @@ mod run;
 mod sandbox;
 mod service;
 mod settings;
+mod variables;
 mod why;
 
 use std::env;
@@ -123,6 +124,9 @@ fn run() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
+    if matches!(cli.command, Command::Run(_) | Command::Follow(_) | Command::Receive(_)) {
+        eprint(&variables::unknown_text(&Cli::command()));
+    }
     let screen = Screen::default();
     let exit = dispatch(cli.command, &settings, &screen).unwrap_or_else(|error| {
         eprint(&error.report());
@@ -168,7 +172,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
             Command::Follow(args) => Box::pin(follow::run(*args, screen)).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,
-            Command::Ledger(command) => ledger::run(command).await,
+            Command::Ledger(command) => ledger::run(command, screen).await,
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Config(args) => config::run(args, Cli::command()),
             Command::Completions(args) => complete(&args, &mut Cli::command()),

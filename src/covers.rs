@@ -44,7 +44,7 @@ pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust:
     Ok(true)
 }
 
-/// Lets a run that `began` then wait for the covers of the catalog that were accepted and are not finished, but for those
+/// Lets a run that `began` then wait for the covers of what is taken up of the catalog that were accepted and are not finished, but for those
 /// that it has given up. Returns how many.
 ///
 /// # Errors
@@ -59,7 +59,8 @@ pub async fn take_up<L: Ledger>(
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        let tasks: Vec<MusicTaskId> = chunk.iter().filter_map(followable).collect();
+        let tasks: Vec<MusicTaskId> =
+            chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id)).filter_map(followable).collect();
         if !tasks.is_empty() {
             count += ledger.watch(waiter, tasks, began).await?;
         }

@@ -28,7 +28,7 @@ impl From<LedgerError> for StandInError {
     }
 }
 
-/// Puts a copy of the default cover wherever the catalog names a music task whose first image is not on disk, and
+/// Puts a copy of the default cover wherever what is taken up of the catalog names a music task whose first image is not on disk, and
 /// writes down where. Returns how many music tasks it stands in for.
 ///
 /// # Errors
@@ -43,7 +43,8 @@ pub async fn stand_in<L: SubmitLedger>(
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
         let mut copies = Vec::new();
-        for (task, before) in chunk.iter().filter_map(missing) {
+        let taken_up = chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id));
+        for (task, before) in taken_up.filter_map(missing) {
             count += 1;
             let name = folder.stand_in(&task, cover).await?;
             if before.as_ref() != Some(&name) {

@@ -82,9 +82,13 @@ impl Exit {
             Ended::Unauthorized | Ended::NoCredits => Self::Account,
             Ended::Interrupted(signal) => Self::Signal(signal),
             Ended::WrongAddress => Self::Usage,
-            Ended::Finished | Ended::Deadline | Ended::Outage | Ended::TooManyFailures | Ended::NotUnderstood => {
-                Self::of_rows(tally)
-            }
+            Ended::Finished
+            | Ended::Deadline
+            | Ended::Outage
+            | Ended::TooManyFailures
+            | Ended::Limit
+            | Ended::Budget
+            | Ended::NotUnderstood => Self::of_rows(tally),
         }
     }
 }
@@ -181,6 +185,7 @@ impl Error {
         match self {
             Self::Usage { .. } => Exit::Usage,
             Self::Catalog(CatalogError::TemporarySpace { .. }) => Exit::Unwritten,
+            Self::Catalog(CatalogError::NoRowOf(..)) => Exit::Usage,
             Self::Catalog(_) => Exit::Catalog,
             Self::ResultsInUse { .. } => Exit::Held,
             Self::Ledger(error) if error.kind.is_wrong_ledger() => Exit::Usage,
@@ -261,6 +266,9 @@ impl Error {
             ),
             Self::KeyRefused => Some("check the API key and start again; the covers are followed from where they were"),
             Self::Listen { .. } => Some("another process may be listening there; name another address with --listen"),
+            Self::Catalog(CatalogError::NoRowOf(..)) => {
+                Some("nothing was sent; --only takes whole ids as they stand in the catalog")
+            }
             Self::Catalog(_) | Self::Worklist(_) | Self::Sandbox(_) | Self::Stdout(_) | Self::System { .. } => None,
         }
     }

@@ -4,6 +4,9 @@
 //! rest on these sentences. A call that fails means that nothing more may be sent.
 
 mod any;
+mod contradictions;
+mod copy;
+mod copy_text;
 mod cover_job;
 mod error;
 mod history;
@@ -12,10 +15,12 @@ mod postgres;
 mod record;
 mod sqlite;
 mod submission;
+mod tables;
 mod traits;
 
 pub use any::{AnyLedger, LedgerPlace};
-pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
+pub use copy::{check, copy};
+pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_APPEAR, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, Sends};
 pub use keys::{AttemptKey, RunId, TaskKey};

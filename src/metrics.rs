@@ -61,6 +61,10 @@ fn write_summary(text: &mut String, summary: &Summary) {
     if let Some(traffic) = &summary.submissions {
         write_traffic(text, traffic);
     }
+    if let Some(spending) = &summary.spending {
+        gauge(text, "coverbatch_credits", "The balance when it was last read.", spending.left);
+        gauge(text, "coverbatch_spent_credits", "By how much it became less in the last run.", spending.spent);
+    }
     if let Some(covers) = &summary.covers {
         let counts = [
             ("finished", covers.generated),

@@ -3,10 +3,12 @@
 //! [`decide`] answers "what now?" after an answer, [`plan`] answers it before a run, [`found`] after a reading call; nothing
 //! else in the program answers any of them.
 
+mod budget;
 mod decide;
 mod observer;
 mod wait;
 
+pub use budget::{Allowance, Budget, MOST_BETWEEN_READS, Spending};
 pub use decide::{
     Decision, FAIR_SAMPLE, InDoubt, MaxFailures, Plan, PollFailure, REJECTED_RUNS, Refusal, Retry, RowPolicy, Scope,
     decide, found, is_retryable, plan,

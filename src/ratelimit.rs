@@ -77,6 +77,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn the_slack_is_a_small_part_of_any_window() {
@@ -88,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_time_beyond_all_counting_is_a_century_away() {
-        let now = Instant::now();
+        let now = Clock::start().now();
         assert_eq!(later(now, Duration::from_secs(3)), now + Duration::from_secs(3));
         assert_eq!(later(now, Duration::MAX), now + Duration::from_secs(3_155_760_000));
     }

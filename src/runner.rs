@@ -28,13 +28,13 @@ use crate::clock::Clock;
 use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
-use crate::policy::{GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
+use crate::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
 use crate::ratelimit::Gate;
 use crate::worklist::{Worklist, WorklistError};
 
 use queue::Queue;
 use recovery::Recovery;
-use schedule::{CoverJobs, MusicChecks};
+use schedule::{BalanceChecks, CoverJobs, MusicChecks};
 use task::{TaskContext, TaskOutput};
 
 pub use progress::{Covers, Outcomes, Progress};
@@ -98,6 +98,8 @@ pub struct Runner<A, L> {
     recovery: Option<Recovery>,
     /// The check of a row's music before it is submitted, if that is wanted.
     music: Option<MusicChecks>,
+    /// The look at the balance, if only so much may be spent.
+    balance: Option<BalanceChecks>,
     /// The polls and downloads of covers that are followed, if any are.
     covers: Option<CoverJobs>,
     concurrency: usize,
@@ -137,6 +139,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             queue: Queue::of(worklist),
             recovery: Some(Recovery::new(run.seen, clock.now())),
             music: None,
+            balance: None,
             covers: None,
             concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
             max_failures: config.max_failures,
@@ -172,13 +175,19 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         };
         let gate = (Arc::clone(&tracking.gate), clock);
         let runner = Self::new((api, ledger), gate, (run, Worklist::default()), config, stop).tracking(tracking);
-        Self { recovery: None, ..runner }
+        runner.confined()
     }
 
     /// The same, knowing how long covers usually take.
     #[must_use]
     pub fn knowing(self, estimate: GenerationEstimate) -> Self {
         Self { estimate, ..self }
+    }
+
+    /// The same, submitting only what its worklist names: rows that other runs leave in doubt are left to others.
+    #[must_use]
+    pub fn confined(self) -> Self {
+        Self { recovery: None, ..self }
     }
 
     /// The same, following covers to their images.
@@ -191,6 +200,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn checking_music(self, gate: Arc<Gate>) -> Self {
         Self { music: Some(MusicChecks::new(gate)), queue: self.queue.checking_music(), ..self }
+    }
+
+    /// The same, spending no more than this as far as the balance tells, which is read through `gate`.
+    #[must_use]
+    pub fn spending(self, budget: Budget, gate: Arc<Gate>) -> Self {
+        Self { balance: Some(BalanceChecks::new(gate, budget)), ..self }
     }
 
     /// Where to read how far it has come, also while it runs.

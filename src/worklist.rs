@@ -4,6 +4,7 @@
 //! and so that catalog and ledger are joined once and not again while sending.
 
 use std::io::{self, BufRead as _, BufReader, BufWriter, IntoInnerError, Seek as _, Write as _};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tempfile::SpooledTempFile;
@@ -12,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::domain::{BadId, MusicTaskId, RowState};
-use crate::join::{JoinError, StateJoin};
+use crate::join::{JoinError, RowTask, StateJoin};
 use crate::ledger::{KnownState, LedgerError, SubmitLedger};
 use crate::policy::{InDoubt, Plan, Retry, plan};
 
@@ -55,6 +56,8 @@ pub struct Selection {
     pub retry: Retry,
     /// Whether rows in doubt.
     pub in_doubt: InDoubt,
+    /// At most so many music tasks: those that would be sent first.
+    pub limit: Option<NonZeroU32>,
 }
 
 /// What the rows of a catalog come to before a run; every row is in one of these numbers.
@@ -72,8 +75,26 @@ pub struct Counts {
     pub to_send: u64,
     /// Those of them whose earlier answer was lost.
     pub to_send_in_doubt: u64,
+    /// Music tasks that would be sent, had this run no limit.
+    pub over_limit: u64,
     /// Music tasks that are neither settled nor sent: failed for good, or held back.
     pub left: u64,
+    /// Rows that are not taken up.
+    pub others: u64,
+}
+
+impl Counts {
+    /// The same, if no more than `limit` music tasks are sent; those in doubt come last.
+    fn within(self, limit: Option<NonZeroU32>) -> Self {
+        let to_send = limit.map_or(self.to_send, |limit| self.to_send.min(limit.get().into()));
+        let not_in_doubt = self.to_send - self.to_send_in_doubt;
+        Self {
+            to_send,
+            to_send_in_doubt: to_send.saturating_sub(not_in_doubt),
+            over_limit: self.to_send - to_send,
+            ..self
+        }
+    }
 }
 
 /// The music tasks to send; by default none.
@@ -82,6 +103,8 @@ pub struct Worklist {
     first: Option<Spool>,
     last: Option<Spool>,
     chunk: std::vec::IntoIter<MusicTaskId>,
+    /// How many are still to be sent.
+    remaining: u64,
 }
 
 impl Worklist {
@@ -97,7 +120,7 @@ impl Worklist {
         let mut planner = Planner::new(Arc::clone(catalog), selection);
         let mut states = StateJoin::new(catalog, ledgers)?;
         while let Some(chunk) = Some(states.next().await?).filter(|chunk| !chunk.is_empty()) {
-            chunk.iter().try_for_each(|(row, known)| planner.add(row.number, row.id.as_ref().ok(), *known))?;
+            chunk.iter().try_for_each(|(row, known)| planner.add(row, *known))?;
         }
         planner.finish()
     }
@@ -108,7 +131,11 @@ impl Worklist {
     /// [`WorklistError`] if the temporary file cannot be read back.
     pub async fn next(&mut self, others_are_done: bool) -> Result<Option<MusicTaskId>, WorklistError> {
         loop {
+            if self.remaining == 0 {
+                return Ok(None);
+            }
             if let Some(task) = self.chunk.next() {
+                self.remaining -= 1;
                 return Ok(Some(task));
             }
             if self.first.is_none() && others_are_done {
@@ -143,13 +170,17 @@ impl Planner {
     }
 
     /// Counts a row, and lists its music task if it is to be sent.
-    fn add(&mut self, row: u32, task: Option<&MusicTaskId>, known: Option<KnownState>) -> Result<(), WorklistError> {
+    fn add(&mut self, row: &RowTask, known: Option<KnownState>) -> Result<(), WorklistError> {
         self.counts.rows += 1;
-        let Some(task) = task else {
+        if !self.catalog.takes_up(&row.id) {
+            self.counts.others += 1;
+            return Ok(());
+        }
+        let Ok(task) = &row.id else {
             self.counts.invalid += 1;
             return Ok(());
         };
-        if self.catalog.first_row_of(row).is_some() {
+        if self.catalog.first_row_of(row.number).is_some() {
             self.counts.duplicates += 1;
             return Ok(());
         }
@@ -173,7 +204,8 @@ impl Planner {
 
     fn finish(self) -> Result<(Worklist, Counts), WorklistError> {
         let (first, last) = (Some(rewound(self.first)?), Some(rewound(self.last)?));
-        Ok((Worklist { first, last, ..Worklist::default() }, self.counts))
+        let counts = self.counts.within(self.selection.limit);
+        Ok((Worklist { first, last, remaining: counts.to_send, ..Worklist::default() }, counts))
     }
 }
 

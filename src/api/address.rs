@@ -82,6 +82,14 @@ impl ApiUrl {
     }
 }
 
+/// The name of an account at the API at `api_url` that nobody names: its host, with its port if the address names one, as the
+/// name of a file.
+#[must_use]
+pub fn account_name(api_url: &str) -> String {
+    let (_, rest) = api_url.split_once("://").unwrap_or_default();
+    rest.split('/').next().unwrap_or_default().replace([':', '[', ']'], "-")
+}
+
 /// Whether a URL leads to this machine itself.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {

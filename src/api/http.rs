@@ -16,13 +16,13 @@ use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
 use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
 use super::wire::{
-    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_fault, read_is_empty,
-    read_music_record, read_no_answer, resolved, unpacked, with_successor, without_echo,
+    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_balance, read_fault, read_music_record,
+    read_no_answer, resolved, unpacked, with_successor, without_echo,
 };
 use crate::api::{CoverApi, ImageSink};
 use crate::clock::Clock;
 use crate::domain::{
-    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Reading, Route, Verdict,
+    Answer, CoverProgress, CoverTaskId, Credits, Found, MusicProgress, MusicTaskId, Outcome, Reading, Route, Verdict,
 };
 use crate::secret::ApiKey;
 
@@ -165,16 +165,10 @@ impl HttpApi {
         }
         // An account that cannot be read, or not in time, is taken for a full one: the run slows down and does not stop.
         *balance = Some(Balance { is_empty: false, read: now });
-        let is_empty = self.read_balance().await.unwrap_or(false);
+        let is_empty = matches!(self.read_balance().await.found, Found::Known(balance) if balance <= Credits::ZERO);
         info!(is_empty, "asked for the balance, because a 429 may mean haste or an empty account");
         *balance = Some(Balance { is_empty, read: self.config.clock.now() });
         is_empty
-    }
-
-    async fn read_balance(&self) -> Option<bool> {
-        let request = self.get(self.config.provider.balance_path());
-        let body = self.read_body(&mut request.send().await.ok()?).await.ok()?;
-        read_is_empty(&body)
     }
 
     /// The reading, with its line in the log.
@@ -249,6 +243,15 @@ impl CoverApi for HttpApi {
         let read = |raw: RawAnswer<'_>| read_music_record(raw, &self.config.key);
         let reading = self.exchange(self.record(MUSIC_RECORD_PATH, task.as_str()), read).await;
         self.noted(task, reading.unwrap_or_else(|fault| read_no_answer(&fault)))
+    }
+
+    async fn read_balance(&self) -> Reading<Credits> {
+        let request = self.get(self.config.provider.balance_path());
+        let reading = self.exchange(request, |raw| read_balance(raw, &self.config.key)).await;
+        let reading = reading.unwrap_or_else(|fault| read_no_answer(&fault));
+        debug!(found = ?reading.found, reason = %reading.reason, message = reading.answer.message, "balance");
+        self.note_oddity(&reading.answer, matches!(reading.found, Found::WrongAddress));
+        reading
     }
 
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {

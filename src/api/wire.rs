@@ -13,8 +13,7 @@ mod submission;
 
 pub use job::{read_job_record, read_job_submission};
 pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait, read_wait, unpacked};
-pub use record::{read_cover_record, read_music_record, read_no_answer};
+pub use record::{read_balance, read_cover_record, read_music_record, read_no_answer};
 pub use submission::{
-    Provider, is_known_code, is_unclear, read_fault, read_is_empty, read_submission, resolved, with_successor,
-    without_echo,
+    Provider, is_known_code, is_unclear, read_fault, read_submission, resolved, with_successor, without_echo,
 };

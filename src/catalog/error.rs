@@ -140,6 +140,9 @@ pub enum CatalogError {
     /// Fewer data rows than half of those that the results CSV there has.
     #[error("{0} has fewer data rows ({1}) than half of those in {2}; if that is meant, say --allow-shrink")]
     Shrunk(CatalogSource, u32, CatalogSource),
+    /// Music tasks that were asked for and that no row names.
+    #[error("no row of {0} has the {1}")]
+    NoRowOf(CatalogSource, String),
     /// More rows than there are row numbers.
     #[error("{0} has more than {max} rows", max = u32::MAX)]
     TooManyRows(CatalogSource),

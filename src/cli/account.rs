@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::api::{ApiUrl, Provider};
+use crate::api::{ApiUrl, Provider, account_name};
 use crate::cli::folders::state_folder;
 use crate::domain::Route;
 use crate::error::Error;
@@ -46,7 +46,7 @@ pub(super) struct AccountArgs {
     pub(super) api_url: Option<String>,
 
     /// Name of the account, by which its ledger is found; for a second one at the same API [default: the API's host]
-    #[arg(long, value_name = "NAME", value_parser = account_name, env = "COVERBATCH_ACCOUNT", hide_env = true)]
+    #[arg(long, value_name = "NAME", value_parser = checked_name, env = "COVERBATCH_ACCOUNT", hide_env = true)]
     account: Option<String>,
 
     /// Ledger: the durable record of every music task ever sent for the account; a file, or
@@ -145,12 +145,17 @@ impl AccountArgs {
 
     /// The name of the account.
     fn name(&self) -> Result<String, Error> {
-        self.account.clone().map_or_else(|| Ok(host_name(&self.url()?)), Ok)
+        self.account.clone().map_or_else(|| Ok(account_name(self.url()?.as_str())), Ok)
     }
 
     /// Whether somebody says which account is meant.
     fn is_named(&self) -> bool {
         self.account.is_some() || self.api_url.is_some() || self.provider != ProviderName::default()
+    }
+
+    /// The ledger that is named there, else that of the account.
+    pub(super) fn ledger_to_check(&self, named: Option<PathBuf>) -> Result<LedgerPlace, Error> {
+        named.map_or_else(|| self.ledger_to_ask(), |ledger| self.place(&ledger))
     }
 
     /// The same, or the only ledger that is there, if nobody says which account is meant.
@@ -240,14 +245,8 @@ fn ledgers_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The host of an API, with its port if the address names one, as the name of a file.
-fn host_name(api_url: &ApiUrl) -> String {
-    let (_, rest) = api_url.as_str().split_once("://").unwrap_or_default();
-    rest.split('/').next().unwrap_or_default().replace([':', '[', ']'], "-")
-}
-
 /// A name that can be that of a file anywhere.
-fn account_name(text: &str) -> Result<String, String> {
+pub(super) fn checked_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if text.is_empty() || text.len() > LONGEST_NAME || text.starts_with('.') || !text.chars().all(is_plain) {
         return Err("expected letters, digits and `.`, `_`, `-`, `@`, with no `.` at the beginning".to_owned());
@@ -266,11 +265,11 @@ mod tests {
             ("https://gateway.example:8443/suno/", "gateway.example-8443"),
             ("http://[::1]:8780", "---1--8780"),
         ] {
-            assert_eq!(host_name(&ApiUrl::new(url).unwrap()), name);
-            assert!(account_name(name).is_ok(), "{name}");
+            assert_eq!(account_name(ApiUrl::new(url).unwrap().as_str()), name);
+            assert!(checked_name(name).is_ok(), "{name}");
         }
         for wrong in ["", ".", "..", ".a", "a/b", "../a", "a b", "a\n", "ä", &"a".repeat(101)] {
-            assert!(account_name(wrong).is_err(), "{wrong}");
+            assert!(checked_name(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -161,6 +161,7 @@ impl BatchContext {
             tally,
             submissions: outcome.submissions.map(|traffic| self.traffic(outcome.progress.sent, traffic)),
             reads: outcome.reads.map(|traffic| self.traffic(outcome.progress.reads, traffic)),
+            spending: outcome.progress.spending,
             covers: follows.then_some(outcome.progress.covers),
             max_outage: self.max_outage,
             outcomes: outcome.progress.outcomes.counts(),

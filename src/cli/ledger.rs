@@ -1,13 +1,14 @@
 //! `coverbatch ledger`: a copy of a ledger, whether one is in order, and its tables.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::account::{AccountArgs, no_ledger};
-use crate::cli::output::print;
+use crate::cli::account::{AccountArgs, checked_name, no_ledger};
+use crate::cli::output::{LogFormat, begin_logging, print};
 use crate::error::{Error, Exit};
-use crate::ledger::{LedgerPlace, PostgresLedger, ReadLedger as _, SqliteLedger};
+use crate::ledger::{self, LedgerPlace, PostgresLedger, SqliteLedger};
+use crate::progress::Screen;
 use crate::report::plural;
 
 /// Copy a ledger, check one, or print its tables
@@ -23,20 +24,29 @@ pub(super) enum LedgerCommand {
 #[derive(Debug, Args)]
 #[command(before_help = "Example: coverbatch ledger copy ~/.local/state/coverbatch/api.sunoapi.org.db backup.db")]
 pub(super) struct CopyArgs {
-    /// The ledger
+    /// The ledger: a file, or `postgres://USER@HOST/DATABASE`
     from: PathBuf,
 
-    /// The copy, which must not be there yet
+    /// The copy, which must not be there yet: a file, or an account in a database
     to: PathBuf,
+
+    /// Name of the account, in each of the two that is a database [default: the only one there; the same as there, or the
+    /// API's host]
+    #[arg(long, value_name = "NAME", value_parser = checked_name, env = "COVERBATCH_ACCOUNT", hide_env = true)]
+    account: Option<String>,
+
+    /// Name of the account in the copy, if it is to have another one
+    #[arg(long = "as", value_name = "NAME", value_parser = checked_name)]
+    copied_as: Option<String>,
 }
 
 /// Tell whether a ledger is sound and does not contradict itself, also while runs are going on
 #[derive(Debug, Args)]
 #[command(before_help = "Example: coverbatch ledger check backup.db")]
 pub(super) struct CheckArgs {
-    /// The ledger [default: the account's]
+    /// The ledger: a file, or `postgres://USER@HOST/DATABASE` [default: the account's]
     #[arg(value_name = "LEDGER")]
-    path: Option<PathBuf>,
+    named: Option<PathBuf>,
 
     #[command(flatten)]
     account: AccountArgs,
@@ -70,7 +80,8 @@ impl Engine {
     }
 }
 
-pub(super) async fn run(command: LedgerCommand) -> Result<Exit, Error> {
+pub(super) async fn run(command: LedgerCommand, screen: &Screen) -> Result<Exit, Error> {
+    begin_logging(LogFormat::Text, 0, false, screen);
     match command {
         LedgerCommand::Copy(args) => copy(args).await?,
         LedgerCommand::Check(args) => check(args).await?,
@@ -79,46 +90,33 @@ pub(super) async fn run(command: LedgerCommand) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
-/// The ledger in a file, to be read.
-fn open(path: &Path) -> Result<SqliteLedger, Error> {
-    let missing = || no_ledger(&LedgerPlace::File(path.to_owned()));
-    SqliteLedger::open_to_read(path, None)?.ok_or_else(missing)
+/// The place that is named: a file, or a database with the account of that name.
+fn place(ledger: PathBuf, account: Option<String>) -> LedgerPlace {
+    let text = ledger.to_string_lossy();
+    if PostgresLedger::is_url(&text) {
+        let (url, is_named) = (text.into_owned(), account.is_some());
+        return LedgerPlace::Database { url, account: account.unwrap_or_default(), is_named };
+    }
+    LedgerPlace::File(ledger)
 }
 
-/// A path that is no address of a database.
-fn file(path: PathBuf) -> Result<PathBuf, Error> {
-    if PostgresLedger::is_url(&path.to_string_lossy()) { Err(is_no_file()) } else { Ok(path) }
-}
-
-fn is_no_file() -> Error {
-    let hint = "of a database `pg_dump --schema=coverbatch` makes a copy, and the server looks after its order";
-    Error::usage("only a ledger in a file is copied and checked, and this is the address of a database", hint)
-}
-
-async fn copy(CopyArgs { from, to }: CopyArgs) -> Result<(), Error> {
-    let (from, to) = (file(from)?, file(to)?);
-    let ledger = open(&from)?;
-    if let Some(there) = SqliteLedger::files_at(&to).find(|file| file.symlink_metadata().is_ok()) {
+async fn copy(CopyArgs { from, to, account, copied_as }: CopyArgs) -> Result<(), Error> {
+    let (from, to) = (place(from, account.clone()), place(to, copied_as.or(account)));
+    let there = to.file().and_then(|to| SqliteLedger::files_at(to).find(|file| file.symlink_metadata().is_ok()));
+    if let Some(there) = there {
         let problem = format!("`{}` is there already, and a copy replaces nothing", there.display());
         return Err(Error::usage(problem, "name another file, or move that one away"));
     }
-    ledger.copy(&to).await?;
-    ledger.close().await;
-    Ok(())
+    if ledger::copy(&from, &to).await? { Ok(()) } else { Err(no_ledger(&from)) }
 }
 
 async fn check(args: CheckArgs) -> Result<(), Error> {
-    let path = match args.path {
-        Some(path) => file(path)?,
-        None => args.account.ledger_to_ask()?.file().ok_or_else(is_no_file)?.to_owned(),
-    };
-    let ledger = open(&path)?;
-    let found = ledger.check().await?;
-    ledger.close().await;
+    let place = args.account.ledger_to_check(args.named)?;
+    let found = ledger::check(&place).await?.ok_or_else(|| no_ledger(&place))?;
     let (tasks, submissions) = (
         plural(found.music_tasks, "music task", "music tasks"),
         plural(found.submissions, "submission", "submissions"),
     );
     let runs = plural(found.runs, "run", "runs");
-    print(&format!("the ledger `{}` is in order: {tasks}, {submissions}, {runs}\n", path.display()))
+    print(&format!("the ledger `{place}` is in order: {tasks}, {submissions}, {runs}\n"))
 }

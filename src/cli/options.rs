@@ -1,5 +1,6 @@
 //! What several commands have in common: which catalog, which ledger, which files.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +16,7 @@ use tokio::task::spawn_blocking;
 use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter, Labels, NoSuchColumn};
 use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
-use crate::domain::parse_duration;
+use crate::domain::{MusicTaskId, parse_duration};
 use crate::error::Error;
 use crate::files::is_stdout;
 use crate::ledger::LedgerPlace;
@@ -109,10 +110,24 @@ impl CatalogArgs {
         Ok(fs::metadata(path).map(drop).map_err(missing)?)
     }
 
+    /// Whether it comes from standard input.
+    pub(super) fn is_stdin(&self) -> bool {
+        self.path().is_none()
+    }
+
     /// Reads and checks the whole catalog.
     pub(super) async fn open(&self) -> Result<Arc<Catalog>, Error> {
+        self.open_for(None).await
+    }
+
+    /// The same, of which only some rows are taken up if they are named.
+    pub(super) async fn open_for(&self, only: Option<BTreeSet<MusicTaskId>>) -> Result<Arc<Catalog>, Error> {
         self.is_there()?;
-        Ok(Arc::new(self.read(PathBuf::from(&self.catalog).into(), self.skip_lines).await?))
+        let catalog = self.read(PathBuf::from(&self.catalog).into(), self.skip_lines).await?;
+        Ok(Arc::new(match only {
+            Some(only) => catalog.confined_to(only)?,
+            None => catalog,
+        }))
     }
 
     async fn read(&self, source: CatalogSource, skip_lines: u64) -> Result<Catalog, CatalogError> {

@@ -10,8 +10,8 @@ use std::io::{self, IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use clap::builder::{BoolishValueParser, FalseyValueParser};
-use clap::{ArgAction, Args};
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tracing::warn;
 
@@ -37,9 +37,8 @@ pub(super) struct TellArgs {
     pub(super) json: bool,
 
     /// Whether a run after which nothing is new tells of what was left before, too
-    #[arg(long, value_name = "yes|no", default_value = "yes", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
-        env = "COVERBATCH_MAIL_UNCHANGED", hide_env = true, hide_possible_values = true)]
-    mail_unchanged: bool,
+    #[arg(long, value_enum, default_value_t, env = "COVERBATCH_MAIL_UNCHANGED", hide_env = true)]
+    mail_unchanged: YesNo,
 
     /// Write metrics of the run, for the node exporter's textfile collector
     #[arg(long, value_name = "PATH", env = "COVERBATCH_METRICS_FILE", hide_env = true)]
@@ -48,6 +47,14 @@ pub(super) struct TellArgs {
     /// Tell a monitor such as healthchecks.io: <URL>/start, then <URL>/<exit code> with the digest
     #[arg(long, value_name = "URL", env = "COVERBATCH_PING_URL", hide_env = true)]
     ping_url: Option<String>,
+}
+
+/// One or the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    #[default]
+    Yes,
+    No,
 }
 
 /// How a command over a catalog ended.
@@ -61,6 +68,11 @@ impl TellArgs {
     pub(super) fn guarded(&self, guard: Guard) -> Guard {
         let guard = guard.writes("--metrics-file", "the metrics", self.metrics_file.as_deref());
         guard.writes("--json", "the summary", self.json.then_some("-"))
+    }
+
+    /// Without metrics and monitor: they speak of the whole catalog.
+    pub(super) fn leave_monitors_alone(&mut self) {
+        (self.metrics_file, self.ping_url) = (None, None);
     }
 
     /// Where the metrics go, unless the guard knows that path as something else.
@@ -121,7 +133,7 @@ impl TellArgs {
     fn tell(&self, outcome: &CommandOutcome, is_quiet: bool) -> Result<(), Error> {
         let CommandOutcome { summary, digest } = outcome;
         let is_watched = stderr().is_terminal() && !is_quiet;
-        let is_mailed = summary.exit != Exit::Success && (self.mail_unchanged || !summary.is_unchanged());
+        let is_mailed = summary.exit != Exit::Success && (self.mail_unchanged == YesNo::Yes || !summary.is_unchanged());
         if is_watched || is_mailed {
             eprint(digest);
         }

@@ -124,6 +124,8 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
         | Ended::Deadline
         | Ended::Outage
         | Ended::TooManyFailures
+        | Ended::Limit
+        | Ended::Budget
         | Ended::NotUnderstood => Exit::Success,
     })
 }

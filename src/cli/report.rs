@@ -108,5 +108,5 @@ fn next(runs: &[PastRun], cut_short: Option<Reason>, tally: &Tally) -> Option<Ne
     let rerun = runs.first()?.command.clone();
     let send = runs.iter().find(|run| run.submits).map_or_else(|| rerun.clone(), |run| run.command.clone());
     let step = NextCommands { rerun, send }.step_later(cut_short, tally)?;
-    Some(Next { advice: step.advice.to_owned(), command: step.command })
+    Some(Next { advice: step.advice, command: step.command })
 }

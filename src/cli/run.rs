@@ -1,7 +1,9 @@
 //! `coverbatch run`: everything set up, the one loop, and what is told at the end.
 
 mod args;
+mod deadline;
 mod dry;
+mod rows;
 
 use std::io::{IsTerminal as _, stderr};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,8 +60,11 @@ struct Gates {
     reads: Option<Arc<Gate>>,
 }
 
-pub(super) async fn run(args: RunArgs, settings: &Settings, screen: &Screen) -> Result<Exit, Error> {
+pub(super) async fn run(mut args: RunArgs, settings: &Settings, screen: &Screen) -> Result<Exit, Error> {
     args.log.begin(screen);
+    if args.rows.is_confined() {
+        args.tell.leave_monitors_alone();
+    }
     let guard = args.guard();
     let metrics = args.tell.metrics(&guard);
     let checked = Box::pin(checked(&args, settings, screen, &guard, &metrics));
@@ -82,9 +87,11 @@ async fn checked<'a>(
     args.catalog.is_there()?;
     args.check_waits(settings)?;
     args.check_sandbox(settings)?;
+    args.check_input()?;
     guard.check()?;
     let service = Service::of(&args.ledger, &args.key, args.callback(settings)?)?;
-    let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
+    let (catalog, paths) =
+        (args.catalog.open_for(args.rows.chosen().await?).await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let labels = args.label.find(&catalog)?;
     let batch = BatchContext {
@@ -109,7 +116,7 @@ async fn checked<'a>(
 
 impl Run<'_> {
     fn selection(&self) -> Selection {
-        Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt }
+        Selection { retry: self.args.rerun.retry(), in_doubt: self.batch.in_doubt, limit: self.args.rows.limit }
     }
 
     /// Whether somebody watches.
@@ -145,7 +152,9 @@ impl Run<'_> {
             ledger.close().await;
         }
         print(&if self.args.tell.json { plan.json() } else { plan.text() })?;
-        eprint(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
+        if !self.catalog().is_confined() {
+            eprint(&(bad_rows(self.catalog()) + &odd_ids(self.catalog())));
+        }
         Ok(Exit::Success)
     }
 
@@ -200,7 +209,7 @@ impl Run<'_> {
         image_settings: &ImageSettings,
         (begun, started): (Begun, UnixMillis),
     ) -> Result<RunOutcome, Error> {
-        if self.is_watched() {
+        if self.is_watched() && !self.catalog().is_confined() {
             // In a mail, the digest tells of them.
             eprint(&bad_rows(self.catalog()));
         }
@@ -220,6 +229,7 @@ impl Run<'_> {
             let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
         }
         let (ended, progress) = sent?;
+        let ended = if ended == Ended::Finished && counts.over_limit > 0 { Ended::Limit } else { ended };
         Ok(RunOutcome {
             run,
             ended,
@@ -238,7 +248,7 @@ impl Run<'_> {
 
     fn gates(&self) -> Gates {
         let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
-        let has_reads = self.args.waits() || self.args.checks_music();
+        let has_reads = self.args.waits() || self.args.checks_music() || self.args.budget().is_some();
         Gates {
             submissions: Gate::new(rate, max_outage, clock),
             reads: has_reads.then(|| self.args.wait.read.gate(max_outage, clock)),
@@ -260,8 +270,10 @@ impl Run<'_> {
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
-        let runner =
-            Runner::new(parts.0, parts.1, parts.2, self.args.config(self.batch.in_doubt), self.batch.stop.clone());
+        let config = self.args.config(self.batch.in_doubt, self.batch.clock.unix());
+        let runner = Runner::new(parts.0, parts.1, parts.2, config, self.batch.stop.clone());
+        let is_partial = self.catalog().is_confined() || self.args.rows.limit.is_some();
+        let runner = if is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
         let progress = runner.progress();
         let shown = self.is_watched().then(|| {
@@ -289,6 +301,9 @@ impl Run<'_> {
         let (wait, request) = (&self.args.wait, &self.args.request);
         if self.args.checks_music() {
             runner = runner.checking_music(Arc::clone(gate));
+        }
+        if let Some(budget) = self.args.budget() {
+            runner = runner.spending(budget, Arc::clone(gate));
         }
         if self.args.waits() {
             let policy = (wait.patience(request.max_attempts), request.timeout);

@@ -3,14 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
 /// How many parts a credit has here; prices have one decimal place as far as they are known.
 const PARTS: i64 = 1000;
 
 /// An amount of credits, to the thousandth; never negative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Credits(i64);
 
 impl Credits {
+    /// None.
+    pub const ZERO: Self = Self(0);
+
     /// So many thousandths of a credit; `None` if that is less than nothing.
     #[must_use]
     pub fn of_thousandths(thousandths: i64) -> Option<Self> {
@@ -22,10 +28,36 @@ impl Credits {
     pub const fn thousandths(self) -> i64 {
         self.0
     }
+
+    /// This much more.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+
+    /// How much less than `before` this is; nothing if it is more.
+    #[must_use]
+    pub fn less_than(self, before: Self) -> Self {
+        Self((before.0 - self.0).max(0))
+    }
+
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// The part that each of `count` has, rounded up; all of it if there is none to have it.
+    #[must_use]
+    pub fn each_of(self, count: u64) -> Self {
+        let count = i64::try_from(count.max(1)).unwrap_or(i64::MAX);
+        Self(self.0 / count + i64::from(self.0 % count > 0))
+    }
 }
 
 /// A text is no amount of credits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected a number of credits, such as `50` or `12.5`")]
 pub struct BadCredits;
 
 /// A decimal number such as `12` or `0.4`.
@@ -47,6 +79,13 @@ impl fmt::Display for Credits {
     }
 }
 
+/// As a number.
+impl Serialize for Credits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.to_string().parse().unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +104,18 @@ mod tests {
             assert_eq!(text.parse::<Credits>(), Err(BadCredits), "{text}");
         }
         assert_eq!((Credits::of_thousandths(-1), Credits::of_thousandths(400).unwrap().thousandths()), (None, 400));
+    }
+
+    #[test]
+    fn amounts_are_reckoned_to_the_thousandth() {
+        let credits = |text: &str| text.parse::<Credits>().unwrap();
+        assert_eq!(credits("0.4").times(3), credits("1.2"));
+        assert_eq!((credits("10").each_of(3), credits("10").each_of(0)), (credits("3.334"), credits("10")));
+        assert_eq!(credits("7").less_than(credits("9.5")), credits("2.5"));
+        assert_eq!(
+            (credits("9.5").less_than(credits("7")), credits("7").plus(credits("0.5"))),
+            (Credits::ZERO, credits("7.5"))
+        );
+        assert_eq!(serde_json::to_string(&credits("5916.25")).unwrap(), "5916.25");
     }
 }

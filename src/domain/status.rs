@@ -166,6 +166,10 @@ words! {
         Interrupted = "interrupted",
         /// Not reached: `--max-failures` stopped the run.
         TooManyFailures = "too_many_failures",
+        /// Not reached: beyond the number of `--limit`.
+        Limit = "limit",
+        /// Not reached: beyond what `--max-credits` allows to spend.
+        Budget = "budget",
         /// The answer is lost and `--in-doubt hold` keeps the row back.
         Held = "held",
         /// The row itself is unusable.
@@ -194,6 +198,10 @@ pub enum Ended {
     Outage,
     /// `--max-failures` was reached.
     TooManyFailures,
+    /// As many rows as `--limit` allows were sent.
+    Limit,
+    /// One more cover would have cost more than `--max-credits` allows.
+    Budget,
     /// The key is refused.
     Unauthorized,
     /// The credits are used up.
@@ -214,6 +222,8 @@ impl Ended {
             Self::Deadline => Some(Reason::Deadline),
             Self::Outage => Some(Reason::Outage),
             Self::TooManyFailures => Some(Reason::TooManyFailures),
+            Self::Limit => Some(Reason::Limit),
+            Self::Budget => Some(Reason::Budget),
             Self::Unauthorized => Some(Reason::Unauthorized),
             Self::NoCredits => Some(Reason::NoCredits),
             Self::WrongAddress | Self::NotUnderstood => Some(Reason::BadResponse),
@@ -231,7 +241,7 @@ impl Ended {
             | Self::Unauthorized
             | Self::WrongAddress
             | Self::NotUnderstood => true,
-            Self::Finished | Self::TooManyFailures | Self::NoCredits => false,
+            Self::Finished | Self::TooManyFailures | Self::Limit | Self::Budget | Self::NoCredits => false,
         }
     }
 }

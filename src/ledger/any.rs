@@ -41,6 +41,14 @@ impl LedgerPlace {
             Self::Database { .. } => None,
         }
     }
+
+    /// The account in a database, if somebody has said which.
+    pub(super) fn named_account(&self) -> Option<&str> {
+        match self {
+            Self::Database { account, is_named: true, .. } => Some(account),
+            Self::Database { is_named: false, .. } | Self::File(_) => None,
+        }
+    }
 }
 
 /// For people: without user and password.

@@ -45,6 +45,8 @@ pub enum LedgerErrorKind {
     BadPlace,
     /// Its server is out of reach.
     Unreachable,
+    /// Its server does not show that it is the one, or does not encrypt.
+    Untrusted,
     /// Its server does not know this user, or not with this password.
     Login,
     /// This user may not do what has to be done.
@@ -59,6 +61,8 @@ pub enum LedgerErrorKind {
     OldServer,
     /// It holds several accounts, and none was named.
     SeveralAccounts,
+    /// It was to be made, and is there.
+    Taken,
     /// It was only to be read, and that could not be done.
     Unreadable,
     /// A defect of this program.
@@ -71,8 +75,8 @@ impl LedgerErrorKind {
     pub const fn is_wrong_ledger(self) -> bool {
         match self {
             Self::Foreign | Self::OtherVersion | Self::OtherApi | Self::SeveralNames | Self::Unsuitable => true,
-            Self::BadPlace | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
-            Self::Pooled | Self::OldServer | Self::SeveralAccounts => true,
+            Self::BadPlace | Self::Untrusted | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
+            Self::Pooled | Self::OldServer | Self::SeveralAccounts | Self::Taken => true,
             Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
             Self::Unreachable => false,
         }
@@ -108,6 +112,10 @@ impl LedgerErrorKind {
                 "nothing more was sent; see with `psql` and the same URL whether the server can be reached from here, and \
                  run again: what is settled is not sent again",
             ),
+            Self::Untrusted => Some(
+                "nothing was sent; name the authority that vouches for the server with sslrootcert, and the server as its \
+                 certificate does; sslmode says how much of that is asked for",
+            ),
             Self::Login => Some(
                 "nothing was sent; the user is the one of the URL, the password that of PGPASSWORD or of the file \
                  ~/.pgpass (PGPASSFILE)",
@@ -123,6 +131,7 @@ impl LedgerErrorKind {
             Self::Pooled => Some("nothing was sent; name the server itself, or a pooler in session mode"),
             Self::OldServer => Some("nothing was sent; use PostgreSQL 14 or a later one"),
             Self::SeveralAccounts => Some("name one of them with --account"),
+            Self::Taken => Some("name another account for the copy with --as, or another database"),
             Self::Busy | Self::Unavailable | Self::Defect => None,
         }
     }
@@ -183,6 +192,12 @@ pub(super) enum WrongLedger {
         /// Which.
         names: String,
     },
+    /// A copy was to make an account that is there.
+    #[error("it holds the account {account} already, and a copy replaces nothing")]
+    Taken {
+        /// Which.
+        account: String,
+    },
 }
 
 impl WrongLedger {
@@ -199,6 +214,7 @@ impl WrongLedger {
             Self::Pooled => LedgerErrorKind::Pooled,
             Self::OldServer { .. } => LedgerErrorKind::OldServer,
             Self::SeveralAccounts { .. } => LedgerErrorKind::SeveralAccounts,
+            Self::Taken { .. } => LedgerErrorKind::Taken,
         }
     }
 }

@@ -5,10 +5,12 @@
 
 mod alive;
 mod bad_place;
+mod check;
 mod claims;
 mod columns;
 mod connect;
 mod context;
+mod copy;
 mod cover_jobs;
 mod failure;
 mod history;
@@ -25,10 +27,13 @@ mod read_log;
 mod runs;
 mod schema;
 mod server_clock;
+mod service;
 mod session;
+mod settings;
 mod settlements;
 mod tasks;
 mod tls;
+mod whole;
 
 use std::env;
 use std::sync::Arc;
@@ -83,13 +88,13 @@ impl PostgresLedger {
     #[must_use]
     pub fn location(url: &str) -> String {
         // A URL that cannot be understood is not shown: who knows where the password is in it.
-        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
+        place_at(url).map_or_else(|_| UNKNOWN.to_owned(), |place| place.location)
     }
 
     /// The URL without the password, to be used by whoever has that.
     #[must_use]
     pub fn without_password(url: &str) -> String {
-        Place::new(url, |_| None).map_or_else(|_| UNKNOWN.to_owned(), |_| place::without_password(url))
+        place_at(url).map_or_else(|_| UNKNOWN.to_owned(), |_| place::without_password(url))
     }
 
     /// The ledger of an account for the API at `api_url`, made if it is not there. Once it is open, calls wait for a server
@@ -99,7 +104,7 @@ impl PostgresLedger {
     /// [`LedgerError`] if the server cannot be reached, refuses this user, cannot keep the promises, or holds something else,
     /// or the account is one of another API.
     pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open(&place, (account, api_url), Missing::Make, max_outage).await;
         let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
         opened.map(Self::new).map_err(|failure| failure.at("open", &place.location))
@@ -115,7 +120,7 @@ impl PostgresLedger {
         api_url: &str,
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open(&place, (account, api_url), Missing::Leave, max_outage).await;
         let opened = opened.map_err(|failure| failure.at("open", &place.location))?;
         Ok(opened.map(Self::new))
@@ -131,7 +136,7 @@ impl PostgresLedger {
         account: Option<&str>,
         api_url: Option<&str>,
     ) -> Result<Option<Self>, LedgerError> {
-        let place = place(url)?;
+        let place = place_at(url)?;
         let opened = open::open_to_read(&place, account, api_url).await;
         let opened = opened.map_err(|failure| failure.at("read", &place.location))?;
         Ok(opened.map(|queue| Self::new((queue, false))))
@@ -188,7 +193,7 @@ impl PostgresLedger {
     }
 }
 
-fn place(url: &str) -> Result<Place, LedgerError> {
+fn place_at(url: &str) -> Result<Place, LedgerError> {
     Place::new(url, |name| env::var_os(name)).map_err(|bad| Failure::from(bad).at("open", UNKNOWN))
 }
 

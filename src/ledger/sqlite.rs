@@ -33,7 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
@@ -43,6 +45,7 @@ use crate::ledger::history::{Contents, PastRun, PollStats, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::tables::Part;
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use alive::Locks;
@@ -129,6 +132,18 @@ impl SqliteLedger {
     pub async fn copy(&self, to: &Path) -> Result<(), LedgerError> {
         let to = to.to_owned();
         self.call(move |connection| Ok::<_, Failure>(copy::copy(connection, &to))).await?
+    }
+
+    /// Sends what a copy of the ledger takes along, as it is at one moment, while others write to it.
+    pub(super) async fn send(&self, parts: Sender<Part>) -> Result<(), LedgerError> {
+        self.call(move |connection| copy::send(connection, &parts)).await
+    }
+
+    /// Makes a ledger at `to` of what a copy takes along. Durable when this returns; nothing is ever replaced by it.
+    pub(super) async fn receive(to: &Path, parts: Receiver<Part>) -> Result<(), LedgerError> {
+        let (to, path) = (to.to_owned(), to);
+        let made = spawn_blocking(move || copy::receive(&to, parts)).await;
+        made.unwrap_or_else(|_| Err(Failure::Panicked.at("make", path)))
     }
 
     /// Makes sure that the ledger is sound and does not contradict itself, whatever its size, and counts what it holds.

@@ -52,7 +52,7 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
     /// What to think of first.
-    pub advice: String,
+    pub advice: &'static str,
     /// The command to go on with, ready for a shell.
     pub command: String,
 }

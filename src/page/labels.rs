@@ -82,6 +82,8 @@ impl Reason {
             Self::Outage => "The service refused everyone for too long",
             Self::Interrupted => "The run was ended from outside",
             Self::TooManyFailures => "The run stopped because too many rows failed",
+            Self::Limit => "The run was to send fewer rows",
+            Self::Budget => "The run was to spend no more",
             Self::Held => "The answer was lost and the row is held back",
             Self::BadRow => "The row in the catalog is not usable",
             Self::Generated => "The images are there",

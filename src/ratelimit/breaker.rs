@@ -243,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn beyond_the_first_hundred_pauses_are_only_added_up() {
+        let start = Clock::start().now();
+        let mut pauses = Pauses::default();
+        for n in 0..150 {
+            pauses.begin(Reason::Maintenance, start + 2 * n * SECOND);
+            pauses.end(start + (2 * n + 1) * SECOND);
+        }
+        assert_eq!((pauses.all(start).len(), pauses.total(start)), (MOST_PAUSES, 150 * SECOND));
+    }
+
+    #[test]
     fn after_a_throttle_everyone_goes_on() {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(3600 * SECOND);

@@ -412,7 +412,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_lets_single_probes_through_at_growing_distances_and_then_everyone_at_the_normal_pace() {
         let (clock, gate) = gate();
+        assert!(!gate.is_paused());
         request(&gate, refused(Refusal::Unavailable, None)).await;
+        assert!(gate.is_paused());
+        assert_eq!(gate.view().paused, Some((Refusal::Unavailable, SECOND)));
         let mut probes = Vec::new();
         let start = clock.now();
         for _ in 0..4 {
@@ -420,6 +423,7 @@ mod tests {
             probes.push((clock.now() - start).as_millis());
             let other = timeout(Duration::from_secs(3), gate.reserve()).await;
             assert!(other.is_err(), "nobody else passes while a probe is out");
+            assert_eq!(gate.view().paused, Some((Refusal::Unavailable, Duration::ZERO)));
             probe.report(refused(Refusal::Unavailable, None), Jitter::new(0.0));
         }
         assert_eq!(probes, [1_000, 6_000, 13_000, 24_000]);
@@ -428,6 +432,7 @@ mod tests {
         let pauses: Vec<_> = gate.pauses().iter().map(|pause| (pause.reason, pause.from, pause.until)).collect();
         assert_eq!(pauses, [(Reason::Maintenance, start, resumed)]);
         assert_eq!(gate.view().paused_for, resumed - start);
+        assert!(!gate.is_paused());
         for _ in 0..4 {
             answered(&gate).await;
         }

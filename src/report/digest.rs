@@ -7,6 +7,7 @@ use super::summary::{Paused, Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Reason, Status};
 use crate::files::is_stdout;
+use crate::policy::Spending;
 use crate::results::{Cause, NamedRows, Remedy};
 use crate::runner::Covers;
 
@@ -77,6 +78,8 @@ impl Summary {
                 format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
             }
             Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
+            Ended::Limit => "as --limit asked".to_owned(),
+            Ended::Budget => "one more cover would cost more than --max-credits allows".to_owned(),
             Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
             Ended::NoCredits => "the account has no credits left".to_owned(),
             Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
@@ -118,7 +121,7 @@ impl Summary {
         let first = by_hand.len().min(room.saturating_sub(usize::from(!by_itself.is_empty()))).max(1);
         let mut lines = section("needs a person:", &by_hand, first);
         lines.extend(section(
-            "the next run tries again:",
+            "left to the next run:",
             &by_itself,
             room.saturating_sub(first.min(by_hand.len())).max(1),
         ));
@@ -138,6 +141,9 @@ impl Summary {
         lines.push(format!("  began    {}, took {}", self.started, Brief(self.took)));
         lines.extend(self.submissions.as_ref().map(|traffic| format!("  sent     {}", traffic.told())));
         lines.extend(self.reads.as_ref().map(|traffic| format!("  read     {}", traffic.told())));
+        lines.extend(self.spending.map(|Spending { limit, at_start, left, spent }| {
+            format!("  credits  {left} left of {at_start}, {spent} spent (limit {limit})")
+        }));
         lines.extend(self.covers.as_ref().map(|covers| format!("  covers   {}", self.cover_list(covers))));
         lines.push(format!("  results  {}", place(&self.files.results)));
         lines.extend(self.files.failures.as_deref().map(|path| format!("  failures {}", place(path))));
@@ -145,7 +151,7 @@ impl Summary {
         lines
     }
 
-    /// `215: submitted 201, failed 4, pending 10; 2 repeat an earlier row`.
+    /// `215: submitted 201, failed 4, pending 10; 2 repeat an earlier row, sent once`.
     fn row_list(&self) -> String {
         let counts = Status::ALL.iter().map(|status| (status, self.tally.with(*status))).filter(|(_, rows)| *rows > 0);
         let counts: Vec<String> = counts.map(|(status, rows)| format!("{status} {rows}")).collect();
@@ -153,7 +159,14 @@ impl Summary {
             0 => String::new(),
             count => format!("; {} an earlier row, sent once", plural(count, "repeats", "repeat")),
         };
-        format!("{}{}{}{repeats}", self.tally.rows, if counts.is_empty() { "" } else { ": " }, counts.join(", "))
+        let others = match self.tally.others {
+            0 => String::new(),
+            count => {
+                format!("; {}, as --only asked", plural(count, "other is left as it is", "others are left as they are"))
+            }
+        };
+        let colon = if counts.is_empty() { "" } else { ": " };
+        format!("{}{colon}{}{repeats}{others}", self.tally.rows, counts.join(", "))
     }
 
     /// `, new; 25 music tasks were taken over from earlier results`.

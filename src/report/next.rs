@@ -38,6 +38,10 @@ impl NextCommands {
             (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
                 ("look at the causes above before you go on with", self.send())
             }
+            (Exit::Left, Ended::Budget) => ("to go on with what is left, for as much again", self.rerun()),
+            (Exit::Left, Ended::Limit) => {
+                ("look at these covers; then this sends the next rows, and without --limit all of them", self.rerun())
+            }
             (Exit::Left | Exit::Signal(_), _) if tally.retryable == 0 && tally.awaited > 0 => {
                 ("to go on waiting for these covers", self.rerun())
             }
@@ -80,6 +84,8 @@ impl NextCommands {
             Ended::TooManyFailures,
             Ended::Unauthorized,
             Ended::NoCredits,
+            Ended::Limit,
+            Ended::Budget,
             Ended::WrongAddress,
         ];
         let ended = early.into_iter().find(|ended| ended.reason() == cut_short).unwrap_or(Ended::Finished);
@@ -113,13 +119,13 @@ mod tests {
     #[test]
     fn who_looks_later_is_told_the_same_as_after_the_run() {
         let commands = NextCommands { rerun: "follow".to_owned(), send: "run".to_owned() };
-        let tally = Tally { retryable: 1, ..Tally::default() };
-        let left = Tally { awaited: 1, ..Tally::default() };
+        let (settled, mut left) = (Tally::default(), Tally::default());
+        left.awaited = 1;
         for ended in [Ended::Finished, Ended::Deadline, Ended::TooManyFailures, Ended::Unauthorized, Ended::NoCredits] {
             let told = commands.step(Exit::of_run(ended, &left), ended, &left);
             assert!(told.is_some());
             assert_eq!(commands.step_later(ended.reason(), &left), told, "{ended:?}");
-            assert_eq!(commands.step_later(ended.reason(), &tally), None, "nothing is left");
+            assert_eq!(commands.step_later(ended.reason(), &settled), None, "nothing is left");
         }
         let told = commands.step_later(Some(Reason::Interrupted), &left).unwrap();
         assert_eq!((told.advice, told.command.as_str()), ("to go on waiting for these covers", "follow"));

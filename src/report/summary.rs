@@ -11,6 +11,7 @@ use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
+use crate::policy::Spending;
 use crate::ratelimit::GateView;
 use crate::results::{Cause, Changes, Tally};
 use crate::runner::Covers;
@@ -28,6 +29,8 @@ pub struct Summary {
     pub submissions: Option<Traffic>,
     /// Reads of records, if it makes any.
     pub reads: Option<Traffic>,
+    /// What it spent, if it may spend only so much.
+    pub spending: Option<Spending>,
     /// What came of covers, if it follows them.
     pub covers: Option<Covers>,
     /// How long the service was allowed to refuse everyone.
@@ -117,6 +120,7 @@ impl Summary {
                 ..Requests::new(traffic)
             }),
             reads: self.reads.as_ref().map(Requests::new),
+            credits: self.spending,
             covers: self.covers.as_ref().map(|covers| CoverCounts {
                 finished: covers.generated,
                 failed: covers.failed,
@@ -154,6 +158,7 @@ struct Document<'a> {
     rows: RowCounts<'a>,
     requests: Option<Requests>,
     reads: Option<Requests>,
+    credits: Option<Spending>,
     covers: Option<CoverCounts>,
     pauses: Vec<&'a Paused>,
     is_first_run: bool,
@@ -180,7 +185,7 @@ impl Serialize for RowCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(tally) = self;
         let statuses = Status::ALL.iter().map(|status| (status.word(), tally.with(*status)));
-        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable)];
+        let more = [("duplicates", tally.duplicates), ("retryable", tally.retryable), ("others", tally.others)];
         serializer.collect_map([("total", tally.rows)].into_iter().chain(statuses).chain(more))
     }
 }

@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, CatalogError, DuplicateIndex, Labels, Row, Rows};
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::join::{Trust, believed};
+use crate::ledger::IMAGES_APPEAR;
 
 /// Where the rows of a catalog stood when earlier results were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ impl Before {
             standings.push(earlier_rows.standing(view));
         }
         let gone = matched(rows, earlier_rows, &mut standings, view)?;
+        // Whoever asks for some rows does not ask for what became of others.
+        let gone = if catalog.is_confined() { Vec::new() } else { gone };
         let vanished = named(earlier, &labels.within(earlier), gone)?;
         Ok(Self { standings, vanished, written_at: earlier.written_at() })
     }
@@ -84,8 +87,10 @@ impl<'a> Pass<'a> {
         // Whoever tries with the stand-in has read of its covers too.
         let mut record = self.row.previous.as_deref().and_then(|previous| believed(previous, Trust::All));
         if let Some(record) = &mut record {
-            // As the ledger knows it.
-            record.artwork.is_forgotten = record.artwork.images.is_some() && record.reason == Some(Reason::NotFound);
+            // As the ledger knew it: what a host does not have at first may still come.
+            let is_old = record.artwork.completed_at.zip(self.catalog.written_at());
+            let is_old = is_old.is_some_and(|(completed, written)| completed.until(written) >= IMAGES_APPEAR);
+            record.artwork.is_forgotten = is_old && record.reason == Some(Reason::NotFound);
         }
         Standing::of_record(record.as_ref(), view)
     }

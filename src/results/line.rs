@@ -88,6 +88,8 @@ pub struct ResultLine {
     pub reason: Option<Reason>,
     /// How far its cover has come.
     pub cover: Cover,
+    /// Whether it is one of those that the command took up.
+    pub is_taken_up: bool,
     /// The cells, in the order of [`ResultColumn::ALL`].
     cells: [String; COLUMNS],
 }
@@ -113,10 +115,14 @@ impl ResultLine {
     /// The verdict on a joined row.
     #[must_use]
     pub fn new(catalog: &Catalog, joined: &Joined, view: View) -> Self {
-        match &joined.row.id {
+        let is_taken_up = catalog.takes_up(&joined.row.id);
+        // Why a command did not reach its rows is no reason for others.
+        let view = View { unreached: view.unreached.filter(|_| is_taken_up), ..view };
+        let line = match &joined.row.id {
             Err(bad) => Self::invalid(*bad),
             Ok(_) => Self::valid(joined.record.as_ref(), catalog.first_row_of(joined.row.number), view),
-        }
+        };
+        Self { is_taken_up, ..line }
     }
 
     fn invalid(bad: BadRow) -> Self {
@@ -126,7 +132,7 @@ impl ResultLine {
         cells[ResultColumn::Retryable as usize] = yes_no(false);
         cells[ResultColumn::Reason as usize] = reason.to_string();
         cells[ResultColumn::Message as usize] = words(&bad.to_string());
-        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, cells }
+        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, is_taken_up: true, cells }
     }
 
     fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
@@ -159,7 +165,7 @@ impl ResultLine {
             ResultColumn::Route => cell(covered.map(|record| record.route)),
             ResultColumn::Credits => cell(record.and_then(|record| record.credits)),
         });
-        Self { status, retryable, reason, cover: Cover::of(record, view), cells }
+        Self { status, retryable, reason, cover: Cover::of(record, view), is_taken_up: true, cells }
     }
 
     fn cell(&self, column: ResultColumn) -> &str {

@@ -17,11 +17,13 @@ use crate::join::Joined;
 /// Causes told apart: bad rows may be bad in many ways.
 const MOST_CAUSES: usize = 200;
 
-/// What the results say of all rows together.
+/// What the results say of all rows together that a command took up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Data rows.
+    /// Data rows that were taken up.
     pub rows: u64,
+    /// Data rows that were not.
+    pub others: u64,
     /// Rows that repeat an earlier one; each has the status of that one too.
     pub duplicates: u64,
     /// Rows that the next plain rerun sends, or that repeat one.
@@ -56,6 +58,10 @@ impl Tally {
 
     /// Counts a row.
     pub(super) fn add(&mut self, catalog: &Catalog, joined: &Joined, line: &ResultLine) {
+        if !line.is_taken_up {
+            self.others += 1;
+            return;
+        }
         self.rows += 1;
         self.duplicates += u64::from(line.is_duplicate());
         self.retryable += u64::from(line.retryable);

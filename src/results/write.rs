@@ -83,7 +83,7 @@ pub async fn write<L: Ledger>(
         (files, chunk) = (added, next?);
     }
     catalog.unchanged()?;
-    let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows);
+    let (expected, found) = (u64::from(catalog.check().rows), files.tally.rows + files.tally.others);
     if expected != found {
         return Err(ResultsError::RowCount(expected, found));
     }
@@ -107,7 +107,7 @@ impl Files {
         let head = format.head(catalog).map_err(|error| FileError::new(&paths.results, error.into()))?;
         let results = Table::new(&paths.results, &head);
         let failures = paths.failures.as_deref().map(|path| Table::new(path, &head));
-        tally.unlike.clone_from(&catalog.check().unlike);
+        tally.unlike = catalog.check().unlike.clone().filter(|_| !catalog.is_confined());
         Ok(Self { catalog: Arc::clone(catalog), view, format, results, failures, tally })
     }
 

@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::FollowUp;
 use super::progress::{Covers, Progress};
 use super::queue::Row;
-use super::schedule::CoverJobs;
+use super::schedule::{BalanceChecks, CoverJobs};
 use super::task::{Disposition, JobResult, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::{Ended, RowState};
 use crate::ledger::{JobKind, JobStep, Ledger};
-use crate::policy::Jitter;
+use crate::policy::{Allowance, Jitter};
 use crate::ratelimit::{Gate, OutageOver, Reservation};
 
 /// How often a row may be found on its way in another run: for two minutes, longer than a request takes.
@@ -24,6 +24,7 @@ const MOST_ELSEWHERE: u32 = 120;
 /// A read that may be begun as soon as its gate lets it pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
+    Balance,
     Music,
     Cover,
 }
@@ -56,6 +57,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }
             let is_paused = self.gate.is_paused();
             self.queue.load(self.context.clock.now(), self.free_slots(), is_paused).await?;
+            if self.has_spent_all() {
+                self.context.stop.request(Ended::Budget);
+                continue;
+            }
             if let Some(recovery) = &mut self.recovery {
                 recovery.look(&self.context, &mut self.queue).await?;
             }
@@ -70,6 +75,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             match self.next_event(read).await? {
                 Event::TaskDone(done) => self.on_task_done(done)?,
                 Event::MaySubmit(reservation) => self.submit(reservation),
+                Event::MayRead(Read::Balance, reservation) => self.check_balance(reservation).await?,
                 Event::MayRead(Read::Music, reservation) => self.check_music(reservation).await?,
                 Event::MayRead(Read::Cover, reservation) => self.poll(reservation).await?,
                 // Rows can be submitted although nobody tells what became of earlier ones.
@@ -87,7 +93,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     async fn next_event(&mut self, read: Option<Read>) -> Result<Event, RunError> {
         let (context, is_stopped) = (Arc::clone(&self.context), self.context.stop.is_requested());
         let stop = &context.stop;
-        let submit_gate = (self.queue.has_row() && self.free_slots() > 0).then(|| Arc::clone(&self.gate));
+        let submit_gate =
+            (self.queue.has_row() && self.free_slots() > 0 && self.may_spend()).then(|| Arc::clone(&self.gate));
         let read_gate = read.and_then(|read| self.gate_of(read)).cloned();
         let (woken, wake_at) = (self.tracked().map(|covers| Arc::clone(&covers.tracking.woken)), self.wakes_at());
         Ok(tokio::select! {
@@ -109,11 +116,24 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Begins the submission of the next row.
     fn submit(&mut self, reservation: Reservation) {
         let Some(row) = self.queue.take() else { return };
+        if let Some(balance) = &mut self.balance {
+            balance.budget.ask();
+        }
         let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter());
         let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
         let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
         let jitter = self.jitter();
         self.tasks.spawn(Arc::clone(&self.context).attempt(row, reservation, follow_up, jitter));
+    }
+
+    /// Begins a read of the balance, if other processes leave room for it.
+    async fn check_balance(&mut self, reservation: Reservation) -> Result<(), RunError> {
+        let (jitter, at) = (self.jitter(), self.context.clock.unix());
+        let Some(balance) = &mut self.balance else { return Ok(()) };
+        if balance.claim(&*self.context.ledger, at).await? {
+            self.tasks.spawn(Arc::clone(&self.context).check_balance(reservation, balance.troubles(), jitter));
+        }
+        Ok(())
     }
 
     /// Begins the check of the next row's music, if other processes leave room for it.
@@ -173,6 +193,13 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                     Some(disposition) => self.put_away(row, disposition, &mut progress),
                 }
             }
+            Ok(TaskOutput::Balance(read)) => {
+                progress.reads += 1;
+                if let Some(balance) = &mut self.balance {
+                    balance.note(read);
+                    progress.spending = balance.budget.spending();
+                }
+            }
             Ok(TaskOutput::Poll(result)) => {
                 progress.reads += 1;
                 progress.covers.polls += 1;
@@ -202,6 +229,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if let Some(reason) = reason {
             progress.sent += 1;
             progress.outcomes.add(reason);
+        }
+        if let Some(balance) = &mut self.balance {
+            balance.budget.answer(reason);
         }
         if let (Some(poll_at), Some(covers)) = (poll_at, &mut self.covers) {
             covers.includes(poll_at);
@@ -257,6 +287,17 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.concurrency.saturating_sub(self.queue.in_flight() + polls)
     }
 
+    /// Whether one more cover may be asked for.
+    fn may_spend(&self) -> bool {
+        self.balance.as_ref().is_none_or(|balance| balance.budget.allowance() == Allowance::Cover)
+    }
+
+    /// Whether a row waits for money that may not be spent.
+    fn has_spent_all(&self) -> bool {
+        let is_spent = |balance: &BalanceChecks| balance.budget.allowance() == Allowance::Nothing;
+        self.queue.has_row() && self.balance.as_ref().is_some_and(is_spent)
+    }
+
     /// The covers that are followed, as long as they are.
     fn tracked(&self) -> Option<&CoverJobs> {
         self.covers.as_ref().filter(|covers| !covers.has_given_up && !self.context.stop.ends_everything())
@@ -268,6 +309,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             return None;
         }
         let now = self.context.clock.unix();
+        let balance = self.balance.as_ref().filter(|balance| balance.is_due(self.queue.is_over()));
+        if balance.is_some_and(|balance| balance.held_until(now).is_none()) {
+            // It tells what covers cost only once it is known which of them were accepted.
+            return (self.queue.in_flight() == 0).then_some(Read::Balance);
+        }
         let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
         if music.is_some_and(|music| music.held_until(now).is_none()) {
             return Some(Read::Music);
@@ -277,6 +323,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     fn gate_of(&self, read: Read) -> Option<&Arc<Gate>> {
         match read {
+            Read::Balance => self.balance.as_ref().map(|balance| &balance.gate),
             Read::Music => self.music.as_ref().map(|music| &music.gate),
             Read::Cover => self.covers.as_ref().map(|covers| &covers.tracking.gate),
         }
@@ -288,9 +335,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let row = self.queue.wakes_at(self.free_slots());
         let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
         let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
+        let balance = self.balance.as_ref().and_then(|balance| balance.held_until(now));
+        let balance = balance.map(|until| here + now.until(until));
         let cover = self.tracked().map(|covers| here + covers.wait(now));
         let look = self.recovery.as_ref().filter(|_| !self.context.stop.is_requested()).map(|recovery| recovery.due);
-        [row, music, cover, look].into_iter().flatten().min()
+        [row, music, balance, cover, look].into_iter().flatten().min()
     }
 
     /// Whether nothing is on its way and nothing is left to begin.

@@ -1,22 +1,20 @@
-//! One read of a record, of a cover or of the music before it: made once, decided upon, written down.
+//! One read, of the record of a cover, of that of the music before it, or of the balance: made once, decided upon, and
+//! written down or taken in.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::RunError;
 use super::queue::Row;
 use super::schedule::CoverTracking;
-use super::task::{Disposition, JobResult, TaskContext, TaskOutput};
+use super::task::{BalanceRead, Disposition, JobResult, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::domain::{Answer, CoverProgress, Found, MusicProgress, Reading, Reason, RowState};
-use crate::ledger::{CoverJob, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
+use crate::domain::{Answer, CoverProgress, Ended, Found, MusicProgress, Reading, Reason, RowState};
+use crate::ledger::{CoverJob, IMAGES_APPEAR, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
 use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
 use crate::ratelimit::{Feedback, Reservation};
-
-/// Within so long of its end a cover's images appear at their host, if late.
-const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is written down of a job, and what that comes to.
 type Settled = (JobOutcome, JobResult);
@@ -155,6 +153,37 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         };
         self.ledger.note_music(&row.task, state, (reason, answer), self.clock.unix()).await?;
         Ok(TaskOutput::MusicCheck(row, Some(Disposition::Done(state))))
+    }
+
+    /// Reads the balance. A budget cannot be kept without it, so that a run which cannot read it stops.
+    pub(super) async fn check_balance(
+        self: Arc<Self>,
+        reservation: Reservation,
+        troubles: u32,
+        jitter: Jitter,
+    ) -> Result<TaskOutput, RunError> {
+        let later = |wait, counts| BalanceRead::Later { at: self.clock.unix().after(wait), counts };
+        let Some(in_flight) = reservation.depart() else {
+            return Ok(TaskOutput::Balance(later(Duration::ZERO, false)));
+        };
+        let reading = self.api.read_balance().await;
+        in_flight.report(feedback(&reading), jitter);
+        let (reason, answer) = (reading.reason, reading.answer.clone());
+        let stopped = |ended| {
+            self.stop.request(ended);
+            BalanceRead::Stopped
+        };
+        Ok(TaskOutput::Balance(match found(reading, troubles, self.policy.max_attempts, jitter) {
+            Ok(balance) => BalanceRead::Known(balance),
+            Err(PollFailure::Again(Scope::Row(wait))) => later(wait, true),
+            // The gate makes it wait, and everyone else.
+            Err(PollFailure::Again(Scope::Account(_))) => later(Duration::ZERO, false),
+            Err(PollFailure::Stop(ended)) => stopped(ended),
+            Err(PollFailure::GiveUp) => {
+                warn!(%reason, message = answer.message, "the balance cannot be read, so that --max-credits cannot be kept");
+                stopped(Ended::Budget)
+            }
+        }))
     }
 }
 

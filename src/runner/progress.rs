@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use crate::domain::Reason;
+use crate::policy::Spending;
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Progress {
     pub reads: u64,
     /// What came of covers that were followed.
     pub covers: Covers,
+    /// What was spent, if the run may spend only so much.
+    pub spending: Option<Spending>,
 }
 
 /// What came of covers that were followed.

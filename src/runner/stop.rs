@@ -81,7 +81,12 @@ impl Stop {
 const fn severity(ended: Ended) -> u8 {
     match ended {
         Ended::Finished => 0,
-        Ended::Deadline | Ended::Outage | Ended::TooManyFailures | Ended::NotUnderstood => 1,
+        Ended::Deadline
+        | Ended::Outage
+        | Ended::TooManyFailures
+        | Ended::Limit
+        | Ended::Budget
+        | Ended::NotUnderstood => 1,
         Ended::Interrupted(_) => 2,
         Ended::Unauthorized | Ended::NoCredits | Ended::WrongAddress => 3,
     }

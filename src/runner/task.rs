@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Stop;
 use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Reason, RowState};
+use crate::domain::{Credits, Reason, RowState};
 use crate::ledger::Begun;
 use crate::policy::{Observer, RowPolicy};
 
@@ -34,6 +34,8 @@ pub(super) enum TaskOutput {
     Submission(Submitted),
     /// A row whose music was to be finished: its next step, unless it may be submitted now.
     MusicCheck(Row, Option<Disposition>),
+    /// The balance that was to be read.
+    Balance(BalanceRead),
     /// A cover whose record was read.
     Poll(JobResult),
     /// A cover of which an image was to be fetched.
@@ -81,4 +83,15 @@ pub(super) enum JobResult {
     Failed,
     /// An image of it is on disk.
     Saved,
+}
+
+/// What became of a read of the balance.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum BalanceRead {
+    /// It is so much.
+    Known(Credits),
+    /// It is to be read again, from a time on; whether the answer counts as one of its attempts.
+    Later { at: UnixMillis, counts: bool },
+    /// The run stops.
+    Stopped,
 }

@@ -335,23 +335,3 @@ fn a_command_line_to_tell_of_is_checked_like_any_other() {
     config(&batch, &["receive"]).exit(0).prints("listen = \"127.0.0.1:8787\"");
     config(&batch, &["ledger", "check"]).exit(0).prints("provider = \"sunoapi\"");
 }
-
-#[test]
-fn the_example_of_the_docs_is_told_as_the_docs_say() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
-    let block = |kind: &str| {
-        let fence = format!("```{kind}\n");
-        let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
-        let mut blocks = blocks.filter(|block| block.contains("/etc/coverbatch/config.toml"));
-        blocks.next().unwrap().to_owned()
-    };
-    let batch = configured(Batch::ids(["a"]), &block("toml"));
-    let example = block("text");
-    let (command, told) = example.split_once('\n').unwrap();
-    let words: Vec<&str> = command.strip_prefix("$ coverbatch config ").unwrap().split(' ').collect();
-    let ran = config(&batch, &words).exit(0);
-    let found = ran.stdout.replace(&*file(&batch).to_string_lossy(), "/etc/coverbatch/config.toml");
-    for line in told.lines().filter(|line| *line != "…") {
-        assert!(found.lines().any(|found| found == line), "{line} is not in:\n{found}");
-    }
-}

@@ -41,7 +41,7 @@ fn each_mail_begins_with_what_has_changed_since_the_one_before() {
         "needs a person:",
         "  1 row failed: not_found (code 404), line 3 (Naima, Coltrane): Resource not found",
         "  1 row invalid: bad_row, line 6 (Freddie, Davis): the id is empty",
-        "the next run tries again:",
+        "left to the next run:",
         "  2 rows gave_up: server_error (code 500), lines 4 (So What, Davis), 5 (All Blues, Davis): Unexpected server error",
     ];
     assert_eq!(news(&first), expected);
@@ -100,7 +100,7 @@ fn why_a_run_stopped_is_told_every_night() {
         let expected =
             format!("coverbatch: stopped, the account has no credits left; {changes}2 of 2 rows have no cover yet");
         assert_eq!(first_line(&ran), expected);
-        ran.says("\nthe next run tries again:\n  2 rows pending: no_credits, lines 2, 3\n");
+        ran.says("\nleft to the next run:\n  2 rows pending: no_credits, lines 2, 3\n");
     }
 }
 

@@ -81,6 +81,23 @@ fn a_run_that_stops_early_leaves_the_default_cover_for_rows_it_never_reached() {
 }
 
 #[test]
+fn named_rows_alone_are_waited_for_and_get_the_default_cover() {
+    let service = quick(&[]);
+    let batch = learned(["a1", "b2", "code-422-c3", "code-422-d4"], &service.address);
+    jpeg(&batch);
+    batch.run(&[]).exit(4);
+    hasten(&batch);
+    let only = |id: &'static str| download(&["--default-cover", "default.jpg", "--only", id]);
+    batch.run(&only("code-422-c3")).exit(4);
+    wait_for("the cover to be finished", || batch.run(&only("b2")).code == Some(0));
+    let ran = batch.call("results", &[]).exit(4);
+    let expected =
+        ["a1 submitted", "b2 completed b2-1.png", "code-422-c3 failed code-422-c3-1.jpg yes", "code-422-d4 failed"];
+    assert_eq!(shelf(&ran), expected);
+    assert_eq!(images(&batch).len(), 3);
+}
+
+#[test]
 fn a_default_cover_that_is_no_image_or_not_there_is_refused_before_anything_is_sent() {
     let service = Seeing::quick();
     let batch = Batch::ids(["a1"]).to(&service.address());

@@ -119,6 +119,20 @@ fn a_run_that_stands_still_keeps_its_rows_and_the_others_go_on() {
 }
 
 #[test]
+fn a_run_over_named_rows_leaves_those_of_a_killed_run_alone() {
+    let service = Counting::holding();
+    let batch = Batch::tracks(3).to(&service.address());
+    let killed = started(&batch, 1, &["--concurrency", "2"]).remove(0);
+    wait_for("its requests", || service.total() == 2);
+    let run = batch.start(&["-o", "other.csv", "--only", "track3"]);
+    wait_for("the named row", || service.total() == 3);
+    drop(killed);
+    service.let_go();
+    run.finish().exit(0).silent();
+    asked_once(&service, 3);
+}
+
+#[test]
 fn an_outage_that_four_runs_meet_is_probed_by_one_request_at_a_time() {
     let service = Counting::answering_within(20..=20);
     let batch = Batch::tracks(100).to(&service.address());

@@ -5,7 +5,7 @@ mod conformance;
 
 use std::path::PathBuf;
 
-use coverbatch::ledger::SqliteLedger;
+use coverbatch::ledger::{LedgerPlace, SqliteLedger};
 use tempfile::TempDir;
 
 const API: &str = "https://api.example";
@@ -33,5 +33,21 @@ impl Shared {
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("x.db")
+    }
+}
+
+/// From where to where a ledger can be copied.
+struct Ways {
+    folder: TempDir,
+}
+
+impl Ways {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn all(&self) -> [(LedgerPlace, LedgerPlace); 1] {
+        let [from, to] = ["from.db", "to.db"].map(|name| LedgerPlace::File(self.folder.path().join(name)));
+        [(from, to)]
     }
 }

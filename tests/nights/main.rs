@@ -7,6 +7,7 @@
 
 mod backoff;
 mod crashes;
+mod credits;
 mod downloads;
 mod earlier;
 mod followed_crashes;

@@ -162,7 +162,7 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
             how: "finished".into(),
         }],
         next: Some(Next {
-            advice: "correct the rows that need a person; what else is left goes on with".into(),
+            advice: "correct the rows that need a person; what else is left goes on with",
             command: format!("cd /srv/catalog && coverbatch run {title} --retry all --download covers"),
         }),
         rows,

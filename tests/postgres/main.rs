@@ -5,6 +5,7 @@
 
 #[path = "../ledger/conformance/mod.rs"]
 mod conformance;
+mod copies;
 mod outages;
 mod pooler;
 mod processes;
@@ -12,17 +13,25 @@ mod proxy;
 mod refusals;
 mod rows;
 mod server;
+mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use coverbatch::ledger::PostgresLedger;
+use coverbatch::ledger::{LedgerPlace, PostgresLedger};
 use server::Server;
+use tempfile::TempDir;
 
 const API: &str = "https://api.example";
 
 /// How long a server may be out of reach.
 const MAX_OUTAGE: Duration = Duration::from_secs(60);
+
+/// A number that no other test has.
+fn number() -> u32 {
+    static NUMBERS: AtomicU32 = AtomicU32::new(0);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// A ledger of its own, empty at first, that nobody else opens.
 async fn fresh() -> PostgresLedger {
@@ -36,12 +45,41 @@ struct Shared {
 
 impl Shared {
     fn new() -> Self {
-        static ACCOUNTS: AtomicU32 = AtomicU32::new(0);
-        Self { account: format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)) }
+        Self { account: format!("account-{}", number()) }
     }
 
     /// As one more process opens it.
     async fn open(&self) -> PostgresLedger {
         PostgresLedger::open(&Server::shared().url(), &self.account, API, MAX_OUTAGE).await.unwrap()
+    }
+}
+
+/// From where to where a ledger can be copied: between a file and a database, to another account and to another database.
+struct Ways {
+    folder: TempDir,
+    url: String,
+    other_url: String,
+}
+
+impl Ways {
+    fn new() -> Self {
+        let server = Server::shared();
+        let [url, other_url] = ["a", "b"].map(|name| server.database(&format!("ways_{}_{name}", number()), ""));
+        Self { folder: tempfile::tempdir().unwrap(), url, other_url }
+    }
+
+    fn all(&self) -> [(LedgerPlace, LedgerPlace); 4] {
+        let file = |name| LedgerPlace::File(self.folder.path().join(name));
+        let account = |url: &String, name: &str| LedgerPlace::Database {
+            url: url.clone(),
+            account: name.to_owned(),
+            is_named: true,
+        };
+        [
+            (file("from.db"), account(&self.url, "of-a-file")),
+            (account(&self.url, "to-a-file"), file("to.db")),
+            (account(&self.url, "one"), account(&self.url, "other")),
+            (account(&self.url, "moving"), account(&self.other_url, "moved")),
+        ]
     }
 }

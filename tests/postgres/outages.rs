@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coverbatch::domain::{Reason, RowState};
-use coverbatch::ledger::{LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
+use coverbatch::ledger::{Begun, LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
 use tokio::task::JoinSet;
 
 use super::proxy::{Cut, Proxy};
@@ -24,8 +24,7 @@ async fn open(url: &str) -> PostgresLedger {
 type Sent = Arc<Mutex<HashMap<String, u32>>>;
 
 /// Sends music tasks until it is told to stop; at most so many are under way at a time.
-async fn send_until(ledger: Arc<PostgresLedger>, sent: Sent, is_over: Arc<AtomicBool>) {
-    let begun = begin(&ledger).await;
+async fn send_until(ledger: Arc<PostgresLedger>, begun: Begun, sent: Sent, is_over: Arc<AtomicBool>) {
     let mut under_way = JoinSet::new();
     for worker in 0..8 {
         let (ledger, sent, is_over) = (Arc::clone(&ledger), Arc::clone(&sent), Arc::clone(&is_over));
@@ -48,10 +47,14 @@ async fn send_until(ledger: Arc<PostgresLedger>, sent: Sent, is_over: Arc<Atomic
 /// Two runs over the same rows, while `trouble` happens to their server.
 async fn night(server: &Server, trouble: impl Fn(&Server) + Send + 'static) {
     let (sent, is_over) = (Sent::default(), Arc::new(AtomicBool::new(false)));
-    let mut runs = JoinSet::new();
+    let (mut begun, mut runs) = (Vec::new(), JoinSet::new());
     for _ in 0..2 {
         let ledger = Arc::new(open(&server.url()).await);
-        runs.spawn(send_until(ledger, Arc::clone(&sent), Arc::clone(&is_over)));
+        begun.push((begin(&ledger).await, ledger));
+    }
+    // Only now: what had failed before it began, a run may send again.
+    for (begun, ledger) in begun {
+        runs.spawn(send_until(ledger, begun, Arc::clone(&sent), Arc::clone(&is_over)));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = sent.lock().unwrap().len();

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use super::server::{Server, url};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_coverbatch");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_coverbatch");
 
 /// Rows of the catalog.
-const ROWS: u32 = 300;
+pub(super) const ROWS: u32 = 300;
 
 /// The stand-in service, a server and a catalog.
-struct Stage {
-    folder: TempDir,
+pub(super) struct Stage {
+    pub(super) folder: TempDir,
     server: Server,
     service: Child,
     api_url: String,
@@ -32,7 +32,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows: Vec<String> = (0..ROWS).map(|row| format!("track-{row}\n")).collect();
         fs::write(folder.path().join("catalog.csv"), format!("task_id\n{}", rows.concat())).unwrap();
@@ -49,30 +49,46 @@ impl Stage {
         self.folder.path().join(format!("{name}.csv"))
     }
 
+    /// Where the ledger is.
+    pub(super) fn url(&self) -> String {
+        url("postgres:hush-hush", self.server.folder(), "postgres")
+    }
+
     /// A run that has begun.
-    fn run(&self, name: &str) -> Child {
-        self.run_at(name, &url("postgres:hush-hush", self.server.folder(), "postgres"))
+    pub(super) fn run(&self, name: &str) -> Child {
+        self.run_at(name, &self.url())
     }
 
     fn run_at(&self, name: &str, ledger: &str) -> Child {
+        self.command(name, ledger).spawn().unwrap()
+    }
+
+    /// A run, which tells into a file of that name.
+    pub(super) fn command(&self, name: &str, ledger: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(["run", "catalog.csv", "--no-callback", "--rate", "50/1s", "--api-url", &self.api_url]);
         command.args(["--ledger", ledger, "--results"]).arg(self.results(name));
         command.current_dir(self.folder.path()).env("SUNO_API_KEY", "any");
-        command.stdout(Stdio::null()).stderr(fs::File::create(self.folder.path().join(name)).unwrap()).spawn().unwrap()
+        command.stdout(Stdio::null()).stderr(fs::File::create(self.folder.path().join(name)).unwrap());
+        command
     }
 
-    fn ask(&self, sql: &str) -> String {
+    /// How many rows have their cover.
+    pub(super) fn settled(&self) -> u32 {
+        // Its tables are not there at first.
+        let is_there = self.ask("SELECT to_regclass('coverbatch.task') IS NOT NULL") == "t";
+        let settled = "SELECT count(*) FROM coverbatch.task WHERE state IN ('submitted', 'exists')";
+        if is_there { self.ask(settled).parse().unwrap() } else { 0 }
+    }
+
+    pub(super) fn ask(&self, sql: &str) -> String {
         self.server.sql("postgres", sql)
     }
 
     /// Every row has its cover, and none was sent twice but those of which a dead run left no answer.
     #[track_caller]
     fn is_whole(&self) {
-        assert_eq!(
-            self.ask("SELECT count(*) FROM coverbatch.task WHERE state IN ('submitted', 'exists')"),
-            ROWS.to_string()
-        );
+        assert_eq!(self.settled(), ROWS);
         let repeated = "SELECT count(*) FROM coverbatch.attempt earlier JOIN coverbatch.attempt later
                         ON later.task = earlier.task AND later.seq > earlier.seq
                         WHERE earlier.reason IS DISTINCT FROM 'interrupted' AND earlier.reason <> 'rate_limited'";
@@ -84,7 +100,7 @@ impl Stage {
     }
 }
 
-fn signal(process: &Child, name: &str) {
+pub(super) fn signal(process: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &process.id().to_string()]).status().unwrap().success());
 }
 

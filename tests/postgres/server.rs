@@ -16,6 +16,7 @@ ln -s "$bin" "$folder/bin"
 printf 'local all postgres trust\nlocal all all scram-sha-256\n' >"$folder/data/pg_hba.conf"
 printf "listen_addresses = ''\nunix_socket_directories = '%s'\nmax_connections = 200\n" "$folder" \
     >>"$folder/data/postgresql.conf"
+eval "$SETUP"
 "$bin/pg_ctl" --pgdata="$folder/data" --log="$folder/log" --wait --silent start
 echo "$folder"
 cat >/dev/null
@@ -38,6 +39,7 @@ fn shell(script: &str) -> Command {
 #[derive(Debug)]
 pub(super) struct Server {
     folder: PathBuf,
+    port: u16,
     _script: Child,
 }
 
@@ -50,11 +52,18 @@ impl Server {
 
     /// A new one.
     pub(super) fn start() -> Self {
-        let mut script = shell(SCRIPT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::set_up("", &[], 5432)
+    }
+
+    /// A new one, at a port, for which these commands with these variables are run before it is started.
+    pub(super) fn set_up(commands: &str, variables: &[(&str, String)], port: u16) -> Self {
+        let mut script = shell(SCRIPT);
+        script.env("SETUP", commands).envs(variables.iter().map(|(name, value)| (name, value)));
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut folder = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut folder).unwrap();
         assert!(!folder.is_empty(), "no server was started; is the package `postgresql` installed?");
-        Self { folder: folder.trim().into(), _script: script }
+        Self { folder: folder.trim().into(), port, _script: script }
     }
 
     /// Where its socket is.
@@ -82,7 +91,7 @@ impl Server {
     pub(super) fn sql(&self, database: &str, sql: &str) -> String {
         let mut psql = Command::new("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", sql]);
-        let output = psql.arg("-h").arg(&self.folder).output().unwrap();
+        let output = psql.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string()]).output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }

@@ -90,6 +90,25 @@ pub fn read_music_record(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<MusicProgr
     })
 }
 
+/// The balance that an answer tells; that of an account which is told to be empty is nothing.
+///
+/// Balances come with decimals, though documented as whole numbers.
+#[must_use]
+pub fn read_balance(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<Credits> {
+    let reading =
+        read_record(raw, key, |data| (data.and_then(balance).ok_or("an answer without a balance"), String::new()));
+    let is_empty = reading.reason == Reason::NoCredits;
+    Reading { found: if is_empty { Found::Known(Credits::ZERO) } else { reading.found }, ..reading }
+}
+
+/// An amount, also one that is written as text; what an account owes is as good as nothing.
+fn balance(raw: &RawValue) -> Option<Credits> {
+    let text = text(raw);
+    let amount = text.as_deref().unwrap_or(raw.get()).trim();
+    let debt = amount.strip_prefix('-').map(|debt| debt.parse().map(|_: Credits| Credits::ZERO));
+    debt.unwrap_or_else(|| amount.parse()).ok()
+}
+
 /// What the lack of an answer to a reading call means.
 #[must_use]
 pub fn read_no_answer<T>(fault: &Fault) -> Reading<T> {

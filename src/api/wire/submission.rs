@@ -238,21 +238,6 @@ pub fn is_unclear(outcome: &Outcome, provider: Provider) -> bool {
     }
 }
 
-/// Whether an answer of the balance endpoint says that the account is empty; `None` if it does not say.
-///
-/// Balances come with decimals, though documented as whole numbers.
-#[must_use]
-pub fn read_is_empty(body: &[u8]) -> Option<bool> {
-    let text = RawAnswer::new(200, body).text();
-    let envelope = Envelope::read(&text);
-    match (envelope.code?, envelope.data) {
-        (200, Some(data)) => serde_json::from_str::<f64>(data.get()).ok().map(|balance| balance <= 0.0),
-        (402 | 433, _) => Some(true),
-        (429, _) if Topic::of(&envelope.words) == Topic::Money => Some(true),
-        (_, _) => None,
-    }
-}
-
 /// The outcome of an unclear 429, once it is known whether the account is empty.
 #[must_use]
 pub fn resolved(outcome: Outcome, is_empty: bool) -> Outcome {

@@ -61,6 +61,8 @@ fn kind(reason: Option<Reason>) -> Kind {
             | Reason::Deadline
             | Reason::Interrupted
             | Reason::TooManyFailures
+            | Reason::Limit
+            | Reason::Budget
             | Reason::Held
             | Reason::BadRow
             | Reason::Generated

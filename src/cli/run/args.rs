@@ -1,7 +1,6 @@
 //! The options of `coverbatch run`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
@@ -15,12 +14,16 @@ use crate::cli::outcome::TellArgs;
 use crate::cli::output::LogArgs;
 use crate::cli::service::{KeyArgs, callback_secret};
 use crate::cli::settings::{Origin, Settings};
-use crate::domain::{Rate, parse_duration};
+use crate::clock::UnixMillis;
+use crate::domain::{Credits, Rate};
 use crate::error::Error;
-use crate::policy::{InDoubt, MaxFailures, Retry, RowPolicy};
+use crate::policy::{Budget, InDoubt, MaxFailures, Retry, RowPolicy};
 use crate::results::Goal;
 use crate::runner::RunConfig;
 use crate::secret::masked_url;
+
+use super::deadline::Deadline;
+use super::rows::RowArgs;
 
 /// Send what is not settled, and write the results CSV
 #[derive(Debug, Args)]
@@ -46,6 +49,8 @@ pub(in crate::cli) struct RunArgs {
     pub(super) pace: PaceArgs,
     #[command(flatten)]
     pub(super) request: RequestArgs,
+    #[command(flatten)]
+    pub(super) rows: RowArgs,
     #[command(flatten)]
     pub(super) rerun: RerunArgs,
     #[command(flatten)]
@@ -86,9 +91,14 @@ pub(super) struct PaceArgs {
     #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
     pub(super) rate: Rate,
 
-    /// Send nothing new after this long [default: none]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
-    deadline: Option<Duration>,
+    /// Spend at most N credits, as the balance tells, which is read at the start, now and then, and at the end. The first
+    /// cover shows what one costs; whatever else spends from the account meanwhile counts too [default: none]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, env = "COVERBATCH_MAX_CREDITS", hide_env = true)]
+    max_credits: Option<Credits>,
+
+    /// Send nothing new after this long, or from this time of day on by the clock of this machine [default: none]
+    #[arg(long, value_name = "DUR|HH:MM", allow_hyphen_values = true, env = "COVERBATCH_DEADLINE", hide_env = true)]
+    deadline: Option<Deadline>,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +164,14 @@ impl RunArgs {
         guard.reads("the file of the callback secret", self.callback.callback_secret_file.as_deref())
     }
 
+    /// Refuses two readers of standard input.
+    pub(super) fn check_input(&self) -> Result<(), Error> {
+        if !self.catalog.is_stdin() || !self.rows.reads_list() {
+            return Ok(());
+        }
+        Err(Error::usage("the catalog and the list of --only both come from standard input", "give one of them a file"))
+    }
+
     /// Refuses --sandbox together with --api-url. A flag wins over the environment and the file, but not over the stand-in:
     /// whoever asks for that there does not want to send anything.
     pub(super) fn check_sandbox(&self, settings: &Settings) -> Result<(), Error> {
@@ -173,13 +191,13 @@ impl RunArgs {
         })
     }
 
-    /// What the run is set to, with dice of its own.
-    pub(super) fn config(&self, in_doubt: InDoubt) -> RunConfig {
+    /// What a run is set to that sets out now, with dice of its own.
+    pub(super) fn config(&self, in_doubt: InDoubt, now: UnixMillis) -> RunConfig {
         RunConfig {
             concurrency: self.request.concurrency,
             rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt },
             max_failures: self.rerun.max_failures,
-            deadline: self.pace.deadline,
+            deadline: self.pace.deadline.map(|deadline| deadline.since(now)),
             seed: fastrand::u64(..),
         }
     }
@@ -195,6 +213,11 @@ impl RunArgs {
     /// Whether covers are followed once they are accepted.
     pub(super) const fn waits(&self) -> bool {
         self.covers.wait || self.wait.read.download.is_some()
+    }
+
+    /// What may be spent, if there is a limit.
+    pub(super) fn budget(&self) -> Option<Budget> {
+        self.pace.max_credits.map(Budget::new)
     }
 
     /// Whether music is checked first.

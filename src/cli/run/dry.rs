@@ -36,7 +36,8 @@ impl DryRun<'_> {
 
     /// For a person.
     pub(super) fn text(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+            self.counts;
         let mut text = format!("dry run: nothing is sent or written\n\nrows             {rows}\n");
         let _ = writeln!(text, "  duplicates     {duplicates}");
         let _ = writeln!(text, "  invalid        {invalid}");
@@ -45,6 +46,11 @@ impl DryRun<'_> {
         let doubt =
             if to_send_in_doubt == 0 { String::new() } else { format!(", {to_send_in_doubt} of them in doubt") };
         let _ = writeln!(text, "  to send        {to_send}{doubt}");
+        for (count, what) in [(over_limit, "over --limit"), (others, "not in --only")] {
+            if count > 0 {
+                let _ = writeln!(text, "  {what:<15}{count}");
+            }
+        }
         let takes = self.takes();
         let brief = Brief(Duration::from_secs(takes.as_secs()));
         let ends = self.clock.unix().after(takes);
@@ -71,13 +77,15 @@ impl DryRun<'_> {
 
     /// For a machine.
     pub(super) fn json(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, left } = self.counts;
+        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+            self.counts;
         let takes = self.takes();
         let document = json!({
             "dry_run": true,
             "rows": {
                 "total": rows, "duplicates": duplicates, "invalid": invalid, "settled": settled,
                 "left_as_is": left, "to_send": to_send, "to_send_in_doubt": to_send_in_doubt,
+                "over_limit": over_limit, "others": others,
             },
             "rate": self.rate.to_string(),
             "seconds": takes.as_secs_f64(),

@@ -77,12 +77,21 @@ fn problem(options: &Command, entry: &Entry) -> Option<String> {
 
 /// That there is no such option, with the nearest that there is.
 fn unknown(options: &Command, key: &str) -> String {
-    let error = options.clone().try_get_matches_from([format!("--{key}")]).err();
-    let similar = match error.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg)) {
-        Some(ContextValue::String(name)) => format!("; did you mean `{}`?", name.trim_start_matches('-')),
-        _ => String::new(),
-    };
-    format!("there is no option `{key}`{similar}")
+    let similar = nearest(options, key).map(|name| format!("; did you mean `{name}`?"));
+    format!("there is no option `{key}`{}", similar.unwrap_or_default())
+}
+
+/// The setting of any command whose name is nearest to one that there is not, if one is near.
+pub(in crate::cli) fn nearest_setting(program: &Command, name: &str) -> Option<String> {
+    nearest(&options(program), name)
+}
+
+fn nearest(options: &Command, name: &str) -> Option<String> {
+    let error = options.clone().try_get_matches_from([format!("--{name}")]).err()?;
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(name)) => Some(name.trim_start_matches('-').to_owned()),
+        _ => None,
+    }
 }
 
 /// Why an option does not take a value.

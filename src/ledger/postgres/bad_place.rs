@@ -11,6 +11,9 @@ pub(super) enum BadPlace {
     /// Whether to encrypt is unclear.
     #[error("sslmode is one of disable, prefer, require, verify-ca and verify-full, not `{0}`")]
     SslMode(String),
+    /// It names a service that nobody describes.
+    #[error("there is no service `{0}` in PGSERVICEFILE, ~/.pg_service.conf or the pg_service.conf of this machine")]
+    NoService(String),
     /// A file that the URL or the environment names.
     #[error("cannot read `{path}`: {why}")]
     File {

@@ -1,16 +1,16 @@
 //! A connection to the server, with the settings that the promises rest on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::bad_place::BadPlace;
 use super::failure::Failure;
 use super::place::Place;
-use super::tls;
+use super::tls::MakeTls;
 use crate::ledger::error::WrongLedger;
 
 /// The oldest server that has all that the statements use.
@@ -40,20 +40,25 @@ const SETTINGS: &str = "
     SET jit TO off;
 ";
 
+/// Of a transaction over all rows of an account, planned for all of them, not for a few. It may take minutes; the server finds out
+/// by itself when whoever began it is gone.
+const LONG: &str = "
+    SET LOCAL statement_timeout TO 0;
+    SET LOCAL idle_in_transaction_session_timeout TO 0;
+    SET LOCAL enable_seqscan TO DEFAULT;
+    SET LOCAL enable_hashjoin TO DEFAULT;
+    SET LOCAL enable_mergejoin TO DEFAULT;
+";
+
 /// Makes connections to one server.
 #[derive(Debug)]
 pub(super) struct Connector {
     config: Config,
     tls: MakeTls,
     access: Access,
-}
-
-struct MakeTls(MakeRustlsConnect);
-
-impl std::fmt::Debug for MakeTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MakeTls").finish_non_exhaustive()
-    }
+    location: String,
+    /// Whether it has to be said if nothing is encrypted: once, and only of another machine.
+    warns_of_plain_text: AtomicBool,
 }
 
 /// What a ledger is opened for.
@@ -67,19 +72,27 @@ pub(super) enum Access {
 
 impl Connector {
     pub(super) fn new(place: &Place, access: Access) -> Result<Self, BadPlace> {
-        let mut config = place.config.clone();
+        let mut config = place.config()?;
         config.application_name("coverbatch").keepalives_idle(Duration::from_secs(10));
         config.keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
         config.tcp_user_timeout(Duration::from_secs(20)).connect_timeout(CONNECT_WAIT);
         if config.get_hosts().len() > 1 && access == Access::Write {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        Ok(Self { config, tls: MakeTls(tls::connector(&place.tls)?), access })
+        let warns_of_plain_text = AtomicBool::new(place.is_elsewhere());
+        Ok(Self {
+            config,
+            tls: MakeTls::new(&place.tls)?,
+            access,
+            location: place.location.clone(),
+            warns_of_plain_text,
+        })
     }
 
     /// A connection that can keep the promises.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        let connecting = self.config.connect(self.tls.0.clone());
+        let tls = self.tls.anew();
+        let connecting = Box::pin(self.config.connect(tls.clone()));
         // The limit of the configuration is one for the socket, not for what is said then.
         let (client, connection) =
             tokio::time::timeout(CONNECT_WAIT, connecting).await.map_err(|_| Failure::Silent)??;
@@ -88,6 +101,12 @@ impl Connector {
                 debug!(%error, "a connection to the ledger has ended");
             }
         }));
+        if !tls.is_used() && self.warns_of_plain_text.swap(false, Ordering::Relaxed) {
+            warn!(
+                ledger = self.location,
+                "what is said to the server is not encrypted, for others on the way to read and to change; add sslmode=verify-full"
+            );
+        }
         check_version(&client).await?;
         client.batch_execute(SETTINGS).await?;
         if self.access == Access::Write {
@@ -102,15 +121,25 @@ async fn check_version(client: &Client) -> Result<(), Failure> {
     if found < OLDEST { Err(WrongLedger::OldServer { found: found / 10_000 }.into()) } else { Ok(()) }
 }
 
+/// Begins a transaction over all rows of an account.
+pub(super) async fn begin_long(client: &Client, mode: &str) -> Result<(), Failure> {
+    Ok(client.batch_execute(&format!("BEGIN {mode}; {LONG}")).await?)
+}
+
 /// Refuses a server on which a commit may be undone, or that takes none.
 async fn check_durability(client: &Client) -> Result<(), Failure> {
-    let sql = "SELECT current_setting('transaction_read_only') = 'on',
-                      current_setting('synchronous_commit') = 'off', current_setting('fsync') = 'off'";
-    let row = client.query_one(sql, &[]).await?;
-    if row.try_get(0)? {
+    let sql = "SELECT current_setting('transaction_read_only') = 'on'";
+    if client.query_one(sql, &[]).await?.try_get(0)? {
         return Err(WrongLedger::ReadOnly.into());
     }
-    for (column, setting) in [(1, "synchronous_commit"), (2, "fsync")] {
+    check_settings(client).await
+}
+
+/// Refuses a server on which a commit may be undone.
+pub(super) async fn check_settings(client: &Client) -> Result<(), Failure> {
+    let sql = "SELECT current_setting('synchronous_commit') = 'off', current_setting('fsync') = 'off'";
+    let row = client.query_one(sql, &[]).await?;
+    for (column, setting) in [(0, "synchronous_commit"), (1, "fsync")] {
         if row.try_get(column)? {
             return Err(WrongLedger::NotDurable { setting }.into());
         }

@@ -9,7 +9,11 @@ use thiserror::Error as ThisError;
 use tokio_postgres::error::SqlState;
 
 use super::bad_place::BadPlace;
+use crate::ledger::contradictions::Contradiction;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
+
+/// What the driver says when the two sides do not agree on encryption, or one does not believe the other.
+const TLS_FAILED: &str = "error performing TLS handshake";
 
 /// Why an operation failed.
 #[derive(Debug, ThisError)]
@@ -26,6 +30,9 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
+    /// A row that no statement of this program leaves.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// A value that no statement of this program leaves.
     #[error("what is written in column {column} cannot be: {why}")]
     Unbelievable {
@@ -80,7 +87,7 @@ impl Failure {
             Self::Postgres(error) => error.code().map_or_else(|| is_of_the_way(error), is_passing),
             Self::Silent => true,
             Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
-            Self::Place(_) | Self::NotInFlight | Self::Unbelievable { .. } => false,
+            Self::Place(_) | Self::NotInFlight | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
             Self::Outage { .. } | Self::Panicked | Self::Closed => false,
         }
     }
@@ -89,12 +96,13 @@ impl Failure {
         match self {
             Self::Postgres(error) => match error.code() {
                 Some(code) => kind_of(code),
+                None if error.to_string() == TLS_FAILED => LedgerErrorKind::Untrusted,
                 None if is_of_the_way(error) => LedgerErrorKind::Unreachable,
                 None => LedgerErrorKind::Defect,
             },
             Self::Wrong(wrong) => wrong.kind(),
             Self::Place(_) => LedgerErrorKind::BadPlace,
-            Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
+            Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
             Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }

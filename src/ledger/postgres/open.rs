@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::Client;
+
 use super::alive::Locks;
 use super::connect::{Access, Connector};
 use super::context::Context;
@@ -12,6 +14,7 @@ use super::pooler;
 use super::queue::Queue;
 use super::schema;
 use super::session::Link;
+
 /// What is done where no ledger is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -30,11 +33,14 @@ pub(super) async fn open(
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
     pooler::refuse(&client, &locks).await?;
-    if schema::is_absent(&client).await? {
-        match missing {
-            Missing::Make => schema::create(&client).await?,
-            Missing::Leave => return Ok(None),
+    match missing {
+        Missing::Make => {
+            client.batch_execute("BEGIN").await?;
+            schema::create(&client).await?;
+            client.batch_execute("COMMIT").await?;
         }
+        Missing::Leave if schema::is_absent(&client).await? => return Ok(None),
+        Missing::Leave => {}
     }
     schema::check(&client).await?;
     let found = match missing {
@@ -55,6 +61,20 @@ pub(super) async fn open_to_read(
     api_url: Option<&str>,
 ) -> Result<Option<Arc<Queue>>, Failure> {
     let connector = Arc::new(Connector::new(place, Access::Read)?);
+    let found = find_account(&connector, name, api_url).await?;
+    Ok(found.map(|(client, account)| {
+        let locks = Locks::new(Arc::clone(&connector));
+        let parts = (Context::new(account, locks), Link::new(client));
+        Queue::new(place.location.clone(), (connector, Access::Read), parts, Duration::ZERO)
+    }))
+}
+
+/// The number of an account, if it is there, and a connection to its server; without a name that of the only one.
+pub(super) async fn find_account(
+    connector: &Connector,
+    name: Option<&str>,
+    api_url: Option<&str>,
+) -> Result<Option<(Client, i32)>, Failure> {
     let client = connector.connect().await?;
     if schema::is_absent(&client).await? {
         return Ok(None);
@@ -64,9 +84,5 @@ pub(super) async fn open_to_read(
         Some(name) => schema::account(&client, name, api_url).await?,
         None => schema::only_account(&client).await?,
     };
-    let locks = Locks::new(Arc::clone(&connector));
-    Ok(account.map(|account| {
-        let parts = (Context::new(account, locks), Link::new(client));
-        Queue::new(place.location.clone(), (connector, Access::Read), parts, Duration::ZERO)
-    }))
+    Ok(account.map(|account| (client, account)))
 }

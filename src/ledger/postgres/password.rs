@@ -1,9 +1,8 @@
-//! Where a password is looked for that the URL does not hold: `PGPASSWORD`, else the file `PGPASSFILE` or `~/.pgpass`.
+//! The file in which a password is looked for that nothing else says.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::bad_place::BadPlace;
 
@@ -16,14 +15,9 @@ pub(super) struct Login {
     pub(super) user: String,
 }
 
-pub(super) fn find(login: &Login, variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<String>, BadPlace> {
-    let text = |value: OsString| value.to_string_lossy().into_owned();
-    if let Some(password) = variable("PGPASSWORD").filter(|value| !value.is_empty()) {
-        return Ok(Some(text(password)));
-    }
-    let beside_home = || Some(PathBuf::from(variable("HOME")?).join(".pgpass"));
-    let Some(path) = variable("PGPASSFILE").map(PathBuf::from).or_else(beside_home) else { return Ok(None) };
-    match fs::read_to_string(&path) {
+/// The password in the file at `path`, if there is one.
+pub(super) fn find(login: &Login, path: &Path) -> Result<Option<String>, BadPlace> {
+    match fs::read_to_string(path) {
         Ok(lines) => Ok(in_lines(&lines, login)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(BadPlace::File { path: path.display().to_string(), why: error.to_string() }),
@@ -82,21 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_comes_before_the_file_and_a_file_that_is_not_there_holds_nothing() {
+    fn a_file_that_is_not_there_holds_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(".pgpass"), "*:*:*:*:filed").unwrap();
-        let home = folder.path().as_os_str().to_owned();
-        let variable = |set: &'static str| {
-            let home = home.clone();
-            move |name: &str| match name {
-                "HOME" => Some(home.clone()),
-                "PGPASSWORD" if set == "both" => Some("set".into()),
-                "PGPASSFILE" if set == "elsewhere" => Some("/nowhere".into()),
-                _ => None,
-            }
-        };
-        for (set, expected) in [("both", Some("set")), ("", Some("filed")), ("elsewhere", None)] {
-            assert_eq!(find(&login(), variable(set)).unwrap().as_deref(), expected, "{set}");
-        }
+        let path = folder.path().join("passwords");
+        assert_eq!(find(&login(), &path).unwrap(), None);
+        fs::write(&path, "*:*:*:*:filed").unwrap();
+        assert_eq!(find(&login(), &path).unwrap().as_deref(), Some("filed"));
+        assert!(find(&login(), folder.path()).is_err());
     }
 }

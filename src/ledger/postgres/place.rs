@@ -1,16 +1,16 @@
-//! Where the server is: a URL as libpq understands it, with the password from where its users expect it.
+//! Where the server is, and how to connect to it: a URL as libpq understands it.
 
-use std::error::Error as _;
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::bad_place::BadPlace;
 use super::password::{self, Login};
+use super::settings::Settings;
 
 /// How far the server has to show who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,12 @@ pub(super) struct Tls {
 
 /// Where a ledger is.
 pub(super) struct Place {
-    pub(super) config: Config,
+    config: Config,
     pub(super) tls: Tls,
     /// For people: without the user and the password.
     pub(super) location: String,
+    /// Where a password is looked for that nothing else says.
+    passwords: Option<PathBuf>,
 }
 
 impl fmt::Debug for Place {
@@ -48,33 +50,37 @@ impl fmt::Debug for Place {
 }
 
 impl Place {
-    /// Understands a URL; `variable` is the environment, which may know the password.
+    /// Understands a URL; `variable` is the environment, which may know what it leaves open.
     pub(super) fn new(url: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, BadPlace> {
-        let (before, query) = url.split_once('?').unwrap_or((url, ""));
-        let (own, others): (Vec<&str>, Vec<&str>) =
-            query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("ssl"));
-        let own = |name: &str| {
-            let value = own.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-            Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
-        };
-        let rest = if others.is_empty() { before.to_owned() } else { format!("{before}?{}", others.join("&")) };
-        // Its errors name parameters and never values.
-        let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
-            BadPlace::Url(error.source().map_or_else(|| error.to_string(), ToString::to_string))
-        })?;
+        let mut settings = Settings::of(url, variable)?;
         let (mode, tls) = encryption(
-            own("sslmode").as_deref().unwrap_or("prefer"),
-            own("sslrootcert"),
-            own("sslcert").zip(own("sslkey")),
+            settings.take("sslmode").as_deref().unwrap_or("prefer"),
+            settings.take("sslrootcert"),
+            [settings.take("sslcert"), settings.take("sslkey")],
         )?;
+        let passwords = settings.take("passfile").map(PathBuf::from);
+        let mut config = settings.config()?;
         config.ssl_mode(mode);
-        if config.get_password().is_none() {
-            let login = login(&config);
-            if let Some(found) = password::find(&login, variable)? {
-                config.password(found);
-            }
+        Ok(Self { location: location(&config), config, tls, passwords })
+    }
+
+    /// How to connect there, with the password.
+    pub(super) fn config(&self) -> Result<Config, BadPlace> {
+        let mut config = self.config.clone();
+        if let (None, Some(file)) = (config.get_password(), &self.passwords)
+            && let Some(found) = password::find(&login(&config), file)?
+        {
+            config.password(found);
         }
-        Ok(Self { location: location(&config), config, tls })
+        Ok(config)
+    }
+
+    /// Whether it is on another machine, as far as its name tells.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.config.get_hosts().iter().any(|host| match host {
+            Host::Tcp(name) => name != "localhost" && !name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+            Host::Unix(_) => false,
+        })
     }
 }
 
@@ -95,7 +101,7 @@ pub(super) fn without_password(url: &str) -> String {
 fn encryption(
     mode: &str,
     authorities: Option<String>,
-    identity: Option<(String, String)>,
+    [certificate, key]: [Option<String>; 2],
 ) -> Result<(SslMode, Tls), BadPlace> {
     let (mode, verify) = match mode {
         "disable" => (SslMode::Disable, Verify::Nothing),
@@ -107,7 +113,7 @@ fn encryption(
         other => return Err(BadPlace::SslMode(other.to_owned())),
     };
     let authorities = authorities.filter(|file| file != "system").map(PathBuf::from);
-    let identity = identity.map(|(certificate, key)| (certificate.into(), key.into()));
+    let identity = certificate.zip(key).map(|(certificate, key)| (certificate.into(), key.into()));
     Ok((mode, Tls { verify, authorities, identity }))
 }
 
@@ -180,6 +186,8 @@ mod tests {
             "postgres://me:secret@db.example:port/covers",
             "postgres://me:secret@db.example/covers?colour=secret",
             "postgres://me:secret@db.example/covers?sslmode=always",
+            "postgres://me:secret@db.example/covers?sslcrl=secret",
+            "postgres://me:secret@db.example/covers?service=none",
             "postgres://me:secret@[db.example/covers",
         ] {
             let error = place(url).unwrap_err();
@@ -207,11 +215,26 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_elsewhere_unless_its_name_says_that_it_is_here() {
+        for (url, is_elsewhere) in [
+            ("postgres://localhost/covers", false),
+            ("postgres://127.0.0.2/covers", false),
+            ("postgres://[::1]/covers", false),
+            ("postgres://%2Fvar%2Frun/covers", false),
+            ("postgres://db.example/covers", true),
+            ("postgres://localhost,db.example/covers", true),
+            ("postgres://0.0.0.0/covers", true),
+        ] {
+            assert_eq!(place(url).unwrap().is_elsewhere(), is_elsewhere, "{url}");
+        }
+    }
+
+    #[test]
     fn the_password_of_the_url_comes_before_that_of_the_environment() {
         let variable = |name: &str| (name == "PGPASSWORD").then(|| "other".into());
         for (user, expected) in [("me:secret", "secret"), ("me", "other")] {
             let place = Place::new(&format!("postgres://{user}@db.example/covers"), variable).unwrap();
-            assert_eq!(place.config.get_password(), Some(expected.as_bytes()));
+            assert_eq!(place.config().unwrap().get_password(), Some(expected.as_bytes()));
         }
     }
 }

@@ -27,6 +27,10 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     if recover(&session, new.at).await? == Recovered::NotYet {
         return Ok(None);
     }
+    // The clock was set back since, or what was copied went by another one: what seems to be still to come may have been just
+    // now, and holds up nobody longer.
+    let sql = "UPDATE attempt SET paced_at = $2 WHERE account = $1 AND paced_at > $2 AND paced_at < $3";
+    session.execute(sql, &[&session.of_server(new.at).0, &pace::IN_FLIGHT.0]).await?;
     let results = new.results.as_deref();
     if let Some(holder) = writer_of(&session, results).await? {
         return Ok(Some(Begin::ResultsInUse(holder)));

@@ -23,9 +23,12 @@ pub(super) async fn is_absent(client: &Client) -> Result<bool, Failure> {
     Ok(client.query_one(sql, &[]).await?.try_get(0)?)
 }
 
-/// Makes the tables, unless another process has just made them.
+/// Makes the tables in a transaction, unless they are there.
 pub(super) async fn create(client: &Client) -> Result<(), Failure> {
-    client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({MAKING})")).await?;
+    if !is_absent(client).await? {
+        return Ok(());
+    }
+    client.batch_execute(&format!("SELECT pg_advisory_xact_lock({MAKING})")).await?;
     // Of several processes that found nothing, the first one to get here makes them.
     if is_absent(client).await? {
         let has_room: bool =
@@ -33,7 +36,7 @@ pub(super) async fn create(client: &Client) -> Result<(), Failure> {
         let tables = if has_room { SCHEMA.replacen(ROOM, "", 1) } else { SCHEMA.to_owned() };
         client.batch_execute(&tables).await?;
     }
-    Ok(client.batch_execute("COMMIT").await?)
+    Ok(())
 }
 
 /// Refuses what is not a ledger of this version.

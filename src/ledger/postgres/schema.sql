@@ -1,7 +1,8 @@
 -- The ledgers of any number of accounts: what happened to every music task ever sent. Times are milliseconds since 1970,
 -- UTC; those of the pace by the clock of the server, all others by the clock of whoever wrote them.
 --
--- A role that only uses the tables needs USAGE of the schema, SELECT, INSERT, UPDATE and DELETE of its tables.
+-- A role that only uses the tables needs USAGE of the schema, SELECT, INSERT, UPDATE and DELETE of its tables, and SELECT of its
+-- sequences.
 
 CREATE SCHEMA IF NOT EXISTS coverbatch;
 

@@ -1,7 +1,9 @@
 //! Encryption of what is said to the server, and how it shows who it is.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,13 +13,72 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::bad_place::BadPlace;
 use super::place::{Tls, Verify};
 
-/// Makes connections that are encrypted as the place of the ledger says.
-pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, BadPlace> {
+/// Makes connections that are encrypted as the place of the ledger says, and tells whether one was.
+#[derive(Clone)]
+pub(super) struct MakeTls {
+    inner: MakeRustlsConnect,
+    is_used: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for MakeTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MakeTls").finish_non_exhaustive()
+    }
+}
+
+impl MakeTls {
+    pub(super) fn new(tls: &Tls) -> Result<Self, BadPlace> {
+        Ok(Self { inner: connector(tls)?, is_used: Arc::default() })
+    }
+
+    /// The same for another connection.
+    pub(super) fn anew(&self) -> Self {
+        Self { inner: self.inner.clone(), is_used: Arc::default() }
+    }
+
+    /// Whether a connection was encrypted: the server may not know how.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> MakeTlsConnect<S> for MakeTls
+where
+    MakeRustlsConnect: MakeTlsConnect<S>,
+{
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+    type TlsConnect = Noticed<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
+        Ok(Noticed { inner: self.inner.make_tls_connect(host)?, is_used: Arc::clone(&self.is_used) })
+    }
+}
+
+/// One connection, whose encryption is noticed.
+pub(super) struct Noticed<C> {
+    inner: C,
+    is_used: Arc<AtomicBool>,
+}
+
+impl<S, C: TlsConnect<S>> TlsConnect<S> for Noticed<C> {
+    type Stream = C::Stream;
+    type Error = C::Error;
+    type Future = C::Future;
+
+    fn connect(self, stream: S) -> Self::Future {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.inner.connect(stream)
+    }
+}
+
+fn connector(tls: &Tls) -> Result<MakeRustlsConnect, BadPlace> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match tls.verify {
         Verify::Nothing => Arc::new(Lenient { provider: Arc::clone(&provider), chain: None }),
@@ -61,7 +122,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadPlace> {
     certificates.collect::<Result<_, _>>().map_err(|error| unusable(path, error))
 }
 
-fn unusable(path: &Path, error: impl std::fmt::Display) -> BadPlace {
+fn unusable(path: &Path, error: impl fmt::Display) -> BadPlace {
     BadPlace::Certificates { path: path.display().to_string(), what: error.to_string() }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::ledger::contradictions::Contradiction;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 
 /// Why an operation failed.
@@ -25,13 +26,8 @@ pub(super) enum Failure {
     #[error("it is malformed: {0}")]
     Damaged(String),
     /// A row that no statement of this program leaves.
-    #[error("music task `{task}` contradicts itself: {what}")]
-    Contradiction {
-        /// Its music task.
-        task: String,
-        /// How.
-        what: &'static str,
-    },
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// A row with a value that cannot be.
     #[error("what is written of music task `{task}` cannot be")]
     Unbelievable {
@@ -84,7 +80,7 @@ impl Failure {
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
             ),
             Self::Wrong(_) | Self::Moved(_) | Self::Changed(_) | Self::Copy(_) => false,
-            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => false,
+            Self::Damaged(_) | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
             Self::NotInFlight | Self::Panicked | Self::Closed => false,
         }
     }
@@ -93,7 +89,7 @@ impl Failure {
         match self {
             Self::Sqlite(error) => kind_of(error),
             Self::Wrong(wrong) => wrong.kind(),
-            Self::Damaged(_) | Self::Contradiction { .. } | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
+            Self::Damaged(_) | Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Moved(_) => LedgerErrorKind::Moved,
             Self::Changed(_) => LedgerErrorKind::Unreadable,
             Self::Copy(_) => LedgerErrorKind::Unavailable,

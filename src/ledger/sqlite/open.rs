@@ -16,7 +16,7 @@ use crate::ledger::error::WrongLedger;
 
 /// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
 /// its transaction does, and pages are written whole.
-const PAGE_BYTES: i32 = 2048;
+pub(super) const PAGE_BYTES: i32 = 2048;
 
 /// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
 /// transactions have changed by then is copied once.

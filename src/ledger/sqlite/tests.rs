@@ -424,19 +424,3 @@ async fn a_ledger_that_is_too_large_to_be_looked_at_opens_at_once() {
     drop(other_hands);
     SqliteLedger::open(&path, API).unwrap().close().await;
 }
-
-#[tokio::test]
-async fn what_a_clock_that_was_set_back_left_in_the_future_counts_as_just_now() {
-    let (_folder, path) = at_rest().await;
-    let hour = 3_600_000;
-    Connection::open(&path)
-        .unwrap()
-        .execute("UPDATE attempt SET paced_at = ?1 WHERE reason IS NOT NULL", [hour])
-        .unwrap();
-    let ledger = SqliteLedger::open(&path, API).unwrap();
-    begin_run(&ledger).await.unwrap();
-    let asking = Asking { rate: "1/10s".parse().unwrap(), share: 1.0, is_probe: false };
-    let claim = ledger.claim(ClaimRequest { asking, run: RunId(2), ..request("new", 2) }).await.unwrap();
-    let Claim::NotYet(not_yet) = claim else { panic!("{claim:?}") };
-    assert!(not_yet.wait < Duration::from_secs(11), "{not_yet:?}");
-}

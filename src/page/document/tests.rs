@@ -71,7 +71,7 @@ fn page(text: &str) -> Page {
         causes: vec![cause],
         activity,
         runs: vec![RunLine { started: night, ended: None, how: text.to_owned() }],
-        next: Some(Next { advice: text.to_owned(), command: text.to_owned() }),
+        next: Some(Next { advice: "go on with", command: text.to_owned() }),
         rows: vec![row(2, text, Status::Failed), covered],
     }
 }

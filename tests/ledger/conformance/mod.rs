@@ -1,5 +1,6 @@
 //! The sentences of the traits, one test or more for each. `super` names the engine: how a ledger is made.
 
+mod copying;
 mod following;
 mod importing;
 mod reading;

@@ -220,6 +220,20 @@ async fn the_next_run_counts_what_an_earlier_one_sent_and_what_died_from_its_own
 }
 
 #[tokio::test]
+async fn what_a_clock_that_was_set_back_left_in_the_future_counts_as_just_now() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 3_600 * SECOND).await;
+    for (id, ms) in [("a", 3_600 * SECOND), ("b", 3_601 * SECOND)] {
+        let attempt = one.granted(id, ms).await;
+        one.settle(attempt, failed(ms + 1)).await;
+    }
+    one.ledger.close().await;
+    let two = Process::begin(shared.open().await, 0).await;
+    assert_eq!(waits(two.slow_claim("c", SECOND, false).await), 9_250, "as if they had been made at its beginning");
+    granted_by(two.slow_claim("c", 10_250, false).await);
+}
+
+#[tokio::test]
 async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
     let shared = Shared::new();
     let one = Process::begin(shared.open().await, 0).await;

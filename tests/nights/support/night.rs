@@ -9,10 +9,10 @@ use std::time::Duration;
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
 use coverbatch::covers;
-use coverbatch::domain::{Ended, Rate};
+use coverbatch::domain::{Credits, Ended, Rate};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
-use coverbatch::policy::{GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
+use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy, Spending};
 use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Goal, Paths, Tally, View};
 use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) downloads: bool,
     /// Music is checked first.
     pub(crate) checks_music: bool,
+    /// Only so much is spent.
+    pub(crate) max_credits: Option<Credits>,
     /// Virtual time after which a run counts as hanging.
     pub(crate) longest: Duration,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Morning {
     pub(crate) sent: Vec<Sent>,
     /// What came of covers.
     pub(crate) covers: Covers,
+    /// What it spent.
+    pub(crate) spending: Option<Spending>,
     pub(crate) began: Instant,
     /// From the first submission that was possible to the last answer.
     pub(crate) took: Duration,
@@ -107,6 +111,7 @@ impl Settings {
             poll: "10/10s".parse().unwrap(),
             downloads: false,
             checks_music: false,
+            max_credits: None,
             longest: seconds(4 * 3600),
         }
     }
@@ -193,7 +198,7 @@ impl Night {
         let Begin::Begun(opened) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
         let run = opened.run;
         let in_doubt = self.settings.run.rows.in_doubt;
-        let selection = Selection { retry: self.settings.retry, in_doubt };
+        let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
             covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
@@ -211,23 +216,27 @@ impl Night {
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
-        let (sent, covers) = (self.service.sent().split_off(before), progress.borrow().covers);
-        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, covers, began, took })
+        let (sent, progress) = (self.service.sent().split_off(before), *progress.borrow());
+        let (covers, spending) = (progress.covers, progress.spending);
+        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, covers, spending, began, took })
     }
 
-    /// The runner, with music checked first and covers waited for as far as that is asked for.
+    /// The runner, with music checked first, covers waited for and money counted as far as that is asked for.
     async fn with_reads<L: Ledger>(
         &self,
         mut runner: Runner<Service, L>,
         ledger: &L,
         run: RunId,
     ) -> Result<Runner<Service, L>, Broken> {
-        if self.settings.wait.is_none() && !self.settings.checks_music {
+        if self.settings.wait.is_none() && !self.settings.checks_music && self.settings.max_credits.is_none() {
             return Ok(runner);
         }
         let gate = self.gate_of_reads();
         if self.settings.checks_music {
             runner = runner.checking_music(Arc::clone(&gate));
+        }
+        if let Some(most) = self.settings.max_credits {
+            runner = runner.spending(Budget::new(most), Arc::clone(&gate));
         }
         if self.settings.wait.is_some() {
             runner = runner.tracking(self.tracking(CoverScope::OfRun(run), gate));

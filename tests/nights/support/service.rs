@@ -6,12 +6,12 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use coverbatch::api::wire::{Fault, RawAnswer, Wait, read_fault, read_music_record, read_no_answer};
+use coverbatch::api::wire::{Fault, RawAnswer, Wait, read_balance, read_fault, read_music_record, read_no_answer};
 use coverbatch::api::{CoverApi, ImageSink};
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{
-    Answer, CoverProgress, CoverTaskId, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason, Route,
-    Verdict,
+    Answer, CoverProgress, CoverTaskId, Credits, Found, MusicProgress, MusicTaskId, Outcome, Rate, Reading, Reason,
+    Route, Verdict,
 };
 use coverbatch::secret::ApiKey;
 use serde_json::{Value, json};
@@ -147,6 +147,9 @@ pub(crate) enum Seen {
     Lost,
 }
 
+/// What a look at the balance says, given which look it is and how many covers were made.
+type Bank = Box<dyn FnMut(usize, u32) -> String + Send>;
+
 /// What was read: when, and of which music task.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
@@ -186,6 +189,9 @@ struct State {
     is_disk_full: bool,
     /// How often its connections were dropped.
     dropped: usize,
+    bank: Bank,
+    /// When the balance was read, and how many submissions had no answer then.
+    balances: Vec<(Instant, usize)>,
 }
 
 /// A scripted service.
@@ -225,6 +231,8 @@ impl Service {
             without_images: HashSet::new(),
             is_disk_full: false,
             dropped: 0,
+            bank: Box::new(|_, _| unreachable!("nobody asked for the balance to be read")),
+            balances: Vec::new(),
         };
         Self { clock, state: Mutex::new(state) }
     }
@@ -237,6 +245,21 @@ impl Service {
     /// What records say from now on.
     pub(crate) fn shows(&self, records: impl FnMut(Look<'_>) -> Seen + Send + 'static) {
         self.state().records = Box::new(records);
+    }
+
+    /// What looks at the balance say from now on, as JSON bodies: by the number of the look, from 1, and of covers made.
+    pub(crate) fn banks(&self, bank: impl FnMut(usize, u32) -> String + Send + 'static) {
+        self.state().bank = Box::new(bank);
+    }
+
+    /// From now on covers cost so much each.
+    pub(crate) fn charges(&self, at_start: f64, price: f64) {
+        self.banks(move |_, made| json!({"code": 200, "data": at_start - price * f64::from(made)}).to_string());
+    }
+
+    /// When the balance was read, and how many submissions had no answer then.
+    pub(crate) fn balances(&self) -> Vec<(Instant, usize)> {
+        self.state().balances.clone()
     }
 
     /// The music of a task is not finished before a time; never, if there is none.
@@ -504,6 +527,18 @@ impl CoverApi for Service {
         let reading = self.listened_to(task);
         tokio::time::sleep(Duration::from_millis(130)).await;
         reading
+    }
+
+    async fn read_balance(&self) -> Reading<Credits> {
+        let body = {
+            let mut state = self.state();
+            let open = state.sent.iter().filter(|sent| sent.answered_at.is_none()).count();
+            state.balances.push((self.clock.now(), open));
+            let (nth, made) = (state.balances.len(), u32::try_from(state.covers.values().sum::<usize>()).unwrap());
+            (state.bank)(nth, made)
+        };
+        tokio::time::sleep(Duration::from_millis(130)).await;
+        read_balance(RawAnswer::new(200, body.as_bytes()), &ApiKey::new("key-of-the-nights").unwrap())
     }
 
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {

@@ -240,3 +240,31 @@ fn a_reading_without_an_answer_is_trouble_or_an_outage() {
     assert_eq!(found(Fault::Broken("reset".into())), Found::Troubled);
     assert_eq!(found(Fault::TooLarge(200)), Found::Troubled);
 }
+
+#[test]
+fn a_balance_is_a_number_and_that_of_an_account_without_credits_is_nothing() {
+    let table = [
+        (r#"{"code":200,"msg":"success","data":100}"#, "Known(100)"),
+        (r#"{"code":200,"data":5916.25}"#, "Known(5916.25)"),
+        (r#"{"code":200,"data":"0.4"}"#, "Known(0.4)"),
+        (r#"{"code":200,"data":-2.5}"#, "Known(0)"),
+        (r#"{"code":200,"data":null}"#, "Troubled"),
+        (r#"{"code":200,"data":{"credits":7}}"#, "Troubled"),
+        (r#"{"code":200,"data":1e300}"#, "Troubled"),
+        (r#"{"code":429,"msg":"The current credits are insufficient."}"#, "Known(0)"),
+        (r#"{"code":429,"msg":"Your call frequency is too high."}"#, "Throttled"),
+        (r#"{"code":402}"#, "Known(0)"),
+        (r#"{"code":401}"#, "Unauthorized"),
+        (r#"{"code":500}"#, "Troubled"),
+        ("<html>", "Troubled"),
+    ];
+    for (body, found) in table {
+        let reading = read_balance(RawAnswer::new(200, body.as_bytes()), &key());
+        let told = if let Found::Known(balance) = reading.found {
+            format!("Known({balance})")
+        } else {
+            format!("{:?}", reading.found)
+        };
+        assert_eq!(told, found, "{body}");
+    }
+}

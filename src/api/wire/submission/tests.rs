@@ -174,21 +174,3 @@ fn an_unclear_429_is_one_that_may_mean_either() {
     }
     assert!(!is_unclear(&read(200, &envelope(500, "", false)), Provider::Sunoapi));
 }
-
-#[test]
-fn a_balance_is_empty_at_nothing_or_less_and_says_nothing_when_it_cannot_be_read() {
-    let table: [(&str, Option<bool>); 9] = [
-        (r#"{"code":200,"msg":"success","data":100}"#, Some(false)),
-        (r#"{"code":200,"data":0.4}"#, Some(false)),
-        (r#"{"code":200,"data":0}"#, Some(true)),
-        (r#"{"code":200,"data":-2.5}"#, Some(true)),
-        (r#"{"code":200,"data":null}"#, None),
-        (r#"{"code":429,"msg":"The current credits are insufficient."}"#, Some(true)),
-        (r#"{"code":429,"msg":"Your call frequency is too high."}"#, None),
-        (r#"{"code":402}"#, Some(true)),
-        ("<html>", None),
-    ];
-    for (body, is_empty) in table {
-        assert_eq!(read_is_empty(body.as_bytes()), is_empty, "{body}");
-    }
-}

@@ -1,0 +1,187 @@
+//! What a copy of a ledger takes along, whichever engines keep the two.
+//!
+//! Rows travel as lines in the text form of COPY, which `PostgreSQL` reads and writes itself and [`copy_text`](super::copy_text)
+//! describes. The numbers of music tasks and submissions do not travel: each ledger counts its own, in the same order.
+
+/// Bytes of lines that travel together.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
+
+/// Pieces that wait for whoever writes the copy: the memory that a copy of any size takes.
+pub(super) const PIECES: usize = 4;
+
+/// What travels, in this order: the account, then for each table its lines and an end, and the last word.
+#[derive(Debug)]
+pub(super) enum Part {
+    Account(Account),
+    /// Whole lines of a table.
+    Lines(Vec<u8>),
+    EndOfTable,
+    /// All of it was read, and at one moment: without this there is no copy.
+    Complete,
+}
+
+/// Whose ledger it is, and what pauses all of its runs.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// Its name, where a ledger holds several.
+    pub(super) name: Option<String>,
+    pub(super) api_url: String,
+    pub(super) paused_until: Option<i64>,
+    pub(super) refusal: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) refusals: i64,
+}
+
+/// A table that every engine has.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// The column that tells in which order its rows were made.
+    order: &'static str,
+    /// What travels of it. That a run holds a lock does not: its rows are in doubt in the copy, as after its death.
+    pub(super) columns: &'static [&'static str],
+}
+
+/// The column of a submission that tells whose it is, which travels as the id of the music task.
+pub(super) const TASK: &str = "task";
+
+/// The tables, those first that others refer to.
+pub(super) const TABLES: [Table; 4] = [
+    Table {
+        name: "run",
+        order: "run",
+        columns: &["run", "catalog", "kind", "results", "command", "host", "pid", "started_at", "ended_at", "ended"],
+    },
+    Table {
+        name: "task",
+        order: "seq",
+        columns: &[
+            "id",
+            "state",
+            "reason",
+            "http_status",
+            "code",
+            "message",
+            "answered_at",
+            "submissions",
+            "failed_runs",
+            "first_sent_at",
+            "cover_id",
+            "route",
+            "accepted_at",
+            "due_at",
+            "waiter",
+            "given_up_by",
+            "wants_files",
+            "claimed_at",
+            "woken_at",
+            "polls",
+            "failures",
+            "image_1",
+            "image_2",
+            "completed_at",
+            "generated_in",
+            "credits",
+            "file_1",
+            "file_2",
+            "fallback",
+        ],
+    },
+    Table {
+        name: "attempt",
+        order: "seq",
+        columns: &[
+            TASK,
+            "run",
+            "state_before",
+            "sent_at",
+            "paced_at",
+            "answered_at",
+            "reason",
+            "http_status",
+            "code",
+            "message",
+        ],
+    },
+    Table { name: "read_log", order: "seq", columns: &["at"] },
+];
+
+impl Table {
+    /// The query for its rows, those of one account where the engine keeps several.
+    pub(super) fn query(&self, condition: &str) -> String {
+        let Self { name, order, .. } = self;
+        let values: Vec<&str> = self.columns.iter().map(|column| value(column)).collect();
+        format!("SELECT {} FROM {name} {condition} ORDER BY {order}", values.join(", "))
+    }
+}
+
+/// How a column is asked for, such that all engines say the same.
+fn value(column: &'static str) -> &'static str {
+    match column {
+        TASK => "(SELECT id FROM task WHERE task.seq = attempt.task)",
+        "wants_files" => "CASE WHEN wants_files THEN 1 ELSE 0 END",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::ledger::{PostgresLedger, SqliteLedger};
+
+    /// The columns of the tables that a schema makes, as `table.column`.
+    fn columns(schema: &str) -> BTreeSet<String> {
+        let mut columns = BTreeSet::new();
+        for table in schema.split("CREATE TABLE ").skip(1) {
+            let (name, rest) = table.split_once(" (\n").unwrap();
+            let name = name.trim_start_matches("coverbatch.");
+            let lines = rest.lines().take_while(|line| !line.starts_with(')')).map(str::trim_start);
+            let lines = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+            columns.extend(lines.map(|line| format!("{name}.{}", line.split(' ').next().unwrap())));
+        }
+        columns
+    }
+
+    fn copied() -> BTreeSet<String> {
+        TABLES.iter().flat_map(|table| table.columns.iter().map(|column| format!("{}.{column}", table.name))).collect()
+    }
+
+    /// What is added to a schema has to be copied, or named here as what a copy has of its own.
+    #[test]
+    fn every_column_of_every_schema_is_copied_or_known_not_to_be() {
+        let pause = ["paused_until", "refusal", "reason", "refusals"];
+        for (schema, own, account) in [
+            (
+                SqliteLedger::SCHEMA,
+                &["account.api_url", "run.lock", "task.seq", "task.is_forgotten", "attempt.seq", "read_log.seq"][..],
+                "pace",
+            ),
+            (
+                PostgresLedger::SCHEMA,
+                &[
+                    "ledger.version",
+                    "account.account",
+                    "account.name",
+                    "account.api_url",
+                    "run.account",
+                    "run.lock",
+                    "run.locked_at",
+                    "task.account",
+                    "task.seq",
+                    "attempt.account",
+                    "attempt.seq",
+                    "read_log.account",
+                    "read_log.seq",
+                ][..],
+                "account",
+            ),
+        ] {
+            let mut expected = copied();
+            expected.extend(own.iter().map(|column| (*column).to_owned()));
+            expected.extend(["next_at", "probe"].iter().chain(&pause).map(|column| format!("{account}.{column}")));
+            assert_eq!(columns(schema), expected);
+        }
+    }
+}
