@@ -10,6 +10,7 @@ mod folders;
 mod follow;
 mod guard;
 mod ledger;
+mod man;
 mod options;
 mod outcome;
 mod output;
@@ -65,6 +66,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArgs>),
+    #[command(
+        about = "Tell whether a run with the same options would find all it needs; submits nothing, leaves no file",
+        before_help = "Example: coverbatch check catalog.csv --no-callback --api-key-file /etc/coverbatch/key"
+    )]
+    Check(Box<run::RunArgs>),
     Results(results::ResultsArgs),
     Status(results::StatusArgs),
     Why(why::WhyArgs),
@@ -76,6 +82,7 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     Config(config::ConfigArgs),
     Completions(CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Print completions for a shell.
@@ -124,7 +131,7 @@ fn run() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
-    if matches!(cli.command, Command::Run(_) | Command::Follow(_) | Command::Receive(_)) {
+    if matches!(cli.command, Command::Run(_) | Command::Check(_) | Command::Follow(_) | Command::Receive(_)) {
         eprint(&variables::unknown_text(&Cli::command()));
     }
     let screen = Screen::default();
@@ -166,6 +173,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
         outcome::outlive_file_size_limit()?;
         match command {
             Command::Run(args) => run::run(*args, settings, screen).await,
+            Command::Check(args) => Box::pin(run::check(&args, settings, screen)).await,
             Command::Results(args) => results::results(args).await,
             Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
@@ -176,6 +184,7 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
             Command::Sandbox(args) => sandbox::run(args, screen).await,
             Command::Config(args) => config::run(args, Cli::command()),
             Command::Completions(args) => complete(&args, &mut Cli::command()),
+            Command::Man(args) => man::run(&args, Cli::command()),
         }
     });
     runtime.shutdown_background();

@@ -204,19 +204,35 @@ impl Error {
     #[must_use]
     pub fn report(&self) -> String {
         let mut report = format!("error: {self}\n");
-        let (mut cause, mut said) = (self.source(), self.to_string());
-        while let Some(inner) = cause {
-            let words = inner.to_string();
-            // Some libraries wrap a cause in nothing but a number.
-            if !words.ends_with(&said) {
-                let _ = writeln!(report, "  caused by: {words}");
-            }
-            (cause, said) = (inner.source(), words);
+        for cause in self.causes() {
+            let _ = writeln!(report, "  caused by: {cause}");
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(report, "hint: {hint}");
         }
         report
+    }
+
+    /// The same on one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words = [vec![self.to_string()], self.causes()].concat().join(": ");
+        let words = words.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        self.hint().map(|hint| format!("{words}; {hint}")).unwrap_or(words)
+    }
+
+    /// Why it is so, the innermost cause last.
+    fn causes(&self) -> Vec<String> {
+        let (mut cause, mut said, mut causes) = (self.source(), self.to_string(), Vec::new());
+        while let Some(inner) = cause {
+            let words = inner.to_string();
+            // Some libraries wrap a cause in nothing but a number.
+            if !words.ends_with(&said) {
+                causes.push(words.clone());
+            }
+            (cause, said) = (inner.source(), words);
+        }
+        causes
     }
 
     /// What the reader can do about it.

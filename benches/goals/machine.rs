@@ -24,9 +24,10 @@ const SYNCS: u32 = 100;
 /// A tool, where to get it, and the goals it is needed for.
 type Need = (&'static str, &'static str, &'static [Goal]);
 
-const NEEDS: [Need; 4] = [
-    ("nginx", "apt-get install nginx-light", &[Goal::Throughput, Goal::Resume, Goal::Growth]),
-    ("time", "apt-get install time", &[Goal::Throughput, Goal::Resume, Goal::Growth]),
+const NEEDS: [Need; 5] = [
+    ("nginx", "apt-get install nginx-light", &[Goal::Throughput, Goal::Resume, Goal::Growth, Goal::Postgres]),
+    ("time", "apt-get install time", &[Goal::Throughput, Goal::Resume, Goal::Growth, Goal::Postgres]),
+    ("psql", "apt-get install postgresql", &[Goal::Postgres]),
     ("curl", "apt-get install curl", &[Goal::Throughput]),
     ("sqlite3", "apt-get install sqlite3", &[Goal::Resume]),
 ];

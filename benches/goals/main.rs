@@ -17,6 +17,14 @@ mod machine;
 mod nginx;
 mod options;
 mod pace;
+mod postgres;
+#[path = "../../tests/postgres/server.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests do more with their server, and end where they are surprised"
+)]
+mod postgres_server;
 mod resume;
 mod server;
 mod startup;
@@ -88,6 +96,7 @@ impl Bench {
             Goal::Growth => growth::measure(self),
             Goal::Pace => pace::measure(self),
             Goal::Together => together::measure(self),
+            Goal::Postgres => postgres::measure(self),
             Goal::Size => self.size(),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
 
     /// Rows of the catalogs [default: 200000 for throughput, 1000000 for resume and, as the largest, for growth, 100
-    /// and never more for pace, 600 for together]
+    /// and never more for pace, 600 for together, 40000, 600 and 1000000 for postgres]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
     pub(crate) rows: Option<u32>,
 
@@ -53,6 +53,8 @@ pub(crate) enum Goal {
     Pace,
     /// One, two and four runs of one account at a real limit: never above it together, hardly below
     Together,
+    /// A ledger in a database against one in a file: rows a second, two runs, the limit, a rerun
+    Postgres,
     /// Size of the program
     Size,
 }

@@ -12,7 +12,7 @@ use crate::server::{Manner, Server};
 use crate::trouble::Trouble;
 
 /// Rows unless others are asked for.
-const ROWS: u32 = 600;
+pub(crate) const ROWS: u32 = 600;
 
 /// The limit of the service: so many submissions in any window.
 const LIMIT: (usize, Duration) = (20, Duration::from_secs(1));
@@ -37,11 +37,19 @@ struct Shared {
 }
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Verdict>, Trouble> {
-    let rows = bench.options.rows.unwrap_or(ROWS);
+    measure_on(bench, bench.options.rows.unwrap_or(ROWS), |_| Vec::new())
+}
+
+/// The same with the ledgers that these options name for so many runs.
+pub(crate) fn measure_on(
+    bench: &Bench,
+    rows: u32,
+    ledger: impl Fn(u32) -> Vec<String>,
+) -> Result<Vec<Verdict>, Trouble> {
     let mut verdicts = Vec::new();
     let mut table = Vec::new();
     for runs in RUNS {
-        let Shared { refused, repeated, used } = side_by_side(bench, rows, runs)?;
+        let Shared { refused, repeated, used } = side_by_side(bench, rows, runs, &ledger(runs))?;
         table.push(vec![runs.to_string(), figure(refused), figure(repeated), figure(used)]);
         verdicts.push(Verdict::new(
             format!("requests above the limit of {runs} runs"),
@@ -56,13 +64,18 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Verdict>, Trouble> {
     Ok(verdicts)
 }
 
-fn side_by_side(bench: &Bench, rows: u32, runs: u32) -> Result<Shared, Trouble> {
+fn side_by_side(bench: &Bench, rows: u32, runs: u32, ledger: &[String]) -> Result<Shared, Trouble> {
     let (batch, address) = (Batch::of(bench, (0..rows).map(u64::from))?, free_address()?);
     let server = Server::start(address, Manner { takes: Duration::from_millis(20), limit: Some(LIMIT) })?;
     thread::scope(|scope| {
         let start = |run: u32| {
             let batch = &batch;
-            scope.spawn(move || batch.timed_run("c.csv", address, Some(RATE), &["-o", &format!("{run}.results.csv")]))
+            scope.spawn(move || {
+                let results = format!("{run}.results.csv");
+                let options: Vec<&str> =
+                    ["-o", &results].into_iter().chain(ledger.iter().map(String::as_str)).collect();
+                batch.timed_run("c.csv", address, Some(RATE), &options)
+            })
         };
         let started: Vec<_> = (0..runs).map(start).collect();
         started

@@ -183,6 +183,13 @@ impl CallbackUrl {
         Url::parse(&self.template.replace(TASK_ID, "x").replace(TOKEN, "x")).is_ok_and(|url| is_loopback(&url))
     }
 
+    /// The host that is called; `None` if nobody is.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        let url = Url::parse(&self.template.replace(TASK_ID, "x").replace(TOKEN, "x")).ok()?;
+        url.host_str().filter(|_| self.template != INERT).map(str::to_owned)
+    }
+
     /// An address that reaches nobody.
     #[must_use]
     pub fn inert() -> Self {

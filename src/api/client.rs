@@ -23,6 +23,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::address::ApiUrl;
 use super::wire::{Wait, read_wait};
 use crate::clock::{Clock, UnixMillis};
 use crate::secret::masked_url;
@@ -75,6 +76,14 @@ pub(super) fn builder(speaks_tls: bool, is_local: bool) -> Result<ClientBuilder,
     Ok(builder)
 }
 
+/// The proxy that the environment names for an API, in words; `NO_PROXY` may still leave it out.
+#[must_use]
+pub fn proxy_of(api_url: &ApiUrl) -> Option<String> {
+    let is_meant = |proxy: &&NamedProxy| !proxy.variable.eq_ignore_ascii_case("HTTP_PROXY");
+    let proxies = if api_url.is_loopback() { Vec::new() } else { proxies().ok()? };
+    proxies.iter().find(is_meant).map(ToString::to_string)
+}
+
 /// The proxies that the environment names.
 pub(super) fn proxies() -> Result<Vec<NamedProxy>, BadProxy> {
     named(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()))
@@ -123,7 +132,10 @@ impl Resolve for System {
 }
 
 /// The addresses of a host, with port 0.
-pub(super) async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
+///
+/// # Errors
+/// If it has none, or the system cannot tell.
+pub async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
     let host = host.to_owned();
     let (tell, told) = oneshot::channel();
     let look_up = move || (host.as_str(), 0).to_socket_addrs().map(Iterator::collect);

@@ -16,11 +16,11 @@ use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
 use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
 use super::wire::{
-    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_balance, read_fault, read_music_record,
-    read_no_answer, resolved, unpacked, with_successor, without_echo,
+    Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_balance, read_date, read_fault,
+    read_music_record, read_no_answer, resolved, unpacked, with_successor, without_echo,
 };
 use crate::api::{CoverApi, ImageSink};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::{
     Answer, CoverProgress, CoverTaskId, Credits, Found, MusicProgress, MusicTaskId, Outcome, Reading, Route, Verdict,
 };
@@ -48,6 +48,15 @@ pub struct HttpConfig {
     pub clock: Clock,
     /// Who fetches images, without the key.
     pub downloads: Downloads,
+}
+
+/// What one read of the balance shows.
+#[derive(Debug)]
+pub struct Probe {
+    /// What it said of the balance.
+    pub balance: Reading<Credits>,
+    /// When it was answered, by the clock of the service; `None` if it does not tell.
+    pub date: Option<UnixMillis>,
 }
 
 /// The service over HTTP.
@@ -92,6 +101,17 @@ impl HttpApi {
         })
     }
 
+    /// Reads the balance once: the one call that costs nothing and shows whether the service is reached, and as whom.
+    pub async fn probe(&self) -> Probe {
+        let request = self.get(self.config.provider.balance_path());
+        let read = |raw: RawAnswer<'_>| Probe { date: raw.date, balance: read_balance(raw, &self.config.key) };
+        let probe = self.exchange(request, read).await;
+        let probe = probe.unwrap_or_else(|fault| Probe { date: None, balance: read_no_answer(&fault) });
+        let Reading { found, reason, answer, .. } = &probe.balance;
+        debug!(?found, %reason, message = answer.message, "balance");
+        probe
+    }
+
     fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -126,6 +146,7 @@ impl HttpApi {
             body: &body,
             encoding: header(headers, "content-encoding"),
             wait: wait(headers, self.config.clock),
+            date: header(headers, "date").and_then(read_date),
         }))
     }
 
@@ -246,12 +267,9 @@ impl CoverApi for HttpApi {
     }
 
     async fn read_balance(&self) -> Reading<Credits> {
-        let request = self.get(self.config.provider.balance_path());
-        let reading = self.exchange(request, |raw| read_balance(raw, &self.config.key)).await;
-        let reading = reading.unwrap_or_else(|fault| read_no_answer(&fault));
-        debug!(found = ?reading.found, reason = %reading.reason, message = reading.answer.message, "balance");
-        self.note_oddity(&reading.answer, matches!(reading.found, Found::WrongAddress));
-        reading
+        let Probe { balance, .. } = self.probe().await;
+        self.note_oddity(&balance.answer, matches!(balance.found, Found::WrongAddress));
+        balance
     }
 
     async fn fetch_image<S: ImageSink>(&self, url: &str, sink: &mut S) -> io::Result<Reading<u64>> {

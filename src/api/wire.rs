@@ -12,6 +12,7 @@ mod record;
 mod submission;
 
 pub use job::{read_job_record, read_job_submission};
+pub(in crate::api) use raw::read_date;
 pub use raw::{Fault, MAX_BODY_BYTES, RawAnswer, Wait, read_wait, unpacked};
 pub use record::{read_balance, read_cover_record, read_music_record, read_no_answer};
 pub use submission::{

@@ -171,6 +171,12 @@ impl AccountArgs {
 }
 
 impl LedgerArgs {
+    /// Where the API is, and the route that submissions take there. The stand-in has no address before it is started.
+    pub(super) fn service(&self) -> Result<(Option<ApiUrl>, Route), Error> {
+        let route = self.account.route()?;
+        Ok((if self.sandbox { None } else { Some(self.account.url()?) }, route))
+    }
+
     /// Where the ledger is; that of the stand-in is at `sandbox` unless one is named.
     pub(super) fn place(&self, sandbox: PathBuf) -> Result<LedgerPlace, Error> {
         if self.sandbox && self.account.ledger.is_none() {

@@ -1,13 +1,12 @@
 //! `coverbatch config`: which value every option has, and where it comes from.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Args, Command};
 
 use crate::cli::output::print;
-use crate::cli::service::SECRET_VARIABLES;
+use crate::cli::service::secrets_at_hand;
 use crate::cli::settings::{Origin, Refused, Settings, is_setting, words_of};
 use crate::error::{Error, Exit};
 use crate::ledger::PostgresLedger;
@@ -73,8 +72,8 @@ fn told(settings: &Settings, program: &Command) -> String {
         let line = value(settings, arg).map_or_else(|| format!("# {option}"), |value| format!("{option} = {value}"));
         let _ = writeln!(text, "{line:WIDTH$} # {place}");
     }
-    for name in SECRET_VARIABLES.iter().filter(|name| env::var_os(name).is_some_and(|text| !text.is_empty())) {
-        let _ = writeln!(text, "{:WIDTH$} # variable", format!("# {name} ***"));
+    for (_, name, holder) in secrets_at_hand() {
+        let _ = writeln!(text, "{:WIDTH$} # {holder}", format!("# {name} ***"));
     }
     text
 }

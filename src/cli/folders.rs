@@ -2,16 +2,24 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where everybody's configuration is.
 const CONFIG_OF_ALL: &str = "/etc/coverbatch/config.toml";
+
+/// The home of the user whom the package makes for nightly runs, which is the service manager's folder for these too: whoever
+/// starts a run as that user, systemd, cron or a person, it is with the same ledgers.
+const HOME_OF_SERVICE: &str = "/var/lib/coverbatch";
 
 /// The folder for what programs keep: that of the service manager, else that of the user.
 pub(super) fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     named("STATE_DIRECTORY", &variable)
         .or_else(|| Some(named("XDG_STATE_HOME", &variable)?.join("coverbatch")))
-        .or_else(|| Some(named("HOME", &variable)?.join(".local/state/coverbatch")))
+        .or_else(|| {
+            let home = named("HOME", &variable)?;
+            let is_services = home == Path::new(HOME_OF_SERVICE);
+            Some(if is_services { home } else { home.join(".local/state/coverbatch") })
+        })
 }
 
 /// The configuration file that is there, the user's own before everybody's.
@@ -51,6 +59,11 @@ mod tests {
         assert_eq!(found(&all[2..]).as_deref(), Some("/home/u/.local/state/coverbatch"));
         assert_eq!(found(&[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "x"), all[2]]), found(&all[2..]));
         assert_eq!(found(&[("HOME", "")]), None);
+        assert_eq!(found(&[("HOME", "/var/lib/coverbatch/")]).as_deref(), Some("/var/lib/coverbatch/"));
+        assert_eq!(
+            found(&[("XDG_STATE_HOME", "/x"), ("HOME", "/var/lib/coverbatch")]).as_deref(),
+            Some("/x/coverbatch")
+        );
     }
 
     #[test]

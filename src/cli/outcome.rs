@@ -117,7 +117,7 @@ impl TellArgs {
     }
 
     /// The monitor to tell.
-    fn monitor(&self) -> Result<Option<Ping>, Error> {
+    pub(super) fn monitor(&self) -> Result<Option<Ping>, Error> {
         let Some(address) = &self.ping_url else { return Ok(None) };
         Ping::new(address).map(Some).map_err(|bad| match bad {
             PingError::NotHttp => Error::usage(

@@ -1,8 +1,10 @@
 //! `coverbatch run`: everything set up, the one loop, and what is told at the end.
 
 mod args;
+mod check;
 mod deadline;
 mod dry;
+mod findings;
 mod rows;
 
 use std::io::{IsTerminal as _, stderr};
@@ -44,6 +46,7 @@ use crate::worklist::{Counts, Selection, Worklist, WorklistError};
 use dry::DryRun;
 
 pub(super) use args::RunArgs;
+pub(super) use check::check;
 
 /// A run whose options have been checked.
 struct Run<'a> {
@@ -266,7 +269,7 @@ impl Run<'_> {
     ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
             Some(_) => None,
-            None => Some(self.start_sandbox().await?),
+            None => Some(start_sandbox(self.batch.clock).await?),
         };
         let api = Arc::new(self.api(sandbox.as_ref())?);
         let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
@@ -325,31 +328,46 @@ impl Run<'_> {
         })
     }
 
-    async fn start_sandbox(&self) -> Result<Sandbox, Error> {
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Sandbox::start(anywhere, Scenario::default(), self.batch.clock).await.map_err(Error::Sandbox)
-    }
-
     fn api(&self, sandbox: Option<&Sandbox>) -> Result<HttpApi, Error> {
-        let api_url = match (&self.service.api_url, sandbox) {
-            (Some(api_url), _) => api_url.clone(),
-            (None, sandbox) => ApiUrl::new(&sandbox.map(Sandbox::base_url).unwrap_or_default())
-                .map_err(|bad| Error::usage(bad.to_string(), ""))?,
-        };
-        let Service { route, key, callback, .. } = &self.service;
-        let (timeout, clock) = (self.args.request.timeout, self.batch.clock);
-        let config = HttpConfig {
-            api_url,
-            key: key.clone(),
-            provider: self.args.ledger.account.provider(),
-            route: *route,
-            callback: callback.clone(),
-            timeout,
-            clock,
-            downloads: self.downloads.clone(),
-        };
-        Ok(HttpApi::new(config)?)
+        let api_url = address(self.service.api_url.as_ref(), sandbox)?;
+        http_api(self.args, &self.service, (api_url, self.downloads.clone()), self.batch.clock)
     }
+}
+
+/// The stand-in service, on a free port of this machine.
+async fn start_sandbox(clock: Clock) -> Result<Sandbox, Error> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Sandbox::start(anywhere, Scenario::default(), clock).await.map_err(Error::Sandbox)
+}
+
+/// The address of the API, or of the stand-in in its place.
+fn address(api_url: Option<&ApiUrl>, sandbox: Option<&Sandbox>) -> Result<ApiUrl, Error> {
+    match api_url {
+        Some(api_url) => Ok(api_url.clone()),
+        None => ApiUrl::new(&sandbox.map(Sandbox::base_url).unwrap_or_default())
+            .map_err(|bad| Error::usage(bad.to_string(), "")),
+    }
+}
+
+/// Who asks the service at `api_url`.
+fn http_api(
+    args: &RunArgs,
+    service: &Service,
+    (api_url, downloads): (ApiUrl, Downloads),
+    clock: Clock,
+) -> Result<HttpApi, Error> {
+    let Service { route, key, callback, .. } = service;
+    let config = HttpConfig {
+        api_url,
+        key: key.clone(),
+        provider: args.ledger.account.provider(),
+        route: *route,
+        callback: callback.clone(),
+        timeout: args.request.timeout,
+        clock,
+        downloads,
+    };
+    Ok(HttpApi::new(config)?)
 }
 
 /// Rows that cannot be read before anything was sent.

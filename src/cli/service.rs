@@ -37,13 +37,18 @@ impl KeyArgs {
     pub(super) fn key(&self) -> Result<ApiKey, Error> {
         find_key(self.api_key_file.as_deref())
     }
+
+    /// The same, or one for the stand-in, which takes any.
+    pub(super) fn key_for(&self, ledger: &LedgerArgs) -> Result<ApiKey, Error> {
+        if !ledger.sandbox {
+            return self.key();
+        }
+        ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))
+    }
 }
 
 /// The variable that may hold the key itself.
 const KEY_VARIABLE: &str = "SUNO_API_KEY";
-
-/// The variables that hold secrets themselves, which no option does.
-pub(super) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, CALLBACK_VARIABLE, WEBHOOK_VARIABLE];
 
 /// The variable that may hold the secret of callback addresses.
 const CALLBACK_VARIABLE: &str = "COVERBATCH_CALLBACK_SECRET";
@@ -55,12 +60,36 @@ const WEBHOOK_VARIABLE: &str = "COVERBATCH_WEBHOOK_KEY";
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIAL: &str = "suno_api_key";
 
+/// The options that name a file with a secret, and the variables that may hold the secret itself.
+const SECRETS: [(&str, &str); 3] =
+    [(KEY_OPTION, KEY_VARIABLE), ("callback-secret-file", CALLBACK_VARIABLE), ("webhook-key-file", WEBHOOK_VARIABLE)];
+const KEY_OPTION: &str = "api-key-file";
+
+/// The secrets that the environment and the service manager hold: the option for a file with each, its name there, and who
+/// holds it.
+pub(super) fn secrets_at_hand() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let set = SECRETS.into_iter().filter(|(_, variable)| in_environment(variable).is_some());
+    let managed = credential().map(|_| (KEY_OPTION, CREDENTIAL, "service manager"));
+    set.map(|(option, variable)| (option, variable, "variable")).chain(managed)
+}
+
+/// What a variable holds, if it holds anything.
+fn in_environment(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|text| !text.is_empty())
+}
+
+/// The file in which the service manager hands over the key, unless the environment has the key.
+fn credential() -> Option<PathBuf> {
+    let path = PathBuf::from(env::var_os(CREDENTIALS_VARIABLE)?).join(CREDENTIAL);
+    (in_environment(KEY_VARIABLE).is_none() && path.exists()).then_some(path)
+}
+
 /// Where containers and service managers put secrets.
 const MANAGED: [&str; 2] = ["/run/secrets", "/run/credentials"];
 
 /// The key from `file`, else from the environment, else from the service manager's credentials.
 fn find_key(given: Option<&Path>) -> Result<ApiKey, Error> {
-    match (key_file(given), key_in_environment()) {
+    match (key_file(given), in_environment(KEY_VARIABLE)) {
         (Some(path), _) => read(&path),
         (None, Some(text)) => checked(&text.to_string_lossy(), &format!("the environment variable {KEY_VARIABLE}")),
         (None, None) => Err(Error::usage(
@@ -72,15 +101,9 @@ fn find_key(given: Option<&Path>) -> Result<ApiKey, Error> {
     }
 }
 
-fn key_in_environment() -> Option<OsString> {
-    env::var_os(KEY_VARIABLE).filter(|text| !text.is_empty())
-}
-
 /// The file that the key is read from: the one given, else the service manager's unless the environment has the key.
 fn key_file(given: Option<&Path>) -> Option<PathBuf> {
-    let credential = || Some(PathBuf::from(env::var_os(CREDENTIALS_VARIABLE)?).join(CREDENTIAL));
-    let managed = || if key_in_environment().is_some() { None } else { credential().filter(|path| path.exists()) };
-    given.map(Path::to_owned).or_else(managed)
+    given.map(Path::to_owned).or_else(credential)
 }
 
 /// The key in a file.
@@ -128,7 +151,7 @@ fn secret<T>(
     option: &str,
     new: impl Fn(&str) -> Result<T, BadSecret>,
 ) -> Result<Option<T>, Error> {
-    let (text, source) = match (file, env::var_os(variable).filter(|text| !text.is_empty())) {
+    let (text, source) = match (file, in_environment(variable)) {
         (Some(path), _) => first_line(path, &format!("the file of {option}"), &format!("check {option}"))?,
         (None, Some(text)) => (text.to_string_lossy().into_owned(), format!("the environment variable {variable}")),
         (None, None) => return Ok(None),
@@ -149,6 +172,22 @@ const SANDBOX: &str = "sandbox";
 /// The key for the stand-in service, which takes any.
 const SANDBOX_KEY: &str = "stand-in-needs-no-key";
 
+/// What the ledger of an API belongs to; without one, that of the stand-in.
+pub(super) fn identity(api_url: Option<&ApiUrl>) -> &str {
+    api_url.map_or(SANDBOX, ApiUrl::as_str)
+}
+
+/// Refuses a callback address that leads the service to itself.
+pub(super) fn check_callback(callback: &CallbackUrl, api_url: Option<&ApiUrl>) -> Result<(), Error> {
+    if !callback.is_loopback() || api_url.is_none_or(ApiUrl::is_loopback) {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "--callback-url names this machine by an address that means another one to the service",
+        "name the address by which the internet reaches this machine, or give --no-callback",
+    ))
+}
+
 /// Where to send, and as whom.
 pub(super) struct Service {
     /// The address of the API; `None` in the sandbox, which has none before it is started.
@@ -162,24 +201,15 @@ pub(super) struct Service {
 impl Service {
     /// What the ledger belongs to.
     pub(super) fn identity(&self) -> &str {
-        self.api_url.as_ref().map_or(SANDBOX, ApiUrl::as_str)
+        identity(self.api_url.as_ref())
     }
 
     /// Where to send: found out, and refused if it is not safe, before anything else.
     pub(super) fn of(ledger: &LedgerArgs, key: &KeyArgs, callback: CallbackUrl) -> Result<Self, Error> {
-        let route = ledger.account.route()?;
-        if ledger.sandbox {
-            let key = ApiKey::new(SANDBOX_KEY).map_err(|bad| Error::usage(bad.to_string(), ""))?;
-            return Ok(Self { api_url: None, route, key, callback });
-        }
-        let (api_url, key) = (ledger.account.url()?, key.key()?);
-        if callback.is_loopback() && !api_url.is_loopback() {
-            return Err(Error::usage(
-                "--callback-url names this machine by an address that means another one to the service",
-                "name the address by which the internet reaches this machine, or give --no-callback",
-            ));
-        }
-        Ok(Self { api_url: Some(api_url), route, key, callback })
+        let (api_url, route) = ledger.service()?;
+        let key = key.key_for(ledger)?;
+        check_callback(&callback, api_url.as_ref())?;
+        Ok(Self { api_url, route, key, callback })
     }
 
     /// Where a request goes; the stand-in listens on whichever port is free.

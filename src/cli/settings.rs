@@ -16,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::cli::folders::config_file;
+use crate::cli::service::secrets_at_hand;
 use crate::error::Error;
 
 use file::{ConfigFile, Entry};
@@ -72,8 +73,12 @@ impl Settings {
     /// [`Refused`]
     pub(super) fn read(program: &Command, line: &[OsString]) -> Result<Self, Refused> {
         let matches = program.clone().try_get_matches_from(line)?;
-        let Some(file) = file_of(deepest(&matches))? else { return Ok(Self { matches, file: None, account: None }) };
+        let Some(mut file) = file_of(deepest(&matches))? else {
+            return Ok(Self { matches, file: None, account: None });
+        };
         check::check(&file, program)?;
+        // The environment wins over the file, also if the one holds the secret and the other its place.
+        file.entries.retain(|entry| secrets_at_hand().all(|(option, _, _)| option != entry.key));
         let account = account_in(&file, deepest(&matches))?;
         let matches = with_defaults(program.clone(), &file, account.as_deref()).try_get_matches_from(line)?;
         Ok(Self { matches, file: Some(file), account })

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::place::folder_of;
+use super::place::{FileError, folder_of};
 
 /// What a new file may be read and written by, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
@@ -94,6 +94,19 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// How the names of files begin that are made to see whether they can be.
+const TRIAL_PREFIX: &str = ".coverbatch-trial-";
+
+/// Makes sure that files can be made in `folder`; if it is not there, in the folder in which it would be made. Nothing is
+/// left there.
+///
+/// # Errors
+/// [`FileError`], which names the folder in the way.
+pub fn check_folder(folder: &Path) -> Result<(), FileError> {
+    let there = folder.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
+    AtomicFile::within(there, TRIAL_PREFIX).map(drop).map_err(|cause| FileError::new(there, cause))
 }
 
 /// Makes the names in a folder durable, where the file system knows how.

@@ -4,6 +4,7 @@
 //! operations that wait together are done in one transaction, with statements over sets of rows.
 
 mod alive;
+mod announce;
 mod bad_place;
 mod check;
 mod claims;

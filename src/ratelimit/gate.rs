@@ -215,9 +215,9 @@ impl State {
         }
     }
 
-    /// Other runs of the account leave no room yet.
-    fn hold(&mut self, NotYet { wait, pause }: NotYet, now: Instant) {
-        self.held_until = later(now, wait);
+    /// Other runs of the account leave no room yet, as was said to who asked at a time: it took a while until that was known.
+    fn hold(&mut self, NotYet { wait, pause }: NotYet, asked: Instant, now: Instant) {
+        self.held_until = later(asked, wait);
         if let Some(cause) = pause
             && self.breaker.adopt(cause, self.held_until, now)
         {
@@ -272,12 +272,13 @@ impl Reservation {
         Asking { rate: place.gate.rate, share: place.gate.state().share.get(), is_probe: place.ticket.is_probe }
     }
 
-    /// Other runs of the account leave no room yet: the request is not made, and none of this run before there is.
-    pub fn hold(self, not_yet: NotYet) {
+    /// Other runs of the account, which were asked at a time, leave no room yet: the request is not made, and none of this run
+    /// before there is.
+    pub fn hold(self, not_yet: NotYet, asked: Instant) {
         let gate = Arc::clone(&self.0.gate);
         drop(self);
         let now = gate.clock.now();
-        gate.state().hold(not_yet, now);
+        gate.state().hold(not_yet, asked, now);
     }
 
     /// Notes that the request is being made now; `None` if a pause began since it was reserved, which it would break.
@@ -385,7 +386,7 @@ mod tests {
         let (clock, gate) = gate();
         let start = clock.now();
         for wait in [0, 300, 0] {
-            gate.reserve().await.unwrap().hold(NotYet { wait: Duration::from_millis(wait), pause: None });
+            gate.reserve().await.unwrap().hold(NotYet { wait: Duration::from_millis(wait), pause: None }, clock.now());
         }
         answered(&gate).await;
         assert_eq!((clock.now() - start).as_millis(), 300);
@@ -394,11 +395,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn how_long_the_others_took_to_answer_is_no_time_to_wait_for() {
+        let (clock, gate) = gate();
+        let asked = clock.now();
+        let reservation = gate.reserve().await.unwrap();
+        sleep(Duration::from_millis(200)).await;
+        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None }, asked);
+        answered(&gate).await;
+        assert_eq!((clock.now() - asked).as_millis(), 300);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pause_of_another_run_is_a_pause_of_this_one_until_its_own_probe_is_answered() {
         let (clock, gate) = gate();
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 3 };
-        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause) });
         let start = clock.now();
+        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause) }, start);
         let probe = gate.reserve().await.unwrap();
         assert_eq!(clock.now() - start, 5 * SECOND);
         assert!(probe.asking().is_probe);

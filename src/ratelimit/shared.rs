@@ -63,7 +63,7 @@ pub struct Counted {
 /// A request may not be made yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotYet {
-    /// When to ask again, from now.
+    /// When to ask again, from when it was asked.
     pub wait: Duration,
     /// Why nobody may, if that is so.
     pub pause: Option<PauseCause>,
@@ -88,9 +88,10 @@ impl SharedPace {
     pub fn admit(&mut self, asking: Asking, counted: Counted, now: UnixMillis) -> Result<(), NotYet> {
         self.admit_after_pause(asking.is_probe, now)?;
         if counted.requests >= u64::from(asking.rate.count.get()) {
+            // To the moment: who waits for longer once a window loses as much of each one.
             let reach = asking.rate.period + slack(asking.rate);
-            let leaves = counted.first.map_or(Duration::ZERO, |first| now.until(first.after(reach)));
-            return Err(NotYet { wait: leaves.max(LOOK_AGAIN), pause: None });
+            let wait = counted.first.map_or(LOOK_AGAIN, |first| now.until(first.after(reach)));
+            return Err(NotYet { wait, pause: None });
         }
         let nanos = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000_000);
         pass_shared(asking.rate, asking.share, &mut self.next_at, nanos)

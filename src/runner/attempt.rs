@@ -89,6 +89,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         row: &Row,
         reservation: Reservation,
     ) -> Result<Result<(AttemptKey, Reservation), Disposition>, RunError> {
+        let asked = self.clock.now();
         let request = ClaimRequest {
             run: self.run.run,
             task: row.task.clone(),
@@ -101,7 +102,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Claim::Refused => Err(Disposition::Refused),
             Claim::InFlight => Err(Disposition::Elsewhere { due: self.clock.now() + ELSEWHERE }),
             Claim::NotYet(not_yet) => {
-                reservation.hold(not_yet);
+                reservation.hold(not_yet, asked);
                 Err(Disposition::Held)
             }
         })

@@ -112,10 +112,44 @@ fn completions_are_printed_for_each_shell() {
     }
 }
 
+/// What `--help` says of every command, the whole program first.
+fn helps(batch: &Batch, command: &[&str]) -> Vec<(String, String)> {
+    let help = batch.start_words(&[command, &["--help"]].concat()).finish().exit(0).stdout;
+    let names = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()));
+    let inner: Vec<_> =
+        names.filter(|name| *name != "help").flat_map(|name| helps(batch, &[command, &[name]].concat())).collect();
+    [vec![([&["coverbatch"], command].concat().join("-"), help)], inner].concat()
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_all_of_its_options() {
+    let batch = Batch::ids(["a"]);
+    batch.start_words(&["man", "share/man1"]).finish().exit(0).silent();
+    let helps = helps(&batch, &[]);
+    assert!(helps.iter().any(|(title, _)| title == "coverbatch-ledger-copy"), "{helps:?}");
+    assert_eq!(fs::read_dir(batch.path("share/man1")).unwrap().count(), helps.len());
+    for (title, help) in helps {
+        let page = fs::read_to_string(batch.path(format!("share/man1/{title}.1"))).unwrap().replace("\\-", "-");
+        assert!(page.contains(&format!("\n.TH {title} 1  \"coverbatch ")), "{page}");
+        let example = help.lines().next().unwrap().strip_prefix("Example: ").unwrap();
+        assert!(page.contains(&format!("\n{example}\n")), "{example}: {page}");
+        let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap();
+        assert!(page.replace("\\fB", "").replace("\\fR", "").contains(&format!("\n{usage}\n")), "{usage}: {page}");
+        let words = help.split_whitespace().filter(|word| word.starts_with("--"));
+        for option in words.map(|word| word.trim_end_matches(|c: char| !c.is_ascii_lowercase())) {
+            assert!(page.contains(option), "{option}: {page}");
+        }
+    }
+    let page = fs::read_to_string(batch.path("share/man1/coverbatch.1")).unwrap();
+    assert!(page.contains("\nExit codes: 0 every row is settled;"), "not on a line of its own: {page}");
+    batch.start_words(&["man", "songs.csv"]).finish().exit(8).says("songs.csv");
+}
+
 #[test]
 fn every_help_begins_with_an_example() {
     let batch = Batch::ids(["a"]);
-    for command in ["", "run", "results", "status", "sandbox", "completions"] {
+    for command in ["", "run", "results", "status", "sandbox", "completions", "man"] {
         let words = [OsStr::new(command), OsStr::new("--help")];
         let ran = batch.words(if command.is_empty() { &words[1..] } else { &words }).exit(0).complains("");
         assert!(ran.stdout.starts_with("Example: coverbatch "), "{command}: {}", ran.stdout);

@@ -237,6 +237,45 @@ fn what_is_secret_in_an_address_is_masked() {
 }
 
 #[test]
+fn a_secret_of_the_environment_wins_over_a_file_named_by_the_configuration_and_not_over_a_flag() {
+    let text = "api-key-file = \"of-the-file\"\ncallback-secret-file = \"none\"\nno-callback = true\n";
+    let service = Scripted::accepting();
+    let mut batch = configured(Batch::ids(["a"]), text).env("COVERBATCH_API_URL", service.address());
+    fs::create_dir(batch.path("handed")).unwrap();
+    for name in ["xdg/coverbatch/of-the-file", "handed/suno_api_key", "of-the-variable", "of-the-flag"] {
+        fs::write(batch.path(name), format!("key-{}\n", name.rsplit('/').next().unwrap())).unwrap();
+    }
+    let used = |batch: &Batch, options: &[&str], key: &str| {
+        fs::write(batch.catalog(), format!("task_id\n{key}\n")).unwrap();
+        let options = [options, &["--account", key]].concat();
+        let ran = batch.run(&options).exit(0);
+        assert_eq!(
+            service.requests().last().unwrap().headers["authorization"],
+            format!("Bearer key-{key}"),
+            "{}",
+            ran.stderr
+        );
+    };
+    used(&batch, &[], "of-the-file");
+    let handed = batch.path("handed");
+    batch = batch.env("CREDENTIALS_DIRECTORY", handed);
+    used(&batch, &[], "suno_api_key");
+    assert_eq!(told(&batch, &[], "suno_api_key"), " (service manager)");
+    assert_eq!(told(&batch, &[], "api-key-file"), " (not set)");
+    batch = batch.env("SUNO_API_KEY", "key-itself");
+    used(&batch, &[], "itself");
+    batch = batch.env("COVERBATCH_API_KEY_FILE", "of-the-variable");
+    used(&batch, &[], "of-the-variable");
+    used(&batch, &["--api-key-file", "of-the-flag"], "of-the-flag");
+    let address = "https://x.example/{task_id}/{token}";
+    batch.run(&["--callback-url", address, "-n"]).exit(2).says("error: cannot read the file of --callback-secret-file");
+    batch
+        .env("COVERBATCH_CALLBACK_SECRET", "0123456789abcdef0123456789abcdef")
+        .run(&["--callback-url", address, "-n"])
+        .exit(0);
+}
+
+#[test]
 fn what_is_told_is_a_file_that_says_the_same() {
     let text =
         "download = \"covers\"\nimage-host = [\"a.example\"]\nverbose = 1\nmax-failures = 7\nno-callback = true\n";

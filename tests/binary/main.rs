@@ -9,6 +9,7 @@ mod story;
 
 mod account;
 mod catalogs;
+mod check;
 mod commands;
 mod config;
 mod credits;

@@ -306,7 +306,7 @@ fn who_may_read_copies_out_of_a_database_and_who_may_write_into_it() {
         let rights = "GRANT USAGE ON SCHEMA coverbatch TO reader, writer;
                       GRANT SELECT ON ALL TABLES IN SCHEMA coverbatch TO reader;
                       GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA coverbatch TO writer;
-                      GRANT SELECT ON ALL SEQUENCES IN SCHEMA coverbatch TO writer";
+                      GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA coverbatch TO writer";
         two.server.sql(database, rights);
     }
     let [from, into] =

@@ -89,7 +89,7 @@ async fn a_role_without_the_right_to_make_tables_uses_those_that_their_owner_mad
         "guests",
         "GRANT USAGE ON SCHEMA coverbatch TO guest;
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA coverbatch TO guest;
-         GRANT SELECT ON ALL SEQUENCES IN SCHEMA coverbatch TO guest",
+         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA coverbatch TO guest",
     );
     let ledger = open(&url).await.unwrap();
     works(&ledger).await;

@@ -27,6 +27,8 @@ pub struct RawAnswer<'a> {
     pub encoding: Option<&'a str>,
     /// What its headers ask for.
     pub wait: Wait,
+    /// When it was given, by the service's clock.
+    pub date: Option<UnixMillis>,
 }
 
 /// How long the headers of an answer ask to be left alone.
@@ -49,7 +51,7 @@ impl<'a> RawAnswer<'a> {
     /// An answer with nothing but a status and a body.
     #[must_use]
     pub fn new(status: u16, body: &'a [u8]) -> Self {
-        Self { address: "", status, location: None, body, encoding: None, wait: Wait::default() }
+        Self { address: "", status, location: None, body, encoding: None, wait: Wait::default(), date: None }
     }
 
     /// Whether the HTTP status says that all went well.
@@ -102,7 +104,7 @@ const EPOCH_MILLIS: f64 = 1e12;
 /// Dates and times are the service's, so they count from its own `Date`; from `now` only where it gives none.
 #[must_use]
 pub fn read_wait<'a>(header: impl Fn(&str) -> Option<&'a str>, now: UnixMillis) -> Wait {
-    let now = header("date").and_then(date).unwrap_or(now);
+    let now = header("date").and_then(read_date).unwrap_or(now);
     let asked = |name| header(name).and_then(|text| wait(text.trim(), now));
     let millis = || header("retry-after-ms").and_then(|text| duration(text.trim(), 1e-3));
     Wait {
@@ -120,7 +122,7 @@ fn wait(text: &str, now: UnixMillis) -> Option<Duration> {
             let at = Duration::try_from_secs_f64(number * unit).unwrap_or(Duration::MAX);
             Some(now.until(UnixMillis(0).after(at)))
         }
-        None => date(text).map(|at| now.until(at)),
+        None => read_date(text).map(|at| now.until(at)),
     }
 }
 
@@ -136,7 +138,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// A date as HTTP writes it (RFC 9110, 5.6.7), or as ISO 8601 does.
-fn date(text: &str) -> Option<UnixMillis> {
+pub(in crate::api) fn read_date(text: &str) -> Option<UnixMillis> {
     let Ok(date) = httpdate::parse_http_date(text.trim()) else { return UnixMillis::from_rfc3339(text.trim()) };
     Some(UnixMillis(0).after(date.duration_since(SystemTime::UNIX_EPOCH).ok()?))
 }

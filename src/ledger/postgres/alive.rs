@@ -29,6 +29,8 @@ pub(super) struct Locks {
 struct Held {
     client: Option<Client>,
     key: Option<i64>,
+    /// Whether others do not know of this key yet, by which they would believe the run dead.
+    is_untold: bool,
 }
 
 impl Locks {
@@ -59,11 +61,20 @@ impl Locks {
         held.client = None;
     }
 
-    /// Takes another lock if the session of the one that is held was lost; its key.
+    /// Takes another lock if the session of the one that is held was lost; its key, until it is noted that others know it.
     pub(super) async fn renew(&self) -> Result<Option<i64>, Failure> {
         let mut held = self.session.lock().await;
-        let is_lost = held.key.is_some() && held.client.as_ref().is_none_or(Client::is_closed);
-        if is_lost { self.lock(&mut held).await.map(Some) } else { Ok(None) }
+        if held.key.is_some() && held.client.as_ref().is_none_or(Client::is_closed) {
+            self.lock(&mut held).await?;
+            held.is_untold = true;
+        }
+        Ok(held.key.filter(|_| held.is_untold))
+    }
+
+    /// Notes that others know the key that was taken last, if that is this one.
+    pub(super) async fn note_told(&self, key: Option<i64>) {
+        let mut held = self.session.lock().await;
+        held.is_untold &= held.key != key;
     }
 
     /// The process of the server that serves this session, which is made if it is not there.
@@ -91,7 +102,7 @@ impl Locks {
 }
 
 async fn unlock(held: &mut MutexGuard<'_, Held>) -> Result<(), Failure> {
-    held.key = None;
+    (held.key, held.is_untold) = (None, false);
     if let Some(client) = held.client.as_ref().filter(|client| !client.is_closed()) {
         client.batch_execute("SELECT pg_advisory_unlock_all()").await?;
     }

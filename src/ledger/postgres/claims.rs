@@ -1,11 +1,14 @@
-//! Claims: many at a time, in a transaction that has locked the account.
+//! What claims may do: many at a time, in a transaction that has locked the account.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::try_join;
+
+use super::announce::{Decided, Decisions};
 use super::columns::{reason, state, value};
 use super::failure::Failure;
-use super::pace::{self, IN_FLIGHT, reach};
+use super::pace::{self, reach};
 use super::runs::recover;
 use super::session::Session;
 use crate::clock::UnixMillis;
@@ -33,20 +36,11 @@ struct Last {
     reason: Option<Reason>,
 }
 
-/// What is decided before anything is written.
-#[derive(Debug, Clone, Copy)]
-enum Decided {
-    /// It may be sent; what is known of its music task.
-    Granted(Option<Known>),
-    Claim(Claim),
-}
-
-/// What each of these may do.
-pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
-    let known = known(session, requests).await?;
-    let mut turn = Turn::begin(session, requests).await?;
+/// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
+pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
+    let (known, mut turn) = try_join!(biased; known(session, requests), Turn::begin(session, requests))?;
     let mut taken = HashSet::new();
-    let decided: Vec<Decided> = requests
+    let decided = requests
         .iter()
         .map(|request| {
             let known = known.get(request.task.as_str()).copied();
@@ -55,14 +49,13 @@ pub(super) async fn claim_all(session: &Session, requests: &[ClaimRequest]) -> R
                 Standing::Claimable => turn.admit(session, request, known),
                 Standing::Settled(claim) => Decided::Claim(claim),
             };
-            if matches!(decided, Decided::Granted(_)) {
+            if matches!(decided, Decided::Granted { .. }) {
                 taken.insert(request.task.as_str());
             }
             decided
         })
         .collect();
-    turn.end(session).await?;
-    announce(session, requests, &decided).await
+    Decisions::prepared(session, decided, turn.pace.next_at).await
 }
 
 /// What is known of the music tasks of these requests, by their ids.
@@ -116,7 +109,6 @@ struct Turn {
     counted: Counted,
     /// Whether requests of other runs count, or a pause of all.
     is_shared: bool,
-    next_at: u64,
 }
 
 impl Turn {
@@ -132,11 +124,12 @@ impl Turn {
         let are_there = note_others(session, &shared, now).after(reach) > now;
         let is_shared = are_there || shared.pace.pause.is_some();
         let counted = if is_shared || requests.iter().any(|request| request.asking.is_probe) {
-            pace::counted(session, now.before(reach)).await?
+            let least = requests.iter().map(|request| request.asking.rate.count.get()).min().unwrap_or_default();
+            pace::counted_for(session, now.before(reach), shared.last, least).await?
         } else {
             Counted { requests: 0, first: None }
         };
-        Ok(Self { pace: shared.pace, counted, is_shared, next_at: shared.pace.next_at })
+        Ok(Self { pace: shared.pace, counted, is_shared })
     }
 
     /// Lets a request pass for the sake of the other runs, or says when to ask again.
@@ -148,11 +141,7 @@ impl Turn {
             }
             self.counted.requests += 1;
         }
-        Decided::Granted(known)
-    }
-
-    async fn end(self, session: &Session) -> Result<(), Failure> {
-        if self.pace.next_at == self.next_at { Ok(()) } else { pace::note_next(session, self.pace.next_at).await }
+        Decided::Granted { task: known.map(|known| known.seq), before: known.map(|known| known.state) }
     }
 }
 
@@ -174,95 +163,4 @@ fn note_others(session: &Session, shared: &pace::Shared, now: UnixMillis) -> Uni
         others.there_until = now.after(2 * BETWEEN_LOOKS);
     }
     others.there_until
-}
-
-/// Writes down what is granted.
-async fn announce(session: &Session, requests: &[ClaimRequest], decided: &[Decided]) -> Result<Vec<Claim>, Failure> {
-    let seqs = claim_tasks(session, requests, decided).await?;
-    let granted: Vec<(&ClaimRequest, i64, Option<RowState>)> = requests
-        .iter()
-        .zip(decided)
-        .filter_map(|(request, decided)| match decided {
-            Decided::Granted(known) => {
-                Some((request, *seqs.get(request.task.as_str())?, known.map(|known| known.state)))
-            }
-            Decided::Claim(_) => None,
-        })
-        .collect();
-    let attempts = insert_attempts(session, &granted).await?;
-    let mut claims = Vec::with_capacity(requests.len());
-    for (request, decided) in requests.iter().zip(decided) {
-        claims.push(match decided {
-            Decided::Claim(claim) => *claim,
-            Decided::Granted(_) => {
-                let seq = seqs.get(request.task.as_str()).ok_or(Failure::NotInFlight)?;
-                let attempt = *attempts.get(seq).ok_or(Failure::NotInFlight)?;
-                if request.asking.is_probe {
-                    pace::note_probe(session, attempt).await?;
-                }
-                Claim::Granted(attempt)
-            }
-        });
-    }
-    Ok(claims)
-}
-
-/// Makes or changes the rows of the music tasks that are granted; where these are, by their ids.
-async fn claim_tasks(
-    session: &Session,
-    requests: &[ClaimRequest],
-    decided: &[Decided],
-) -> Result<HashMap<String, i64>, Failure> {
-    let (mut ids, mut new_at, mut seqs, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut found = HashMap::new();
-    for (request, decided) in requests.iter().zip(decided) {
-        match decided {
-            Decided::Granted(None) => {
-                ids.push(request.task.as_str());
-                new_at.push(request.at.0);
-            }
-            Decided::Granted(Some(known)) => {
-                found.insert(request.task.to_string(), known.seq);
-                seqs.push(known.seq);
-                at.push(request.at.0);
-            }
-            Decided::Claim(_) => {}
-        }
-    }
-    if !seqs.is_empty() {
-        let sql = "UPDATE task SET state = 'in_flight', submissions = submissions + 1,
-                                   first_sent_at = coalesce(first_sent_at, new.at)
-                   FROM unnest($2::bigint[], $3::bigint[]) AS new (seq, at)
-                   WHERE task.account + 0 = $1 AND task.seq = new.seq";
-        session.execute(sql, &[&seqs, &at]).await?;
-    }
-    if !ids.is_empty() {
-        let sql = "INSERT INTO task (account, id, state, submissions, first_sent_at)
-                   SELECT $1::integer, id, 'in_flight', 1, at FROM unnest($2::text[], $3::bigint[]) AS new (id, at)
-                   RETURNING id, seq";
-        for row in session.rows(sql, &[&ids, &new_at]).await? {
-            found.insert(value(&row, 0)?, value(&row, 1)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Writes down that these are about to be sent; the submission of each, by where its music task is.
-async fn insert_attempts(
-    session: &Session,
-    granted: &[(&ClaimRequest, i64, Option<RowState>)],
-) -> Result<HashMap<i64, AttemptKey>, Failure> {
-    if granted.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let tasks: Vec<i64> = granted.iter().map(|(_, seq, _)| *seq).collect();
-    let runs: Vec<i64> = granted.iter().map(|(request, ..)| request.run.0).collect();
-    let before: Vec<Option<&str>> = granted.iter().map(|(.., state)| state.map(RowState::word)).collect();
-    let at: Vec<i64> = granted.iter().map(|(request, ..)| request.at.0).collect();
-    let sql = "INSERT INTO attempt (account, task, run, state_before, sent_at, paced_at)
-               SELECT $1::integer, task, run, state_before, at, $6::bigint
-               FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS new (task, run, state_before, at)
-               RETURNING task, seq";
-    let rows = session.rows(sql, &[&tasks, &runs, &before, &at, &IN_FLIGHT.0]).await?;
-    rows.iter().map(|row| Ok((value(row, 0)?, AttemptKey(value(row, 1)?)))).collect()
 }

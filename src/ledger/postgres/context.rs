@@ -30,6 +30,8 @@ pub(super) struct Others {
     pub(super) run: RunId,
     /// Submissions of theirs that were in flight when this run began.
     pub(super) in_flight: Vec<AttemptKey>,
+    /// How many submissions counted against the limit when they were counted last, and which was the last one then.
+    pub(super) counted: Option<(u64, AttemptKey)>,
     pub(super) newest: RunId,
     pub(super) looked_at: UnixMillis,
     /// Until when requests of others may count, but for the length of a window.
@@ -40,7 +42,7 @@ impl Context {
     pub(super) fn new(account: i32, locks: Locks) -> Self {
         let (run, newest, in_flight) = (RunId(0), RunId(0), Vec::new());
         let [looked_at, there_until] = [UnixMillis(i64::MIN); 2];
-        let others = Others { run, in_flight, newest, looked_at, there_until };
+        let others = Others { run, in_flight, counted: None, newest, looked_at, there_until };
         let clock = Clock::start();
         let server_clock = ServerClock::new(clock);
         Self { account, locks, clock, server_clock, others: Mutex::new(others), lost_at: Mutex::default() }

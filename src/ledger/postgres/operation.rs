@@ -3,14 +3,17 @@
 use std::pin::Pin;
 
 use tokio::sync::oneshot;
+use tokio::try_join;
 
-use super::claims::claim_all;
+use super::announce::Decisions;
+use super::claims::decide;
 use super::connect::Access;
 use super::failure::Failure;
 use super::session::Session;
 use super::settlements::settle_all;
 use crate::ledger::keys::AttemptKey;
 use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
+use crate::ratelimit::PauseChange;
 
 /// Work inside a transaction, whose result is told once that is durable.
 pub(super) trait Operation: Send {
@@ -92,6 +95,7 @@ pub(super) struct Group {
     pub(super) settlements: Batch<(AttemptKey, Settlement), Settled>,
     pub(super) claims: Batch<ClaimRequest, Claim>,
     pub(super) calls: Vec<Box<dyn Operation>>,
+    decisions: Option<Decisions>,
 }
 
 impl Group {
@@ -106,16 +110,25 @@ impl Group {
         if writes { Access::Write } else { Access::Read }
     }
 
-    /// Does all of it: answers first, since they make room.
+    /// Does all of it but the announcements. Answers before claims, since they make room; both at once if no answer changes the
+    /// pause of all, by which claims are decided.
     pub(super) async fn run(&mut self, session: &Session) -> Result<(), Failure> {
-        if !self.settlements.asked.is_empty() {
-            self.settlements.answers = settle_all(session, &self.settlements.asked).await?;
-        }
-        if !self.claims.asked.is_empty() {
-            self.claims.answers = claim_all(session, &self.claims.asked).await?;
-        }
         for call in &mut self.calls {
             call.run(session.clone()).await?;
+        }
+        let (settled, requests) = (&self.settlements.asked, &self.claims.asked);
+        let settle = async { if settled.is_empty() { Ok(Vec::new()) } else { settle_all(session, settled).await } };
+        let decide = async { if requests.is_empty() { Ok(None) } else { decide(session, requests).await.map(Some) } };
+        let is_pausing = settled.iter().any(|(_, settlement)| settlement.pause != PauseChange::Keep);
+        (self.settlements.answers, self.decisions) =
+            if is_pausing { (settle.await?, decide.await?) } else { try_join!(biased; settle, decide)? };
+        Ok(())
+    }
+
+    /// Writes down what is about to be sent, as the last statement.
+    pub(super) async fn announce(&mut self, session: &Session) -> Result<(), Failure> {
+        if let Some(decisions) = self.decisions.take() {
+            self.claims.answers = decisions.announce(session, &self.claims.asked).await?;
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) newest: RunId,
     /// Whether another run than ours is open.
     pub(super) has_others: bool,
+    /// The last submission of all, of whichever account.
+    pub(super) last: AttemptKey,
 }
 
 /// How far a window reaches back.
@@ -34,12 +36,14 @@ pub(super) async fn read(session: &Session, ours: RunId) -> Result<Shared, Failu
     let sql = "SELECT next_at, paused_until, refusal, reason, refusals,
                       EXISTS (SELECT FROM attempt WHERE seq = probe AND attempt.reason IS NULL),
                       coalesce((SELECT run FROM run WHERE account = $1 ORDER BY run DESC LIMIT 1), 0),
-                      EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $2)
+                      EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $2),
+                      (SELECT last_value FROM attempt_seq_seq)
                FROM account WHERE account = $1";
     let row = session.row(sql, &[&ours.0]).await?.ok_or_else(|| unbelievable(0, "the account is gone"))?;
     let pace =
         SharedPace { next_at: value::<i64>(&row, 0)?.unsigned_abs(), pause: pause(&row)?, is_probing: value(&row, 5)? };
-    Ok(Shared { pace, newest: RunId(value(&row, 6)?), has_others: value(&row, 7)? })
+    let (newest, last) = (RunId(value(&row, 6)?), AttemptKey(value(&row, 8)?));
+    Ok(Shared { pace, newest, has_others: value(&row, 7)?, last })
 }
 
 fn pause(row: &Row) -> Result<Option<(PauseCause, UnixMillis)>, Failure> {
@@ -50,8 +54,29 @@ fn pause(row: &Row) -> Result<Option<(PauseCause, UnixMillis)>, Failure> {
     Ok(Some((PauseCause { refusal, reason, refusals: count(row, 4)? }, until)))
 }
 
+/// The same as [`counted`], or more than that as long as it is far below the limit.
+///
+/// At a limit of thousands, counting them all for each group of claims is most of the work. Since the last time there cannot
+/// be more than one for each submission that was announced meanwhile, but for a late answer to one that was in doubt: half of
+/// the limit is more than enough for those.
+pub(super) async fn counted_for(
+    session: &Session,
+    since: UnixMillis,
+    last: AttemptKey,
+    limit: u32,
+) -> Result<Counted, Failure> {
+    let known = session.context.others().counted;
+    let most = known.map(|(requests, then)| requests.saturating_add(last.0.abs_diff(then.0)));
+    if let Some(requests) = most.filter(|most| *most <= u64::from(limit / 2)) {
+        return Ok(Counted { requests, first: None });
+    }
+    let counted = counted(session, since).await?;
+    session.context.others().counted = Some((counted.requests, last));
+    Ok(counted)
+}
+
 /// Submissions that count from after `since`, whoever made them.
-pub(super) async fn counted(session: &Session, since: UnixMillis) -> Result<Counted, Failure> {
+async fn counted(session: &Session, since: UnixMillis) -> Result<Counted, Failure> {
     let sql = "SELECT count(*), min(nullif(paced_at, $3)) FROM attempt WHERE account = $1 AND paced_at > $2";
     let row = session.row(sql, &[&since.0, &IN_FLIGHT.0]).await?;
     let row = row.ok_or_else(|| unbelievable(0, "nothing is counted"))?;
@@ -66,24 +91,15 @@ pub(super) async fn counted_until(session: &Session) -> Result<UnixMillis, Failu
     row.map_or(Ok(UnixMillis(0)), |row| time(&row, 0))
 }
 
-/// Notes when the next submission is due.
-pub(super) async fn note_next(session: &Session, next_at: u64) -> Result<(), Failure> {
-    let next_at = i64::try_from(next_at).unwrap_or(i64::MAX);
-    session.execute("UPDATE account SET next_at = $2 WHERE account = $1", &[&next_at]).await.map(drop)
-}
-
-/// Notes the submission that finds out whether the service answers again.
-pub(super) async fn note_probe(session: &Session, attempt: AttemptKey) -> Result<(), Failure> {
-    session.execute("UPDATE account SET probe = $2 WHERE account = $1", &[&attempt.0]).await.map(drop)
-}
-
-/// Notes what an answer does to the pause of all runs; `now` is by the clock of the server.
-pub(super) async fn change_pause(session: &Session, change: PauseChange, now: UnixMillis) -> Result<(), Failure> {
-    if change == PauseChange::Keep {
+/// Notes what answers do to the pause of all runs, each at a time by the clock of the server.
+pub(super) async fn change_pause(session: &Session, changes: &[(PauseChange, UnixMillis)]) -> Result<(), Failure> {
+    if changes.iter().all(|(change, _)| *change == PauseChange::Keep) {
         return Ok(());
     }
     let mut pace = read(session, RunId(0)).await?.pace;
-    pace.change(change, now);
+    for (change, now) in changes {
+        pace.change(*change, *now);
+    }
     let (cause, until) = pace.pause.unzip();
     session
         .execute(

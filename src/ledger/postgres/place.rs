@@ -188,6 +188,7 @@ mod tests {
             "postgres://me:secret@db.example/covers?sslmode=always",
             "postgres://me:secret@db.example/covers?sslcrl=secret",
             "postgres://me:secret@db.example/covers?service=none",
+            "postgres://me:secret@db.example/covers?sslmode=require&secret",
             "postgres://me:secret@[db.example/covers",
         ] {
             let error = place(url).unwrap_err();

@@ -1,5 +1,11 @@
-//! Where operations wait for the connection. One task at a time serves them: it takes all that are waiting, does them in one
-//! transaction, and answers them only after the commit.
+//! Where operations wait for a connection, whose task takes all that are waiting, does them in one transaction, and answers them
+//! only once that is durable.
+//!
+//! Transactions follow each other without waiting for the disk: one commits without a flush, which lets the account go, and
+//! its flush comes after, on the same connection, while another does the next one. So others see rows that are not on the
+//! disk yet. Nobody is told of them before they are: the log of the server is in order, so what a transaction has seen is on the
+//! disk once it is there itself. What only reads, and may be beside a run, can see a row that the end of the server undoes in the
+//! same moment, and that its run writes once more.
 //!
 //! While the server is out of reach they wait: nothing is announced then, so nothing is sent, and answers that come in
 //! meanwhile are written once it is back. A transaction that broke off is begun again; what it may have committed is told from
@@ -10,8 +16,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, SetOnce};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, SetOnce};
 use tokio::time::{sleep, timeout};
+use tokio::try_join;
 use tracing::{info, warn};
 
 use super::connect::{Access, Connector};
@@ -30,7 +37,14 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Between two attempts to reach the server.
 const RECONNECT: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
-/// The connection, and what waits for it.
+/// Connections that take turns: while one waits for its flush, the other does what has come in meanwhile.
+const CONNECTIONS: usize = 2;
+
+/// Waits until all that is committed is on the disk, and on those of the replicas that the server waits for: a commit that does
+/// so itself, of a message to nobody, which needs no table. A commit that wrote nothing would wait for nothing.
+const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'coverbatch', '')";
+
+/// The connections, and what waits for them.
 pub(super) struct Queue {
     location: String,
     access: Access,
@@ -38,8 +52,10 @@ pub(super) struct Queue {
     pub(super) context: Arc<Context>,
     /// How long the server may be out of reach.
     max_outage: Duration,
-    /// Held while operations are served.
-    link: AsyncMutex<Option<Arc<Link>>>,
+    /// Held while operations are served by them.
+    links: [AsyncMutex<Option<Arc<Link>>>; CONNECTIONS],
+    /// Held until a transaction is committed: what comes in until then is done together in the next one.
+    turn: Arc<AsyncMutex<()>>,
     waiting: Mutex<Waiting>,
     /// Why nothing more is served.
     failure: SetOnce<LedgerError>,
@@ -48,7 +64,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     group: Group,
-    is_served: bool,
+    is_serving: [bool; CONNECTIONS],
 }
 
 impl Queue {
@@ -64,7 +80,8 @@ impl Queue {
             connector,
             context: Arc::new(context),
             max_outage,
-            link: AsyncMutex::new(Some(link)),
+            links: [AsyncMutex::new(Some(link)), AsyncMutex::default()],
+            turn: Arc::default(),
             waiting: Mutex::default(),
             failure: SetOnce::new(),
         })
@@ -77,8 +94,9 @@ impl Queue {
             return;
         }
         add(&mut waiting.group);
-        if !std::mem::replace(&mut waiting.is_served, true) {
-            drop(tokio::spawn(Arc::clone(self).serve()));
+        if let Some(nth) = waiting.is_serving.iter().position(|is_serving| !is_serving) {
+            waiting.is_serving[nth] = true;
+            drop(tokio::spawn(Arc::clone(self).serve(nth)));
         }
     }
 
@@ -94,16 +112,20 @@ impl Queue {
 
     /// Waits until all is done and lets the server go.
     pub(super) async fn close(self: Arc<Self>) {
-        Arc::clone(&self).serve().await;
-        drop(self.link.lock().await.take());
+        for nth in 0..CONNECTIONS {
+            Arc::clone(&self).serve(nth).await;
+            drop(self.links[nth].lock().await.take());
+        }
         self.context.locks.close().await;
     }
 
     /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
-    async fn serve(self: Arc<Self>) {
-        let mut link = self.link.lock().await;
-        while let Some(group) = self.next_group() {
-            let committed = tokio::spawn(Arc::clone(&self).commit(link.take(), group)).await;
+    async fn serve(self: Arc<Self>, nth: usize) {
+        let mut link = self.links[nth].lock().await;
+        loop {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let Some(group) = self.next_group(nth) else { return };
+            let committed = tokio::spawn(Arc::clone(&self).commit(link.take(), group, turn)).await;
             match committed.unwrap_or(Err(Failure::Panicked)) {
                 Ok((open, group)) => {
                     *link = Some(open);
@@ -114,11 +136,11 @@ impl Queue {
         }
     }
 
-    fn next_group(&self) -> Option<Group> {
+    fn next_group(&self, nth: usize) -> Option<Group> {
         let mut waiting = self.waiting();
         let group = std::mem::take(&mut waiting.group);
-        waiting.is_served = !group.is_empty();
-        waiting.is_served.then_some(group)
+        waiting.is_serving[nth] = !group.is_empty();
+        waiting.is_serving[nth].then_some(group)
     }
 
     /// Runs a group in one transaction, and again as long as the server may be out of reach. If any of it fails, none of it
@@ -127,11 +149,12 @@ impl Queue {
         self: Arc<Self>,
         mut link: Option<Arc<Link>>,
         mut group: Group,
+        turn: OwnedMutexGuard<()>,
     ) -> Result<(Arc<Link>, Group), Failure> {
         let began = self.context.clock.now();
-        let mut attempt = NonZeroU32::MIN;
+        let (mut attempt, mut turn) = (NonZeroU32::MIN, Some(turn));
         loop {
-            let tried = timeout(LONGEST, self.transact(link.take(), &mut group, attempt)).await;
+            let tried = timeout(LONGEST, self.transact(link.take(), &mut group, attempt, &mut turn)).await;
             let failure = match tried.unwrap_or(Err(Failure::Silent)) {
                 Ok(open) => {
                     if attempt > NonZeroU32::MIN {
@@ -153,12 +176,13 @@ impl Queue {
         }
     }
 
-    /// One attempt; the connection stays open if it went well.
+    /// One attempt; the connection stays open if it went well. Others have their turn once it is committed.
     async fn transact(
         &self,
         link: Option<Arc<Link>>,
         group: &mut Group,
         attempt: NonZeroU32,
+        turn: &mut Option<OwnedMutexGuard<()>>,
     ) -> Result<Arc<Link>, Failure> {
         let link = match link {
             Some(link) => link,
@@ -167,25 +191,53 @@ impl Queue {
         let context = Arc::clone(&self.context);
         let session = Session { link: Arc::clone(&link), context, is_again: attempt > NonZeroU32::MIN };
         match (self.access, group.access()) {
-            (Access::Read, _) | (_, Access::Read) => link.client().batch_execute("BEGIN READ ONLY").await?,
-            (Access::Write, Access::Write) => self.begin_to_write(&session).await?,
+            (Access::Read, _) | (_, Access::Read) => self.read(&session, group).await?,
+            (Access::Write, Access::Write) => self.write(&session, group, turn).await?,
         }
-        group.run(&session).await?;
-        link.client().batch_execute("COMMIT").await?;
         Ok(link)
     }
 
-    /// Whoever writes locks the account first, so that one transaction after the other sees what the one before has done.
-    async fn begin_to_write(&self, session: &Session) -> Result<(), Failure> {
-        let renewed = self.context.locks.renew().await?;
-        let account = self.context.account;
+    async fn read(&self, session: &Session, group: &mut Group) -> Result<(), Failure> {
         let client = session.link.client();
-        client.batch_execute(&format!("BEGIN; SELECT FROM account WHERE account = {account} FOR UPDATE")).await?;
-        self.context.server_clock.measure(client).await?;
-        match renewed {
-            Some(lock) => revive(session, lock).await,
-            None => Ok(()),
-        }
+        client.batch_execute("BEGIN READ ONLY").await?;
+        group.run(session).await?;
+        Ok(client.batch_execute("COMMIT").await?)
+    }
+
+    /// Whoever writes locks the account first, so that one transaction after the other sees what the one before has done.
+    ///
+    /// Statements follow each other without waiting for answers where they can, since the account is locked meanwhile. Never
+    /// all of them: a transaction whose commit is asked for after an answer has come cannot be delivered by the network
+    /// after it was begun anew.
+    async fn write(
+        &self,
+        session: &Session,
+        group: &mut Group,
+        turn: &mut Option<OwnedMutexGuard<()>>,
+    ) -> Result<(), Failure> {
+        let (context, client) = (&session.context, session.link.client());
+        context.server_clock.measure(client).await?;
+        let renewed = context.locks.renew().await?;
+        let begin = format!(
+            "BEGIN; SET LOCAL synchronous_commit TO off; SELECT FROM account WHERE account = {} FOR UPDATE",
+            context.account
+        );
+        let work = async {
+            if let Some(lock) = renewed {
+                revive(session, lock).await?;
+            }
+            group.run(session).await
+        };
+        try_join!(biased; async { Ok(client.batch_execute(&begin).await?) }, work)?;
+        let commit = async {
+            client.batch_execute("COMMIT").await?;
+            drop(turn.take());
+            Ok(())
+        };
+        let flush = async { Ok(client.batch_execute(FLUSH).await?) };
+        try_join!(biased; group.announce(session), commit, flush)?;
+        context.locks.note_told(renewed).await;
+        Ok(())
     }
 
     fn fail(&self, failure: Failure) {

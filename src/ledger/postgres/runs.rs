@@ -7,7 +7,7 @@ use super::columns::{task_id, time, value};
 use super::context::GRACE;
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
-use super::pace;
+use super::pace::{self, IN_FLIGHT};
 use super::session::{Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
@@ -30,7 +30,7 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     // The clock was set back since, or what was copied went by another one: what seems to be still to come may have been just
     // now, and holds up nobody longer.
     let sql = "UPDATE attempt SET paced_at = $2 WHERE account = $1 AND paced_at > $2 AND paced_at < $3";
-    session.execute(sql, &[&session.of_server(new.at).0, &pace::IN_FLIGHT.0]).await?;
+    session.execute(sql, &[&session.of_server(new.at).0, &IN_FLIGHT.0]).await?;
     let results = new.results.as_deref();
     if let Some(holder) = writer_of(&session, results).await? {
         return Ok(Some(Begin::ResultsInUse(holder)));
@@ -42,7 +42,7 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
     let mut others = context.others();
     (others.run, others.newest, others.in_flight) = (run, run, in_flight);
-    (others.looked_at, others.there_until) = (UnixMillis(i64::MIN), there_until);
+    (others.looked_at, others.there_until, others.counted) = (UnixMillis(i64::MIN), there_until, None);
     Ok(Some(Begin::Begun(Begun { run, seen })))
 }
 
@@ -84,7 +84,7 @@ async fn last_attempt(session: &Session) -> Result<AttemptKey, Failure> {
 }
 
 async fn in_flight(session: &Session) -> Result<Vec<AttemptKey>, Failure> {
-    let rows = session.rows("SELECT seq FROM attempt WHERE account = $1 AND reason IS NULL", &[]).await?;
+    let rows = session.rows("SELECT seq FROM attempt WHERE account = $1 AND paced_at = $2", &[&IN_FLIGHT.0]).await?;
     rows.iter().map(|row| value(row, 0).map(AttemptKey)).collect()
 }
 
@@ -128,10 +128,10 @@ async fn doubt_in_flight(session: &Session, run: RunId, at: UnixMillis) -> Resul
     let word = Reason::Interrupted.word();
     let sql = "UPDATE task SET state = 'in_doubt', reason = $2, http_status = NULL, code = NULL, message = NULL,
                                answered_at = NULL
-               WHERE seq IN (SELECT task FROM attempt WHERE account = $1 AND reason IS NULL AND run = $3)";
-    session.execute(sql, &[&word, &run.0]).await?;
-    let sql = "UPDATE attempt SET reason = $2, paced_at = $3 WHERE account = $1 AND reason IS NULL AND run = $4";
-    session.execute(sql, &[&word, &session.of_server(at).0, &run.0]).await.map(drop)
+               WHERE seq IN (SELECT task FROM attempt WHERE account = $1 AND paced_at = $4 AND run = $3)";
+    session.execute(sql, &[&word, &run.0, &IN_FLIGHT.0]).await?;
+    let sql = "UPDATE attempt SET reason = $2, paced_at = $3 WHERE account = $1 AND paced_at = $5 AND run = $4";
+    session.execute(sql, &[&word, &session.of_server(at).0, &run.0, &IN_FLIGHT.0]).await.map(drop)
 }
 
 /// Finds runs that died. The music tasks in doubt that another run over the catalog of `run` left behind after the submission

@@ -1,8 +1,8 @@
 -- The ledgers of any number of accounts: what happened to every music task ever sent. Times are milliseconds since 1970,
 -- UTC; those of the pace by the clock of the server, all others by the clock of whoever wrote them.
 --
--- A role that only uses the tables needs USAGE of the schema, SELECT, INSERT, UPDATE and DELETE of its tables, and SELECT of its
--- sequences.
+-- A role that only uses the tables needs USAGE of the schema, SELECT, INSERT, UPDATE and DELETE of its tables, and USAGE and
+-- SELECT of its sequences.
 
 CREATE SCHEMA IF NOT EXISTS coverbatch;
 
@@ -92,7 +92,7 @@ CREATE INDEX task_awaited_download ON coverbatch.task (account, waiter, due_at)
     WHERE waiter IS NOT NULL AND image_1 IS NOT NULL;
 CREATE INDEX task_generated ON coverbatch.task (account, completed_at) WHERE generated_in IS NOT NULL;
 
--- One row per submission. It is in flight while it has no reason.
+-- One row per submission. It is in flight while it has no reason, and its `paced_at` is the end of time.
 CREATE TABLE coverbatch.attempt (
     seq          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account      integer NOT NULL,
@@ -100,7 +100,7 @@ CREATE TABLE coverbatch.attempt (
     run          bigint NOT NULL,
     state_before text,   -- what to go back to if nothing was sent; empty if the claim made the task
     sent_at      bigint NOT NULL, -- when it was claimed, as long as it is not known when it was sent
-    paced_at     bigint NOT NULL, -- from when the rate limit counts it; the end of time while it is in flight
+    paced_at     bigint NOT NULL, -- from when the rate limit counts it
     answered_at  bigint,
     reason       text,   -- 'interrupted' if its run died before there was an answer
     http_status  bigint,
@@ -109,7 +109,6 @@ CREATE TABLE coverbatch.attempt (
 ) WITH (fillfactor = 70);
 CREATE INDEX attempt_task ON coverbatch.attempt (task, seq);
 CREATE INDEX attempt_paced_at ON coverbatch.attempt (account, paced_at);
-CREATE INDEX attempt_in_flight ON coverbatch.attempt (account, run) WHERE reason IS NULL;
 CREATE INDEX attempt_interrupted ON coverbatch.attempt (account, run) WHERE reason = 'interrupted';
 
 -- The last reads of records, by whichever process: they share one pace.

@@ -42,8 +42,12 @@ pub(super) struct Session {
 impl Session {
     /// The rows that a statement gives; in all of them `$1` is the account, and `values` follow.
     pub(super) async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
-        let statement = self.statement(sql).await?;
-        Ok(self.link.client.query(&statement, &self.with_account(values)).await?)
+        self.rows_of(&self.statement(sql).await?, values).await
+    }
+
+    /// The same for a statement that is prepared: asked for as soon as this is polled.
+    pub(super) async fn rows_of(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
+        Ok(self.link.client.query(statement, &self.with_account(values)).await?)
     }
 
     /// The same for a statement that gives one row or none.
@@ -67,7 +71,8 @@ impl Session {
         [account].into_iter().chain(values.iter().copied()).collect()
     }
 
-    async fn statement(&self, sql: &str) -> Result<Statement, Failure> {
+    /// A statement, prepared if it was not before.
+    pub(super) async fn statement(&self, sql: &str) -> Result<Statement, Failure> {
         let known = self.link.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);

@@ -54,9 +54,12 @@ impl Settings {
     /// Completes a URL; `variable` is the environment.
     pub(super) fn of(url: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, BadPlace> {
         let (before, query) = url.split_once('?').unwrap_or((url, ""));
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let parameters = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let mut settings = Self { before: before.to_owned(), said_before: parsed(before)?, parameters };
+        let mut settings = Self { before: before.to_owned(), said_before: parsed(before)?, parameters: Vec::new() };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let unterminated = || BadPlace::Url("a parameter has no value".to_owned());
+            let (name, value) = pair.split_once('=').ok_or_else(unterminated)?;
+            settings.parameters.push((name.to_owned(), value.to_owned()));
+        }
         let text = |name: &str| Some(variable(name)?.to_string_lossy().into_owned()).filter(|text| !text.is_empty());
         if let Some(service) = settings.take("service").or_else(|| text("PGSERVICE")) {
             for (name, value) in service::find(&service, &variable)? {

@@ -5,23 +5,59 @@
 
 use std::collections::HashMap;
 
-use super::columns::{state, value};
+use tokio_postgres::Row;
+
+use super::columns::value;
 use super::failure::Failure;
 use super::pace;
-use super::session::Session;
-use crate::domain::{CoverTaskId, RowState};
+use super::session::{Session, Value};
+use crate::domain::CoverTaskId;
 use crate::ledger::keys::AttemptKey;
 use crate::ledger::submission::{Settled, Settlement};
 
-/// A submission as it stands before it gets its answer.
+/// All of it in one statement, whose parts see the rows as they were before: the submissions get their answers, and those that
+/// their music tasks stand by move these. One that was in doubt stays so if it is put back.
+const ANSWER: &str = "
+    WITH known AS (
+        SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
+               attempt.reason IS NULL
+               OR ((task.state = 'in_doubt' OR attempt.answered_at IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM attempt later
+                                   WHERE later.task = attempt.task AND later.seq > attempt.seq)) AS stands
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
+                    $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
+                    $14::boolean[], $15::text[])
+             AS new (attempt, sent_at, paced_at, at, state, reason, http_status, code, message, cover_id,
+                     poll_at, waiter, wants_files, route)
+             JOIN attempt ON attempt.seq = new.attempt JOIN task ON task.seq = attempt.task
+        WHERE attempt.account + 0 = $1
+    ), answered AS (
+        UPDATE attempt SET sent_at = new.sent_at, paced_at = new.paced_at, answered_at = new.at,
+                           reason = new.reason, http_status = new.http_status, code = new.code,
+                           message = new.message
+        FROM known AS new
+        WHERE attempt.account + 0 = $1 AND attempt.seq = new.attempt AND NOT new.is_answered
+    ), moved AS (
+        UPDATE task SET state = CASE WHEN new.state = 'pending' AND new.state_before = 'in_doubt'
+                                     THEN new.state_before ELSE new.state END,
+                        reason = new.reason, http_status = new.http_status, code = new.code,
+                        message = new.message, answered_at = new.at,
+                        failed_runs = failed_runs + (new.state = 'failed')::int,
+                        cover_id = coalesce(new.cover_id, task.cover_id),
+                        accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
+                        due_at = CASE WHEN new.cover_id IS NULL THEN NULL
+                                      WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
+                        waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
+                        route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
+        FROM known AS new
+        WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_answered AND new.stands
+    )
+    SELECT attempt, is_answered, stands FROM known";
+
+/// A submission as it stood before it got its answer.
 #[derive(Debug, Clone, Copy)]
-struct Attempt {
-    task: i64,
-    /// The state that its music task was in before.
-    before: Option<RowState>,
+struct Found {
     is_answered: bool,
-    /// Whether its run is known to be alive.
-    is_in_flight: bool,
     /// Whether it is what its music task stands by: if its run was believed dead that may have been sent again.
     standing: Settled,
 }
@@ -31,162 +67,82 @@ pub(super) async fn settle_all(
     session: &Session,
     settled: &[(AttemptKey, Settlement)],
 ) -> Result<Vec<Settled>, Failure> {
-    let attempts = attempts(session, settled.iter().map(|(attempt, _)| attempt.0).collect()).await?;
-    let (mut answers, mut news, mut standings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found = answer_all(session, settled).await?;
+    let (mut standings, mut changes) = (Vec::with_capacity(settled.len()), Vec::new());
     for (key, settlement) in settled {
-        let attempt = *attempts.get(key).ok_or(Failure::NotInFlight)?;
-        standings.push(attempt.standing);
-        if attempt.is_answered && session.is_again {
+        // Taken out, since a submission has one answer.
+        let Found { is_answered, standing } = found.remove(key).ok_or(Failure::NotInFlight)?;
+        standings.push(standing);
+        match (is_answered, session.is_again) {
+            (false, _) => changes.push((settlement.pause, session.of_server(settlement.at))),
             // It was committed, and the connection broke before that was told.
-            continue;
-        }
-        if attempt.is_answered || answers.iter().any(|(known, _)| *known == key) {
-            return Err(Failure::NotInFlight);
-        }
-        answers.push((key, settlement));
-        pace::change_pause(session, settlement.pause, session.of_server(settlement.at)).await?;
-        if attempt.standing == Settled::Recorded {
-            news.push((attempt, settlement));
+            (true, true) => {}
+            (true, false) => return Err(Failure::NotInFlight),
         }
     }
-    answer_attempts(session, &answers).await?;
-    move_tasks(session, &news).await?;
+    pace::change_pause(session, &changes).await?;
     Ok(standings)
 }
 
-async fn attempts(session: &Session, keys: Vec<i64>) -> Result<HashMap<AttemptKey, Attempt>, Failure> {
-    let sql = "SELECT attempt.seq, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL,
-                      attempt.reason IS NULL,
-                      (task.state = 'in_doubt' OR attempt.answered_at IS NOT NULL)
-                      AND NOT EXISTS (SELECT FROM attempt later
-                                      WHERE later.task = attempt.task AND later.seq > attempt.seq)
-               FROM attempt JOIN task ON task.seq = attempt.task
-               WHERE attempt.account + 0 = $1 AND attempt.seq = ANY ($2)";
-    let mut attempts = HashMap::new();
-    for row in session.rows(sql, &[&keys]).await? {
-        let has_state = value::<Option<&str>>(&row, 2)?.is_some();
-        let (is_in_flight, is_last) = (value(&row, 4)?, value(&row, 5)?);
-        let attempt = Attempt {
-            task: value(&row, 1)?,
-            before: has_state.then(|| state(&row, 2)).transpose()?,
-            is_answered: value(&row, 3)?,
-            is_in_flight,
-            standing: if is_in_flight || is_last { Settled::Recorded } else { Settled::Overtaken },
-        };
-        attempts.insert(AttemptKey(value(&row, 0)?), attempt);
-    }
-    Ok(attempts)
+/// Writes the answers down, unless there is one; how each submission stood before.
+async fn answer_all(
+    session: &Session,
+    settled: &[(AttemptKey, Settlement)],
+) -> Result<HashMap<AttemptKey, Found>, Failure> {
+    let settlements = || settled.iter().map(|(_, settlement)| settlement);
+    let numbers = |number: &dyn Fn(&Settlement) -> Option<i64>| settlements().map(number).collect::<Vec<_>>();
+    let waiter = |settlement: &Settlement| settlement.waiter.filter(|_| settlement.cover.is_some());
+    let values: [Value<'_>; 14] = [
+        &settled.iter().map(|(key, _)| key.0).collect::<Vec<_>>(),
+        &numbers(&|settlement| Some(settlement.sent_at.0)),
+        &numbers(&|settlement| Some(session.of_server(settlement.at).before(settlement.age).0)),
+        &numbers(&|settlement| Some(settlement.at.0)),
+        &settlements().map(|settlement| settlement.state.word()).collect::<Vec<_>>(),
+        &settlements().map(|settlement| settlement.reason.word()).collect::<Vec<_>>(),
+        &numbers(&|settlement| settlement.answer.http_status.map(i64::from)),
+        &numbers(&|settlement| settlement.answer.code),
+        &settlements().map(|settlement| settlement.answer.message.as_str()).collect::<Vec<_>>(),
+        &settlements().map(|settlement| settlement.cover.as_ref().map(CoverTaskId::as_str)).collect::<Vec<_>>(),
+        &numbers(&|settlement| Some(settlement.poll_at.0)),
+        &numbers(&|settlement| waiter(settlement).map(|waiter| waiter.run.0)),
+        &settlements()
+            .map(|settlement| waiter(settlement).is_some_and(|waiter| waiter.wants_files))
+            .collect::<Vec<_>>(),
+        &settlements().map(|settlement| settlement.route.word()).collect::<Vec<_>>(),
+    ];
+    let rows = session.rows(ANSWER, &values).await?;
+    rows.iter().map(|row| Ok((AttemptKey(value(row, 0)?), found(row)?))).collect()
 }
 
-async fn answer_attempts(session: &Session, settled: &[(&AttemptKey, &Settlement)]) -> Result<(), Failure> {
-    if settled.is_empty() {
-        return Ok(());
-    }
-    let (mut keys, mut sent, mut paced, mut at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (key, settlement) in settled {
-        keys.push(key.0);
-        sent.push(settlement.sent_at.0);
-        paced.push(session.of_server(settlement.at).before(settlement.age).0);
-        at.push(settlement.at.0);
-    }
-    let said = Said::of(settled.iter().map(|(_, settlement)| *settlement));
-    let sql = "UPDATE attempt SET sent_at = new.sent_at, paced_at = new.paced_at, answered_at = new.at,
-                                  reason = new.reason, http_status = new.http_status, code = new.code,
-                                  message = new.message
-               FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-                           $8::bigint[], $9::text[])
-                    AS new (seq, sent_at, paced_at, at, reason, http_status, code, message)
-               WHERE attempt.account + 0 = $1 AND attempt.seq = new.seq";
-    let Said { reasons, statuses, codes, messages } = &said;
-    session.execute(sql, &[&keys, &sent, &paced, &at, reasons, statuses, codes, messages]).await.map(drop)
-}
-
-/// What was said, by columns.
-struct Said<'a> {
-    reasons: Vec<&'a str>,
-    statuses: Vec<Option<i64>>,
-    codes: Vec<Option<i64>>,
-    messages: Vec<&'a str>,
-}
-
-impl<'a> Said<'a> {
-    fn of(settlements: impl Iterator<Item = &'a Settlement> + Clone) -> Self {
-        let answers = settlements.clone().map(|settlement| &settlement.answer);
-        Self {
-            reasons: settlements.map(|settlement| settlement.reason.word()).collect(),
-            statuses: answers.clone().map(|answer| answer.http_status.map(i64::from)).collect(),
-            codes: answers.clone().map(|answer| answer.code).collect(),
-            messages: answers.map(|answer| answer.message.as_str()).collect(),
-        }
-    }
-}
-
-async fn move_tasks(session: &Session, news: &[(Attempt, &Settlement)]) -> Result<(), Failure> {
-    if news.is_empty() {
-        return Ok(());
-    }
-    let tasks: Vec<i64> = news.iter().map(|(attempt, _)| attempt.task).collect();
-    let states: Vec<&str> = news.iter().map(|(attempt, settlement)| state_after(attempt, settlement).word()).collect();
-    let settlements = || news.iter().map(|(_, settlement)| *settlement);
-    let at: Vec<i64> = settlements().map(|settlement| settlement.at.0).collect();
-    let sent: Vec<i64> = settlements().map(|settlement| settlement.sent_at.0).collect();
-    let covers: Vec<Option<&str>> =
-        settlements().map(|settlement| settlement.cover.as_ref().map(CoverTaskId::as_str)).collect();
-    let routes: Vec<&str> = settlements().map(|settlement| settlement.route.word()).collect();
-    let polls: Vec<i64> = settlements().map(|settlement| settlement.poll_at.0).collect();
-    let waiters = || settlements().map(|settlement| settlement.waiter.filter(|_| settlement.cover.is_some()));
-    let runs: Vec<Option<i64>> = waiters().map(|waiter| waiter.map(|waiter| waiter.run.0)).collect();
-    let files: Vec<bool> = waiters().map(|waiter| waiter.is_some_and(|waiter| waiter.wants_files)).collect();
-    let Said { reasons, statuses, codes, messages } = &Said::of(settlements());
-    let sql = "UPDATE task SET state = new.state, reason = new.reason, http_status = new.http_status, code = new.code,
-                               message = new.message, answered_at = new.at,
-                               failed_runs = failed_runs + (new.state = 'failed')::int,
-                               cover_id = coalesce(new.cover_id, task.cover_id),
-                               accepted_at = CASE WHEN new.cover_id IS NULL THEN task.accepted_at ELSE new.at END,
-                               due_at = CASE WHEN new.cover_id IS NULL THEN NULL
-                                             WHEN task.woken_at >= new.sent_at THEN new.at ELSE new.poll_at END,
-                               waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
-                               route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
-               FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-                           $8::bigint[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[])
-                    AS new (seq, state, at, sent_at, cover_id, poll_at, waiter, wants_files, reason, http_status, code,
-                            message, route)
-               WHERE task.account + 0 = $1 AND task.seq = new.seq";
-    session
-        .execute(
-            sql,
-            &[&tasks, &states, &at, &sent, &covers, &polls, &runs, &files, reasons, statuses, codes, messages, &routes],
-        )
-        .await
-        .map(drop)
-}
-
-/// Where a music task stands then: one that was in doubt stays so if it is put back.
-fn state_after(attempt: &Attempt, settlement: &Settlement) -> RowState {
-    let is_still_in_doubt = settlement.state == RowState::Pending && attempt.before == Some(RowState::InDoubt);
-    if is_still_in_doubt { RowState::InDoubt } else { settlement.state }
+fn found(row: &Row) -> Result<Found, Failure> {
+    let standing = if value(row, 2)? { Settled::Recorded } else { Settled::Overtaken };
+    Ok(Found { is_answered: value(row, 1)?, standing })
 }
 
 /// Takes a claim back.
 pub(super) async fn release(session: Session, key: AttemptKey) -> Result<(), Failure> {
-    let Some(attempt) = attempts(&session, vec![key.0]).await?.remove(&key) else {
+    let sql = "SELECT task, state_before, answered_at IS NOT NULL, reason IS NULL FROM attempt
+               WHERE account = $1 AND seq = $2";
+    let Some(row) = session.row(sql, &[&key.0]).await? else {
         // Deleted by what was committed before the connection broke, or never there.
         return if session.is_again { Ok(()) } else { Err(Failure::NotInFlight) };
     };
-    if attempt.is_answered {
+    let (task, before): (i64, Option<&str>) = (value(&row, 0)?, value(&row, 1)?);
+    let (is_answered, is_in_flight): (bool, bool) = (value(&row, 2)?, value(&row, 3)?);
+    if is_answered {
         return Err(Failure::NotInFlight);
     }
-    if !attempt.is_in_flight {
+    if !is_in_flight {
         // Its run was believed dead, and others know the row to be in doubt.
         return Ok(());
     }
     session.execute("DELETE FROM attempt WHERE account = $1 AND seq = $2", &[&key.0]).await?;
-    let Some(before) = attempt.before else {
-        session.execute("DELETE FROM task WHERE account = $1 AND seq = $2", &[&attempt.task]).await?;
+    let Some(before) = before else {
+        session.execute("DELETE FROM task WHERE account = $1 AND seq = $2", &[&task]).await?;
         return Ok(());
     };
     let sql = "UPDATE task SET state = $3, submissions = submissions - 1,
                                first_sent_at = CASE WHEN submissions = 1 THEN NULL ELSE first_sent_at END
                WHERE account = $1 AND seq = $2";
-    session.execute(sql, &[&attempt.task, &before.word()]).await.map(drop)
+    session.execute(sql, &[&task, &before]).await.map(drop)
 }

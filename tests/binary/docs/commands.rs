@@ -11,6 +11,9 @@ use super::session::{Ended, PLACES, Session, serves};
 /// What is not run, by a part of the command, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo ", "builds this program or another, or runs the tests that this is one of"),
+    ("apt-get ", "changes this machine"),
+    ("podman ", "needs an image of Rust, and one of Debian"),
+    ("su ", "needs another user"),
     ("useradd ", "changes this machine"),
     ("systemctl ", "changes this machine"),
     ("postgres://", "needs a server; `tests/postgres` runs it"),

@@ -12,6 +12,8 @@ use super::pages::{Page, pages, root};
 const FOREIGN: &[&str] = &[
     "bench",
     "create-home",
+    "env",
+    "file",
     "help",
     "home-dir",
     "ignored",
@@ -22,13 +24,16 @@ const FOREIGN: &[&str] = &[
     "parallel-max",
     "path",
     "program",
+    "read-only",
     "release",
     "root",
     "rounds",
     "rows",
     "schema",
     "system",
+    "tag",
     "test",
+    "volume",
     "version",
 ];
 

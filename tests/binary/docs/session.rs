@@ -14,6 +14,8 @@ use crate::story::{PROGRAM, Running, StandIn};
 /// What a command says of places, and what it says in the scratch folder. Nothing else is changed.
 pub(super) const PLACES: &[(&str, &str)] = &[
     ("/usr/local/bin/coverbatch", "{root}/bin/coverbatch"),
+    ("/usr/local/share/man/man1", "{root}/out/man1"),
+    ("/usr/bin/coverbatch", "{root}/bin/coverbatch"),
     ("/etc/coverbatch", "{root}/etc/coverbatch"),
     ("/etc/bash_completion.d", "{root}/etc/bash_completion.d"),
     ("/srv/", "{root}/srv/"),
