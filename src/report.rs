@@ -4,9 +4,11 @@
 //! exact next command last.
 
 mod digest;
+mod next;
 mod status;
 mod summary;
 
 pub use digest::{DIGEST_LINES, plural};
+pub use next::{NextCommands, NextStep};
 pub use status::{CatalogStatus, SHOWN_RUNS};
-pub use summary::{Files, NextCommands, NextStep, Paused, RowCounts, Summary, Traffic};
+pub use summary::{Files, Paused, RowCounts, Summary, Traffic};

@@ -16,6 +16,8 @@ pub struct PastRun {
     pub cut_short: Option<Reason>,
     /// What came of it, if that was written down: it is not of one that goes on or could not end well.
     pub result: Option<RunResult>,
+    /// The command line that goes on with it, ready for a shell.
+    pub command: String,
 }
 
 /// What came of a run, in numbers.

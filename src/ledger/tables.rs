@@ -55,6 +55,7 @@ pub(super) const TABLES: [Table; 5] = [
             "catalog",
             "kind",
             "results",
+            "command",
             "host",
             "pid",
             "started_at",

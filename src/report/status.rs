@@ -174,7 +174,7 @@ mod tests {
 
     fn run(ended: Option<u64>, cut_short: Option<Reason>, result: Option<RunResult>) -> PastRun {
         let ended = ended.map(|seconds| BEGAN.after(Duration::from_secs(seconds)));
-        PastRun { submits: true, started: BEGAN, ended, cut_short, result }
+        PastRun { submits: true, started: BEGAN, ended, cut_short, result, command: String::new() }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Resu
 
 pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
-        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed, command
          FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
     let runs = query.query_map(params![catalog, most], |row| {
@@ -73,6 +73,7 @@ pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> ru
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,
             result: result(row, 4)?,
+            command: row.get(8)?,
         })
     })?;
     runs.collect()
