@@ -16,6 +16,7 @@ mod error;
 mod header;
 mod ids;
 mod labels;
+mod name_template;
 mod reader;
 mod record;
 mod source;
@@ -42,6 +43,7 @@ pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak
 pub use error::{CatalogError, CatalogSource, Line, MAX_RECORD_BYTES, NotCsv};
 pub use ids::{BadRow, NoId, Unlike};
 pub use labels::{Labels, NoSuchColumn};
+pub use name_template::{BadTemplate, NameTemplate, RowNames};
 pub use reader::{Row, Rows};
 pub use record::Record;
 
@@ -183,6 +185,14 @@ impl Catalog {
     /// What the header says of each column but those of an earlier run.
     pub fn own_names(&self) -> impl Iterator<Item = &[u8]> {
         self.columns.own().map(|column| self.columns.name(column))
+    }
+
+    /// Which of these columns has this name, whatever its case, or else this number from 1.
+    #[must_use]
+    pub fn own_position(&self, name: &str) -> Option<usize> {
+        let wanted = name.trim().to_lowercase();
+        let named = self.own_names().position(|cell| String::from_utf8_lossy(cell).to_lowercase() == wanted);
+        named.or_else(|| wanted.parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < self.own_names().count()))
     }
 
     /// What a row says in the nth of these columns.

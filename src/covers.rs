@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RowNames};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Trust};
@@ -66,6 +66,25 @@ pub async fn take_up<L: Ledger>(
         }
     }
     Ok(count)
+}
+
+/// Notes what the files of the catalog's images are called from now on. Of rows that repeat an id, the first counts.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn name_files<L: Ledger>(catalog: &Arc<Catalog>, ledger: &L, names: &RowNames) -> Result<(), JoinError> {
+    // Nothing is looked up for that.
+    let mut rows = Join::new(catalog, None::<&L>, Trust::All)?;
+    while let Some(chunk) = Some(rows.next().await?).filter(|chunk| !chunk.is_empty()) {
+        let taken_up = chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id));
+        let first = taken_up.filter(|joined| catalog.first_row_of(joined.row.number).is_none());
+        let named = first.filter_map(|Joined { row, .. }| Some((row.id.clone().ok()?, names.of(catalog, row)?)));
+        let named: Vec<_> = named.collect();
+        if !named.is_empty() {
+            ledger.name_files(named).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The music task of a row whose cover may be worth following; the ledger knows better.

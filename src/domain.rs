@@ -5,6 +5,7 @@
 
 mod credits;
 mod id;
+mod image;
 mod outcome;
 mod rate;
 mod route;
@@ -13,9 +14,10 @@ mod text;
 
 pub use credits::{BadCredits, Credits};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
+pub use image::{ImageFile, ImageKind, ImageSize};
 pub use outcome::{
-    Answer, CoverProgress, Found, Generated, ImageKind, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome,
-    Reading, Verdict,
+    Answer, CoverProgress, Found, Generated, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome, Reading,
+    Verdict,
 };
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use route::Route;

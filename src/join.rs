@@ -211,7 +211,8 @@ fn is_of_the_stand_in(previous: &PreviousResult) -> bool {
 /// What a row of an earlier results CSV says of the images.
 fn artwork(previous: &PreviousResult) -> Artwork {
     let [first, second] = previous.files.clone();
-    let (files, fallback) = if previous.is_fallback { ([None, None], first) } else { ([first, second], None) };
+    let (files, fallback) =
+        if previous.is_fallback { ([None, None], first.map(|file| file.name)) } else { ([first, second], None) };
     let completed_at = previous.expires_at.map(|expires| expires.before(IMAGES_LAST));
     Artwork { images: previous.images.clone(), completed_at, files, fallback, is_forgotten: false }
 }

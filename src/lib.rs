@@ -11,7 +11,7 @@
 //! | [`secret`] | keys that cannot be printed, and what they prove | `secrecy`, `hmac` (with `sandbox`) |
 //! | [`ratelimit`] | the one place where a request waits: the rate limit and pauses | `governor` |
 //! | [`api`] | the service in our words, its bytes, and HTTP | `reqwest`, `rustls`, `flate2` |
-//! | [`images`] | the bytes of images, judged and put into files | |
+//! | [`images`] | the bytes of images, judged, named and put into files | `unicode_normalization` |
 //! | [`ledger`] | durable rows | `rusqlite`, `tokio_postgres`, `tokio_postgres_rustls`, `rustls_native_certs`, `rustls` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `encoding_rs` |
 //! | [`join`] | catalog and ledger together | |

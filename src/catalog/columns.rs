@@ -9,8 +9,8 @@ use super::ids::{BadRow, NoId, is_of_the_service, read_id};
 use super::record::{MARK, Record};
 use crate::clock::UnixMillis;
 use crate::domain::{
-    CoverTaskId, Credits, Images, MAX_IMAGES, MusicTaskId, Reason, ResultColumn, Route, Status, is_blank, one_line,
-    trimmed, unescape_formula,
+    CoverTaskId, Credits, ImageFile, ImageSize, Images, MAX_IMAGES, MusicTaskId, Reason, ResultColumn, Route, Status,
+    is_blank, one_line, trimmed, unescape_formula,
 };
 
 /// The names an id column may have when none is given, the first one found being taken.
@@ -226,7 +226,7 @@ pub struct PreviousResult {
     /// Where the images of the cover are.
     pub images: Option<Images>,
     /// The files of the images, or that of the default cover.
-    pub files: [Option<String>; MAX_IMAGES],
+    pub files: [Option<ImageFile>; MAX_IMAGES],
     /// When the service forgets the images.
     pub expires_at: Option<UnixMillis>,
     /// Whether the default cover stands in for the cover.
@@ -261,8 +261,12 @@ impl PreviousColumns {
         let texts = self.0.map(|column| text(value(column)?));
         let [status, retryable, reason, http_status, code, message, cover, attempts, first_sent, finished, rest @ ..] =
             texts.each_ref().map(Option::as_deref);
-        let [_, image_1, image_2, file_1, file_2, expires, fallback, route, credits] = rest;
-        let file = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
+        let [_, image_1, image_2, file_1, file_2, expires, fallback, route, credits, sizes @ ..] = rest;
+        let [width_1, height_1, bytes_1, width_2, height_2, bytes_2] = sizes;
+        let file = |name: Option<&str>, size: [Option<&str>; 3]| {
+            let name = name.filter(|name| !name.is_empty())?.to_owned();
+            Some(ImageFile { name, size: image_size(size.map(Option::unwrap_or_default)) })
+        };
         Some(PreviousResult {
             status: status.and_then(Status::from_word)?,
             reason: reason.and_then(Reason::from_word),
@@ -275,7 +279,7 @@ impl PreviousColumns {
             first_sent_at: first_sent.and_then(UnixMillis::from_rfc3339),
             finished_at: finished.and_then(UnixMillis::from_rfc3339),
             images: Images::new([image_1, image_2].into_iter().flatten()),
-            files: [file(file_1), file(file_2)],
+            files: [file(file_1, [width_1, height_1, bytes_1]), file(file_2, [width_2, height_2, bytes_2])],
             expires_at: expires.and_then(UnixMillis::from_rfc3339),
             is_fallback: fallback.and_then(yes_or_no).unwrap_or(false),
             route: route.and_then(Route::from_word),
@@ -289,6 +293,10 @@ fn text(value: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
         Cow::Borrowed(value) => str::from_utf8(value).ok().map(Cow::Borrowed),
         Cow::Owned(value) => String::from_utf8(value).ok().map(Cow::Owned),
     }
+}
+
+fn image_size([width, height, bytes]: [&str; 3]) -> Option<ImageSize> {
+    Some(ImageSize { width: width.parse().ok()?, height: height.parse().ok()?, bytes: bytes.parse().ok()? })
 }
 
 fn yes_or_no(word: &str) -> Option<bool> {
@@ -356,13 +364,20 @@ mod tests {
             "yes",
             "jobs",
             "0.4",
+            "3000",
+            "2000",
+            "5000000000",
+            "3000",
+            "",
+            "7",
         ];
+        let size = ImageSize { width: 3000, height: 2000, bytes: 5_000_000_000 };
         let previous = read_all(&cells).unwrap();
         let expected = PreviousResult {
             status: Status::Completed,
             cover: CoverTaskId::new("c").ok(),
             images: Images::new(["https://x/1"]),
-            files: [Some("a-1.png".to_owned()), None],
+            files: [Some(ImageFile { name: "a-1.png".to_owned(), size: Some(size) }), None],
             expires_at: Some(UnixMillis(1_763_777_400_007)),
             is_fallback: true,
             route: Some(Route::Jobs),

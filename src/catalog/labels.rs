@@ -32,12 +32,9 @@ impl Labels {
     /// # Errors
     /// [`NoSuchColumn`] for the first that is not there.
     pub fn find(catalog: &Catalog, wanted: &[String]) -> Result<Self, NoSuchColumn> {
-        let names: Vec<String> = catalog.own_names().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
-        let position = |name: &str| names.iter().position(|cell| *cell == name.trim().to_lowercase());
-        let numbered = |name: &str| name.trim().parse::<usize>().ok()?.checked_sub(1).filter(|at| *at < names.len());
-        let find = |name: &String| position(name).or_else(|| numbered(name)).ok_or_else(|| NoSuchColumn(name.clone()));
+        let find = |name: &String| catalog.own_position(name).ok_or_else(|| NoSuchColumn(name.clone()));
         let columns: Vec<usize> = if wanted.is_empty() {
-            USUAL.iter().filter_map(|group| group.iter().find_map(|name| position(name))).collect()
+            USUAL.iter().filter_map(|group| group.iter().find_map(|name| catalog.own_position(name))).collect()
         } else {
             wanted.iter().map(find).collect::<Result<_, _>>()?
         };

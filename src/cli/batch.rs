@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::catalog::{Catalog, Labels};
+use crate::catalog::{Catalog, Labels, RowNames};
 use crate::cli::cover_args::ImageSettings;
 use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
@@ -42,6 +42,10 @@ pub(super) struct BatchContext {
     pub(super) paths: Paths,
     /// Where images go, if they are saved.
     pub(super) images: Option<PathBuf>,
+    /// What their files are called, if not by their ids.
+    pub(super) names: Option<RowNames>,
+    /// Pixels that the shorter side of an image has to have, if it is to be told of others.
+    pub(super) warn_below: Option<u32>,
     pub(super) trust: Trust,
     pub(super) in_doubt: InDoubt,
     pub(super) goal: Goal,
@@ -84,6 +88,12 @@ impl BatchContext {
         Ok(count)
     }
 
+    /// Notes what the files of images are called, if not by their ids.
+    pub(super) async fn name_files(&self, ledger: &AnyLedger) -> Result<(), Error> {
+        let Some(names) = &self.names else { return Ok(()) };
+        Ok(covers::name_files(&self.catalog, ledger, names).await.map_err(WorklistError::from)?)
+    }
+
     /// The results of earlier runs, the latest first; the catalog may be one too.
     pub(super) fn all_earlier(&self) -> impl Iterator<Item = &Arc<Catalog>> {
         self.earlier.iter().chain(Some(&self.catalog).filter(|catalog| catalog.is_results()))
@@ -91,7 +101,8 @@ impl BatchContext {
 
     /// How the rows look now.
     fn view(&self, unreached: Option<Reason>) -> View {
-        View { unreached, in_doubt: self.in_doubt, trust: self.trust, goal: self.goal, now: self.clock.unix() }
+        let (trust, goal, now, warn_below) = (self.trust, self.goal, self.clock.unix(), self.warn_below);
+        View { unreached, in_doubt: self.in_doubt, trust, goal, now, warn_below }
     }
 
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
@@ -130,7 +141,8 @@ impl BatchContext {
         let noted = ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await;
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
-                default_covers::stand_in(&self.catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
+                let catalog = (&self.catalog, self.names.as_ref());
+                default_covers::stand_in(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::download::{DownloadConfig, Downloads, DownloadsError};
+use crate::catalog::{Catalog, NameTemplate, RowNames};
 use crate::cli::guard::Guard;
 use crate::cli::options::{positive_count, positive_duration};
 use crate::clock::Clock;
@@ -25,7 +26,7 @@ use crate::runner::{BLOCKING_THREADS, CoverTracking};
 #[command(next_help_heading = "Covers")]
 pub(super) struct ReadArgs {
     /// At most N reads of records in any window of PERIOD, apart from submissions
-    #[arg(long, value_name = "N/PERIOD", default_value = "10/10s", env = "COVERBATCH_POLL_RATE", hide_env = true)]
+    #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_POLL_RATE", hide_env = true)]
     pub(super) poll_rate: Rate,
 
     /// Save the images of finished covers into this folder
@@ -47,6 +48,14 @@ pub(super) struct WaitArgs {
     /// How long to wait for one cover, from its acceptance or from the start of this command
     #[arg(long, value_name = "DUR", default_value = "30m", value_parser = parse_duration, allow_hyphen_values = true, env = "COVERBATCH_WAIT_TIMEOUT", hide_env = true)]
     wait_timeout: Duration,
+
+    /// Call the files of images by these columns of the catalog, such as `{artist} - {title}` [default: by the music task]
+    #[arg(long, value_name = "TEMPLATE", env = "COVERBATCH_NAME_TEMPLATE", hide_env = true)]
+    name_template: Option<NameTemplate>,
+
+    /// Name the covers with a saved image whose shorter side has fewer pixels, as distributors refuse them
+    #[arg(long, value_name = "PIXELS", env = "COVERBATCH_WARN_BELOW", hide_env = true)]
+    pub(super) warn_below: Option<u32>,
 
     /// With --download: the image to save in place of each cover that is missing
     #[arg(long, value_name = "FILE", env = "COVERBATCH_DEFAULT_COVER", hide_env = true)]
@@ -127,6 +136,14 @@ impl ReadArgs {
 }
 
 impl WaitArgs {
+    /// What the files of the catalog's images are called, if not by their ids.
+    pub(super) fn names(&self, catalog: &Catalog) -> Result<Option<RowNames>, Error> {
+        let names = self.name_template.as_ref().map(|template| RowNames::find(catalog, template)).transpose();
+        names.map_err(|bad| {
+            Error::usage(bad.to_string(), "put names of its columns between the braces of --name-template")
+        })
+    }
+
     /// With the files of these options.
     pub(super) fn guarded(&self, guard: Guard) -> Guard {
         let guard = guard.reads("the default cover", self.default_cover.as_deref());

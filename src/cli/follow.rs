@@ -90,6 +90,7 @@ async fn follow(
     let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let labels = args.label.find(&catalog)?;
+    let names = args.wait.names(&catalog)?;
     let batch = BatchContext {
         clock,
         stop,
@@ -98,6 +99,8 @@ async fn follow(
         ledger_place: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
+        names,
+        warn_below: args.wait.warn_below,
         trust: args.ledger.trust(),
         in_doubt: InDoubt::usual(route),
         goal: args.wait.goal(),
@@ -141,6 +144,7 @@ impl Following<'_> {
         let (clock, args) = (self.batch.clock, self.args);
         let started = clock.unix();
         let taken_over = self.batch.take_over(&self.ledger).await?;
+        self.batch.name_files(&self.ledger).await?;
         let next = next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place));
         let run = self.ledger.begin_follow(&args.catalog.identity(), &next.rerun, started).await?;
         let gate = args.wait.read.gate(args.request.max_outage, clock);

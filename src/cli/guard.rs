@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::files::{folder_of, is_same, is_stdout, real};
+use crate::images::is_image_name;
 use crate::ledger::LedgerPlace;
 
 /// The files that stand beside a ledger, by what their names add to its name.
 const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", ".runs"];
-
-/// How the names of saved images end.
-const IMAGE_ENDS: [&str; 6] = ["-1.png", "-2.png", "-1.jpg", "-2.jpg", "-1.webp", "-2.webp"];
 
 /// The paths of one command.
 #[derive(Debug, Default)]
@@ -117,5 +115,5 @@ fn replaced(option: &str, guarded: &GuardedPath) -> Error {
 fn is_image(path: &Path, folder: &Path) -> bool {
     let path = real(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    IMAGE_ENDS.iter().any(|end| name.ends_with(end)) && is_same(folder_of(&path), folder)
+    is_image_name(&name) && is_same(folder_of(&path), folder)
 }

@@ -64,7 +64,7 @@ pub(super) async fn view(ledger: &AnyLedger, catalog: &CatalogArgs, args: &Ledge
     let unreached = ledger.last_end(&catalog.identity()).await?;
     let now = Clock::start().unix();
     let in_doubt = InDoubt::usual(args.account.route()?);
-    Ok(View { unreached, in_doubt, trust: args.trust(), goal: Goal::Accepted, now })
+    Ok(View { unreached, in_doubt, trust: args.trust(), goal: Goal::Accepted, now, warn_below: None })
 }
 
 /// Count the rows by status and tell what a rerun would do; sends nothing, also while a run is going on

@@ -97,6 +97,7 @@ async fn checked<'a>(
         (args.catalog.open_for(args.rows.chosen().await?).await?, args.output.paths(&args.catalog, &args.ledger));
     let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
     let labels = args.label.find(&catalog)?;
+    let names = args.wait.names(&catalog)?;
     let batch = BatchContext {
         clock,
         stop,
@@ -105,6 +106,8 @@ async fn checked<'a>(
         ledger_place: args.catalog.ledger(&args.ledger)?,
         paths,
         images: args.wait.read.download.clone(),
+        names,
+        warn_below: args.wait.warn_below,
         trust: args.ledger.trust(),
         in_doubt: args.in_doubt()?,
         goal: args.goal(),
@@ -218,6 +221,7 @@ impl Run<'_> {
         }
         let run = begun.run;
         let taken_over = self.batch.take_over(ledger).await?;
+        self.batch.name_files(ledger).await?;
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
         if self.args.waits() {
             let mark = self.args.wait.mark(run);

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::account::{AccountArgs, open_to_read};
 use crate::cli::output::print;
-use crate::domain::{Brief, Images, MusicTaskId, Route};
+use crate::domain::{Brief, ImageFile, Images, MusicTaskId, Route};
 use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
 
@@ -69,8 +69,9 @@ fn write_artwork(text: &mut String, art: &Artwork) {
     for url in art.images.iter().flat_map(Images::urls) {
         let _ = writeln!(text, "image        {url}");
     }
-    for file in art.files.iter().flatten() {
-        let _ = writeln!(text, "file         {file}");
+    for ImageFile { name, size } in art.files.iter().flatten() {
+        let size = size.map(|size| format!(", {} x {} pixels, {} bytes", size.width, size.height, size.bytes));
+        let _ = writeln!(text, "file         {name}{}", size.unwrap_or_default());
     }
     if let Some(fallback) = &art.fallback {
         let _ = writeln!(text, "stand-in     {fallback}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::credits::Credits;
 use super::id::CoverTaskId;
-use super::status::{Reason, words};
+use super::status::Reason;
 use crate::clock::UnixMillis;
 
 /// What the service said, as far as it said anything.
@@ -160,18 +160,6 @@ const MAX_URL_BYTES: usize = 2_000;
 fn is_usable(url: &str) -> bool {
     let is_http = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     is_http && url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-words! {
-    /// The kinds of image that are saved, told by their first bytes. The word is the extension of their files.
-    ImageKind {
-        /// PNG.
-        Png = "png",
-        /// JPEG.
-        Jpeg = "jpg",
-        /// WebP.
-        WebP = "webp",
-    }
 }
 
 #[cfg(test)]

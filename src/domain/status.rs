@@ -296,6 +296,18 @@ words! {
         Route = "cover_route",
         /// What the cover cost.
         Credits = "cover_credits",
+        /// Width of the first image on disk, in pixels.
+        Width1 = "cover_width_1",
+        /// Its height.
+        Height1 = "cover_height_1",
+        /// Bytes of its file.
+        Bytes1 = "cover_bytes_1",
+        /// Width of the second image on disk, in pixels.
+        Width2 = "cover_width_2",
+        /// Its height.
+        Height2 = "cover_height_2",
+        /// Bytes of its file.
+        Bytes2 = "cover_bytes_2",
     }
 }
 

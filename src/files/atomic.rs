@@ -75,13 +75,21 @@ impl AtomicFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if something is there; others as for [`Self::commit`].
     pub fn commit_noclobber(self, path: &Path) -> io::Result<()> {
-        self.0.as_file().sync_all()?;
+        self.commit_noclobber_or_return(path).map_err(|(cause, _)| cause)
+    }
+
+    /// As [`Self::commit_noclobber`]; a file whose place is taken comes back.
+    ///
+    /// # Errors
+    /// As for [`Self::commit_noclobber`].
+    pub fn commit_noclobber_or_return(self, path: &Path) -> Result<(), (io::Error, Option<Self>)> {
+        self.0.as_file().sync_all().map_err(|cause| (cause, None))?;
         match self.0.persist_noclobber(path) {
-            Ok(_) => fsync_dir(folder_of(path)),
-            Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
-                Self(failed.file).commit(path)
+            Ok(_) => fsync_dir(folder_of(path)).map_err(|cause| (cause, None)),
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists || path.exists() => {
+                Err((failed.error, Some(Self(failed.file))))
             }
-            Err(failed) => Err(failed.error),
+            Err(failed) => Self(failed.file).commit(path).map_err(|cause| (cause, None)),
         }
     }
 }

@@ -10,10 +10,12 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::store::{DefaultCover, Draft, ImageNumber, Store};
+use super::default_cover::DefaultCover;
+use super::name::{ImageName, ImageNumber};
+use super::store::{Draft, Store};
 use super::structure::NotAnImage;
 use crate::api::ImageSink;
-use crate::domain::MusicTaskId;
+use crate::domain::ImageFile;
 use crate::files::FileError;
 
 /// A folder of images and the threads that work in it.
@@ -49,14 +51,20 @@ impl ImageFolder {
         Ok(ImageDraft { folder: self.clone(), draft: Some(draft) })
     }
 
-    /// Puts a copy of the default cover where the first image would be, unless one is there; its name either way.
-    /// Durable when this returns.
+    /// Puts a copy of the default cover where the first image would be, unless one is there; its name either way. `before`
+    /// is the copy that is known already. Durable when this returns.
     ///
     /// # Errors
     /// [`FileError`]
-    pub async fn stand_in(&self, task: &MusicTaskId, cover: &Arc<DefaultCover>) -> Result<String, FileError> {
-        let (store, task, cover) = (self.store.clone(), task.clone(), Arc::clone(cover));
-        self.run(move || store.stand_in(&task, &cover)).await.unwrap_or_else(|late| Err(self.error(late)))
+    pub async fn stand_in(
+        &self,
+        name: ImageName,
+        before: Option<String>,
+        cover: &Arc<DefaultCover>,
+    ) -> Result<String, FileError> {
+        let (store, cover) = (self.store.clone(), Arc::clone(cover));
+        let stood_in = self.run(move || store.stand_in(&name, before.as_deref(), &cover)).await;
+        stood_in.unwrap_or_else(|late| Err(self.error(late)))
     }
 
     /// That images cannot be saved here because of `cause`, as when writing an [`ImageDraft`] fails.
@@ -83,14 +91,21 @@ impl ImageFolder {
 }
 
 impl ImageDraft {
-    /// Puts the image into its place, whatever is there; its name. Durable when this returns.
+    /// Puts the image into its place, where no other music task has one; the copy of the default cover that `stands_in` is
+    /// gone then. Durable when this returns.
     ///
     /// # Errors
     /// [`FileError`] if the folder cannot be written to. [`NotAnImage`] inside: nothing has changed then.
-    pub async fn keep(self, task: &MusicTaskId, number: ImageNumber) -> Result<Result<String, NotAnImage>, FileError> {
-        let (folder, task) = (self.folder, task.clone());
+    pub async fn keep(
+        self,
+        name: ImageName,
+        number: ImageNumber,
+        stands_in: Option<String>,
+    ) -> Result<Result<ImageFile, NotAnImage>, FileError> {
+        let folder = self.folder;
         let Some(draft) = self.draft else { return Err(folder.error(io::ErrorKind::BrokenPipe.into())) };
-        folder.run(move || draft.keep(&task, number)).await.unwrap_or_else(|late| Err(folder.error(late)))
+        let kept = folder.run(move || draft.keep(&name, number, stands_in.as_deref())).await;
+        kept.unwrap_or_else(|late| Err(folder.error(late)))
     }
 }
 

@@ -1,86 +1,18 @@
-//! A folder of images, in which a file is there whole or not at all, under the name of its music task, made safe, so that
-//! no two tasks share a name; and the user's own picture that stands in where the service makes none.
+//! A folder of images, in which a file is there whole or not at all, under the name of its music task: no two tasks share
+//! one, and nothing is written over that may be of another.
 
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read as _, Write};
+use std::io::{self, BufReader, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use thiserror::Error;
-
+use super::default_cover::DefaultCover;
+use super::name::{ImageName, ImageNumber, NameWords, file_name};
 use super::structure::{NotAnImage, check};
-use crate::domain::{ImageKind, MAX_IMAGE_BYTES, MAX_IMAGES, MusicTaskId};
+use crate::domain::{ImageFile, ImageKind};
 use crate::files::{AtomicFile, FileError, fsync_dir, make_folder, remove_abandoned};
 
 /// What a new folder may be read and written by, before the umask.
 const FOLDER_MODE: u32 = 0o777;
-
-/// Longest id as it stands in a name, in bytes: names end at 255 on nearly every file system, and `-1.webp` follows.
-const MAX_ID_IN_NAME: usize = 248;
-
-/// Everything but letters, digits, `-`, `_` and `.`; also the `%` itself, or two ids could share a name.
-const UNSAFE: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-
-/// Names that Windows takes for devices, whatever follows their first dot; COM and LPT with a digit are further ones.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-
-/// Which of a cover's images: there are [`MAX_IMAGES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ImageNumber {
-    /// The first one, which a default cover can stand in for.
-    One,
-    /// The second one.
-    Two,
-}
-
-impl ImageNumber {
-    /// Both, in the service's order.
-    pub const ALL: [Self; MAX_IMAGES] = [Self::One, Self::Two];
-
-    /// The digit in the name of the file.
-    const fn digit(self) -> char {
-        match self {
-            Self::One => '1',
-            Self::Two => '2',
-        }
-    }
-}
-
-/// The name of the file for an image, as `<music task id>-1.png`; at most 255 bytes.
-///
-/// Different for different ids, numbers or kinds. Ids that differ only in case have names that do, too, which a file
-/// system blind to case takes for one; such pairs are not known of a service whose ids are hexadecimal, and encoding
-/// every capital would make names unreadable for that.
-#[must_use]
-pub fn file_name(task: &MusicTaskId, number: ImageNumber, kind: ImageKind) -> String {
-    format!("{}{kind}", stem(task, number))
-}
-
-/// The name without its extension, with the dot.
-fn stem(task: &MusicTaskId, number: ImageNumber) -> String {
-    format!("{}-{}.", safe(task.as_str()), number.digit())
-}
-
-/// The id as it stands in a name: `%` and the byte's number for what is not safe there.
-fn safe(id: &str) -> String {
-    // A file whose name begins with a dot would not be listed, or would be a folder.
-    let plain = usize::from(id.starts_with('.') || is_device(id));
-    let first = id.bytes().take(plain).map(|byte| format!("%{byte:02X}"));
-    let encoded: String = first.chain([utf8_percent_encode(&id[plain..], &UNSAFE).to_string()]).collect();
-    // A `~` is in no other name, so this cannot be one of another id.
-    if encoded.len() > MAX_ID_IN_NAME { format!("~{}", URL_SAFE_NO_PAD.encode(id)) } else { encoded }
-}
-
-/// Whether Windows would open a device instead: `con.x-1.png` is one, `con-1.png` is not.
-fn is_device(id: &str) -> bool {
-    let Some((before_dot, _)) = id.split_once('.') else { return false };
-    let name = before_dot.to_ascii_lowercase();
-    let is_port = |port: &str| name.strip_prefix(port).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
-    DEVICES.contains(&name.as_str()) || is_port("com") || is_port("lpt")
-}
 
 /// How the names of unfinished images begin.
 const TEMP_PREFIX: &str = ".coverbatch-image-";
@@ -110,20 +42,22 @@ impl Store {
         Ok(Draft { file, folder: self.folder.clone() })
     }
 
-    /// Puts a copy of the default cover where the first image would be, unless one is there; its name either way.
-    /// Durable when this returns.
-    pub(super) fn stand_in(&self, task: &MusicTaskId, cover: &DefaultCover) -> Result<String, FileError> {
-        if let Some(name) = self.present(task) {
-            return Ok(name);
+    /// Puts a copy of the default cover where the first image would be, unless one is there; its name either way. `before`
+    /// is the copy that is known already. Durable when this returns.
+    pub(super) fn stand_in(
+        &self,
+        name: &ImageName,
+        before: Option<&str>,
+        cover: &DefaultCover,
+    ) -> Result<String, FileError> {
+        if let Some(there) = self.present(name, before) {
+            return Ok(there);
         }
-        let name = file_name(task, ImageNumber::One, cover.kind);
         let mut draft = self.draft()?;
-        let put = draft.write_all(&cover.content).and_then(|()| draft.file.commit_noclobber(&self.folder.join(&name)));
-        match put {
-            // Another process was faster, perhaps with the cover itself.
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(name),
-            put => put.map(|()| name.clone()).map_err(|cause| FileError::new(self.folder.join(&name), cause)),
-        }
+        draft.write_all(&cover.content).map_err(|cause| self.error(cause))?;
+        // Another process may be faster, perhaps with the cover itself.
+        let unless_there = |file, path: &Path| put_unless_there(file, path).map(drop);
+        draft.put(name, (ImageNumber::One, cover.kind), before, unless_there)
     }
 
     /// That images cannot be saved here because of `cause`, as when writing a [`Draft`] fails.
@@ -131,11 +65,18 @@ impl Store {
         FileError::new(&self.folder, cause)
     }
 
-    /// The name of the first image, whatever its kind, if there is one.
-    fn present(&self, task: &MusicTaskId) -> Option<String> {
-        let mut names = ImageKind::ALL.iter().map(|kind| file_name(task, ImageNumber::One, *kind));
-        names.find(|name| self.folder.join(name).is_file())
+    /// The name of the first image, whatever its kind, if there is one. What is called in words may be of another, unless it
+    /// is known.
+    fn present(&self, name: &ImageName, before: Option<&str>) -> Option<String> {
+        let by_id = ImageKind::ALL.iter().map(|kind| file_name(&name.task, ImageNumber::One, *kind));
+        let words = name.words.iter().flat_map(|words| names(words, ImageNumber::One));
+        by_id.chain(words.filter(|words| Some(words.as_str()) == before)).find(|name| self.folder.join(name).is_file())
     }
+}
+
+/// The names that words make for an image, one for each kind.
+fn names(words: &NameWords, number: ImageNumber) -> impl Iterator<Item = String> {
+    ImageKind::ALL.iter().map(move |kind| words.file_name(number, *kind))
 }
 
 /// An unfinished image: bytes are written to it as they come, and kept only if they prove to be one.
@@ -146,23 +87,100 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Puts the image into its place, whatever is there, and removes one of another kind; its name. Durable when this
-    /// returns.
+    /// Puts the image into its place, and removes what was there for the same music task: the copy of the default cover that
+    /// `stands_in`, or an image of another kind; its file. Durable when this returns.
     ///
     /// A killed process may leave both; the next [`Self::keep`] removes the older one. After [`NotAnImage`] nothing has
     /// changed.
-    pub(super) fn keep(self, task: &MusicTaskId, number: ImageNumber) -> Result<Result<String, NotAnImage>, FileError> {
-        let Self { file, folder } = self;
-        let kind = match check(file.file()).map_err(|cause| FileError::new(&folder, cause))? {
-            Ok(kind) => kind,
+    pub(super) fn keep(
+        self,
+        name: &ImageName,
+        number: ImageNumber,
+        stands_in: Option<&str>,
+    ) -> Result<Result<ImageFile, NotAnImage>, FileError> {
+        let (kind, size) = match check(self.file.file()).map_err(|cause| FileError::new(&self.folder, cause))? {
+            Ok(image) => image,
             Err(reason) => return Ok(Err(reason)),
         };
-        let name = file_name(task, number, kind);
-        let path = folder.join(&name);
-        let put = file.commit(&path).and_then(|()| remove_others(&folder, &stem(task, number), kind));
-        put.map_err(|cause| FileError::new(path, cause))?;
-        Ok(Ok(name))
+        let folder = self.folder.clone();
+        let kept = self.put(name, (number, kind), stands_in, AtomicFile::commit)?;
+        let by_id = ImageKind::ALL.iter().map(|kind| file_name(&name.task, number, *kind));
+        remove(&folder, by_id.filter(|by_id| *by_id != kept)).map_err(|cause| FileError::new(&folder, cause))?;
+        Ok(Ok(ImageFile { name: kept, size: Some(size) }))
     }
+
+    /// Puts the image where the words for it say, or, if that is taken by what may be of another, where its id says, there
+    /// by `put_by_id`; its name.
+    fn put(
+        self,
+        name: &ImageName,
+        (number, kind): (ImageNumber, ImageKind),
+        stands_in: Option<&str>,
+        put_by_id: fn(AtomicFile, &Path) -> io::Result<()>,
+    ) -> Result<String, FileError> {
+        let Self { mut file, folder } = self;
+        let failed = |name: &str, cause| FileError::new(folder.join(name), cause);
+        if let Some(words) = &name.words {
+            let in_words = words.file_name(number, kind);
+            let put = put_in_words(file, &folder, (&in_words, names(words, number)), stands_in);
+            match put.map_err(|cause| failed(&in_words, cause))? {
+                Some(back) => file = back,
+                None => return Ok(in_words),
+            }
+        }
+        let by_id = file_name(&name.task, number, kind);
+        put_by_id(file, &folder.join(&by_id)).map_err(|cause| failed(&by_id, cause))?;
+        Ok(by_id)
+    }
+}
+
+/// Puts a file into its place in words, and removes what was there for it under its names; it comes back if one of these is
+/// taken: by neither what `stands_in` for it nor the same image, as a killed process leaves it.
+fn put_in_words(
+    file: AtomicFile,
+    folder: &Path,
+    (name, all): (&str, impl Iterator<Item = String>),
+    stands_in: Option<&str>,
+) -> io::Result<Option<AtomicFile>> {
+    let there: Vec<String> = all.filter(|name| folder.join(name).symlink_metadata().is_ok()).collect();
+    let is_own = |name: &String| {
+        Some(name.as_str()) == stands_in || is_same_image(file.file(), &folder.join(name)).unwrap_or(false)
+    };
+    if !there.iter().all(is_own) {
+        return Ok(Some(file));
+    }
+    if there.iter().any(|own| own == name) {
+        file.commit(&folder.join(name))?;
+    } else if let Some(back) = put_unless_there(file, &folder.join(name))? {
+        return Ok(Some(back));
+    }
+    remove(folder, there.into_iter().filter(|own| own != name))?;
+    Ok(None)
+}
+
+/// Puts a file into its place; it comes back if something is there.
+fn put_unless_there(file: AtomicFile, path: &Path) -> io::Result<Option<AtomicFile>> {
+    match file.commit_noclobber_or_return(path) {
+        Ok(()) => Ok(None),
+        Err((_, Some(back))) => Ok(Some(back)),
+        Err((cause, None)) => Err(cause),
+    }
+}
+
+/// Whether a file holds byte for byte what another one holds.
+fn is_same_image(mut file: &File, path: &Path) -> io::Result<bool> {
+    let other = File::open(path)?;
+    if file.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    file.rewind()?;
+    let pairs = BufReader::new(file).bytes().zip(BufReader::new(other).bytes());
+    for (one, other) in pairs {
+        if one? != other? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Write for Draft {
@@ -175,11 +193,11 @@ impl Write for Draft {
     }
 }
 
-/// Removes the images of the same name and another kind.
-fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
+/// Removes those of these files that are there. Durable when this returns.
+fn remove(folder: &Path, names: impl Iterator<Item = String>) -> io::Result<()> {
     let mut removed = false;
-    for kind in ImageKind::ALL.iter().filter(|kind| **kind != kept) {
-        match fs::remove_file(folder.join(format!("{stem}{kind}"))) {
+    for name in names {
+        match fs::remove_file(folder.join(name)) {
             Ok(()) => removed = true,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(cause),
@@ -188,125 +206,16 @@ fn remove_others(folder: &Path, stem: &str, kept: ImageKind) -> io::Result<()> {
     if removed { fsync_dir(folder) } else { Ok(()) }
 }
 
-/// Why a file cannot be the default cover.
-#[derive(Debug, Error)]
-pub enum DefaultCoverError {
-    /// It cannot be read.
-    #[error("cannot read the default cover `{}`", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// It is no image that could be kept.
-    #[error("cannot use `{}` as the default cover", .0.display())]
-    NotAnImage(PathBuf, #[source] NotAnImage),
-    /// It is larger than any image kept.
-    #[error("cannot use `{}` as the default cover: it is larger than 50 MiB", .0.display())]
-    TooLarge(PathBuf),
-}
-
-/// A whole image, read once, so that what happens to its file later does not matter to the run.
-#[derive(Debug, Clone)]
-pub struct DefaultCover {
-    content: Arc<[u8]>,
-    kind: ImageKind,
-}
-
-impl DefaultCover {
-    /// The image at `path`.
-    ///
-    /// # Errors
-    /// [`DefaultCoverError`], one for each way to be wrong.
-    pub fn open(path: &Path) -> Result<Self, DefaultCoverError> {
-        let unreadable = |cause| DefaultCoverError::Unreadable(path.to_owned(), cause);
-        let content = read(path).map_err(unreadable)?.ok_or_else(|| DefaultCoverError::TooLarge(path.to_owned()))?;
-        let kind = check(Cursor::new(&content))
-            .map_err(unreadable)?
-            .map_err(|cause| DefaultCoverError::NotAnImage(path.to_owned(), cause))?;
-        Ok(Self { content: content.into(), kind })
-    }
-}
-
-/// The bytes at `path`; `None` if they are too many.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_IMAGE_BYTES + 1).read_to_end(&mut content)?;
-    Ok((content.len() as u64 <= MAX_IMAGE_BYTES).then_some(content))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::error::Error as _;
     use std::os::unix::fs::MetadataExt as _;
 
-    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::domain::MAX_ID_BYTES;
-    use crate::images::DefaultCoverError;
+    use crate::domain::{ImageSize, MusicTaskId};
     use crate::images::tests::sample;
-
-    fn name(id: &str) -> String {
-        file_name(&MusicTaskId::new(id).unwrap(), ImageNumber::One, ImageKind::Png)
-    }
-
-    #[test]
-    fn ids_become_names_that_are_safe_everywhere() {
-        let table = [
-            ("73d6128b3523a0079df10da9471017c8", "73d6128b3523a0079df10da9471017c8-1.png"),
-            ("Ab_c.d-e", "Ab_c.d-e-1.png"),
-            ("a/b", "a%2Fb-1.png"),
-            ("a%2Fb", "a%252Fb-1.png"),
-            ("..", "%2E.-1.png"),
-            ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd-1.png"),
-            (".hidden", "%2Ehidden-1.png"),
-            ("dot.", "dot.-1.png"),
-            (r#"\:*?"<>|"#, "%5C%3A%2A%3F%22%3C%3E%7C-1.png"),
-            ("~x", "%7Ex-1.png"),
-            ("con", "con-1.png"),
-            ("Con.x", "%43on.x-1.png"),
-            ("lpt9.", "%6Cpt9.-1.png"),
-            ("com10.x", "com10.x-1.png"),
-            ("-rf", "-rf-1.png"),
-        ];
-        for (id, expected) in table {
-            assert_eq!(name(id), expected);
-        }
-        let task = MusicTaskId::new("a").unwrap();
-        assert_eq!(file_name(&task, ImageNumber::Two, ImageKind::WebP), "a-2.webp");
-        assert_eq!(file_name(&task, ImageNumber::Two, ImageKind::Jpeg), "a-2.jpg");
-    }
-
-    #[test]
-    fn the_longest_ids_have_names_of_at_most_255_bytes() {
-        for c in (b'!'..=b'~').map(char::from) {
-            for length in [1, 82, 83, MAX_ID_BYTES] {
-                let task = MusicTaskId::new(c.to_string().repeat(length)).unwrap();
-                let name = file_name(&task, ImageNumber::One, ImageKind::WebP);
-                assert!(name.len() <= 255, "{c} {length} times is {} bytes", name.len());
-                assert!(length > 1 || !name.contains('~'), "{name}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_two_images_share_a_name(
-            ids in prop::collection::vec("[!-~]{1,128}|[a%/.~-]{1,3}|[%/]{81,85}|(con|COM1)[.][a-]?", 2..40)
-        ) {
-            let mut owners = HashMap::new();
-            for id in ids {
-                let task = MusicTaskId::new(&id).unwrap();
-                for number in ImageNumber::ALL {
-                    for kind in [ImageKind::Png, ImageKind::Jpeg, ImageKind::WebP] {
-                        let name = file_name(&task, number, kind);
-                        prop_assert!(name.len() <= 255 && !name.starts_with('.') && !name.contains('/'));
-                        let owner = owners.entry(name).or_insert_with(|| (id.clone(), number, kind)).clone();
-                        prop_assert_eq!(owner, (id.clone(), number, kind));
-                    }
-                }
-            }
-        }
-    }
 
     fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -314,8 +223,14 @@ mod tests {
         (folder, store)
     }
 
-    fn task() -> MusicTaskId {
-        MusicTaskId::new("a/b").unwrap()
+    /// Called by its id.
+    fn by_id() -> ImageName {
+        ImageName { task: MusicTaskId::new("a/b").unwrap(), words: None }
+    }
+
+    /// Called in words.
+    fn in_words() -> ImageName {
+        ImageName { words: NameWords::new("So What"), ..by_id() }
     }
 
     fn drafted(store: &Store, bytes: &[u8]) -> Draft {
@@ -325,11 +240,20 @@ mod tests {
     }
 
     fn keep(store: &Store, number: ImageNumber, bytes: &[u8]) -> Result<String, NotAnImage> {
-        drafted(store, bytes).keep(&task(), number).unwrap()
+        drafted(store, bytes).keep(&by_id(), number, None).unwrap().map(|file| file.name)
+    }
+
+    fn keep_in_words(store: &Store, kind: ImageKind, stands_in: Option<&str>) -> String {
+        let kept = drafted(store, &sample(kind)).keep(&in_words(), ImageNumber::One, stands_in);
+        kept.unwrap().unwrap().name
+    }
+
+    fn stand_in(store: &Store, name: &ImageName, before: Option<&str>, kind: ImageKind) -> String {
+        store.stand_in(name, before, &default_cover(kind)).unwrap()
     }
 
     /// Everything in the folder, hidden files too.
-    fn names(store: &Store) -> Vec<String> {
+    fn names_in(store: &Store) -> Vec<String> {
         let files = fs::read_dir(&store.folder).unwrap();
         let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -349,7 +273,7 @@ mod tests {
         assert_eq!(keep(&store, ImageNumber::One, &sample(ImageKind::Jpeg)).unwrap(), "a%2Fb-1.jpg");
         assert_eq!(keep(&store, ImageNumber::Two, &sample(ImageKind::WebP)).unwrap(), "a%2Fb-2.webp");
         assert_eq!(fs::read(store.folder.join("a%2Fb-1.jpg")).unwrap(), sample(ImageKind::Jpeg));
-        assert_eq!(names(&store), ["a%2Fb-1.jpg", "a%2Fb-2.webp"]);
+        assert_eq!(names_in(&store), ["a%2Fb-1.jpg", "a%2Fb-2.webp"]);
     }
 
     #[test]
@@ -360,7 +284,7 @@ mod tests {
         assert_eq!(keep(&store, ImageNumber::One, half), Err(NotAnImage::CutOff(ImageKind::Jpeg)));
         assert_eq!(keep(&store, ImageNumber::One, b""), Err(NotAnImage::Empty));
         drop(drafted(&store, b"given up"));
-        assert_eq!(names(&store), ["a%2Fb-1.png"]);
+        assert_eq!(names_in(&store), ["a%2Fb-1.png"]);
     }
 
     #[test]
@@ -369,28 +293,28 @@ mod tests {
         keep(&store, ImageNumber::One, &sample(ImageKind::Png)).unwrap();
         keep(&store, ImageNumber::Two, &sample(ImageKind::Png)).unwrap();
         keep(&store, ImageNumber::One, &sample(ImageKind::WebP)).unwrap();
-        assert_eq!(names(&store), ["a%2Fb-1.webp", "a%2Fb-2.png"]);
+        assert_eq!(names_in(&store), ["a%2Fb-1.webp", "a%2Fb-2.png"]);
     }
 
     #[test]
     fn a_default_cover_stands_in_once_and_gives_way_to_the_cover() {
         let (_folder, store) = store();
-        let name = store.stand_in(&task(), &default_cover(ImageKind::Jpeg)).unwrap();
+        let name = stand_in(&store, &by_id(), None, ImageKind::Jpeg);
         assert_eq!(name, "a%2Fb-1.jpg");
         assert_eq!(fs::read(store.folder.join(&name)).unwrap(), sample(ImageKind::Jpeg));
         let before = fs::metadata(store.folder.join(&name)).unwrap().ino();
-        assert_eq!(store.stand_in(&task(), &default_cover(ImageKind::Png)).unwrap(), name);
+        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Png), name);
         assert_eq!(fs::metadata(store.folder.join(&name)).unwrap().ino(), before, "it is not written again");
         assert_eq!(keep(&store, ImageNumber::One, &sample(ImageKind::Png)).unwrap(), "a%2Fb-1.png");
-        assert_eq!(store.stand_in(&task(), &default_cover(ImageKind::Jpeg)).unwrap(), "a%2Fb-1.png");
-        assert_eq!(names(&store), ["a%2Fb-1.png"]);
+        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Jpeg), "a%2Fb-1.png");
+        assert_eq!(names_in(&store), ["a%2Fb-1.png"]);
     }
 
     #[test]
     fn a_second_image_alone_does_not_keep_the_default_cover_away() {
         let (_folder, store) = store();
         keep(&store, ImageNumber::Two, &sample(ImageKind::Png)).unwrap();
-        assert_eq!(store.stand_in(&task(), &default_cover(ImageKind::Png)).unwrap(), "a%2Fb-1.png");
+        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Png), "a%2Fb-1.png");
     }
 
     #[test]
@@ -413,8 +337,8 @@ mod tests {
         fs::write(store.folder.join(".coverbatch-csv-other"), "half").unwrap();
         let living = drafted(&store, &sample(ImageKind::Png));
         Store::open(&store.folder).unwrap();
-        living.keep(&task(), ImageNumber::One).unwrap().unwrap();
-        assert_eq!(names(&store), [".coverbatch-csv-other", "a%2Fb-1.png"]);
+        living.keep(&by_id(), ImageNumber::One, None).unwrap().unwrap();
+        assert_eq!(names_in(&store), [".coverbatch-csv-other", "a%2Fb-1.png"]);
     }
 
     #[test]
@@ -427,15 +351,62 @@ mod tests {
     }
 
     #[test]
-    fn a_default_cover_is_a_whole_image_of_at_most_50_mib() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("default.png");
-        assert!(matches!(DefaultCover::open(&path), Err(DefaultCoverError::Unreadable { .. })));
-        fs::write(&path, &sample(ImageKind::Png)[..50]).unwrap();
-        let error = DefaultCover::open(&path).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot use `{}` as the default cover", path.display()));
-        assert_eq!(error.source().unwrap().to_string(), "the PNG is cut off");
-        File::create(&path).unwrap().set_len(MAX_IMAGE_BYTES + 1).unwrap();
-        assert!(matches!(DefaultCover::open(&path), Err(DefaultCoverError::TooLarge(_))));
+    fn an_image_is_kept_in_words_and_with_its_size() {
+        let (_folder, store) = store();
+        let kept = drafted(&store, &sample(ImageKind::Png)).keep(&in_words(), ImageNumber::Two, None).unwrap().unwrap();
+        let size = ImageSize { width: 23, height: 17, bytes: sample(ImageKind::Png).len() as u64 };
+        assert_eq!(kept, ImageFile { name: "So What_2.png".to_owned(), size: Some(size) });
+        assert_eq!(names_in(&store), ["So What_2.png"]);
+    }
+
+    #[test]
+    fn what_has_the_words_already_is_never_replaced_whatever_its_kind() {
+        for kind in [ImageKind::Png, ImageKind::WebP] {
+            let (_folder, store) = store();
+            let name = format!("So What_1.{kind}");
+            fs::write(store.folder.join(&name), "of another").unwrap();
+            assert_eq!(stand_in(&store, &in_words(), None, ImageKind::Png), "a%2Fb-1.png");
+            assert_eq!(keep_in_words(&store, ImageKind::Png, Some("a%2Fb-1.png")), "a%2Fb-1.png");
+            assert_eq!(keep_in_words(&store, ImageKind::Jpeg, None), "a%2Fb-1.jpg");
+            assert_eq!(fs::read(store.folder.join(&name)).unwrap(), b"of another");
+            assert_eq!(names_in(&store), [name.as_str(), "a%2Fb-1.jpg"]);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_in_words_is_known_by_its_bytes() {
+        let (_folder, store) = store();
+        assert_eq!(keep_in_words(&store, ImageKind::Png, None), "So What_1.png");
+        assert_eq!(keep_in_words(&store, ImageKind::Png, None), "So What_1.png");
+        let mut other = sample(ImageKind::Png);
+        // Behind its end, where it may hold anything.
+        other.push(0);
+        let kept = drafted(&store, &other).keep(&in_words(), ImageNumber::One, None).unwrap().unwrap();
+        assert_eq!(kept.name, "a%2Fb-1.png");
+        assert_eq!(fs::read(store.folder.join("So What_1.png")).unwrap(), sample(ImageKind::Png));
+    }
+
+    #[test]
+    fn a_default_cover_in_words_gives_way_to_the_cover_of_any_kind() {
+        for kind in [ImageKind::Png, ImageKind::Jpeg] {
+            let (_folder, store) = store();
+            let copy = stand_in(&store, &in_words(), None, ImageKind::Jpeg);
+            assert_eq!(copy, "So What_1.jpg");
+            let before = fs::metadata(store.folder.join(&copy)).unwrap().ino();
+            assert_eq!(stand_in(&store, &in_words(), Some(&copy), ImageKind::Png), copy);
+            assert_eq!(fs::metadata(store.folder.join(&copy)).unwrap().ino(), before, "it is not written again");
+            assert_eq!(stand_in(&store, &in_words(), None, ImageKind::Jpeg), copy, "left by a killed process");
+            assert_eq!(keep_in_words(&store, kind, Some(&copy)), format!("So What_1.{kind}"));
+            assert_eq!(names_in(&store), [format!("So What_1.{kind}")]);
+        }
+    }
+
+    #[test]
+    fn a_default_cover_of_before_there_were_words_gives_way_too() {
+        let (_folder, store) = store();
+        let copy = stand_in(&store, &by_id(), None, ImageKind::Jpeg);
+        assert_eq!(stand_in(&store, &in_words(), Some(&copy), ImageKind::Jpeg), copy);
+        assert_eq!(keep_in_words(&store, ImageKind::Png, Some(&copy)), "So What_1.png");
+        assert_eq!(names_in(&store), ["So What_1.png"]);
     }
 }

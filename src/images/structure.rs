@@ -1,4 +1,4 @@
-//! Whether bytes are a whole image, from their structure and checksums alone.
+//! Whether bytes are a whole image, and how large, from their structure and checksums alone.
 //!
 //! Each format says where it ends: PNG by its `IEND` chunk, JPEG by its end marker, WebP by the size in its head. The
 //! way there is walked, since the bytes of an end also occur before it (a preview inside a JPEG has an end of its own).
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use thiserror::Error;
 
-use crate::domain::ImageKind;
+use crate::domain::{ImageKind, ImageSize};
 
 /// How many first bytes tell the kind of an image.
 pub const SIGNATURE_BYTES: usize = 12;
@@ -21,6 +21,12 @@ const PNG_HEAD_BYTES: u32 = 13;
 
 /// Start of image, and the beginning of the marker that must follow it (ITU T.81, B.2.1).
 const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
+
+/// What a frame begins with behind its length: precision, height and width (ITU T.81, B.2.2).
+const FRAME_HEAD_BYTES: u64 = 5;
+
+/// As much of a chunk of WebP as tells its size, whichever chunk it is.
+const WEBP_HEAD_BYTES: usize = 10;
 
 /// Why bytes are not an image that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -56,13 +62,13 @@ pub fn kind_of(first: &[u8]) -> Option<ImageKind> {
     }
 }
 
-/// The kind of image that `source` holds from its beginning on, if it is a whole one.
+/// The kind and size of the image that `source` holds from its beginning on, if it is a whole one.
 ///
 /// # Errors
 /// If `source` cannot be read.
-pub fn check(source: impl Read + Seek) -> io::Result<Result<ImageKind, NotAnImage>> {
+pub fn check(source: impl Read + Seek) -> io::Result<Result<(ImageKind, ImageSize), NotAnImage>> {
     match Walk::start(source).and_then(|mut walk| walk.image()) {
-        Ok(kind) => Ok(Ok(kind)),
+        Ok(image) => Ok(Ok(image)),
         Err(Halt::Refused(reason)) => Ok(Err(reason)),
         Err(Halt::Unreadable(cause)) => Err(cause),
     }
@@ -80,6 +86,9 @@ impl From<io::Error> for Halt {
     }
 }
 
+/// Width and height of a picture, if there is one.
+type Pixels = Option<(u32, u32)>;
+
 /// A way through the bytes of a file.
 struct Walk<R> {
     source: BufReader<R>,
@@ -94,7 +103,7 @@ impl<R: Read + Seek> Walk<R> {
         Ok(Self { source: BufReader::new(source), length, at: 0 })
     }
 
-    fn image(&mut self) -> Result<ImageKind, Halt> {
+    fn image(&mut self) -> Result<(ImageKind, ImageSize), Halt> {
         let mut first = Vec::new();
         self.source.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut first)?;
         if first.is_empty() {
@@ -102,19 +111,21 @@ impl<R: Read + Seek> Walk<R> {
         }
         let kind = kind_of(&first).ok_or(Halt::Refused(NotAnImage::Unknown))?;
         self.source.rewind()?;
-        let has_picture = match kind {
+        let pixels = match kind {
             ImageKind::Png => self.png()?,
             ImageKind::Jpeg => self.jpeg()?,
             ImageKind::WebP => self.webp()?,
         };
-        if has_picture { Ok(kind) } else { Err(Halt::Refused(NotAnImage::NoPicture(kind))) }
+        let pixels = pixels.filter(|(width, height)| *width > 0 && *height > 0);
+        let (width, height) = pixels.ok_or(Halt::Refused(NotAnImage::NoPicture(kind)))?;
+        Ok((kind, ImageSize { width, height, bytes: self.length }))
     }
 
     /// Chunks of length, type, data and checksum, from `IHDR` to `IEND` (PNG, third edition, 5.3 and 5.6).
-    fn png(&mut self) -> Result<bool, Halt> {
+    fn png(&mut self) -> Result<Pixels, Halt> {
         let kind = ImageKind::Png;
         self.skip(kind, PNG_SIGNATURE.len() as u64)?;
-        let (mut has_size, mut has_data) = (false, false);
+        let (mut pixels, mut has_data) = (None, false);
         loop {
             let begin = self.at;
             let damaged = Halt::Refused(NotAnImage::Damaged(kind, begin));
@@ -128,9 +139,9 @@ impl<R: Read + Seek> Walk<R> {
             let mut checksum = crc32fast::Hasher::new();
             checksum.update(&name);
             if is_head {
-                let size: [[u8; 4]; 2] = [self.take(kind)?, self.take(kind)?];
-                checksum.update(size.as_flattened());
-                has_size = !size.contains(&[0; 4]);
+                let [width, height]: [[u8; 4]; 2] = [self.take(kind)?, self.take(kind)?];
+                checksum.update([width, height].as_flattened());
+                pixels = Some((u32::from_be_bytes(width), u32::from_be_bytes(height)));
             }
             self.sum_up(&mut checksum, kind, begin + 8 + u64::from(length))?;
             // A wrong one makes readers refuse the picture, unless it is of a chunk that they can do without, which they
@@ -140,7 +151,7 @@ impl<R: Read + Seek> Walk<R> {
             }
             has_data |= name == *b"IDAT" && length > 0;
             if name == *b"IEND" {
-                return Ok(has_size && has_data);
+                return Ok(pixels.filter(|_| has_data));
             }
         }
     }
@@ -161,27 +172,32 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Marker segments, and after each start of scan coded data up to the next marker (ITU T.81, B.1.1 and B.2).
-    fn jpeg(&mut self) -> Result<bool, Halt> {
+    fn jpeg(&mut self) -> Result<Pixels, Halt> {
         let kind = ImageKind::Jpeg;
         self.skip(kind, 2)?;
-        let mut has_picture = false;
+        let (mut pixels, mut has_scan) = (None, false);
         loop {
             let begin = self.at;
             if self.take(kind)? != [0xff] {
                 return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
             }
             match self.marker()? {
-                0xd9 => return Ok(has_picture),
+                0xd9 => return Ok(pixels.filter(|_| has_scan)),
                 // Without a segment: TEM and the restarts.
                 0x01 | 0xd0..=0xd7 => {}
                 // No marker at all, or a second start of image.
                 0x00 | 0xd8 => return Err(Halt::Refused(NotAnImage::Damaged(kind, begin))),
                 marker => {
                     let length = u64::from(u16::from_be_bytes(self.take(kind)?));
-                    let rest = length.checked_sub(2).ok_or(Halt::Refused(NotAnImage::Damaged(kind, begin)))?;
-                    self.skip(kind, rest)?;
+                    let end = self.at + length.checked_sub(2).ok_or(Halt::Refused(NotAnImage::Damaged(kind, begin)))?;
+                    if is_frame(marker) && self.at + FRAME_HEAD_BYTES <= end {
+                        let [_precision] = self.take(kind)?;
+                        let [height, width] = [self.take(kind)?, self.take(kind)?].map(u16::from_be_bytes);
+                        pixels = Some((width.into(), height.into()));
+                    }
+                    self.skip(kind, end - self.at)?;
                     if marker == 0xda {
-                        has_picture = true;
+                        has_scan = true;
                         self.skip_scan()?;
                     }
                 }
@@ -220,12 +236,12 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Chunks that fill the size given in the head, one of them a picture (RFC 9649, 2.3 to 2.7).
-    fn webp(&mut self) -> Result<bool, Halt> {
+    fn webp(&mut self) -> Result<Pixels, Halt> {
         let kind = ImageKind::WebP;
         self.skip(kind, 4)?;
         let end = 8 + u64::from(u32::from_le_bytes(self.take(kind)?));
         self.skip(kind, 4)?;
-        let mut has_picture = false;
+        let (mut pixels, mut has_picture) = (None, false);
         while self.at < end {
             let begin = self.at;
             let name: [u8; 4] = self.take(kind)?;
@@ -234,10 +250,15 @@ impl<R: Read + Seek> Walk<R> {
                 return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
             }
             // Odd sizes are padded, though not by everyone at the end.
-            self.skip(kind, (size + size % 2).min(end - self.at))?;
+            let next = (self.at + size + size % 2).min(end);
+            if pixels.is_none() && size >= WEBP_HEAD_BYTES as u64 {
+                // What holds all frames comes before the first of them.
+                pixels = webp_pixels(name, self.take(kind)?);
+            }
+            self.skip(kind, next - self.at)?;
             has_picture |= size > 0 && matches!(&name, b"VP8 " | b"VP8L" | b"ANMF");
         }
-        Ok(has_picture)
+        Ok(pixels.filter(|_| has_picture))
     }
 
     /// The next bytes.
@@ -266,6 +287,24 @@ impl<R: Read + Seek> Walk<R> {
     }
 }
 
+/// Whether a marker begins a frame: all of this range but those of tables and of extensions (ITU T.81, table B.1).
+const fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+/// The size in the first bytes of a chunk: of the canvas, of a key frame (RFC 6386, 9.1), or of a lossless frame (RFC
+/// 9649, 2.7 and 3.4).
+fn webp_pixels(name: [u8; 4], head: [u8; WEBP_HEAD_BYTES]) -> Pixels {
+    const SIDE: u32 = (1 << 14) - 1;
+    let le = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
+    match (&name, head) {
+        (b"VP8X", head) => Some((le(&head[4..7]) + 1, le(&head[7..10]) + 1)),
+        (b"VP8 ", [_, _, _, 0x9d, 0x01, 0x2a, ..]) => Some((le(&head[6..8]) & SIDE, le(&head[8..10]) & SIDE)),
+        (b"VP8L", [0x2f, ..]) => Some(((le(&head[1..5]) & SIDE) + 1, ((le(&head[1..5]) >> 14) & SIDE) + 1)),
+        (_, _) => None,
+    }
+}
+
 /// What people call the kind.
 const fn name(kind: ImageKind) -> &'static str {
     match kind {
@@ -285,7 +324,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<ImageKind, NotAnImage> {
-        check(Cursor::new(bytes)).unwrap()
+        check(Cursor::new(bytes)).unwrap().map(|(kind, _)| kind)
     }
 
     fn changed(kind: ImageKind, change: impl FnOnce(&mut Vec<u8>)) -> Result<ImageKind, NotAnImage> {
@@ -294,9 +333,12 @@ mod tests {
         read(&bytes)
     }
 
-    /// A JPEG of these parts between its start and its end.
+    /// A frame of 3 x 2 pixels.
+    const FRAME: &[u8] = b"\xff\xc0\x00\x08\x08\x00\x02\x00\x03\x00";
+
+    /// A JPEG of these parts between its start, with the head of a frame, and its end.
     fn jpeg(parts: &[&[u8]]) -> Result<ImageKind, NotAnImage> {
-        read(&[&b"\xff\xd8"[..], &parts.concat(), b"\xff\xd9"].concat())
+        read(&[&b"\xff\xd8"[..], FRAME, &parts.concat(), b"\xff\xd9"].concat())
     }
 
     #[test]
@@ -305,6 +347,50 @@ mod tests {
             assert_eq!(read(&sample(kind)), Ok(kind));
             assert_eq!(kind_of(&sample(kind)[..SIGNATURE_BYTES]), Some(kind));
         }
+    }
+
+    #[test]
+    fn sizes_are_those_that_a_decoder_finds() {
+        let size = |bytes: &[u8]| check(Cursor::new(bytes)).unwrap().map(|(_, size)| size);
+        for bytes in KINDS.map(sample).into_iter().chain([LOSSY_WEBP.to_vec(), extended_webp()]) {
+            let decoded = image::load_from_memory(&bytes).unwrap();
+            let expected = ImageSize { width: decoded.width(), height: decoded.height(), bytes: bytes.len() as u64 };
+            assert_eq!(size(&bytes), Ok(expected));
+            assert_ne!(expected.width, expected.height);
+        }
+    }
+
+    /// 3 x 2 pixels as Chromium writes them: a key frame of VP8.
+    const LOSSY_WEBP: &[u8] = b"RIFF\x34\0\0\0WEBPVP8 \x28\0\0\0\
+        \x90\x01\x00\x9d\x01\x2a\x03\x00\x02\x00\x07\x40\x96\x25\xa0\x02\x74\xba\x00\x03\
+        \x98\x00\xfe\xe5\x0a\xf8\x27\xa9\x72\x8f\xfe\x37\x8f\x02\xbc\x97\x63\xa0\x00\x00";
+
+    /// The sample behind a head that tells the size of a canvas.
+    fn extended_webp() -> Vec<u8> {
+        let picture = sample(ImageKind::WebP).split_off(12);
+        let head: &[u8] = b"VP8X\x0a\0\0\0\0\0\0\0\x16\0\0\x10\0\0";
+        let length = u32::try_from(4 + head.len() + picture.len()).unwrap().to_le_bytes();
+        [&b"RIFF"[..], &length, b"WEBP", head, &picture].concat()
+    }
+
+    #[test]
+    fn an_image_without_a_size_holds_no_picture() {
+        let scan: &[u8] = b"\xff\xda\x00\x02ab";
+        let none = Err(NotAnImage::NoPicture(ImageKind::Jpeg));
+        assert_eq!(read(&[b"\xff\xd8", scan, b"\xff\xd9"].concat()), none, "no frame");
+        // A frame too short to tell, and one whose height would come later.
+        for frame in [&b"\xff\xc0\x00\x06\x08\x00\x02\x00"[..], b"\xff\xc2\x00\x07\x08\x00\x00\x00\x03"] {
+            assert_eq!(read(&[b"\xff\xd8", frame, scan, b"\xff\xd9"].concat()), none, "{frame:?}");
+        }
+        // Tables are no frames.
+        let tables: &[u8] = b"\xff\xc4\x00\x07\x08\x00\x02\x00\x03";
+        assert_eq!(read(&[b"\xff\xd8", tables, scan, b"\xff\xd9"].concat()), none);
+        let chunk = |name: &[u8], head: [u8; 10]| read(&[b"RIFF\x16\0\0\0WEBP", name, b"\x0a\0\0\0", &head].concat());
+        let none = Err(NotAnImage::NoPicture(ImageKind::WebP));
+        assert_eq!(chunk(b"VP8 ", [1; 10]), none, "no key frame");
+        assert_eq!(chunk(b"VP8L", [1; 10]), none, "no signature");
+        assert_eq!(chunk(b"VP8X", [1; 10]), none, "a canvas without a picture");
+        assert_eq!(chunk(b"VP8 ", [0, 0, 0, 0x9d, 1, 0x2a, 0, 0, 5, 0]), none, "no width");
     }
 
     #[test]

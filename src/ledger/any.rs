@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
@@ -203,6 +204,7 @@ impl SubmitLedger for AnyLedger {
 impl FollowLedger for AnyLedger {
     done_by_the_engine! {
         begin_follow(catalog: &str, command: &str, at: UnixMillis) -> RunId;
+        name_files(rows: Vec<(MusicTaskId, NameWords)>) -> Vec<Option<NameWords>>;
         watch(waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> u64;
         next_due(scope: CoverScope, at: UnixMillis) -> (Option<UnixMillis>, Option<UnixMillis>);
         claim_job(scope: CoverScope, kind: JobKind, at: UnixMillis, lease: Duration, pace: Rate) -> Due;

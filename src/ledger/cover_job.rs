@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Credits, Generated, MusicTaskId, Reason, Route};
-use crate::images::ImageNumber;
+use crate::domain::{Answer, CoverTaskId, Credits, Generated, ImageFile, MusicTaskId, Reason, Route};
+use crate::images::{ImageNumber, NameWords};
 use crate::ledger::keys::{RunId, TaskKey};
 
 /// How long the service promises to keep the images of a cover.
@@ -69,6 +69,10 @@ pub struct CoverJob {
     pub cover: CoverTaskId,
     /// The route by which that was asked for.
     pub route: Route,
+    /// The words that its files are called by, if it has any.
+    pub words: Option<NameWords>,
+    /// The copy of the default cover that stands in for it.
+    pub default_cover: Option<String>,
     /// Since when it is known; if its images are, since when it was finished.
     pub since: UnixMillis,
     /// Calls that failed since the last one that went well.
@@ -130,7 +134,7 @@ pub enum JobOutcome {
     Saved {
         /// Which one.
         number: ImageNumber,
-        /// The name of its file.
-        file: String,
+        /// In which file.
+        file: ImageFile,
     },
 }

@@ -14,6 +14,7 @@ mod context;
 mod copy;
 mod cover_jobs;
 mod failure;
+mod file_names;
 mod history;
 mod job_outcomes;
 mod look_up;
@@ -45,6 +46,7 @@ use tokio::time::sleep;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
@@ -314,6 +316,10 @@ impl FollowLedger for PostgresLedger {
     async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
         self.write(new, runs::begin_follow).await
+    }
+
+    async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
+        self.write(rows, file_names::name_files).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {

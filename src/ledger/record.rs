@@ -1,7 +1,7 @@
 //! What the ledger holds of one music task, and the part of it that decides whether it is sent.
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Credits, Images, MAX_IMAGES, Reason, Route, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, ImageFile, ImageSize, Images, MAX_IMAGES, Reason, Route, RowState};
 use crate::ledger::cover_job::IMAGES_LAST;
 
 /// What the ledger holds of a music task.
@@ -53,12 +53,24 @@ pub struct Artwork {
     pub images: Option<Images>,
     /// When it was finished.
     pub completed_at: Option<UnixMillis>,
-    /// The file of each image, relative to the folder of downloads; `None` if it has none.
-    pub files: [Option<String>; MAX_IMAGES],
+    /// The file of each image; `None` if it has none.
+    pub files: [Option<ImageFile>; MAX_IMAGES],
     /// The copy of the default cover that stands in for it.
     pub fallback: Option<String>,
     /// Whether the host of the images has told that one without a file is gone, so that nobody follows them any more.
     pub is_forgotten: bool,
+}
+
+/// Width, height and bytes of an image, as ledgers keep them.
+pub(super) fn numbers_of(file: Option<&ImageFile>) -> [Option<i64>; 3] {
+    let size = file.and_then(|file| file.size);
+    let bytes = size.and_then(|size| i64::try_from(size.bytes).ok());
+    [size.map(|size| size.width.into()), size.map(|size| size.height.into()), bytes]
+}
+
+/// The same again, if all three are there.
+pub(super) fn image_size([width, height, bytes]: [Option<i64>; 3]) -> Option<ImageSize> {
+    Some(ImageSize { width: width?.try_into().ok()?, height: height?.try_into().ok()?, bytes: bytes?.try_into().ok()? })
 }
 
 impl Artwork {

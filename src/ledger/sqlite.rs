@@ -11,6 +11,7 @@ mod copy;
 mod cover_jobs;
 mod damage;
 mod failure;
+mod file_names;
 mod history;
 mod job_outcomes;
 mod look_up;
@@ -39,6 +40,7 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{Contents, PastRun, PollStats, Sends};
@@ -339,6 +341,10 @@ impl FollowLedger for SqliteLedger {
     async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
         self.call(move |connection| runs::open_run(connection, &new, "follow", None)).await
+    }
+
+    async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
+        self.call(move |connection| file_names::name_files(connection, &rows)).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {

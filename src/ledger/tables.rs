@@ -46,7 +46,7 @@ pub(super) struct Table {
 pub(super) const TASK: &str = "task";
 
 /// The tables, those first that others refer to.
-pub(super) const TABLES: [Table; 4] = [
+pub(super) const TABLES: [Table; 5] = [
     Table {
         name: "run",
         order: "run",
@@ -83,7 +83,13 @@ pub(super) const TABLES: [Table; 4] = [
             "generated_in",
             "credits",
             "file_1",
+            "width_1",
+            "height_1",
+            "bytes_1",
             "file_2",
+            "width_2",
+            "height_2",
+            "bytes_2",
             "fallback",
         ],
     },
@@ -103,6 +109,7 @@ pub(super) const TABLES: [Table; 4] = [
             "message",
         ],
     },
+    Table { name: "file_name", order: "id", columns: &["id", "words", "folded"] },
     Table { name: "read_log", order: "seq", columns: &["at"] },
 ];
 
@@ -171,6 +178,7 @@ mod tests {
                     "task.account",
                     "task.seq",
                     "attempt.account",
+                    "file_name.account",
                     "attempt.seq",
                     "read_log.account",
                     "read_log.seq",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, Sends};
@@ -135,6 +136,15 @@ pub trait FollowLedger: ReadLedger {
         command: &str,
         at: UnixMillis,
     ) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+
+    /// Notes in which words the files of these music tasks are to be called; in which they are from now on, in their order.
+    /// No two are called the same, whatever their case: where others have the words, the id stands behind them, and none
+    /// are given if that is taken too. One of which an image is on disk keeps what it has, if only its id. Durable when
+    /// this returns.
+    fn name_files(
+        &self,
+        rows: Vec<(MusicTaskId, NameWords)>,
+    ) -> impl Future<Output = Result<Vec<Option<NameWords>>, LedgerError>> + Send;
 
     /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
     /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up

@@ -145,6 +145,10 @@ impl Summary {
             format!("  credits  {left} left of {at_start}, {spent} spent (limit {limit})")
         }));
         lines.extend(self.covers.as_ref().map(|covers| format!("  covers   {}", self.cover_list(covers))));
+        if self.tally.small.rows > 0 {
+            let small = plural(self.tally.small.rows, "cover is", "covers are");
+            lines.push(format!("  small    {small} below --warn-below, {}", self.tally.small.list()));
+        }
         lines.push(format!("  results  {}", place(&self.files.results)));
         lines.extend(self.files.failures.as_deref().map(|path| format!("  failures {}", place(path))));
         lines.push(format!("  ledger   {}{}", self.files.ledger.display(), self.news_of_ledger()));

@@ -13,7 +13,7 @@ use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
 use crate::policy::Spending;
 use crate::ratelimit::GateView;
-use crate::results::{Cause, Changes, Tally};
+use crate::results::{Cause, Changes, NamedRows, Tally};
 use crate::runner::Covers;
 
 /// Everything worth telling about a run.
@@ -136,6 +136,7 @@ impl Summary {
             changes: &self.tally.changes,
             is_first_run: !self.tally.changes.has_before,
             unlike_ids: self.tally.unlike.as_ref().map(UnlikeIds::new),
+            small_covers: &self.tally.small,
             results: self.files.results.display().to_string(),
             failures: self.files.failures.as_ref().map(|path| path.display().to_string()),
             ledger: self.files.ledger.display().to_string(),
@@ -165,6 +166,7 @@ struct Document<'a> {
     changes: &'a Changes,
     causes: Vec<&'a Cause>,
     unlike_ids: Option<UnlikeIds>,
+    small_covers: &'a NamedRows,
     results: String,
     failures: Option<String>,
     ledger: String,

@@ -191,7 +191,14 @@ mod tests {
 
     fn view() -> View {
         let now = UnixMillis(0);
-        View { unreached: None, in_doubt: InDoubt::Resend, trust: Trust::All, goal: Goal::Accepted, now }
+        View {
+            unreached: None,
+            in_doubt: InDoubt::Resend,
+            trust: Trust::All,
+            goal: Goal::Accepted,
+            now,
+            warn_below: None,
+        }
     }
 
     const RESULTS: [(&str, &str, &str); 6] = [

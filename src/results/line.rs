@@ -4,7 +4,7 @@ use std::{array, fmt};
 
 use crate::catalog::{BadRow, Catalog};
 use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, Reason, ResultColumn, RowState, Status, escape_formula, one_line};
+use crate::domain::{CoverTaskId, MAX_IMAGES, Reason, ResultColumn, RowState, Status, escape_formula, one_line};
 use crate::join::{Joined, Trust};
 use crate::ledger::{Artwork, Record};
 use crate::policy::{InDoubt, is_retryable};
@@ -33,6 +33,8 @@ pub struct View {
     pub goal: Goal,
     /// When it is looked at.
     pub now: UnixMillis,
+    /// Pixels that the shorter side of an image on disk has to have, if it is to be told of others.
+    pub warn_below: Option<u32>,
 }
 
 /// How far the cover of an accepted row has come, measured by what is wanted.
@@ -90,6 +92,8 @@ pub struct ResultLine {
     pub cover: Cover,
     /// Whether it is one of those that the command took up.
     pub is_taken_up: bool,
+    /// Whether an image of it on disk has a shorter side than is wanted.
+    pub is_small: bool,
     /// The cells, in the order of [`ResultColumn::ALL`].
     cells: [String; COLUMNS],
 }
@@ -132,7 +136,15 @@ impl ResultLine {
         cells[ResultColumn::Retryable as usize] = yes_no(false);
         cells[ResultColumn::Reason as usize] = reason.to_string();
         cells[ResultColumn::Message as usize] = words(&bad.to_string());
-        Self { status, retryable: false, reason: Some(reason), cover: Cover::Done, is_taken_up: true, cells }
+        Self {
+            status,
+            retryable: false,
+            reason: Some(reason),
+            cover: Cover::Done,
+            is_taken_up: true,
+            is_small: false,
+            cells,
+        }
     }
 
     fn valid(record: Option<&Record>, first_row: Option<u32>, view: View) -> Self {
@@ -143,6 +155,8 @@ impl ResultLine {
         let answer = record.map(|record| &record.answer);
         let art = record.map(|record| &record.artwork);
         let covered = record.filter(|record| record.cover.is_some());
+        let file = |number: usize| art.and_then(|art| art.files[number].as_ref());
+        let size = |number: usize| file(number).and_then(|file| file.size);
         let image = |number: usize| cell(art.and_then(|art| art.images.as_ref()?.urls().get(number)));
         let cells = array::from_fn(|at| match ResultColumn::ALL[at] {
             ResultColumn::Status => status.to_string(),
@@ -158,14 +172,22 @@ impl ResultLine {
             ResultColumn::DuplicateOfRow => cell(first_row),
             ResultColumn::Image1 => image(0),
             ResultColumn::Image2 => image(1),
-            ResultColumn::File1 => cell(art.and_then(|art| art.files[0].as_ref().or(art.fallback.as_ref()))),
-            ResultColumn::File2 => cell(art.and_then(|art| art.files[1].as_ref())),
+            ResultColumn::File1 => cell(file(0).map(|file| &file.name).or(art.and_then(|art| art.fallback.as_ref()))),
+            ResultColumn::File2 => cell(file(1).map(|file| &file.name)),
             ResultColumn::ExpiresAt => cell(art.and_then(Artwork::expires_at)),
             ResultColumn::Fallback => cell(art.and_then(|art| art.fallback.as_ref()).map(|_| yes_no(true))),
             ResultColumn::Route => cell(covered.map(|record| record.route)),
             ResultColumn::Credits => cell(record.and_then(|record| record.credits)),
+            ResultColumn::Width1 => cell(size(0).map(|size| size.width)),
+            ResultColumn::Height1 => cell(size(0).map(|size| size.height)),
+            ResultColumn::Bytes1 => cell(size(0).map(|size| size.bytes)),
+            ResultColumn::Width2 => cell(size(1).map(|size| size.width)),
+            ResultColumn::Height2 => cell(size(1).map(|size| size.height)),
+            ResultColumn::Bytes2 => cell(size(1).map(|size| size.bytes)),
         });
-        Self { status, retryable, reason, cover: Cover::of(record, view), is_taken_up: true, cells }
+        let is_below = |least: u32| (0..MAX_IMAGES).filter_map(size).any(|size| size.shorter_side() < least);
+        let is_small = view.warn_below.is_some_and(is_below);
+        Self { status, retryable, reason, cover: Cover::of(record, view), is_taken_up: true, is_small, cells }
     }
 
     fn cell(&self, column: ResultColumn) -> &str {
@@ -227,7 +249,7 @@ mod tests {
     use super::*;
     use crate::catalog::{CatalogOptions, Row};
     use crate::clock::UnixMillis;
-    use crate::domain::{Answer, Credits, Images, Route};
+    use crate::domain::{Answer, Credits, ImageFile, Images, Route};
     use crate::error::Exit;
     use crate::join::{Join, Trust};
     use crate::ledger::{IMAGES_LAST, SqliteLedger};
@@ -236,7 +258,7 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
     fn view(goal: Goal) -> View {
-        View { unreached: None, in_doubt: InDoubt::Resend, trust: Trust::All, goal, now: NOW }
+        View { unreached: None, in_doubt: InDoubt::Resend, trust: Trust::All, goal, now: NOW, warn_below: None }
     }
 
     fn record(state: RowState, cover: Option<&str>, artwork: Artwork) -> Record {
@@ -259,7 +281,7 @@ mod tests {
         Artwork {
             images: Images::new(["https://x.example/1.png", "https://x.example/2.png"]),
             completed_at: Some(completed_at),
-            files: files.map(|file| file.map(str::to_owned)),
+            files: files.map(|file| file.map(|name| ImageFile { name: name.to_owned(), size: None })),
             fallback: None,
             is_forgotten: false,
         }

@@ -8,7 +8,7 @@ use super::before::Before;
 use super::cause::Cause;
 use super::changes::Changes;
 use super::line::{Cover, ResultLine};
-use super::named::RowName;
+use super::named::{NamedRows, RowName};
 use super::standing::{Remedy, Standing};
 use crate::catalog::{Catalog, Labels, Unlike};
 use crate::domain::{Reason, Status};
@@ -38,6 +38,8 @@ pub struct Tally {
     pub forgotten: u64,
     /// Rows for which the default cover stands in.
     pub fallbacks: u64,
+    /// Music tasks of which an image on disk has a shorter side than is wanted.
+    pub small: NamedRows,
     /// Ids that do not look like the others.
     pub unlike: Option<Unlike>,
     /// What has changed since earlier results.
@@ -80,6 +82,9 @@ impl Tally {
         let name = || RowName::of(catalog, &self.labels, &joined.row);
         if !line.is_duplicate() {
             self.changes.add((before, now), joined, name);
+        }
+        if line.is_small && !line.is_duplicate() {
+            self.small.add(name);
         }
         if now != Standing::Covered {
             let is_full = self.causes.len() >= MOST_CAUSES;

@@ -8,9 +8,9 @@ use super::RunError;
 use super::schedule::CoverTracking;
 use super::task::{JobResult, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::domain::{Answer, Found, Reading, Reason, one_line};
+use crate::domain::{Answer, Found, ImageFile, Reading, Reason, one_line};
 use crate::files::FileError;
-use crate::images::{ImageFolder, ImageNumber};
+use crate::images::{ImageFolder, ImageName, ImageNumber};
 use crate::ledger::{CoverJob, JobOutcome, Ledger};
 use crate::policy::{Jitter, found};
 
@@ -31,7 +31,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let said = (fetched.reason, image_answer(number, &fetched.answer));
         let (outcome, result) = match found(fetched, job.failures, tracking.policy.max_attempts, jitter) {
             Ok(file) => {
-                info!(task = %job.task, file, "an image is on disk");
+                info!(task = %job.task, file = file.name, "an image is on disk");
                 (JobOutcome::Saved { number, file }, JobResult::Saved)
             }
             Err(failure) => self.reschedule(failure, &job, tracking.policy, said),
@@ -40,20 +40,21 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         Ok(TaskOutput::Download(result))
     }
 
-    /// The name of the file that holds the image now, if it came and is one.
+    /// The file that holds the image now, if it came and is one.
     async fn fetch(
         &self,
         job: &CoverJob,
         number: ImageNumber,
         url: &str,
         folder: &ImageFolder,
-    ) -> Result<Reading<String>, FileError> {
+    ) -> Result<Reading<ImageFile>, FileError> {
         let mut draft = folder.draft().await?;
         let reading = self.api.fetch_image(url, &mut draft).await.map_err(|cause| folder.error(cause))?;
         let Reading { found, reason, answer, retry_after } = reading;
+        let name = ImageName { task: job.task.clone(), words: job.words.clone() };
         let found = match found {
-            Found::Known(_) => match draft.keep(&job.task, number).await? {
-                Ok(name) => Found::Known(name),
+            Found::Known(_) => match draft.keep(name, number, job.default_cover.clone()).await? {
+                Ok(file) => Found::Known(file),
                 Err(refusal) => {
                     let answer = Answer { message: refusal.to_string(), ..answer };
                     return Ok(Reading { found: Found::Troubled, reason: Reason::BadResponse, answer, retry_after });

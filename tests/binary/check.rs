@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
+use coverbatch::clock::{Clock, UnixMillis};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
@@ -15,15 +16,16 @@ fn told<'a>(ran: &'a Ran, what: &str) -> &'a str {
     ran.stdout.lines().find(is_told).unwrap_or_else(|| panic!("nothing of {what} in\n{}", ran.stdout))
 }
 
-/// An answer with this balance, given at this time.
-fn balance(credits: f64, at: SystemTime) -> ResponseTemplate {
-    let date = httpdate::fmt_http_date(at);
+/// An answer with this balance, from a clock that is so far ahead.
+fn balance(credits: f64, ahead: Duration) -> ResponseTemplate {
+    let now = Clock::start().unix().after(ahead);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + UnixMillis(0).until(now));
     envelope(200, "success", &json!(credits)).insert_header("date", date.as_str())
 }
 
 #[test]
 fn everything_that_a_run_needs_has_its_line_and_nothing_is_left() {
-    let service = Scripted::by(|_: &wiremock::Request| balance(812.5, SystemTime::now()));
+    let service = Scripted::by(|_: &wiremock::Request| balance(812.5, Duration::ZERO));
     let batch = Batch::of("task_id\na\nb\na\n").to(&service.address());
     let before = batch.listing();
     let ran = batch.call("check", &["--download", "covers", "--failures", "f.csv", "--metrics-file", "m"]).exit(0);
@@ -85,7 +87,7 @@ fn all_that_is_wrong_is_told_at_once_and_the_severest_is_the_exit_code() {
 
 #[test]
 fn an_empty_account_is_5_and_a_service_out_of_reach_is_2() {
-    let empty = Scripted::by(|_: &wiremock::Request| balance(0.0, SystemTime::now()));
+    let empty = Scripted::by(|_: &wiremock::Request| balance(0.0, Duration::ZERO));
     let ran = Batch::ids(["a"]).to(&empty.address()).call("check", &[]).exit(5);
     assert!(told(&ran, "key").contains("no credits are left; buy some"));
     let ran = Batch::ids(["a"]).to("http://127.0.0.1:9").call("check", &[]).exit(2);
@@ -103,7 +105,7 @@ fn a_clock_that_is_far_off_is_told() {
     for (seconds, exit, state) in
         [(0, 0, "ok      clock     agrees"), (30, 0, "ok      clock     "), (400, 2, "not ok  clock     ")]
     {
-        let ahead = move |_: &wiremock::Request| balance(9.0, SystemTime::now() + Duration::from_secs(seconds));
+        let ahead = move |_: &wiremock::Request| balance(9.0, Duration::from_secs(seconds));
         let service = Scripted::by(ahead);
         let ran = Batch::ids(["a"]).to(&service.address()).call("check", &[]).exit(exit);
         let line = told(&ran, "clock");

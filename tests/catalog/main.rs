@@ -71,6 +71,7 @@ fn written(catalog: &Arc<Catalog>) -> [Vec<u8>; 2] {
         trust: Trust::All,
         goal: Goal::Accepted,
         now: UnixMillis(1_800_000_000_000),
+        warn_below: None,
     };
     let paths = Paths { results: results.clone(), failures: Some(failures.clone()) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

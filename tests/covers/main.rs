@@ -19,6 +19,7 @@ mod fallback;
 mod faults;
 mod hung;
 mod kill;
+mod names;
 mod receiving;
 mod routes;
 mod rows;

@@ -16,7 +16,8 @@ pub(crate) const LEDGER: &str = "songs.db";
 /// The results of another night, which tell of nothing.
 pub(crate) const OLD_RESULTS: &str = "task_id,cover_status,cover_retryable,cover_reason,cover_http_status,cover_code,cover_message,cover_task_id,\
      cover_attempts,cover_first_sent_at,cover_finished_at,cover_duplicate_of_row,cover_image_1,cover_image_2,\
-     cover_file_1,cover_file_2,cover_expires_at,cover_fallback,cover_route,cover_credits\nold,pending,yes,outage,,,,,0,,,,,,,,,,,\n";
+     cover_file_1,cover_file_2,cover_expires_at,cover_fallback,cover_route,cover_credits,\
+     cover_width_1,cover_height_1,cover_bytes_1,cover_width_2,cover_height_2,cover_bytes_2\nold,pending,yes,outage,,,,,0,,,,,,,,,,,,,,,,,\n";
 
 /// How far each row is known to be.
 #[derive(Debug, Default)]
@@ -33,11 +34,16 @@ impl Known {
         Self::at(batch, copy.path())
     }
 
-    /// What the ledger in a folder says; `status` and `results` agree on it.
+    /// What the ledger in a folder says.
     pub(crate) fn at(batch: &Batch, folder: &Path) -> Self {
-        let ledger = folder.join(LEDGER).into_os_string().into_string().unwrap();
-        let results = folder.join("now.csv").into_os_string().into_string().unwrap();
-        let ran = batch.call("results", &["--ledger", &ledger, "-o", &results]);
+        Self::told(batch, &["--ledger", folder.join(LEDGER).to_str().unwrap()])
+    }
+
+    /// What the ledger says that these options name; `status` and `results` agree on it.
+    pub(crate) fn told(batch: &Batch, ledger: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("now.csv").into_os_string().into_string().unwrap();
+        let ran = batch.call("results", &[ledger, &["-o", &results]].concat());
         // A run that was killed before it made its ledger knows nothing.
         if ran.code == Some(2) && ran.stderr.starts_with("error: no ledger at") {
             return Self::default();
@@ -45,7 +51,7 @@ impl Known {
         assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
         let table = Table::read(Path::new(&results), b',');
         let known = Self::in_table(&table);
-        let status = batch.call("status", &["--ledger", &ledger, "--json"]).json();
+        let status = batch.call("status", &[ledger, &["--json"]].concat()).json();
         assert_eq!(status["rows"]["in_doubt"], known.in_doubt.len(), "{status}");
         assert_eq!(status["rerun_sends"], table.len() - known.settled.len(), "{status}");
         known

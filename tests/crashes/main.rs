@@ -16,6 +16,7 @@ mod copies;
 mod counting;
 mod damage;
 mod disk;
+mod engine;
 mod kill;
 mod known;
 mod names;

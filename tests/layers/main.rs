@@ -127,6 +127,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "tokio_postgres",
         "tokio_postgres_rustls",
         "toml",
+        "unicode_normalization",
     ];
     assert_eq!(crates, expected);
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -6,6 +6,14 @@
 #[path = "../ledger/conformance/mod.rs"]
 mod conformance;
 mod copies;
+#[expect(dead_code, reason = "the service is shared with the tests of crashes, which ask it more")]
+#[path = "../crashes/counting.rs"]
+mod counting;
+mod cut;
+mod engine;
+#[expect(dead_code, reason = "what is known is shared with the tests of crashes, which ask more")]
+#[path = "../crashes/known.rs"]
+mod known;
 mod outages;
 mod pooler;
 mod processes;
@@ -13,7 +21,12 @@ mod proxy;
 mod refusals;
 mod rows;
 mod server;
+#[expect(dead_code, unused_imports, reason = "the words are shared with the tests of the binary, which use them all")]
+#[path = "../binary/story/mod.rs"]
+mod story;
 mod tls;
+#[path = "../crashes/together.rs"]
+mod together;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A pooler in front of the server: found out if it deals out connections by transactions, welcome by sessions.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Pooler {
                         exec /usr/sbin/pgbouncer -q "$1""#;
         let process = Command::new("sh").args(["-c", script, "sh"]).arg(&file).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..100 {
-            if folder.path().join(".s.PGSQL.5432").exists() {
+            if UnixStream::connect(folder.path().join(".s.PGSQL.5432")).is_ok() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

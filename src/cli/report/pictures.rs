@@ -66,7 +66,8 @@ pub(super) fn pictures(art: &Artwork) -> Vec<PageImage> {
 /// The names of the files, one for each image that has a name or an address.
 fn names(art: &Artwork) -> Vec<Option<String>> {
     let known = art.images.as_ref().map_or(0, |images| images.urls().len());
-    let mut names: Vec<Option<String>> = art.files.iter().take(known).cloned().collect();
+    let mut names: Vec<Option<String>> =
+        art.files.iter().take(known).map(|file| Some(file.as_ref()?.name.clone())).collect();
     if let Some(fallback) = &art.fallback {
         match names.first_mut() {
             Some(first) => *first = Some(fallback.clone()),

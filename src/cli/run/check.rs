@@ -4,7 +4,7 @@
 //! read once, which costs nothing, and where something is to be written an empty file is made and removed.
 
 use std::fs::OpenOptions;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ async fn catalog(args: &RunArgs) -> Result<String, Error> {
     let catalog = args.catalog.open_for(args.rows.chosen().await?).await?;
     let results = args.output.paths(&args.catalog, &args.ledger).results;
     args.output.earlier(&args.catalog, &catalog, &results).await?;
+    args.label.find(&catalog)?;
     eprint(&(bad_rows(&catalog) + &odd_ids(&catalog)));
     let check = catalog.check();
     let rows = plural(check.rows.into(), "row", "rows");
@@ -100,7 +101,7 @@ async fn callback(args: &RunArgs, settings: &Settings) -> Result<String, Error> 
     };
     let found = addresses(host.trim_matches(['[', ']'])).await;
     let found = found.map_err(|cause| unreachable(format!("is not found: {cause}")))?;
-    let found: Vec<IpAddr> = found.iter().map(|address| address.ip()).collect();
+    let found: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
     match (found.iter().find(|address| is_public(**address)), found.first()) {
         (Some(public), _) => Ok(format!("`{host}` is {public}")),
         (None, Some(private)) => Err(unreachable(format!("is {private}, which the service cannot reach"))),

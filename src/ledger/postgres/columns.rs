@@ -7,7 +7,8 @@ use tokio_postgres::types::FromSql;
 
 use super::failure::Failure;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Credits, MusicTaskId, Reason, Route, RowState};
+use crate::domain::{Answer, CoverTaskId, Credits, ImageFile, MusicTaskId, Reason, Route, RowState};
+use crate::ledger::record::image_size;
 
 /// The value in a column.
 pub(super) fn value<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, Failure> {
@@ -66,6 +67,13 @@ pub(super) fn answer(row: &Row, first: usize) -> Result<Answer, Failure> {
 /// The number in a column.
 pub(super) fn count(row: &Row, column: usize) -> Result<u32, Failure> {
     u32::try_from(value::<i64>(row, column)?).map_err(|error| unbelievable(column, error))
+}
+
+/// The file of an image, if there is one: name, width, height and bytes in four columns from `first`.
+pub(super) fn image_file(row: &Row, first: usize) -> Result<Option<ImageFile>, Failure> {
+    let Some(name) = value(row, first)? else { return Ok(None) };
+    let size = image_size([value(row, first + 1)?, value(row, first + 2)?, value(row, first + 3)?]);
+    Ok(Some(ImageFile { name, size }))
 }
 
 /// The time in a column.

@@ -11,7 +11,7 @@ use super::read_log::claim_read;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Rate};
-use crate::images::ImageNumber;
+use crate::images::{ImageNumber, NameWords};
 use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
 use crate::ledger::keys::{RunId, TaskKey};
 
@@ -95,7 +95,8 @@ pub(super) async fn claim_job(
          FROM (SELECT seq, due_at FROM task WHERE account = $1 AND {} ORDER BY due_at LIMIT 1) AS first
          WHERE task.seq = first.seq
          RETURNING task.seq, id, cover_id, coalesce(completed_at, accepted_at, first.due_at), failures, image_1, image_2,
-                   file_1 IS NOT NULL, route",
+                   file_1 IS NOT NULL, route, fallback,
+                   (SELECT words FROM file_name WHERE account = $1 AND file_name.id = task.id)",
         condition(scope, kind)
     );
     let polls = i64::from(kind == JobKind::Poll);
@@ -116,6 +117,8 @@ fn job(row: &Row) -> Result<CoverJob, Failure> {
         task: task_id(row, 1)?,
         cover: cover_id(row, 2)?.ok_or_else(|| unbelievable(2, "its cover is followed, and has no id"))?,
         route: route(row, 8)?,
+        words: value::<Option<&str>>(row, 10)?.and_then(NameWords::new),
+        default_cover: value(row, 9)?,
         since: time(row, 3)?,
         failures: count(row, 4)?,
         step,

@@ -3,12 +3,13 @@
 use super::columns::value;
 use super::cover_jobs::rested;
 use super::failure::Failure;
-use super::session::Session;
+use super::session::{Session, Value};
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Credits, Generated, Reason};
+use crate::domain::{Answer, Credits, Generated, ImageFile, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
 use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::record::numbers_of;
 
 pub(super) async fn settle_job(
     session: Session,
@@ -115,19 +116,23 @@ async fn note_file(
     session: &Session,
     key: TaskKey,
     number: ImageNumber,
-    file: &str,
+    file: &ImageFile,
     at: UnixMillis,
 ) -> Result<(), Failure> {
-    let column = match number {
+    let (nth, and) = match number {
         // The cover itself is there now, where the default cover stood in.
-        ImageNumber::One => "fallback = NULL, file_1",
-        ImageNumber::Two => "file_2",
+        ImageNumber::One => (1, ", fallback = NULL"),
+        ImageNumber::Two => (2, ""),
     };
     let sql = format!(
-        "UPDATE task SET {column} = $3, failures = 0, due_at = $4 WHERE account = $1 AND seq = $2
+        "UPDATE task SET file_{nth} = $3, width_{nth} = $5, height_{nth} = $6, bytes_{nth} = $7, failures = 0,
+                         due_at = $4{and}
+         WHERE account = $1 AND seq = $2
          RETURNING file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)"
     );
-    let Some(row) = session.row(&sql, &[&key.0, &file, &at.0]).await? else { return Ok(()) };
+    let [width, height, bytes] = numbers_of(Some(file));
+    let values: [Value<'_>; 6] = [&key.0, &file.name, &at.0, &width, &height, &bytes];
+    let Some(row) = session.row(&sql, &values).await? else { return Ok(()) };
     if value(&row, 0)? {
         let answer = Answer { http_status: Some(200), ..Answer::default() };
         say(session, key, (Reason::Generated, answer), at).await?;

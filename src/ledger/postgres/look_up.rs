@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::columns::{
-    answer, count, cover_id, credits, reason, route, state, task_id, time_if_any, unbelievable, value,
+    answer, count, cover_id, credits, image_file, reason, route, state, task_id, time_if_any, unbelievable, value,
 };
 use super::failure::Failure;
 use super::session::Session;
@@ -17,8 +17,8 @@ pub(super) const IS_FORGOTTEN: &str =
 pub(super) async fn records(session: Session, tasks: Vec<MusicTaskId>) -> Result<Vec<Option<Record>>, Failure> {
     let columns = format!(
         "state, reason, http_status, code, message, cover_id, submissions, failed_runs, first_sent_at, answered_at,
-         image_1, image_2, completed_at, file_1, file_2, fallback, {IS_FORGOTTEN}, route,
-         credits"
+         route, credits, image_1, image_2, completed_at, file_1, width_1, height_1, bytes_1, file_2, width_2, height_2,
+         bytes_2, fallback, {IS_FORGOTTEN}"
     );
     look_up(&session, &tasks, &columns, record).await
 }
@@ -65,13 +65,13 @@ fn record(row: &Row) -> Result<Record, Failure> {
         reason: reason(row, 2)?,
         answer: answer(row, 3)?,
         cover: cover_id(row, 6)?,
-        route: route(row, 18)?,
-        credits: credits(row, 19)?,
+        route: route(row, 11)?,
+        credits: credits(row, 12)?,
         submissions: count(row, 7)?,
         failed_runs: count(row, 8)?,
         first_sent_at: time_if_any(row, 9)?,
         finished_at,
-        artwork: artwork(row, 11)?,
+        artwork: artwork(row, 13)?,
     })
 }
 
@@ -81,9 +81,9 @@ fn artwork(row: &Row, first: usize) -> Result<Artwork, Failure> {
     Ok(Artwork {
         images: Images::new(urls.into_iter().flatten()),
         completed_at: time_if_any(row, first + 2)?,
-        files: [value(row, first + 3)?, value(row, first + 4)?],
-        fallback: value(row, first + 5)?,
-        is_forgotten: value(row, first + 6)?,
+        files: [image_file(row, first + 3)?, image_file(row, first + 7)?],
+        fallback: value(row, first + 11)?,
+        is_forgotten: value(row, first + 12)?,
     })
 }
 

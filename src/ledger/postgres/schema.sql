@@ -78,7 +78,13 @@ CREATE TABLE coverbatch.task (
     generated_in  bigint, -- milliseconds, by the clock of the service
     credits       bigint, -- what its cover cost, in thousandths of a credit
     file_1        text,
+    width_1       bigint, -- in pixels, as the height
+    height_1      bigint,
+    bytes_1       bigint,
     file_2        text,
+    width_2       bigint,
+    height_2      bigint,
+    bytes_2       bigint,
     fallback      text,   -- the copy of the default cover that stands in for it
     UNIQUE (account, id)
 ) WITH (fillfactor = 70);
@@ -110,6 +116,16 @@ CREATE TABLE coverbatch.attempt (
 CREATE INDEX attempt_task ON coverbatch.attempt (task, seq);
 CREATE INDEX attempt_paced_at ON coverbatch.attempt (account, paced_at);
 CREATE INDEX attempt_interrupted ON coverbatch.attempt (account, run) WHERE reason = 'interrupted';
+
+-- What the files of a music task are called by, if it is not its id.
+CREATE TABLE coverbatch.file_name (
+    account integer NOT NULL,
+    id      text COLLATE "C" NOT NULL, -- of the music task
+    words   text NOT NULL,
+    folded  text COLLATE "C" NOT NULL, -- the same for all words that some file system takes for the same
+    PRIMARY KEY (account, id),
+    UNIQUE (account, folded)
+);
 
 -- The last reads of records, by whichever process: they share one pace.
 CREATE TABLE coverbatch.read_log (

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
-use crate::ledger::record::Record;
+use crate::ledger::record::{Record, numbers_of};
 
 /// Takes over records that the ledger does not know.
 pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -> Result<(), Failure> {
@@ -14,15 +14,17 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
     let numbers = |number: fn(&Record) -> Option<i64>| records().map(number).collect::<Vec<_>>();
     let sql = "INSERT INTO task (account, id, state, reason, message, cover_id, image_1, image_2, file_1, file_2,
                                  fallback, route, http_status, code, submissions, failed_runs, first_sent_at,
-                                 answered_at, completed_at, credits, accepted_at, due_at)
+                                 answered_at, completed_at, credits, width_1, height_1, bytes_1, width_2, height_2,
+                                 bytes_2, accepted_at, due_at)
                SELECT $1::integer, new.*, new.due_at
                FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                            $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
                            $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],
-                           $21::bigint[])
+                           $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[],
+                           $27::bigint[])
                     AS new (id, state, reason, message, cover_id, image_1, image_2, file_1, file_2, fallback, route,
                             http_status, code, submissions, failed_runs, first_sent_at, answered_at, completed_at,
-                            credits, due_at)
+                            credits, width_1, height_1, bytes_1, width_2, height_2, bytes_2, due_at)
                ON CONFLICT DO NOTHING";
     session
         .execute(
@@ -35,8 +37,8 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &texts(|record| record.cover.as_ref().map(CoverTaskId::as_str)),
                 &texts(|record| image(record, 0)),
                 &texts(|record| image(record, 1)),
-                &texts(|record| record.artwork.files[0].as_deref()),
-                &texts(|record| record.artwork.files[1].as_deref()),
+                &texts(|record| file(record, 0)),
+                &texts(|record| file(record, 1)),
                 &texts(|record| record.artwork.fallback.as_deref()),
                 &texts(|record| Some(record.route.word())),
                 &numbers(|record| record.answer.http_status.map(i64::from)),
@@ -47,6 +49,12 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &numbers(|record| record.finished_at.map(|at| at.0)),
                 &numbers(|record| record.artwork.completed_at.map(|at| at.0)),
                 &numbers(|record| record.credits.map(Credits::thousandths)),
+                &numbers(|record| numbers_of(record.artwork.files[0].as_ref())[0]),
+                &numbers(|record| numbers_of(record.artwork.files[0].as_ref())[1]),
+                &numbers(|record| numbers_of(record.artwork.files[0].as_ref())[2]),
+                &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[0]),
+                &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[1]),
+                &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[2]),
                 &numbers(|record| unfinished_since(record).map(|at| at.0)),
             ],
         )
@@ -57,6 +65,11 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
 /// The address of an image.
 fn image(record: &Record, nth: usize) -> Option<&str> {
     record.artwork.images.as_ref().map_or(&[][..], Images::urls).get(nth).map(String::as_str)
+}
+
+/// The name of the file of an image.
+fn file(record: &Record, nth: usize) -> Option<&str> {
+    record.artwork.files[nth].as_ref().map(|file| file.name.as_str())
 }
 
 /// Since when the cover of a record is known, if its images are not.

@@ -6,7 +6,8 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Credits, MusicTaskId, Reason, Route, RowState};
+use crate::domain::{Answer, Credits, ImageFile, MusicTaskId, Reason, Route, RowState};
+use crate::ledger::record::image_size;
 
 /// From when the limit counts a submission in flight: it leaves no window before it is answered.
 pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
@@ -51,6 +52,13 @@ pub(super) fn answer(row: &Row<'_>, first: usize) -> rusqlite::Result<Answer> {
         code: row.get(first + 1)?,
         message: row.get::<_, Option<String>>(first + 2)?.unwrap_or_default(),
     })
+}
+
+/// The file of an image, if there is one: name, width, height and bytes in four columns from `first`.
+pub(super) fn image_file(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<ImageFile>> {
+    let Some(name) = row.get(first)? else { return Ok(None) };
+    let size = image_size([row.get(first + 1)?, row.get(first + 2)?, row.get(first + 3)?]);
+    Ok(Some(ImageFile { name, size }))
 }
 
 /// The time in a column.

@@ -8,7 +8,7 @@ use super::columns::{route, time, unusable};
 use super::read_log::claim_read;
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, MusicTaskId, Rate};
-use crate::images::ImageNumber;
+use crate::images::{ImageNumber, NameWords};
 use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
 use crate::ledger::keys::{RunId, TaskKey};
 
@@ -98,7 +98,7 @@ pub(super) fn claim_job(
     }
     let sql = format!(
         "SELECT seq, id, cover_id, coalesce(completed_at, accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL,
-                route
+                route, fallback, (SELECT words FROM file_name WHERE file_name.id = task.id)
          FROM task WHERE {} ORDER BY due_at LIMIT 1",
         condition(scope, kind)
     );
@@ -121,6 +121,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<CoverJob> {
         task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(|bad| unusable(1, bad))?,
         cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(|bad| unusable(2, bad))?,
         route: route(row, 8)?,
+        words: row.get_ref(10)?.as_str_or_null()?.and_then(NameWords::new),
+        default_cover: row.get(9)?,
         since: time(row, 3)?,
         failures: row.get(4)?,
         step,

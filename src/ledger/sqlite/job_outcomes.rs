@@ -4,10 +4,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::cover_jobs::rested;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Credits, Generated, Reason};
+use crate::domain::{Answer, Credits, Generated, ImageFile, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
 use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::record::numbers_of;
 
 pub(super) fn settle_job(
     connection: &Connection,
@@ -110,19 +111,22 @@ fn note_file(
     connection: &Connection,
     key: TaskKey,
     number: ImageNumber,
-    file: &str,
+    file: &ImageFile,
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
-    let column = match number {
+    let (nth, and) = match number {
         // The cover itself is there now, where the default cover stood in.
-        ImageNumber::One => "fallback = NULL, file_1",
-        ImageNumber::Two => "file_2",
+        ImageNumber::One => (1, ", fallback = NULL"),
+        ImageNumber::Two => (2, ""),
     };
     let mut update = connection.prepare_cached(&format!(
-        "UPDATE task SET {column} = ?2, failures = 0, due_at = ?3 WHERE seq = ?1
+        "UPDATE task SET file_{nth} = ?2, width_{nth} = ?4, height_{nth} = ?5, bytes_{nth} = ?6, failures = 0,
+                         due_at = ?3{and}
+         WHERE seq = ?1
          RETURNING file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)"
     ))?;
-    if update.query_row(params![key.0, file, at.0], |row| row.get(0))? {
+    let [width, height, bytes] = numbers_of(Some(file));
+    if update.query_row(params![key.0, file.name, at.0, width, height, bytes], |row| row.get(0))? {
         let answer = Answer { http_status: Some(200), ..Answer::default() };
         say(connection, key, Reason::Generated, &answer, at)?;
         leave_as(connection, key, Some("completed"))?;

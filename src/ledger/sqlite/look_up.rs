@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
-use super::columns::{answer, credits, reason, route, state, time_if_any, unusable};
+use super::columns::{answer, credits, image_file, reason, route, state, time_if_any, unusable};
 use super::failure::Failure;
 use crate::domain::{CoverTaskId, Images, MAX_IMAGES, MusicTaskId, RowState};
 use crate::ledger::record::{Artwork, KnownState, Record};
@@ -127,8 +127,8 @@ impl Known for KnownState {
 
 impl Known for Record {
     const COLUMNS: &'static str = "state, reason, http_status, code, message, cover_id, submissions, failed_runs,
-                                   first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
-                                   is_forgotten, route, credits";
+                                   first_sent_at, answered_at, route, credits, image_1, image_2, completed_at, file_1,
+                                   width_1, height_1, bytes_1, file_2, width_2, height_2, bytes_2, fallback, is_forgotten";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         record(row)
@@ -151,13 +151,13 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         reason: reason(row, 2)?,
         answer: answer(row, 3)?,
         cover: row.get_ref(6)?.as_str_or_null()?.map(CoverTaskId::new).transpose().map_err(|bad| unusable(6, bad))?,
-        route: route(row, 18)?,
-        credits: credits(row, 19)?,
+        route: route(row, 11)?,
+        credits: credits(row, 12)?,
         submissions: row.get(7)?,
         failed_runs: row.get(8)?,
         first_sent_at: time_if_any(row, 9)?,
         finished_at,
-        artwork: artwork(row, 11)?,
+        artwork: artwork(row, 13)?,
     })
 }
 
@@ -167,9 +167,9 @@ fn artwork(row: &Row<'_>, first: usize) -> rusqlite::Result<Artwork> {
     Ok(Artwork {
         images: Images::new(urls.into_iter().flatten()),
         completed_at: time_if_any(row, first + 2)?,
-        files: [row.get(first + 3)?, row.get(first + 4)?],
-        fallback: row.get(first + 5)?,
-        is_forgotten: row.get(first + 6)?,
+        files: [image_file(row, first + 3)?, image_file(row, first + 7)?],
+        fallback: row.get(first + 11)?,
+        is_forgotten: row.get(first + 12)?,
     })
 }
 

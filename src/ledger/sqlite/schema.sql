@@ -52,7 +52,13 @@ CREATE TABLE task (
     generated_in  INTEGER, -- milliseconds, by the clock of the service
     credits       INTEGER, -- what its cover cost, in thousandths of a credit
     file_1        TEXT,
+    width_1       INTEGER, -- in pixels, as the height
+    height_1      INTEGER,
+    bytes_1       INTEGER,
     file_2        TEXT,
+    width_2       INTEGER,
+    height_2      INTEGER,
+    bytes_2       INTEGER,
     fallback      TEXT,    -- the copy of the default cover that stands in for it
     -- Its images were wanted, are not there by the last word of their host, and nobody follows them any more.
     is_forgotten  INTEGER AS (image_1 IS NOT NULL AND wants_files AND due_at IS NULL AND reason IS 'not_found')
@@ -71,6 +77,13 @@ CREATE TABLE attempt (
     http_status  INTEGER,
     code         INTEGER,
     message      TEXT
+) STRICT;
+
+-- What the files of a music task are called by, if it is not its id.
+CREATE TABLE file_name (
+    id     TEXT PRIMARY KEY, -- of the music task
+    words  TEXT NOT NULL,
+    folded TEXT NOT NULL UNIQUE -- the same for all words that some file system takes for the same
 ) STRICT;
 
 -- What all runs share of the pace: one row.

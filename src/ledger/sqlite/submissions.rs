@@ -9,7 +9,7 @@ use super::pace;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
 use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::record::Record;
+use crate::ledger::record::{Record, numbers_of};
 use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
 use crate::ratelimit::slack;
 
@@ -17,13 +17,17 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
     let mut insert = connection.prepare_cached(
         "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
                            first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
-                           accepted_at, due_at, route, credits)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20)
+                           accepted_at, due_at, route, credits, width_1, height_1, bytes_1, width_2, height_2,
+                           bytes_2)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22,
+                 ?23, ?24, ?25, ?26)
          ON CONFLICT DO NOTHING",
     )?;
     for (task, record) in rows {
         let art = &record.artwork;
         let urls = art.images.as_ref().map_or(&[][..], Images::urls);
+        let [first, second] = art.files.each_ref().map(Option::as_ref);
+        let ([width_1, height_1, bytes_1], [width_2, height_2, bytes_2]) = (numbers_of(first), numbers_of(second));
         insert.execute(params![
             task.as_str(),
             record.state.word(),
@@ -39,12 +43,18 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
             urls.first(),
             urls.get(1),
             art.completed_at.map(|at| at.0),
-            art.files[0],
-            art.files[1],
+            first.map(|file| &file.name),
+            second.map(|file| &file.name),
             art.fallback,
             unfinished_since(record).map(|at| at.0),
             record.route.word(),
             record.credits.map(Credits::thousandths),
+            width_1,
+            height_1,
+            bytes_1,
+            width_2,
+            height_2,
+            bytes_2,
         ])?;
     }
     Ok(())

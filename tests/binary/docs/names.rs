@@ -34,6 +34,7 @@ const FOREIGN: &[&str] = &[
     "tag",
     "test",
     "volume",
+    "user",
     "version",
 ];
 

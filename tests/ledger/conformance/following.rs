@@ -141,7 +141,7 @@ async fn polls_and_downloads_are_claimed_apart() {
     let record = one(&ledger, "a").await.unwrap();
     assert_eq!((record.state, record.reason), (RowState::Completed, Some(Reason::Generated)));
     assert_eq!((record.finished_at, record.answer.http_status), (Some(at(41)), Some(200)));
-    assert_eq!(record.artwork.files, [Some("a-1.png".to_owned()), Some("a-2.png".to_owned())]);
+    assert_eq!(record.artwork.files, [Some(file("a-1.png")), Some(file("a-2.png"))]);
     assert_eq!(ledger.next_due(scope, at(50)).await.unwrap(), (None, None));
 }
 

@@ -71,7 +71,7 @@ async fn what_a_results_file_says_of_images_is_imported_whole() {
         artwork: Artwork {
             images: Some(images(2).images),
             completed_at: Some(at(2)),
-            files: [Some("a-1.png".to_owned()), None],
+            files: [Some(file("a-1.png")), None],
             fallback: None,
             is_forgotten: false,
         },

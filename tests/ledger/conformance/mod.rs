@@ -3,6 +3,7 @@
 mod copying;
 mod following;
 mod importing;
+mod naming;
 mod reading;
 mod submitting;
 mod together;
@@ -12,7 +13,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use coverbatch::clock::UnixMillis;
-use coverbatch::domain::{Answer, CoverTaskId, Credits, Generated, Images, MusicTaskId, Rate, Reason, Route, RowState};
+use coverbatch::domain::{
+    Answer, CoverTaskId, Credits, Generated, ImageFile, ImageSize, Images, MusicTaskId, Rate, Reason, Route, RowState,
+};
 use coverbatch::images::ImageNumber;
 use coverbatch::ledger::{
     Artwork, AttemptKey, Begin, Begun, Claim, ClaimRequest, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome,
@@ -198,8 +201,12 @@ fn generated(count: usize, wants_files: bool) -> JobOutcome {
     JobOutcome::Generated { cover: images(count), answer: words(), wants_files }
 }
 
+fn file(name: &str) -> ImageFile {
+    ImageFile { name: name.to_owned(), size: Some(ImageSize { width: 3000, height: 2000, bytes: 5_000_000_000 }) }
+}
+
 fn saved(number: ImageNumber, file: &str) -> JobOutcome {
-    JobOutcome::Saved { number, file: file.to_owned() }
+    JobOutcome::Saved { number, file: self::file(file) }
 }
 
 /// Claims the only cover that is due and records what came of it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use coverbatch::images::NameWords;
 use coverbatch::ledger::{
     AttemptKey, Begin, Claim, ClaimRequest, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState,
     LedgerError, LedgerErrorKind, NewRun, PastRun, PollStats, ReadLedger, Record, RunId, Sends, Settled, Settlement,
@@ -176,6 +177,10 @@ impl SubmitLedger for Faulty {
 impl FollowLedger for Faulty {
     async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
         self.call(self.inner.begin_follow(catalog, command, at)).await
+    }
+
+    async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
+        self.call(self.inner.name_files(rows)).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {

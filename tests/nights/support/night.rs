@@ -257,7 +257,8 @@ impl Night {
             (Some(_), true) => Goal::Files,
         };
         let in_doubt = self.settings.run.rows.in_doubt;
-        let view = View { unreached: ended.reason(), in_doubt, trust: Trust::All, goal, now: self.clock.unix() };
+        let (trust, now) = (Trust::All, self.clock.unix());
+        let view = View { unreached: ended.reason(), in_doubt, trust, goal, now, warn_below: None };
         let paths = Paths { results: self.results_path(), failures: None };
         let tally = results::write(catalog, Some(ledger), view, (&paths, Tally::default())).await?;
         Ok((Table::read(&paths.results, self.settings.delimiter), tally))

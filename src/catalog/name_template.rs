@@ -1,0 +1,150 @@
+//! What the files of a row's images are called, from the catalog's own columns.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::labels::NoSuchColumn;
+use super::{Catalog, Row};
+use crate::domain::trimmed;
+use crate::images::NameWords;
+
+/// Words and columns, as in `{artist} - {title}`; at least one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameTemplate(Vec<Part<String>>);
+
+/// A part of a template, or of one whose columns were found in a catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part<C> {
+    Text(String),
+    Column(C),
+}
+
+/// Why a text is no template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadTemplate {
+    /// A brace without its other one, or none between them.
+    #[error("each `{{` needs its `}}`, with the name of a column between them")]
+    Braces,
+    /// All covers would be called the same.
+    #[error("it names no column, such as `{{title}}`")]
+    NoColumn,
+    /// Words that would be changed in the name of a file.
+    #[error("no name of a file can hold `{0}`")]
+    Character(char),
+}
+
+impl FromStr for NameTemplate {
+    type Err = BadTemplate;
+
+    fn from_str(text: &str) -> Result<Self, BadTemplate> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (words, after) = rest.split_at(rest.find(['{', '}']).unwrap_or(rest.len()));
+            if let Some(bad) = words.chars().find(|c| !NameWords::may_hold(*c)) {
+                return Err(BadTemplate::Character(bad));
+            }
+            parts.extend((!words.is_empty()).then(|| Part::Text(words.to_owned())));
+            let Some(named) = after.strip_prefix('{') else {
+                rest = after;
+                if rest.is_empty() { break } else { return Err(BadTemplate::Braces) }
+            };
+            let (column, behind) = named.split_once('}').ok_or(BadTemplate::Braces)?;
+            if column.trim().is_empty() || column.contains('{') {
+                return Err(BadTemplate::Braces);
+            }
+            parts.push(Part::Column(column.trim().to_owned()));
+            rest = behind;
+        }
+        let has_column = parts.iter().any(|part| matches!(part, Part::Column(_)));
+        has_column.then_some(Self(parts)).ok_or(BadTemplate::NoColumn)
+    }
+}
+
+/// A template whose columns are those of one catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowNames(Vec<Part<usize>>);
+
+impl RowNames {
+    /// The template for a catalog.
+    ///
+    /// # Errors
+    /// [`NoSuchColumn`] for the first column that the catalog does not have.
+    pub fn find(catalog: &Catalog, template: &NameTemplate) -> Result<Self, NoSuchColumn> {
+        let find = |part: &Part<String>| {
+            Ok(match part {
+                Part::Text(text) => Part::Text(text.clone()),
+                Part::Column(name) => {
+                    Part::Column(catalog.own_position(name).ok_or_else(|| NoSuchColumn(name.clone()))?)
+                }
+            })
+        };
+        template.0.iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The words for a row; `None` if it says nothing in any of the columns.
+    #[must_use]
+    pub fn of(&self, catalog: &Catalog, row: &Row) -> Option<NameWords> {
+        let (mut words, mut says_something) = (String::new(), false);
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => words.push_str(text),
+                Part::Column(column) => {
+                    let cell = catalog.own_value(row, *column).unwrap_or_default();
+                    let text = trimmed(&cell);
+                    says_something |= !text.is_empty();
+                    words.push_str(&String::from_utf8_lossy(text));
+                }
+            }
+        }
+        NameWords::new(&words).filter(|_| says_something)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogOptions;
+
+    const TEXT: &str = "task_id,Artist,TITLE\na,Miles,So What\nb,, \nc,\"Art, Blakey\"\nd,\u{a0},{title}\n";
+
+    fn words(template: &str) -> Result<Vec<Option<String>>, NoSuchColumn> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), TEXT).unwrap();
+        let catalog = Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap();
+        let names = RowNames::find(&catalog, &template.parse().unwrap())?;
+        let (mut rows, mut row, mut found) = (catalog.rows().unwrap(), Row::default(), Vec::new());
+        while rows.next_row(&mut row).unwrap() {
+            found.push(names.of(&catalog, &row).map(|words| words.as_str().to_owned()));
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn rows_are_called_by_their_columns_and_those_that_say_nothing_by_no_words() {
+        let some = |words: &str| Some(words.to_owned());
+        let found = words("{artist} - { title }").unwrap();
+        assert_eq!(found, [some("Miles - So What"), None, some("Art, Blakey -"), some("_- {title}")]);
+        assert_eq!(words("No. {3}{2}").unwrap()[0], some("No. So WhatMiles"));
+        assert_eq!(words("{album}"), Err(NoSuchColumn("album".to_owned())));
+        assert_eq!(words("{4}"), Err(NoSuchColumn("4".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_template_is_told_why() {
+        for (text, why) in [
+            ("", BadTemplate::NoColumn),
+            ("cover", BadTemplate::NoColumn),
+            ("{", BadTemplate::Braces),
+            ("}", BadTemplate::Braces),
+            ("{}", BadTemplate::Braces),
+            ("{a{b}", BadTemplate::Braces),
+            ("{a} } b", BadTemplate::Braces),
+            ("{a}/{b}", BadTemplate::Character('/')),
+            ("{a}\n", BadTemplate::Character('\n')),
+        ] {
+            assert_eq!(text.parse::<NameTemplate>(), Err(why), "{text:?}");
+        }
+    }
+}
