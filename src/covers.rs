@@ -78,10 +78,10 @@ pub async fn name_files<L: Ledger>(catalog: &Arc<Catalog>, ledger: &L, names: &R
     while let Some(chunk) = Some(rows.next().await?).filter(|chunk| !chunk.is_empty()) {
         let taken_up = chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id));
         let first = taken_up.filter(|joined| catalog.first_row_of(joined.row.number).is_none());
-        let named = first.filter_map(|Joined { row, .. }| Some((row.id.clone().ok()?, names.of(catalog, row)?)));
-        let named: Vec<_> = named.collect();
-        if !named.is_empty() {
-            ledger.name_files(named).await?;
+        let wanted = first.filter_map(|Joined { row, .. }| Some((row.id.clone().ok()?, names.of(catalog, row)?)));
+        let wanted: Vec<_> = wanted.collect();
+        if !wanted.is_empty() {
+            ledger.name_files(wanted).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 mod credits;
 mod id;
-mod image;
+mod image_file;
 mod outcome;
 mod rate;
 mod route;
@@ -14,7 +14,7 @@ mod text;
 
 pub use credits::{BadCredits, Credits};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
-pub use image::{ImageFile, ImageKind, ImageSize};
+pub use image_file::{ImageFile, ImageKind, ImageSize};
 pub use outcome::{
     Answer, CoverProgress, Found, Generated, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome, Reading,
     Verdict,

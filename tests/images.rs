@@ -13,7 +13,7 @@ use coverbatch::api::ImageSink;
 use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Found, ImageKind, MAX_IMAGE_BYTES, MusicTaskId, Reading, Reason};
-use coverbatch::images::{ImageFolder, ImageNumber, NotAnImage, Store, check};
+use coverbatch::images::{ImageFolder, ImageName, ImageNumber, NotAnImage, Store, check};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// Longest silence in tests that are not about it.
@@ -149,7 +149,8 @@ async fn an_image_is_fetched_judged_and_kept() {
         let reading = by_name(PATIENT).fetch(&server.url(), &mut draft).await.unwrap();
         assert_eq!(reading.found, Found::Known(bytes.len() as u64));
         assert_eq!((reading.answer.http_status, reading.retry_after), (Some(200), None));
-        assert_eq!(draft.keep(&task, ImageNumber::One).await.unwrap().unwrap(), name);
+        let own = ImageName { task: task.clone(), words: None };
+        assert_eq!(draft.keep(own, ImageNumber::One, None).await.unwrap().unwrap().name, name);
         assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), bytes);
     }
 }

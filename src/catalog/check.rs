@@ -69,9 +69,10 @@ pub(super) fn check(file: &Arc<SourceFile>, start: Start, id_column: Option<&str
     }
     // The reading that got furthest knows best what is wrong; of equals the first.
     let worst = || refused.into_iter().rev().max_by_key(CatalogError::line);
-    match best(file, start, readable)? {
-        Some(checked) => Ok(checked),
-        None => Err(worst().unwrap_or_else(|| CatalogError::Empty(file.source.clone()))),
+    match (best(file, start, readable)?, id_column) {
+        (Some(checked), Some(column)) => checked.has_ids(file, column),
+        (Some(checked), None) => Ok(checked),
+        (None, _) => Err(worst().unwrap_or_else(|| CatalogError::Empty(file.source.clone()))),
     }
 }
 
@@ -109,6 +110,17 @@ fn first_difference(file: &Arc<SourceFile>, start: Start, checked: [&Checked; 2]
 }
 
 impl Checked {
+    /// Refuses a column that somebody has named and that holds no id: another one is meant. A column that is found by its
+    /// name is the right one, whatever is wrong with its rows.
+    fn has_ids(self, file: &SourceFile, column: &str) -> Result<Self, CatalogError> {
+        match self.check.first_bad.first() {
+            Some((line, bad)) if self.check.distinct == 0 => {
+                Err(CatalogError::NoIds(file.source.clone(), column.to_owned(), *line, *bad))
+            }
+            Some(_) | None => Ok(self),
+        }
+    }
+
     /// Rows with more or fewer cells than the header.
     fn irregular(&self) -> u32 {
         self.check.rows - self.regular

@@ -7,6 +7,8 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
+use super::ids::BadRow;
+
 /// Longest record, in bytes as they stand in the file, its line break included: what a pass may hold in memory.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
@@ -89,6 +91,9 @@ pub enum CatalogError {
     /// The id column is given by a number that no column has; and how many columns there are.
     #[error("{0} has no column number {1}; its columns are numbered from 1 to {2}")]
     NoColumnNumber(CatalogSource, usize, usize),
+    /// The column that was named as that of the ids has none.
+    #[error("is `{1}` the column of ids in {0}? no row has one there: line {2}: {3}")]
+    NoIds(CatalogSource, String, u64, BadRow),
     /// The id column is one of [`ResultColumn`](crate::domain::ResultColumn).
     #[error("the column `{1}` of {0} is a result of an earlier run and cannot hold the music task ids")]
     IdColumnIsResult(CatalogSource, String),

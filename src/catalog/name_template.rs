@@ -46,11 +46,11 @@ impl FromStr for NameTemplate {
                 return Err(BadTemplate::Character(bad));
             }
             parts.extend((!words.is_empty()).then(|| Part::Text(words.to_owned())));
-            let Some(named) = after.strip_prefix('{') else {
-                rest = after;
-                if rest.is_empty() { break } else { return Err(BadTemplate::Braces) }
-            };
-            let (column, behind) = named.split_once('}').ok_or(BadTemplate::Braces)?;
+            if after.is_empty() {
+                break;
+            }
+            let column_and_rest = after.strip_prefix('{').and_then(|named| named.split_once('}'));
+            let (column, behind) = column_and_rest.ok_or(BadTemplate::Braces)?;
             if column.trim().is_empty() || column.contains('{') {
                 return Err(BadTemplate::Braces);
             }

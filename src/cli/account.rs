@@ -234,7 +234,9 @@ pub(super) async fn open_existing(
 /// The error for a ledger that is not there.
 pub(super) fn no_ledger(place: &LedgerPlace) -> Error {
     let others = place.file().map(|path| ledgers_in(folder_of(path))).unwrap_or_default();
+    let here = ledgers_in(Path::new("."));
     let hint = match others.as_slice() {
+        [] if !here.is_empty() => format!("in this folder there is `{}`; name one with --ledger", here.join("`, `")),
         [] => "the first `coverbatch run` makes it; name another one with --account, --api-url or --ledger".to_owned(),
         _ => format!("there is `{}`; name one with --account, --api-url or --ledger", others.join("`, `")),
     };

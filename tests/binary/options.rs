@@ -144,3 +144,33 @@ fn a_duration_that_no_clock_can_add_is_2() {
         batch.run(&["--sandbox", "--wait", option, "8760h"]).exit(0);
     }
 }
+
+#[test]
+fn a_column_without_a_single_id_is_questioned_before_anything_is_sent() {
+    let service = Scripted::accepting();
+    let batch = Batch::of("task_id,title\na,Blue Hour\nb,Slow Tide\n").to(&service.address());
+    let ran = batch.run(&["--id-column", "title"]).exit(7);
+    ran.says("error: is `title` the column of ids in `songs.csv`? no row has one there: line 2: the id holds a space");
+    assert_eq!(batch.listing(), ["songs.csv"]);
+    let one = Batch::of("task_id,title\na b,x\nc,y\n").to(&service.address());
+    one.run(&["--id-column", "task_id"]).exit(3);
+    let none = Batch::of("task_id,title\na b,x\n").to(&service.address());
+    none.run(&[]).exit(3).says("bad_row");
+}
+
+#[test]
+fn a_brace_in_a_callback_address_that_means_nothing_is_told_with_those_that_do() {
+    let batch = Batch::ids(["a"]).env("SUNO_API_KEY", "a-key-for-the-tests");
+    let ran = batch.run(&["--callback-url", "https://x.example/{id}"]).exit(2);
+    ran.says("`{id}` is not filled in; only `{task_id}` and `{token}` are")
+        .says("hint: write a brace that is meant as such");
+    batch.run(&["--callback-url", "ftp://x.example"]).exit(2).says("hint: give an absolute http or https URL");
+}
+
+#[test]
+fn the_ledger_of_the_stand_in_is_named_where_there_is_no_other() {
+    let batch = Batch::ids(["a"]).env("STATE_DIRECTORY", "/no/such/folder");
+    batch.run(&["--sandbox"]).exit(0);
+    let ran = batch.words(&["why".as_ref(), "a".as_ref()]).exit(2);
+    ran.says("error: no ledger at `").says("hint: in this folder there is `songs.sandbox.db`; name one with --ledger");
+}

@@ -144,7 +144,9 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
     };
     let lacking = Status::ALL.iter().copied().filter(|status| !status.is_settled() && count(*status) > 0);
     let mut stock = Stock::new(now);
-    rows.iter().for_each(|row| stock.add(row.stage, row.expires_at));
+    for row in &rows {
+        stock.add(row.stage, row.expires_at);
+    }
     let began = now.before(Duration::from_secs(21_000));
     Page {
         title: title.to_owned(),

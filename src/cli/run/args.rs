@@ -241,10 +241,12 @@ impl RunArgs {
             (Some(url), inert) if !inert || url_origin > inert_origin => {
                 let secret = if url.contains("{token}") { secret()? } else { None };
                 CallbackUrl::with_secret(url, secret).map_err(|bad| {
-                    let hint = if bad == BadCallback::NoSecret {
-                        "put it into COVERBATCH_CALLBACK_SECRET, the same as for `coverbatch receive`"
-                    } else {
-                        "give an absolute http or https URL"
+                    let hint = match &bad {
+                        BadCallback::NoSecret => {
+                            "put it into COVERBATCH_CALLBACK_SECRET, the same as for `coverbatch receive`"
+                        }
+                        BadCallback::Placeholder(_) => "write a brace that is meant as such as %7B or %7D",
+                        BadCallback::NotAUrl(_) | BadCallback::Scheme(_) => "give an absolute http or https URL",
                     };
                     Error::usage(format!("--callback-url `{}` cannot be called: {bad}", masked_url(url)), hint)
                 })
