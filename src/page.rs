@@ -1,4 +1,4 @@
-//! The report page: one HTML file that tells a label's people what a night came to and shows the covers.
+//! The report page: one HTML file that tells a label's people which covers are in hand and what the night came to.
 //!
 //! A pure renderer: a [`Page`] in, bytes out. It asks neither ledger nor catalog, reads no clock and no file but the
 //! pictures that [`thumbnails`] is asked for. The file needs no network and trusts nothing it is given: every text of the
@@ -8,8 +8,12 @@
 mod chart;
 mod document;
 mod labels;
+mod row;
+mod stock;
 mod thumbnail;
 
 pub use chart::{Activity, Kind};
-pub use document::{MAX_ROWS, Page, PageImage, PageRow, RunLine};
-pub use thumbnail::{thumbnail_size, thumbnails};
+pub use document::{MAX_ROWS, Next, Page, RunLine};
+pub use row::{PageImage, PageRow, Stage};
+pub use stock::Stock;
+pub use thumbnail::{embedded_size, thumbnail_size, thumbnails};

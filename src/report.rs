@@ -4,7 +4,9 @@
 //! exact next command last.
 
 mod digest;
+mod next;
 mod summary;
 
 pub use digest::{DIGEST_LINES, plural};
-pub use summary::{Files, NextCommands, NextStep, Paused, RowCounts, Summary, Traffic};
+pub use next::{NextCommands, NextStep};
+pub use summary::{Files, Paused, RowCounts, Summary, Traffic};

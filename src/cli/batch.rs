@@ -216,21 +216,13 @@ impl BatchContext {
 /// The commands to go on with after `command`, whose options are `A`. They name the files that are `implied`: whoever pastes
 /// them is another user, or no service.
 pub(super) fn next_commands<A: clap::Args>(command: &str, implied: &[(&str, &Path)]) -> NextCommands {
-    let named = || implied.iter().flat_map(|(option, path)| [OsStr::new(*option), path.as_os_str()]);
-    let again = |other: &str, more: &[&'static str]| {
-        again::<A>(command, other, named().chain(more.iter().map(|word| OsStr::new(*word))))
-    };
-    NextCommands {
-        rerun: again(command, &[]),
-        send: again("run", &[]),
-        retry_all: again("run", &["--retry", "all"]),
-        resend: again("run", &["--in-doubt", "resend"]),
-    }
+    let again = |other| again::<A>(command, other, implied);
+    NextCommands { rerun: again(command), send: again("run") }
 }
 
-/// This command line, as that of another command if it is to be one, with more options, in this folder and with the same
-/// variables.
-fn again<'a, A: clap::Args>(command: &str, other: &str, more: impl Iterator<Item = &'a OsStr>) -> String {
+/// This command line, as that of another command if it is to be one, with the files that are implied, in this folder and
+/// with the same variables.
+fn again<A: clap::Args>(command: &str, other: &str, implied: &[(&str, &Path)]) -> String {
     // Whoever follows covers needs no callback.
     let inert = if other == command { None } else { Some("--no-callback") };
     let mut words: Vec<OsString> = env::args_os().collect();
@@ -241,7 +233,8 @@ fn again<'a, A: clap::Args>(command: &str, other: &str, more: impl Iterator<Item
     for word in &mut words {
         *word = shown(word);
     }
-    words.extend(inert.map(OsStr::new).into_iter().chain(more).map(OsString::from));
+    words.extend(inert.map(OsString::from));
+    words.extend(implied.iter().flat_map(|(option, path)| [OsString::from(option), path.as_os_str().to_owned()]));
     let folder = env::current_dir().map(|folder| format!("cd {} && ", quoted([folder.as_os_str()])));
     let variables = variables::<A>();
     format!("{}{variables}{}", folder.unwrap_or_default(), quoted(words.iter().map(OsString::as_os_str)))

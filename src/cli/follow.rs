@@ -145,7 +145,8 @@ impl Following<'_> {
         let started = clock.unix();
         let taken_over = self.batch.take_over(&self.ledger).await?;
         self.batch.name_files(&self.ledger).await?;
-        let run = self.ledger.begin_follow(&args.catalog.identity(), started).await?;
+        let next = next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place));
+        let run = self.ledger.begin_follow(&args.catalog.identity(), &next.rerun, started).await?;
         let gate = args.wait.read.gate(args.request.max_outage, clock);
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {
@@ -161,7 +162,7 @@ impl Following<'_> {
             taken_over,
             submissions: None,
             reads: Some((args.wait.read.poll_rate, gate)),
-            next: next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place)),
+            next,
         })
     }
 

@@ -38,6 +38,7 @@ use crate::ledger::{
 use crate::policy::GenerationEstimate;
 use crate::progress::Screen;
 use crate::ratelimit::Gate;
+use crate::report::NextCommands;
 use crate::runner::{Progress, Runner, Stop};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::{Counts, Selection, Worklist, WorklistError};
@@ -187,7 +188,12 @@ impl Run<'_> {
         let ledger = Arc::new(AnyLedger::open(place, self.service.identity(), max_outage).await?);
         // Nothing is sent meanwhile, and answers are kept: as in any outage.
         let results = &self.batch.paths.results;
-        let new = NewRun { catalog: self.args.catalog.identity(), results: full_name(results), at: started };
+        let new = NewRun {
+            catalog: self.args.catalog.identity(),
+            results: full_name(results),
+            command: self.next().rerun,
+            at: started,
+        };
         let submitted = match ledger.begin_run(new).await {
             Ok(Begin::Begun(begun)) => self.submit(&ledger, &image_settings, (begun, started)).await,
             // The results are not ours to write.
@@ -239,8 +245,12 @@ impl Run<'_> {
             taken_over,
             submissions: Some((self.args.pace.rate, gates.submissions)),
             reads: gates.reads.map(|gate| (self.args.wait.read.poll_rate, gate)),
-            next: next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place)),
+            next: self.next(),
         })
+    }
+
+    fn next(&self) -> NextCommands {
+        next_commands::<RunArgs>("run", &self.args.ledger.implied(&self.batch.ledger_place))
     }
 
     fn gates(&self) -> Gates {

@@ -203,7 +203,7 @@ impl SubmitLedger for AnyLedger {
 
 impl FollowLedger for AnyLedger {
     done_by_the_engine! {
-        begin_follow(catalog: &str, at: UnixMillis) -> RunId;
+        begin_follow(catalog: &str, command: &str, at: UnixMillis) -> RunId;
         name_files(rows: Vec<(MusicTaskId, NameWords)>) -> Vec<Option<NameWords>>;
         watch(waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> u64;
         next_due(scope: CoverScope, at: UnixMillis) -> (Option<UnixMillis>, Option<UnixMillis>);

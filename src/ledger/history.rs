@@ -14,6 +14,8 @@ pub struct PastRun {
     pub ended: Option<UnixMillis>,
     /// Why it did not reach all of its rows, [`Reason::Interrupted`] if it was killed; `None` if it did, or goes on.
     pub cut_short: Option<Reason>,
+    /// The command line that goes on with it, ready for a shell.
+    pub command: String,
 }
 
 /// How much a ledger holds.

@@ -313,8 +313,9 @@ impl SubmitLedger for PostgresLedger {
 }
 
 impl FollowLedger for PostgresLedger {
-    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        self.write((catalog.to_owned(), at), runs::begin_follow).await
+    async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
+        self.write(new, runs::begin_follow).await
     }
 
     async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {

@@ -338,9 +338,9 @@ impl SubmitLedger for SqliteLedger {
 }
 
 impl FollowLedger for SqliteLedger {
-    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        let catalog = catalog.to_owned();
-        self.call(move |connection| runs::open_run(connection, (&catalog, None), "follow", None, at)).await
+    async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
+        self.call(move |connection| runs::open_run(connection, &new, "follow", None)).await
     }
 
     async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {

@@ -15,6 +15,8 @@ pub struct NewRun {
     pub catalog: String,
     /// The results file, by its full name on this host; `None` if it is no file.
     pub results: Option<String>,
+    /// The command line that goes on with it, ready for a shell.
+    pub command: String,
     /// When it begins.
     pub at: UnixMillis,
 }

@@ -50,7 +50,7 @@ pub(super) const TABLES: [Table; 5] = [
     Table {
         name: "run",
         order: "run",
-        columns: &["run", "catalog", "kind", "results", "host", "pid", "started_at", "ended_at", "ended"],
+        columns: &["run", "catalog", "kind", "results", "command", "host", "pid", "started_at", "ended_at", "ended"],
     },
     Table {
         name: "task",

@@ -129,8 +129,13 @@ pub trait SubmitLedger: ReadLedger {
 
 /// What is done by whoever follows accepted covers to their images; needs no lock.
 pub trait FollowLedger: ReadLedger {
-    /// Opens a command over a catalog that follows covers and submits nothing.
-    fn begin_follow(&self, catalog: &str, at: UnixMillis) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
+    /// Opens a command over a catalog that follows covers and submits nothing; `command` goes on with it.
+    fn begin_follow(
+        &self,
+        catalog: &str,
+        command: &str,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<RunId, LedgerError>> + Send;
 
     /// Notes in which words the files of these music tasks are to be called; in which they are from now on, in their order.
     /// No two are called the same, whatever their case: where others have the words, the id stands behind them, and none

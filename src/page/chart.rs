@@ -134,7 +134,7 @@ fn round_length(span: i64, most: i64) -> i64 {
 
 /// Room above and below the bars.
 const TOP: u64 = 12;
-const BOTTOM: u64 = 44;
+const BOTTOM: u64 = 61;
 const PLOT_WIDTH: u64 = Chart::WIDTH - Chart::LEFT - 8;
 const PLOT_HEIGHT: u64 = Chart::HEIGHT - TOP - BOTTOM;
 /// Lowest part of a bar, so that one throttled submission among hundreds is seen.
@@ -179,6 +179,7 @@ pub(super) struct CountLabel {
 /// A time of day on the axis, and the day where it changes.
 pub(super) struct TimeLabel {
     pub(super) x: u64,
+    pub(super) at: UnixMillis,
     pub(super) time: String,
     pub(super) day: Option<String>,
 }
@@ -191,7 +192,7 @@ pub(super) struct Legend {
 
 impl Chart {
     pub(super) const WIDTH: u64 = 960;
-    pub(super) const HEIGHT: u64 = 300;
+    pub(super) const HEIGHT: u64 = 280;
     /// Room for the numbers on the left.
     pub(super) const LEFT: u64 = 52;
     pub(super) const RIGHT: u64 = Self::LEFT + PLOT_WIDTH;
@@ -290,6 +291,7 @@ fn time_label(at: i64, begin: i64, span: i64, step: i64, is_first: bool) -> Time
     let is_new_day = is_first || at.rem_euclid(DAY) == 0;
     TimeLabel {
         x: Chart::LEFT + u64::try_from(part).unwrap_or(0),
+        at: time,
         time: if step < MINUTE { time.second_of_day() } else { time.time_of_day() },
         day: is_new_day.then(|| time.day()),
     }

@@ -9,10 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::chart::{Activity, Chart, Kind};
-use super::labels::{Expiry, Thousands as _, beside, embedded, web};
+use super::labels::{Expiry, Thousands as _};
+use super::row::{PageRow, Stage};
+use super::stock::Stock;
 use crate::clock::UnixMillis;
-use crate::domain::{Brief, Reason, Status, one_line};
-use crate::results::Cause;
+use crate::domain::{Brief, Status, one_line};
+use crate::results::{Cause, Remedy};
 
 /// Rows that one page shows at most and stays usable; whoever fills it in picks them.
 pub const MAX_ROWS: usize = 10_000;
@@ -24,24 +26,35 @@ pub struct Page {
     pub title: String,
     /// When this is told; what expires is measured against it.
     pub generated_at: UnixMillis,
+    /// How far the covers have come, of the whole catalog.
+    pub stock: Stock,
     /// Rows by status, of the whole catalog.
     pub counts: Vec<(Status, u64)>,
     /// Rows of the catalog, also those that are not in `rows`.
     pub rows_total: u64,
     /// Rows that repeat an earlier one.
     pub duplicates: u64,
-    /// Accepted rows whose cover is waited for and not in hand.
-    pub awaited: u64,
+    /// Rows for which the default cover stands in.
+    pub stand_ins: u64,
     /// Why rows have no cover, the most frequent first.
     pub causes: Vec<Cause>,
     /// Submissions over time.
     pub activity: Activity,
     /// The runs, the latest first.
     pub runs: Vec<RunLine>,
-    /// The command to go on with, ready for a shell; `None` if nothing is left to do.
-    pub next: Option<String>,
+    /// What to do next; `None` if nothing is left to do.
+    pub next: Option<Next>,
     /// The rows to show, in the order of the catalog, each line once.
     pub rows: Vec<PageRow>,
+}
+
+/// What a person does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// What to think of first.
+    pub advice: &'static str,
+    /// The command to go on with, ready for a shell.
+    pub command: String,
 }
 
 /// One run.
@@ -53,48 +66,6 @@ pub struct RunLine {
     pub ended: Option<UnixMillis>,
     /// How it ended, in words.
     pub how: String,
-}
-
-/// One row of the catalog.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageRow {
-    /// Its line in the catalog.
-    pub line: u64,
-    /// Its music task id, as the catalog has it.
-    pub id: String,
-    /// What people call the track.
-    pub label: Option<String>,
-    /// What became of it.
-    pub status: Status,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// The service's words.
-    pub message: String,
-    /// Submissions made, all runs together.
-    pub attempts: u32,
-    /// When it was first sent.
-    pub first_sent_at: Option<UnixMillis>,
-    /// When it got its status.
-    pub finished_at: Option<UnixMillis>,
-    /// The service's id of the cover.
-    pub cover_task_id: Option<String>,
-    /// Its pictures, 2 at most.
-    pub images: Vec<PageImage>,
-    /// Whether the pictures are the default cover, standing in.
-    pub fallback: bool,
-    /// When the service deletes the pictures.
-    pub expires_at: Option<UnixMillis>,
-}
-
-/// One picture.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PageImage {
-    /// Where the service has it; empty if it never had it.
-    pub url: String,
-    /// The file here, relative to the page.
-    pub file: Option<String>,
-    /// A small copy, as [`thumbnails`](crate::page::thumbnails) makes them.
-    pub thumbnail: Option<String>,
 }
 
 const STYLE: &str = include_str!("page.css");
@@ -130,17 +101,22 @@ impl Page {
         to.flush()
     }
 
-    /// What happened, in the words of the digest: `2 of 12 rows have no cover yet`.
+    /// How many covers are in hand: `198 of 215 covers are in hand`.
     fn headline(&self) -> String {
-        let left = self.counts.iter().filter(|(status, _)| !status.is_settled()).map(|(_, rows)| rows).sum::<u64>()
-            + self.awaited;
-        let rows =
-            format!("{} {}", self.rows_total.thousands(), if self.rows_total == 1 { "row has" } else { "rows have" });
-        match (left, self.rows_total) {
-            (_, 0) => "The catalog has no rows".to_owned(),
-            (0, 1) => "The one row has its cover".to_owned(),
-            (0, _) => format!("All {rows} their cover"),
-            _ => format!("{} of {rows} no cover yet", left.thousands()),
+        let (saved, online) = (self.stock.with(Stage::Saved), self.stock.with(Stage::Online));
+        let all = self.rows_total;
+        let of_all = |rows: u64| match (rows, all) {
+            (1, 1) => "The one cover is".to_owned(),
+            (0, 1) => "The one cover is not".to_owned(),
+            (0, _) => format!("None of {} covers is", all.thousands()),
+            (1, _) => format!("1 of {} covers is", all.thousands()),
+            (_, _) if rows == all => format!("All {} covers are", all.thousands()),
+            (_, _) => format!("{} of {} covers are", rows.thousands(), all.thousands()),
+        };
+        match (all, saved, online) {
+            (0, _, _) => "The catalog has no rows".to_owned(),
+            (_, 0, 1..) => format!("{} finished, online only", of_all(online)),
+            (_, _, _) => format!("{} in hand", of_all(saved)),
         }
     }
 
@@ -148,16 +124,30 @@ impl Page {
         one_line(&self.title)
     }
 
-    fn uncovered(&self) -> Vec<&PageRow> {
-        self.rows.iter().filter(|row| !row.status.is_settled()).collect()
-    }
-
-    fn awaited(&self) -> Vec<&PageRow> {
-        self.rows.iter().filter(|row| row.status.is_settled() && row.images.is_empty()).collect()
-    }
-
     fn covered(&self) -> Vec<&PageRow> {
         self.rows.iter().filter(|row| !row.images.is_empty()).collect()
+    }
+
+    /// The rows without a cover by their stage, those first that somebody has to see to.
+    fn lacking(&self) -> Vec<(Stage, Vec<&PageRow>)> {
+        let stages = [Stage::Person, Stage::NextRun, Stage::Accepted];
+        let of = |stage| (stage, self.rows.iter().filter(|row| row.stage == stage).collect::<Vec<_>>());
+        stages.map(of).into_iter().filter(|(_, rows)| !rows.is_empty()).collect()
+    }
+
+    /// What needs a person first.
+    fn causes_by_remedy(&self) -> Vec<(Remedy, Vec<&Cause>)> {
+        let of = |remedy| (remedy, self.causes.iter().filter(|cause| cause.remedy == remedy).collect::<Vec<_>>());
+        [Remedy::Person, Remedy::NextRun].map(of).into_iter().filter(|(_, causes)| !causes.is_empty()).collect()
+    }
+
+    fn needs_a_person(&self) -> bool {
+        self.causes.iter().any(|cause| cause.remedy == Remedy::Person)
+    }
+
+    /// How long the images of a row are kept.
+    fn expiry_of(&self, row: &PageRow) -> Option<Expiry> {
+        row.expires_at.map(|end| Expiry::at(self.generated_at, end))
     }
 
     fn shown_rows(&self) -> u64 {
@@ -172,60 +162,6 @@ impl Page {
 impl RunLine {
     fn took(&self) -> String {
         self.ended.map_or_else(|| "–".to_owned(), |ended| Brief(self.started.until(ended)).to_string())
-    }
-}
-
-impl PageRow {
-    /// Whether its place in the page is the wall of covers; its anchor is where it stands first.
-    fn is_only_covered(&self) -> bool {
-        self.status.is_settled()
-    }
-
-    /// What people call it, or else its id.
-    fn name(&self) -> &str {
-        self.label.as_deref().map(str::trim).filter(|label| !label.is_empty()).unwrap_or(&self.id)
-    }
-
-    fn has_name(&self) -> bool {
-        self.name() != self.id
-    }
-
-    fn expiry(&self, page: &Page) -> Option<Expiry> {
-        self.expires_at.map(|end| Expiry::at(page.generated_at, end))
-    }
-
-    /// `sent 22 Nov, 02:10, done 02:11, 2 submissions`; `None` if it was never sent.
-    fn times(&self) -> Option<String> {
-        let first = self.first_sent_at?;
-        let done =
-            self.finished_at.map(|done| if done.date() == first.date() { done.time_of_day() } else { done.short() });
-        let done = done.map(|done| format!(", done {done}")).unwrap_or_default();
-        let again = if self.attempts > 1 { format!(", {} submissions", self.attempts) } else { String::new() };
-        Some(format!("sent {}{done}{again}", first.short()))
-    }
-
-    /// Whether every picture is on disk, so that nobody need hurry.
-    fn is_saved(&self) -> bool {
-        !self.images.is_empty() && self.images.iter().all(|image| image.file.is_some())
-    }
-}
-
-impl PageImage {
-    fn address(&self) -> Option<&str> {
-        web(&self.url)
-    }
-
-    fn path(&self) -> Option<String> {
-        self.file.as_deref().and_then(beside)
-    }
-
-    fn picture(&self) -> Option<&str> {
-        self.thumbnail.as_deref().and_then(embedded)
-    }
-
-    /// Where its thumbnail leads: the full picture, here if it is here.
-    fn target(&self) -> Option<String> {
-        self.path().or_else(|| self.address().map(str::to_owned))
     }
 }
 

@@ -24,6 +24,21 @@ impl Status {
         }
     }
 
+    /// In a word or three.
+    pub(super) const fn short(self) -> &'static str {
+        match self {
+            Self::Completed => "finished",
+            Self::Submitted => "being made",
+            Self::Exists => "was there",
+            Self::Failed => "refused",
+            Self::GenerationFailed => "not made",
+            Self::GaveUp => "given up for now",
+            Self::InDoubt => "answer lost",
+            Self::Pending => "not sent yet",
+            Self::Invalid => "unusable row",
+        }
+    }
+
     /// Its class in the style sheet.
     pub(super) const fn tone(self) -> &'static str {
         match self {
@@ -165,6 +180,14 @@ impl Expiry {
         }
     }
 
+    /// Begun days that are left.
+    pub(super) const fn days(self) -> i64 {
+        match self {
+            Self::Later(days) | Self::Soon(days) => days,
+            Self::Over => 0,
+        }
+    }
+
     /// How it looks: a class of the style sheet.
     pub(super) const fn tone(self) -> &'static str {
         match self {
@@ -219,14 +242,16 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn every_reason_has_words_of_its_own() {
-        let mut labels: Vec<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
-        labels.sort_unstable();
-        labels.dedup();
-        assert_eq!(labels.len(), Reason::ALL.len());
+    fn every_reason_and_status_has_words_of_its_own() {
+        let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
+        assert_eq!(reasons.len(), Reason::ALL.len());
+        let statuses: BTreeSet<&str> = Status::ALL.iter().flat_map(|status| [status.label(), status.short()]).collect();
+        assert_eq!(statuses.len(), 2 * Status::ALL.len());
     }
 
     #[test]

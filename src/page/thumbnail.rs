@@ -21,8 +21,13 @@ use png::Transformations;
 /// JPEG qualities to try, until a small copy is as small as it should be.
 const QUALITIES: [u8; 3] = [70, 55, 40];
 
-/// Largest small copy, in bytes per 1,000 pixels: 2.5 KB at 96 pixels.
-const BYTES_PER_1000_PIXELS: u32 = 270;
+/// Largest side of a copy that is small.
+const SMALL: u32 = 160;
+
+/// Largest copy, in bytes per 1,000 pixels: 2.5 KB at 96 pixels, 61 KB at 640. A large one shows less of each loss.
+const fn bytes_per_1000_pixels(size: u32) -> u32 {
+    if size <= SMALL { 270 } else { 150 }
+}
 
 /// Largest side of small copies in a page of this many pictures; `None` if there are too many to show any.
 ///
@@ -30,14 +35,27 @@ const BYTES_PER_1000_PIXELS: u32 = 270;
 #[must_use]
 pub const fn thumbnail_size(covers: usize) -> Option<u32> {
     match covers {
-        ..=200 => Some(160),
+        ..=200 => Some(SMALL),
         201..=2_000 => Some(96),
         2_001..=10_000 => Some(64),
         _ => None,
     }
 }
 
-/// A small JPEG of each PNG, JPEG or WebP file as a `data:` address, its larger side at most `size` pixels; in the order
+/// Largest side of copies that are looked at in the page itself, if there are this many; `None` if there are too many.
+///
+/// 640 pixels up to 120, 480 up to 200, 320 up to 480: 10 MB, which mail servers take.
+#[must_use]
+pub const fn embedded_size(pictures: usize) -> Option<u32> {
+    match pictures {
+        ..=120 => Some(640),
+        121..=200 => Some(480),
+        201..=480 => Some(320),
+        _ => None,
+    }
+}
+
+/// A JPEG of each PNG, JPEG or WebP file as a `data:` address, its larger side at most `size` pixels; in the order
 /// of the files, made on all cores. Blocking.
 ///
 /// `None` for a file that is missing, broken, too large or not a picture.
@@ -58,7 +76,7 @@ pub fn thumbnails(paths: &[PathBuf], size: u32) -> Vec<Option<String>> {
 
 fn thumbnail(decoder: &Decoder, path: &Path, size: u32) -> Option<String> {
     let small = on_white(&decoder.decode(path, size)?.thumbnail(size, size));
-    let jpeg = encode(&small)?;
+    let jpeg = encode(&small, bytes_per_1000_pixels(size))?;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
 }
 
@@ -71,8 +89,8 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
 }
 
 /// The best of [`QUALITIES`] that is small enough, or else the smallest.
-fn encode(small: &RgbImage) -> Option<Vec<u8>> {
-    let most = usize::try_from(small.width() * small.height() * BYTES_PER_1000_PIXELS / 1000).ok()?;
+fn encode(small: &RgbImage, bytes_per_1000_pixels: u32) -> Option<Vec<u8>> {
+    let most = usize::try_from(small.width() * small.height() * bytes_per_1000_pixels / 1000).ok()?;
     let mut jpeg = Vec::new();
     for quality in QUALITIES {
         jpeg.clear();

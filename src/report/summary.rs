@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::next::{NextCommands, NextStep};
 use crate::catalog::Unlike;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Rate, Reason, Status};
 use crate::error::Exit;
 use crate::policy::Spending;
 use crate::ratelimit::GateView;
-use crate::results::{Cause, Changes, NamedRows, Remedy, Tally};
+use crate::results::{Cause, Changes, NamedRows, Tally};
 use crate::runner::Covers;
 
 /// Everything worth telling about a run.
@@ -87,28 +88,6 @@ pub struct Files {
     pub images: Option<PathBuf>,
 }
 
-/// Commands, ready for a shell.
-#[derive(Debug, Clone)]
-pub struct NextCommands {
-    /// The same command again.
-    pub rerun: String,
-    /// A run that sends what is left; the same, if the command is one that sends.
-    pub send: String,
-    /// The same run, with everything that failed for good.
-    pub retry_all: String,
-    /// The same run, with rows that are held back.
-    pub resend: String,
-}
-
-/// What a person does after a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct NextStep<'a> {
-    /// What to think of first.
-    pub advice: &'static str,
-    /// The exact command, ready for a shell.
-    pub command: &'a str,
-}
-
 impl Summary {
     /// Whether a person was told all of it after the run before. One that stopped early, or whose ledger was made anew, is
     /// always worth a mail.
@@ -120,50 +99,8 @@ impl Summary {
 
     /// What to do now; nothing after a clean run.
     #[must_use]
-    pub fn next_step(&self) -> Option<NextStep<'_>> {
-        let NextCommands { rerun, send, retry_all, resend } = &self.next;
-        let (advice, command) = match (self.exit, self.ended) {
-            (Exit::Usage, Ended::WrongAddress) => ("check --api-url and the network between, then", rerun),
-            (Exit::Left, Ended::NotUnderstood) => ("see above what answers in the place of the service, then", rerun),
-            (Exit::Account, Ended::Unauthorized) => ("check the API key, then", rerun),
-            (Exit::Account, _) => ("top up the account, then", rerun),
-            (Exit::Left | Exit::Signal(_), Ended::TooManyFailures) => {
-                ("look at the causes above before you go on with", send)
-            }
-            (Exit::Left, Ended::Budget) => ("to go on with what is left, for as much again", rerun),
-            (Exit::Left, Ended::Limit) => {
-                ("look at these covers; then this sends the next rows, and without --limit all of them", rerun)
-            }
-            (Exit::Left | Exit::Signal(_), _) if self.tally.retryable == 0 && self.tally.awaited > 0 => {
-                ("to go on waiting for these covers", rerun)
-            }
-            (Exit::Left, _) if self.tally.retryable == 0 => {
-                ("these rows may have been paid for; to send them again", resend)
-            }
-            (Exit::Signal(_), _) if self.tally.is_all_settled() => return None,
-            (Exit::Left | Exit::Signal(_), _) => {
-                match (self.tally.left_to(Remedy::Person), self.tally.left_to(Remedy::NextRun)) {
-                    (0, _) => {
-                        ("nothing is to be corrected, the next run goes on with what is left; to go on now", send)
-                    }
-                    (_, 0) => ("correct these rows in the catalog, then", send),
-                    (_, _) => ("correct the rows that need a person; what else is left goes on with", send),
-                }
-            }
-            (Exit::Failed, _) if self.tally.with(Status::GenerationFailed) > 0 => {
-                ("the service could not make these covers in 3 runs; to ask once more", retry_all)
-            }
-            // Nothing in the catalog is wrong, and nothing brings the images back.
-            (Exit::Failed, _) if self.tally.forgotten == self.tally.left() => return None,
-            (Exit::Failed, _) if self.tally.with(Status::Failed) > 0 => {
-                ("correct these rows in the catalog; to send all failed rows once more", retry_all)
-            }
-            (Exit::Failed, _) => ("correct these rows in the catalog, then", send),
-            (Exit::Success | Exit::Defect | Exit::Usage | Exit::Held | Exit::Catalog | Exit::Unwritten, _) => {
-                return None;
-            }
-        };
-        Some(NextStep { advice, command })
+    pub fn next_step(&self) -> Option<NextStep> {
+        self.next.step(self.exit, self.ended, &self.tally)
     }
 }
 
@@ -236,7 +173,7 @@ struct Document<'a> {
     ledger_is_new: bool,
     taken_over: u64,
     images: Option<String>,
-    next: Option<NextStep<'a>>,
+    next: Option<NextStep>,
 }
 
 /// The rows of a catalog by status, for a JSON document.

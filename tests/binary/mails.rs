@@ -141,3 +141,15 @@ fn the_json_tells_what_has_changed_too() {
         second["causes"].as_array().unwrap().iter().map(|cause| cause["mends_by_itself"].as_bool().unwrap()).collect();
     assert_eq!(by_itself.iter().filter(|mends| **mends).count(), 1);
 }
+
+#[test]
+fn the_page_tells_the_same_next_command_as_the_mail() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::of(CATALOG).to(&service.address);
+    let told = batch.run(&ONCE).exit(4);
+    batch.call("report", &["-o", "page.html"]).exit(4);
+    let page = fs::read_to_string(batch.path("page.html")).unwrap();
+    let command = page.split("<code>").nth(1).and_then(|rest| rest.split("</code>").next()).unwrap();
+    assert_eq!(command.replace("&#38;", "&").replace("&#39;", "'"), told.next());
+    assert!(page.contains("correct the rows that need a person; what else is left goes on with:</p>"));
+}

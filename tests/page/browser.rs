@@ -30,6 +30,8 @@ const ARGUMENTS: &[&str] = &[
 /// The key codes of the protocol.
 pub(crate) const TAB: &str = "\u{e004}";
 pub(crate) const ENTER: &str = "\u{e007}";
+pub(crate) const ESCAPE: &str = "\u{e00c}";
+pub(crate) const RIGHT: &str = "\u{e014}";
 
 /// A browser with one window, ended when dropped.
 pub(crate) struct Browser {
@@ -142,6 +144,28 @@ impl Browser {
         self.develop("Emulation.setDeviceMetricsOverride", &size);
         let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.develop("Emulation.setEmulatedMedia", &scheme);
+    }
+
+    /// Lives in this zone of time from the next page on.
+    pub(crate) fn live_in(&self, zone: &str) {
+        self.develop("Emulation.setTimezoneOverride", &json!({ "timezoneId": zone }));
+    }
+
+    /// Runs no script of the next page.
+    pub(crate) fn without_script(&self) {
+        self.develop("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
+    /// Shows the page as it will be printed.
+    pub(crate) fn put_on_paper(&self) {
+        self.develop("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
+    }
+
+    /// Prints the page into a PDF.
+    pub(crate) fn print(&self, to: &Path) {
+        let pdf = self.post("print", &json!({ "background": true }));
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, pdf.as_str().unwrap());
+        fs::write(to, bytes.unwrap()).unwrap();
     }
 
     fn develop(&self, command: &str, parameters: &Value) -> Value {

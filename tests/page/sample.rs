@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Reason, Status};
-use coverbatch::page::{Activity, Kind, Page, PageImage, PageRow, RunLine, thumbnail_size, thumbnails};
+use coverbatch::page::{
+    Activity, Kind, Next, Page, PageImage, PageRow, RunLine, Stage, Stock, thumbnail_size, thumbnails,
+};
 use coverbatch::results::{Cause, Remedy, RowName};
 use image::{Rgb, RgbImage};
 
@@ -26,6 +28,22 @@ pub(crate) fn morning() -> UnixMillis {
 fn title(line: u64) -> String {
     let pick = |from: &[&'static str], by: u64| from[usize::try_from(by).unwrap() % from.len()];
     format!("{} {}{}", pick(&FIRST, line * 7), pick(&SECOND, line * 5 + line / 9), pick(&THIRD, line * 3))
+}
+
+/// The title; of most an artist, and of some an ISRC.
+fn labels(line: u64) -> Vec<String> {
+    let artist = ["Ada Vance", "The Lowlands", "Ikeda Trio"][usize::try_from(line % 3).unwrap()];
+    let more = [artist.to_owned(), format!("NLA50{line:07}")];
+    [title(line)].into_iter().chain(more.into_iter().take(usize::try_from(line % 7 % 3).unwrap())).collect()
+}
+
+fn stage(status: Status) -> Stage {
+    match status {
+        Status::Completed => Stage::Saved,
+        Status::Submitted | Status::Exists => Stage::Accepted,
+        Status::Failed | Status::GenerationFailed | Status::Invalid => Stage::Person,
+        Status::GaveUp | Status::InDoubt | Status::Pending => Stage::NextRun,
+    }
 }
 
 fn status(line: u64) -> Status {
@@ -56,17 +74,18 @@ pub(crate) fn row(line: u64, now: UnixMillis) -> PageRow {
     let (reason, message) = said(status);
     let sent = now.before(Duration::from_secs(14_000 - line % 9_000));
     let is_sent = status != Status::Invalid;
+    let id =
+        format!("{:08x}-{:04x}-4a1b-9c7e-{:012x}", line * 2_654_435_761 % 0xffff_ffff, line * 31 % 0xffff, line * 77);
+    let image = |place| PageImage { url: format!("https://cdn.example/{id}_{place}.png"), ..PageImage::default() };
     PageRow {
         line,
-        id: format!(
-            "{:08x}-{:04x}-4a1b-9c7e-{:012x}",
-            line * 2_654_435_761 % 0xffff_ffff,
-            line * 31 % 0xffff,
-            line * 77
-        ),
-        label: Some(title(line)),
+        images: if status == Status::Completed { (1..3).map(image).collect() } else { Vec::new() },
+        id,
+        labels: labels(line),
         status,
+        stage: stage(status),
         reason: Some(reason),
+        code: (status == Status::Failed).then_some(404),
         message: message.to_owned(),
         attempts: if !is_sent {
             0
@@ -78,7 +97,6 @@ pub(crate) fn row(line: u64, now: UnixMillis) -> PageRow {
         first_sent_at: is_sent.then_some(sent),
         finished_at: is_sent.then(|| sent.after(Duration::from_secs(75))),
         cover_task_id: status.is_settled().then(|| format!("cov_{:010x}", line * 99_991)),
-        images: Vec::new(),
         fallback: false,
         expires_at: (status == Status::Completed)
             .then(|| now.after(Duration::from_secs(3600 * (336 - line * 7 % 336)))),
@@ -115,15 +133,18 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
     let with = |status: Status| rows.iter().filter(move |row| row.status == status);
     let count = |status: Status| u64::try_from(with(status).count()).unwrap();
     let cause = |status: Status| {
-        let mut cause = Cause::new(status, Some(said(status).0), Remedy::Person);
+        let remedy = if stage(status) == Stage::Person { Remedy::Person } else { Remedy::NextRun };
+        let mut cause = Cause::new(status, Some(said(status).0), remedy);
         let words = &with(status).next().unwrap().message;
         for row in with(status) {
-            let name = || RowName { line: Some(row.line), id: Some(row.id.clone()), labels: Vec::new() };
+            let name = || RowName { line: Some(row.line), id: Some(row.id.clone()), labels: row.labels.clone() };
             cause.add(true, ((status == Status::Failed).then_some(404), words), name);
         }
         cause
     };
     let lacking = Status::ALL.iter().copied().filter(|status| !status.is_settled() && count(*status) > 0);
+    let mut stock = Stock::new(now);
+    rows.iter().for_each(|row| stock.add(row.stage, row.expires_at));
     let began = now.before(Duration::from_secs(21_000));
     Page {
         title: title.to_owned(),
@@ -131,7 +152,8 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
         counts: Status::ALL.iter().map(|status| (*status, count(*status))).collect(),
         rows_total: u64::try_from(rows.len()).unwrap(),
         duplicates: 3,
-        awaited: 0,
+        stand_ins: u64::try_from(rows.iter().filter(|row| row.fallback).count()).unwrap(),
+        stock,
         causes: lacking.map(cause).collect(),
         activity: activity(now),
         runs: vec![RunLine {
@@ -139,7 +161,10 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
             ended: Some(now.before(Duration::from_secs(240))),
             how: "finished".into(),
         }],
-        next: Some(format!("coverbatch run {title} --retry all --download covers")),
+        next: Some(Next {
+            advice: "correct the rows that need a person; what else is left goes on with",
+            command: format!("cd /srv/catalog && coverbatch run {title} --retry all --download covers"),
+        }),
         rows,
     }
 }
@@ -153,15 +178,14 @@ pub(crate) fn illustrate(rows: &mut [PageRow], folder: &Path) {
     let small = thumbnail_size(covered * 2).map_or_else(|| vec![None; 24], |size| thumbnails(&art, size));
     for row in rows.iter_mut().filter(|row| row.status == Status::Completed || is_lacking(row)) {
         row.fallback = is_lacking(row);
-        let image = |place: u64| {
+        if row.fallback {
+            row.images = vec![PageImage::default()];
+        }
+        for (place, image) in (0..).zip(&mut row.images) {
             let which = if row.fallback { 0 } else { usize::try_from(row.line * 2 + place).unwrap() % 24 };
-            PageImage {
-                url: if row.fallback { String::new() } else { format!("https://cdn.example/{}_{place}.png", row.id) },
-                file: Some(format!("covers/{}", art[which].file_name().unwrap().to_str().unwrap())),
-                thumbnail: small[which].clone(),
-            }
-        };
-        row.images = (0..if row.fallback { 1 } else { 2 }).map(image).collect();
+            image.file = Some(format!("covers/{}", art[which].file_name().unwrap().to_str().unwrap()));
+            image.thumbnail.clone_from(&small[which]);
+        }
     }
 }
 

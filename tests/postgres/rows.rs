@@ -19,7 +19,7 @@ pub(super) fn now() -> UnixMillis {
 }
 
 pub(super) async fn begin(ledger: &PostgresLedger) -> Begun {
-    let new = NewRun { catalog: "/c.csv".to_owned(), results: None, at: now() };
+    let new = NewRun { catalog: "/c.csv".to_owned(), results: None, command: "again".to_owned(), at: now() };
     match ledger.begin_run(new).await.unwrap() {
         Begin::Begun(begun) => begun,
         Begin::ResultsInUse(holder) => panic!("{holder:?}"),

@@ -8,7 +8,7 @@ use super::context::GRACE;
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use super::pace::{self, IN_FLIGHT};
-use super::session::Session;
+use super::session::{Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
 use crate::ledger::keys::{AttemptKey, RunId};
@@ -38,7 +38,7 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     let lock = context.locks.take().await?;
     let (seen, there_until) = (last_attempt(&session).await?, pace::counted_until(&session).await?);
     let in_flight = in_flight(&session).await?;
-    let run = open(&session, (&new.catalog, results), "run", Some(lock), new.at).await?;
+    let run = open(&session, &new, "run", Some(lock)).await?;
     pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
     let mut others = context.others();
     (others.run, others.newest, others.in_flight) = (run, run, in_flight);
@@ -47,24 +47,19 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
 }
 
 /// Opens a command that follows covers.
-pub(super) async fn begin_follow(session: Session, (catalog, at): (String, UnixMillis)) -> Result<RunId, Failure> {
-    open(&session, (&catalog, None), "follow", None, at).await
+pub(super) async fn begin_follow(session: Session, new: NewRun) -> Result<RunId, Failure> {
+    open(&session, &new, "follow", None).await
 }
 
-async fn open(
-    session: &Session,
-    (catalog, results): (&str, Option<&str>),
-    kind: &str,
-    lock: Option<i64>,
-    at: UnixMillis,
-) -> Result<RunId, Failure> {
-    let sql = "INSERT INTO run (account, run, catalog, kind, results, host, pid, lock, started_at)
-               SELECT $1::integer, coalesce(max(run), 0) + 1, $2::text, $3::text, $4::text, $5::text, $6::bigint, $7::bigint,
-                      $8::bigint
+async fn open(session: &Session, new: &NewRun, kind: &str, lock: Option<i64>) -> Result<RunId, Failure> {
+    let sql = "INSERT INTO run (account, run, catalog, kind, results, command, host, pid, lock, started_at)
+               SELECT $1::integer, coalesce(max(run), 0) + 1, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint,
+                      $8::bigint, $9::bigint
                FROM run WHERE account = $1
                RETURNING run";
     let pid = i64::from(std::process::id());
-    let row = session.row(sql, &[&catalog, &kind, &results, &host(), &pid, &lock, &at.0]).await?;
+    let values: [Value<'_>; 8] = [&new.catalog, &kind, &new.results, &new.command, &host(), &pid, &lock, &new.at.0];
+    let row = session.row(sql, &values).await?;
     row.map_or(Err(Failure::Closed), |row| value(&row, 0).map(RunId))
 }
 

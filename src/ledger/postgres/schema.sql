@@ -32,6 +32,7 @@ CREATE TABLE coverbatch.run (
     catalog    text NOT NULL,
     kind       text NOT NULL CHECK (kind IN ('run', 'follow')),
     results    text,   -- the results file that it writes
+    command    text NOT NULL, -- the command line that goes on with it
     host       text NOT NULL,
     pid        bigint NOT NULL,
     lock       bigint, -- the advisory lock that it holds while it is alive

@@ -63,7 +63,8 @@ pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Resu
 
 pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
-        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished') FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), command FROM run
+         WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
     let runs = query.query_map(params![catalog, most], |row| {
         Ok(PastRun {
@@ -71,6 +72,7 @@ pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> ru
             started: time(row, 1)?,
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,
+            command: row.get(4)?,
         })
     })?;
     runs.collect()

@@ -65,7 +65,7 @@ impl Others {
         let lock = self.locks.take()?;
         let (seen, counted_until) = last_attempt(connection)?;
         self.in_flight = in_flight(connection)?;
-        self.run = open_run(connection, (&new.catalog, results), "run", Some(&lock), new.at)?;
+        self.run = open_run(connection, new, "run", Some(&lock))?;
         (self.newest, self.there_until) = (self.run, counted_until);
         (self.looked_at, self.is_paused) = (UnixMillis(i64::MIN), true);
         self.forget_old_pause(connection, new.at)?;

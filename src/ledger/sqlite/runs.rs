@@ -10,6 +10,7 @@ use super::failure::Failure;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
 use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::submission::NewRun;
 
 /// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
 pub(super) fn recover(connection: &Connection, locks: &Locks, at: UnixMillis) -> Result<(), Failure> {
@@ -68,15 +69,14 @@ pub(super) fn left_in_doubt(
 
 pub(super) fn open_run(
     connection: &Connection,
-    (catalog, results): (&str, Option<&str>),
+    new: &NewRun,
     kind: &str,
     lock: Option<&str>,
-    at: UnixMillis,
 ) -> rusqlite::Result<RunId> {
     connection.query_row(
-        "INSERT INTO run (catalog, kind, results, host, pid, lock, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         RETURNING run",
-        params![catalog, kind, results, host(), std::process::id(), lock, at.0],
+        "INSERT INTO run (catalog, kind, results, command, host, pid, lock, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING run",
+        params![new.catalog, kind, new.results, new.command, host(), std::process::id(), lock, new.at.0],
         |row| row.get(0).map(RunId),
     )
 }

@@ -11,6 +11,7 @@ CREATE TABLE run (
     catalog    TEXT NOT NULL,
     kind       TEXT NOT NULL CHECK (kind IN ('run', 'follow')),
     results    TEXT,    -- the results file that it writes
+    command    TEXT NOT NULL, -- the command line that goes on with it
     host       TEXT NOT NULL,
     pid        INTEGER NOT NULL,
     lock       TEXT,    -- the name of the lock that it holds while it is alive

@@ -34,7 +34,14 @@ async fn claim(ledger: &SqliteLedger, id: &str) -> Result<Claim, LedgerError> {
 }
 
 async fn begin_run(ledger: &SqliteLedger) -> Result<Begin, LedgerError> {
-    ledger.begin_run(NewRun { catalog: "/c.csv".to_owned(), results: None, at: UnixMillis(1) }).await
+    ledger
+        .begin_run(NewRun {
+            catalog: "/c.csv".to_owned(),
+            results: None,
+            command: "again".to_owned(),
+            at: UnixMillis(1),
+        })
+        .await
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use super::*;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::page::chart::Activity;
-use crate::results::{Cause, Remedy, RowName};
+use crate::page::row::PageImage;
+use crate::results::RowName;
 
 const HOSTILE: &[&str] = &[
     "<script>alert(1)</script>",
@@ -30,11 +31,13 @@ fn row(line: u64, text: &str, status: Status) -> PageRow {
     PageRow {
         line,
         id: text.to_owned(),
-        label: Some(format!("title {text}")),
+        labels: vec![format!("title {text}"), text.to_owned()],
         status,
+        stage: if status.is_settled() { Stage::Saved } else { Stage::Person },
         reason: Some(Reason::NotFound),
+        code: Some(404),
         message: text.to_owned(),
-        attempts: 1,
+        attempts: 2,
         first_sent_at: Some(time("2026-11-22T02:10:00Z")),
         finished_at: Some(time("2026-11-22T02:10:01Z")),
         cover_task_id: Some(text.to_owned()),
@@ -52,18 +55,23 @@ fn page(text: &str) -> Page {
     let image = PageImage { url: text.to_owned(), file: Some(text.to_owned()), thumbnail: Some(text.to_owned()) };
     let covered = PageRow { images: vec![image; 2], expires_at: Some(night), ..row(3, text, Status::Completed) };
     let mut cause = Cause::new(Status::Failed, Some(Reason::NotFound), Remedy::Person);
-    cause.add(true, (Some(404), text), || RowName { line: Some(2), id: None, labels: Vec::new() });
+    cause.add(true, (Some(404), text), || RowName { line: Some(2), id: None, labels: vec![text.to_owned(); 2] });
+    let mut stock = Stock::new(night);
+    stock.add(Stage::Saved, Some(night));
+    stock.add(Stage::Online, Some(night));
+    stock.add(Stage::Person, None);
     Page {
         title: text.to_owned(),
         generated_at: night,
         counts: vec![(Status::Completed, 1), (Status::Failed, 1)],
+        stock,
         rows_total: 2,
         duplicates: 1,
-        awaited: 0,
+        stand_ins: 1,
         causes: vec![cause],
         activity,
         runs: vec![RunLine { started: night, ended: None, how: text.to_owned() }],
-        next: Some(text.to_owned()),
+        next: Some(Next { advice: "go on with", command: text.to_owned() }),
         rows: vec![row(2, text, Status::Failed), covered],
     }
 }
@@ -146,33 +154,47 @@ fn the_policy_allows_the_emitted_style_and_script_and_nothing_else() {
 }
 
 #[test]
-fn what_is_short_of_days_says_so_and_what_stands_in_is_marked() {
+fn what_is_online_only_says_how_long_and_what_stands_in_is_marked() {
     let mut page = page("harmless");
     let now = page.generated_at;
-    let mut shown = |expires: Duration, fallback| {
+    let mut shown = |stage, expires: Duration, fallback| {
+        page.rows[1].stage = stage;
         page.rows[1].expires_at = Some(now.after(expires));
         page.rows[1].fallback = fallback;
         html(&page)
     };
-    assert!(shown(Duration::from_secs(3600 * (24 * 12)), false).contains("<p class=\"expiry later saved\">"));
-    let soon = shown(Duration::from_secs(3600 * 30), true);
-    assert!(soon.contains("class=\"expiry soon saved\"") && soon.contains("<b>2 days left</b>"));
+    let days = |days: u64| Duration::from_secs(3600 * 24 * days);
+    let saved = shown(Stage::Saved, days(12), false);
+    assert!(saved.contains("<p class=\"kept\">Saved, online until 4 Dec</p>"));
+    assert!(!saved.contains("stand-in cover</span>"));
+    let later = shown(Stage::Online, days(12), false);
+    assert!(later.contains("<p class=\"expiry later\"") && later.contains("<b>12 days left</b></p>"));
+    let soon = shown(Stage::Online, days(2), true);
+    assert!(soon.contains("<p class=\"expiry soon\"") && soon.contains("Online only until 24 Nov: <b>2 days left</b>"));
     assert!(soon.contains("stand-in cover</span>"));
-    assert!(shown(Duration::ZERO, false).contains("<b>may be gone</b>"));
+    assert!(shown(Stage::Online, Duration::ZERO, false).contains("<b>may be gone</b></p>"));
 }
 
 #[test]
-fn headlines_are_those_of_the_digest() {
+fn the_headline_tells_how_many_covers_are_in_hand() {
     let mut page = page("harmless");
-    let mut headline = |counts: &[(Status, u64)]| {
-        page.counts = counts.to_vec();
-        page.rows_total = counts.iter().map(|(_, rows)| rows).sum();
+    let mut headline = |stages: &[(Stage, u64)]| {
+        page.stock = Stock::new(page.generated_at);
+        page.rows_total = stages.iter().map(|(_, rows)| rows).sum();
+        for (stage, rows) in stages {
+            (0..*rows).for_each(|_| page.stock.add(*stage, None));
+        }
         page.headline()
     };
-    assert_eq!(headline(&[(Status::Completed, 10), (Status::Failed, 2)]), "2 of 12 rows have no cover yet");
-    assert_eq!(headline(&[(Status::Pending, 1)]), "1 of 1 row has no cover yet");
-    assert_eq!(headline(&[(Status::Submitted, 12)]), "All 12 rows have their cover");
-    assert_eq!(headline(&[(Status::Completed, 1)]), "The one row has its cover");
+    let (saved, online, none) = (Stage::Saved, Stage::Online, Stage::Person);
+    assert_eq!(headline(&[(saved, 1198), (online, 5), (none, 2)]), "1,198 of 1,205 covers are in hand");
+    assert_eq!(headline(&[(saved, 1), (none, 2)]), "1 of 3 covers is in hand");
+    assert_eq!(headline(&[(saved, 12)]), "All 12 covers are in hand");
+    assert_eq!(headline(&[(saved, 1)]), "The one cover is in hand");
+    assert_eq!(headline(&[(Stage::Accepted, 12)]), "None of 12 covers is in hand");
+    assert_eq!(headline(&[(online, 12)]), "All 12 covers are finished, online only");
+    assert_eq!(headline(&[(online, 2), (Stage::NextRun, 1)]), "2 of 3 covers are finished, online only");
+    assert_eq!(headline(&[(none, 1)]), "The one cover is not in hand");
     assert_eq!(headline(&[]), "The catalog has no rows");
 }
 
@@ -185,7 +207,8 @@ fn rows_that_do_not_fit_are_counted_and_empty_parts_are_left_out() {
         counts: Vec::new(),
         rows_total: 0,
         duplicates: 0,
-        awaited: 0,
+        stand_ins: 0,
+        stock: Stock::new(page.generated_at),
         causes: Vec::new(),
         activity: Activity::default(),
         runs: Vec::new(),

@@ -27,11 +27,16 @@ async fn copied(from: &LedgerPlace, to: &LedgerPlace) -> AnyLedger {
 
 /// A run that wrote results and has ended, a follower, and a run over the same catalog that has every state.
 async fn fill(ledger: &AnyLedger) -> RunId {
-    let new = NewRun { catalog: CATALOG.to_owned(), results: Some("/r.csv".to_owned()), at: at(-9_000) };
+    let new = NewRun {
+        catalog: CATALOG.to_owned(),
+        results: Some("/r.csv".to_owned()),
+        command: "again".to_owned(),
+        at: at(-9_000),
+    };
     let Begin::Begun(first) = ledger.begin_run(new).await.unwrap() else { panic!("nobody else is there") };
     sent(ledger, first.run, "failed", -8_000, RowState::Failed).await;
     ledger.end_run(first.run, Ended::NoCredits, at(-7_000)).await.unwrap();
-    ledger.begin_follow(CATALOG, at(-6_000)).await.unwrap();
+    ledger.begin_follow(CATALOG, "follow again", at(-6_000)).await.unwrap();
     ledger.note_default_covers(vec![(task("bare"), "default.png".to_owned())]).await.unwrap();
     let run = run_in(ledger).await;
     every_state(ledger, run).await;

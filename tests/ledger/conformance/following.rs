@@ -61,7 +61,7 @@ async fn what_has_been_due_for_longest_is_claimed_first() {
 async fn a_run_claims_only_what_it_waits_for_and_all_means_those_of_14_days() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
-    let other = ledger.begin_follow("/c.csv", at(0)).await.unwrap();
+    let other = ledger.begin_follow("/c.csv", "follow again", at(0)).await.unwrap();
     accepted(&ledger, run, "mine", 10, Some(waiter(run, false))).await;
     accepted(&ledger, run, "theirs", 0, Some(waiter(other, false))).await;
     accepted(&ledger, run, "nobodys", 5, None).await;
@@ -267,7 +267,7 @@ async fn a_run_takes_up_what_is_accepted_also_while_another_process_has_claimed_
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
     every_state(&ledger, run).await;
-    let run = ledger.begin_follow("/c.csv", at(20)).await.unwrap();
+    let run = ledger.begin_follow("/c.csv", "follow again", at(20)).await.unwrap();
     let watch = async |wants_files, ms| {
         let tasks = STATES.iter().map(|state| task(state.word())).chain([task("unknown")]).collect();
         ledger.watch(waiter(run, wants_files), tasks, at(ms)).await.unwrap()
@@ -286,7 +286,7 @@ async fn a_run_takes_up_what_is_accepted_also_while_another_process_has_claimed_
 async fn what_a_run_has_given_up_is_left_to_others() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
-    let other = ledger.begin_follow("/c.csv", at(0)).await.unwrap();
+    let other = ledger.begin_follow("/c.csv", "follow again", at(0)).await.unwrap();
     for id in ["a", "b"] {
         accepted(&ledger, run, id, 0, Some(waiter(run, false))).await;
     }
@@ -338,7 +338,7 @@ async fn nothing_that_a_run_waits_for_is_due_later_than_it_waits() {
         let attempt = granted(&ledger, run, id, 0).await;
         ledger.settle(attempt, Settlement { poll_at: at(poll_at), ..acceptance(id, 1, None) }).await.unwrap();
     }
-    let follower = ledger.begin_follow("/c.csv", at(5)).await.unwrap();
+    let follower = ledger.begin_follow("/c.csv", "follow again", at(5)).await.unwrap();
     let waiter = Waiter { longest: Duration::from_millis(100), ..waiter(follower, false) };
     assert_eq!(ledger.watch(waiter, vec![task("soon"), task("late")], at(5)).await.unwrap(), 2);
     assert_eq!((due(&ledger, "soon").await, due(&ledger, "late").await), (Some(10), Some(105)));
@@ -366,7 +366,7 @@ async fn a_command_that_follows_disturbs_no_submission() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
     granted(&ledger, run, "a", 0).await;
-    let follower = ledger.begin_follow("/c.csv", at(2)).await.unwrap();
+    let follower = ledger.begin_follow("/c.csv", "follow again", at(2)).await.unwrap();
     assert_ne!(follower, run);
     assert_eq!(state(&ledger, "a").await, Some(RowState::InFlight));
 }

@@ -84,7 +84,7 @@ async fn the_last_run_over_a_catalog_says_why_it_stopped() {
     ledger.end_run(run, Ended::Deadline, at(5)).await.unwrap();
     begun(&ledger, "/other.csv", 6).await;
     assert_eq!(ledger.last_end("/c.csv").await.unwrap(), Some(Reason::Deadline));
-    let follower = ledger.begin_follow("/c.csv", at(7)).await.unwrap();
+    let follower = ledger.begin_follow("/c.csv", "follow again", at(7)).await.unwrap();
     assert_eq!(ledger.last_end("/c.csv").await.unwrap(), Some(Reason::Deadline));
     ledger.end_run(follower, Ended::Outage, at(8)).await.unwrap();
     assert_eq!(ledger.last_end("/c.csv").await.unwrap(), Some(Reason::Deadline));
@@ -104,6 +104,7 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
         started: at(started),
         ended: ended.map(at),
         cut_short,
+        command: if submits { "again" } else { "follow again" }.to_owned(),
     };
     let begins = async |ms| begun(&ledger, "/c.csv", ms).await.run;
     let whole = begins(0).await;
@@ -111,7 +112,7 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
     let short = begins(10).await;
     ledger.end_run(short, Ended::NoCredits, at(15)).await.unwrap();
     begins(20).await;
-    ledger.begin_follow("/c.csv", at(25)).await.unwrap();
+    ledger.begin_follow("/c.csv", "follow again", at(25)).await.unwrap();
     assert_eq!(ledger.past_runs("/c.csv", 2).await.unwrap(), [past(false, 25, None, None), past(true, 20, None, None)]);
     begun(&ledger, "/other.csv", 30).await;
     assert_eq!(

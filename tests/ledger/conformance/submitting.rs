@@ -152,7 +152,7 @@ async fn a_run_that_ends_or_is_found_dead_leaves_its_covers_to_others() {
     for dies in [false, true] {
         let ledger = fresh().await;
         let run = run_in(&ledger).await;
-        let follower = ledger.begin_follow("/c.csv", at(1)).await.unwrap();
+        let follower = ledger.begin_follow("/c.csv", "follow again", at(1)).await.unwrap();
         accepted(&ledger, run, "a", 10, Some(waiter(run, false))).await;
         accepted(&ledger, run, "b", 20, Some(waiter(follower, false))).await;
         claim_job(&ledger, CoverScope::OfRun(run), JobKind::Poll, 30).await.unwrap();

@@ -161,8 +161,12 @@ async fn a_claim_that_is_taken_back_after_its_run_was_believed_dead_stays_in_dou
 async fn results_have_one_writer_and_catalogs_may_have_many() {
     let shared = Shared::new();
     let (one, two) = (shared.open().await, shared.open().await);
-    let new =
-        |results: &str, ms| NewRun { catalog: "/c.csv".to_owned(), results: Some(results.to_owned()), at: at(ms) };
+    let new = |results: &str, ms| NewRun {
+        catalog: "/c.csv".to_owned(),
+        results: Some(results.to_owned()),
+        command: String::new(),
+        at: at(ms),
+    };
     let Begin::Begun(first) = one.begin_run(new("/r.csv", 5)).await.unwrap() else { panic!("nobody else is there") };
     let Begin::ResultsInUse(holder) = two.begin_run(new("/r.csv", 6)).await.unwrap() else { panic!("it is in use") };
     assert_eq!((holder.pid, holder.started), (std::process::id(), at(5)));

@@ -74,7 +74,7 @@ impl Night {
         if catalog.is_results() {
             covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
-        let run = ledger.begin_follow("songs", started).await?;
+        let run = ledger.begin_follow("songs", "again", started).await?;
         let gate = self.gate_of_reads();
         let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
         while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {

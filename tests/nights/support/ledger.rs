@@ -175,8 +175,8 @@ impl SubmitLedger for Faulty {
 }
 
 impl FollowLedger for Faulty {
-    async fn begin_follow(&self, catalog: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        self.call(self.inner.begin_follow(catalog, at)).await
+    async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
+        self.call(self.inner.begin_follow(catalog, command, at)).await
     }
 
     async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
