@@ -2,7 +2,7 @@
 
 use super::labels::{beside, embedded, web};
 use crate::clock::UnixMillis;
-use crate::domain::{Reason, Status, words};
+use crate::domain::{ImageSize, Reason, Status, words};
 
 words! {
     /// How far the cover of a row has come, for those who wait for it; the order in which a page tells of them.
@@ -117,6 +117,8 @@ pub struct PageImage {
     pub file: Option<String>,
     /// A copy that stands in the page, as [`thumbnails`](crate::page::thumbnails) makes them.
     pub thumbnail: Option<String>,
+    /// How large the file is, if that is known.
+    pub size: Option<ImageSize>,
 }
 
 impl PageRow {
@@ -156,6 +158,14 @@ impl PageImage {
 
     pub(super) fn picture(&self) -> Option<&str> {
         self.thumbnail.as_deref().and_then(embedded)
+    }
+
+    /// `3000 × 3000, 2.1 MB`
+    pub(super) fn measures(&self) -> Option<String> {
+        self.size.map(|ImageSize { width, height, bytes }| {
+            let tenths = bytes.saturating_add(50_000) / 100_000;
+            format!("{width} × {height}, {}.{} MB", tenths / 10, tenths % 10)
+        })
     }
 
     /// Where its thumbnail leads: the full picture, here if it is here.

@@ -221,8 +221,9 @@ fn nothing_of_the_catalog_runs() {
         (row.id, row.message, row.cover_task_id) = (hostile(), hostile(), Some(hostile()));
         row.labels = vec![hostile(), hostile()];
         let urls = ["javascript:document.title='ran'", "https://cdn.example/\"onerror=\"document.title='ran'"];
-        row.images =
-            urls.map(|url| PageImage { url: url.into(), file: Some(url.into()), thumbnail: Some(hostile()) }).into();
+        row.images = urls
+            .map(|url| PageImage { url: url.into(), file: Some(url.into()), thumbnail: Some(hostile()), size: None })
+            .into();
     }
     let page = sample::page(sample::HOSTILE, rows, sample::morning());
     let page = sample::write(&page, folder.path(), "report.html");

@@ -60,7 +60,10 @@ impl Pictures<'_> {
 pub(super) fn pictures(art: &Artwork) -> Vec<PageImage> {
     let urls = art.images.as_ref().map_or(&[][..], |images| images.urls());
     let count = urls.len().max(names(art).len());
-    (0..count).map(|at| PageImage { url: urls.get(at).cloned().unwrap_or_default(), ..PageImage::default() }).collect()
+    let size = |at: usize| art.files.get(at)?.as_ref()?.size;
+    let image =
+        |at| PageImage { url: urls.get(at).cloned().unwrap_or_default(), size: size(at), ..PageImage::default() };
+    (0..count).map(image).collect()
 }
 
 /// The names of the files, one for each image that has a name or an address.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::UnixMillis;
-use crate::domain::Reason;
+use crate::domain::{ImageSize, Reason};
 use crate::page::chart::Activity;
 use crate::page::row::PageImage;
 use crate::results::RowName;
@@ -52,7 +52,8 @@ fn page(text: &str) -> Page {
     let night = time("2026-11-22T02:10:00Z");
     let mut activity = Activity::new(night, night.after(Duration::from_secs(3600)));
     activity.add(night, Kind::Accepted);
-    let image = PageImage { url: text.to_owned(), file: Some(text.to_owned()), thumbnail: Some(text.to_owned()) };
+    let image =
+        PageImage { url: text.to_owned(), file: Some(text.to_owned()), thumbnail: Some(text.to_owned()), size: None };
     let covered = PageRow { images: vec![image; 2], expires_at: Some(night), ..row(3, text, Status::Completed) };
     let mut cause = Cause::new(Status::Failed, Some(Reason::NotFound), Remedy::Person);
     cause.add(true, (Some(404), text), || RowName { line: Some(2), id: None, labels: vec![text.to_owned(); 2] });
@@ -110,7 +111,7 @@ fn a_hostile_text_adds_no_tag_and_no_attribute() {
 fn only_addresses_of_the_web_become_links() {
     let html = |url: &str| {
         let mut page = page("harmless");
-        page.rows[1].images = vec![PageImage { url: url.to_owned(), file: None, thumbnail: None }];
+        page.rows[1].images = vec![PageImage { url: url.to_owned(), ..PageImage::default() }];
         html(&page)
     };
     assert_eq!(html("https://cdn.example/1.png").matches("https://cdn.example/1.png").count(), 2);
@@ -236,6 +237,14 @@ fn a_page_is_written_piece_by_piece_and_an_error_is_told() {
     page.rows = (0..5000).map(|line| row(line, "harmless", Status::Failed)).collect();
     assert_eq!(page.write_html(&mut Full(3)).unwrap_err().kind(), io::ErrorKind::StorageFull);
     page.write_html(&mut Full(usize::MAX)).unwrap();
+}
+
+#[test]
+fn an_image_says_how_large_it_is() {
+    let mut page = page("harmless");
+    page.rows[1].images[1].size = Some(ImageSize { width: 3000, height: 2000, bytes: 2_149_999 });
+    let html = html(&page);
+    assert!(html.contains("<p class=\"id\">image 2: 3000 × 2000, 2.1 MB</p>") && !html.contains("image 1: "));
 }
 
 /// The colours of the style sheet in the light and in the dark.
