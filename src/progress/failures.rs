@@ -53,3 +53,26 @@ fn told(failure: &Failure, name: Option<&RowName>) -> String {
     let said = if message.is_empty() { String::new() } else { format!(": {}", one_line(message)) };
     format!("failed: {name}{task}: {reason}{said}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CatalogOptions;
+    use crate::domain::Reason;
+
+    #[tokio::test]
+    async fn a_failure_is_told_by_line_labels_id_and_cause() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "task_id,title\na,So What\n,x\nb,Naima\nb,again\n").unwrap();
+        let catalog = Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap();
+        let labels = Labels::find(&catalog, &[]).unwrap();
+        let rows = Rows { catalog: Arc::new(catalog), labels };
+        let failure = |id: &str, message: &str| Failure {
+            task: MusicTaskId::new(id).unwrap(),
+            reason: Reason::NotFound,
+            message: message.to_owned(),
+        };
+        let told = rows.told(vec![failure("b", "no\nsuch task"), failure("gone", "")]).await;
+        assert_eq!(told, ["failed: line 4 (Naima), b: not_found: no such task", "failed: gone: not_found"]);
+    }
+}

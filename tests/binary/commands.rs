@@ -239,3 +239,15 @@ fn a_catalog_may_come_from_standard_input() {
     assert_eq!(batch.listing(), names);
     batch.words(&["status", "-"].map(OsStr::new)).exit(0).prints("  submitted         1\n  exists            1\n");
 }
+
+#[test]
+fn why_tells_a_machine_the_same() {
+    let service = StandIn::quick(&[]);
+    let batch = Batch::ids(["code-404-b"]).to(&service.address);
+    batch.run(&[]).exit(4);
+    let told = batch.words(&["why", "code-404", "--json"].map(OsStr::new)).exit(0).complains("").json();
+    let verdict = (&told["music_task_id"], &told["status"], &told["code"], &told["cover_task_id"]);
+    assert_eq!(verdict, (&json!("code-404-b"), &json!("failed"), &json!(404), &json!(null)));
+    assert_eq!((&told["submissions"], &told["rejected_in_runs"], &told["files"]), (&json!(1), &json!(1), &json!([])));
+    assert_eq!((&told["history"][0]["run"], &told["history"][0]["reason"]), (&json!(1), &json!("not_found")));
+}

@@ -110,6 +110,7 @@ fn an_outside_crate_stays_in_its_homes() {
         "axum",
         "backoff",
         "clap",
+        "console",
         "csv",
         "encoding_rs",
         "flate2",
