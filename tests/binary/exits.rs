@@ -25,7 +25,7 @@ fn wrong_usage_is_2_and_says_what_to_do() {
     let table: [(&[&str], &str, &str); 16] = [
         (&[], "the service demands a callback address", "--callback-url URL, or --no-callback"),
         (&["--callback-url", "x"], "--callback-url `x` cannot be called", "absolute http or https URL"),
-        (&["--callback-url", "https://x.example/{id}"], "`{id}` is not filled in; only `{task_id}`", "absolute http"),
+        (&["--callback-url", "https://x.example/{id}"], "`{id}` is not filled in; only `{task_id}`", "as %7B or %7D"),
         (&["--callback-url", "http://localhost/x"], "means another one to the service", "--no-callback"),
         (&["--no-callback", "--wait-timeout", "5s"], "has no effect without --wait", "give --wait or --download DIR"),
         (&["--no-callback", "--timeout", "-5s"], "invalid value '-5s'", "such as `30s`"),
