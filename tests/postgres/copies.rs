@@ -48,8 +48,8 @@ impl Two {
         let server = Server::start();
         let filled = format!(
             "{}; INSERT INTO coverbatch.account (name, api_url) VALUES ('main', 'https://api.example');
-             INSERT INTO coverbatch.run (account, run, catalog, kind, host, pid, started_at, ended_at, ended)
-             VALUES (1, 1, '/c.csv', 'run', 'here', 1, 1, 2, 'finished');
+             INSERT INTO coverbatch.run (account, run, catalog, command, kind, host, pid, started_at, ended_at, ended)
+             VALUES (1, 1, '/c.csv', 'coverbatch run /c.csv', 'run', 'here', 1, 1, 2, 'finished');
              INSERT INTO coverbatch.task (account, id, state, reason, answered_at, submissions, first_sent_at, route)
              SELECT 1, md5(n::text), 'failed', 'not_found', n, 1, n, 'jobs' FROM generate_series(1, {rows}) n;
              INSERT INTO coverbatch.attempt (account, task, run, sent_at, paced_at, answered_at, reason)
