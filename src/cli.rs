@@ -11,6 +11,7 @@ mod follow;
 mod guard;
 mod ledger;
 mod man;
+mod next_command;
 mod notify;
 mod options;
 mod outcome;
