@@ -27,3 +27,5 @@ mod rows;
 mod samples;
 mod secure;
 mod signals;
+mod terminal;
+mod wording;
