@@ -11,6 +11,9 @@ use crate::domain::{Reason, Status};
 /// Codes with words told apart within one cause; the service may invent them without end.
 const MOST_SAYINGS: usize = 20;
 
+/// The code of a success, which an answer carries whatever it tells.
+const SUCCESS: i64 = 200;
+
 /// Rows that are not settled for one and the same cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
@@ -57,10 +60,13 @@ impl Cause {
         let most = self.said.iter().rev().max_by_key(weight);
         most.map_or((None, ""), |(code, words, _)| (*code, words))
     }
-}
 
-/// The code of a success, which an answer carries whatever it tells.
-const SUCCESS: i64 = 200;
+    /// The same code, unless it is that of a success.
+    #[must_use]
+    pub fn failure_code(&self) -> Option<i64> {
+        self.commonest().0.filter(|code| *code != SUCCESS)
+    }
+}
 
 /// `failed: not_found (code 404)`.
 impl fmt::Display for Cause {
@@ -69,8 +75,7 @@ impl fmt::Display for Cause {
         if let Some(reason) = self.reason {
             write!(f, ": {reason}")?;
         }
-        let code = self.commonest().0.filter(|code| *code != SUCCESS);
-        code.map_or(Ok(()), |code| write!(f, " (code {code})"))
+        self.failure_code().map_or(Ok(()), |code| write!(f, " (code {code})"))
     }
 }
 
