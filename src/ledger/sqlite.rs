@@ -186,8 +186,13 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection, &mut Others) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (others, after) = (Arc::clone(&self.others), Arc::clone(&self.others));
-        self.call_then(move |connection| work(connection, &mut lock(&others)), move || lock(&after).note_commit()).await
+        let others = Arc::clone(&self.others);
+        self.call_numbered(move |connection, transaction| {
+            let mut others = lock(&others);
+            others.note_transaction(transaction);
+            work(connection, &mut others)
+        })
+        .await
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -195,23 +200,19 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.call_then(work, || ()).await
+        self.call_numbered(|connection, _| work(connection)).await
     }
 
-    /// The same, and once it is durable also `then`, before the next transaction begins.
-    async fn call_then<T: Send + 'static, E: Into<Failure>>(
+    /// The same, for work that is told the number of the transaction.
+    async fn call_numbered<T: Send + 'static, E: Into<Failure>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-        then: impl FnOnce() + Send + 'static,
+        work: impl FnOnce(&Connection, u64) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (reply, result) = oneshot::channel();
-        self.queue.submit(Box::new(move |connection| {
-            let value = work(connection).map_err(Into::into)?;
-            Ok(Box::new(move || {
-                then();
-                // A caller that has gone away needs no answer.
-                drop(reply.send(value));
-            }))
+        self.queue.submit(Box::new(move |connection, transaction| {
+            let value = work(connection, transaction).map_err(Into::into)?;
+            // A caller that has gone away needs no answer.
+            Ok(Box::new(move || drop(reply.send(value))))
         }));
         // An operation is dropped without an answer only if it failed, or one before it or together with it.
         match result.await {

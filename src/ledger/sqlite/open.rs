@@ -18,6 +18,9 @@ use crate::ledger::error::WrongLedger;
 /// its transaction does, and pages are written whole.
 pub(super) const PAGE_BYTES: i32 = 2048;
 
+/// Memory for pages, in KiB. Ids are in no order, so nearly every row meets another page of their index.
+const CACHE_KIB: i32 = 16 * 1024;
+
 /// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
 /// transactions have changed by then is copied once.
 const CHECKPOINT_PAGES: i32 = 32_000;
@@ -107,6 +110,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The words of states are our own. Comparing each with the list in the schema would be two fifths of the work of a
     // row; the check is there for other hands.
     connection.pragma_update(None, "ignore_check_constraints", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }
