@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod cover_jobs;
 mod damage;
+mod decisions;
 mod failure;
 mod file_names;
 mod history;
@@ -73,20 +74,20 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let opened = Self::opened(path, api_url, Missing::Make)?;
+        let opened = Self::opened(path, Missing::Make(api_url))?;
         opened.ok_or_else(|| Failure::Closed.at("open", path))
     }
 
-    /// The same, if it is there.
+    /// The same, if it is there; `api_url` is compared if it is given.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`SqliteLedger::open`].
-    pub fn open_existing(path: &Path, api_url: &str) -> Result<Option<Self>, LedgerError> {
-        Self::opened(path, api_url, Missing::Leave)
+    pub fn open_existing(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
+        Self::opened(path, Missing::Leave(api_url))
     }
 
-    fn opened(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Self>, LedgerError> {
-        let opened = open::open(path, api_url, missing).map_err(|failure| failure.at("open", path))?;
+    fn opened(path: &Path, missing: Missing<'_>) -> Result<Option<Self>, LedgerError> {
+        let opened = open::open(path, missing).map_err(|failure| failure.at("open", path))?;
         Ok(opened.map(|Opened { connection, watch, name, is_new }| {
             let queue = WriteQueue::new(path, (connection, watch), Access::Write);
             Self { is_new, ..Self::new(queue, Locks::beside(&name)) }
