@@ -101,6 +101,7 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
     let ledger = fresh().await;
     let past = |submits, started, ended: Option<i64>, cut_short| PastRun {
         submits,
+        is_partial: false,
         started: at(started),
         ended: ended.map(at),
         cut_short,
