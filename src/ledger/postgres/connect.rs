@@ -109,8 +109,9 @@ impl Connector {
         }
         check_version(&client).await?;
         client.batch_execute(SETTINGS).await?;
-        if self.access == Access::Write {
-            check_durability(&client).await?;
+        match self.access {
+            Access::Read => client.batch_execute("SET default_transaction_read_only TO on").await?,
+            Access::Write => check_durability(&client).await?,
         }
         Ok(client)
     }

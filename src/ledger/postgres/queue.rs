@@ -191,17 +191,10 @@ impl Queue {
         let context = Arc::clone(&self.context);
         let session = Session { link: Arc::clone(&link), context, is_again: attempt > NonZeroU32::MIN };
         match (self.access, group.access()) {
-            (Access::Read, _) | (_, Access::Read) => self.read(&session, group).await?,
+            (Access::Read, _) | (_, Access::Read) => group.run(&session).await?,
             (Access::Write, Access::Write) => self.write(&session, group, turn).await?,
         }
         Ok(link)
-    }
-
-    async fn read(&self, session: &Session, group: &mut Group) -> Result<(), Failure> {
-        let client = session.link.client();
-        client.batch_execute("BEGIN READ ONLY").await?;
-        group.run(session).await?;
-        Ok(client.batch_execute("COMMIT").await?)
     }
 
     /// Whoever writes locks the account first, so that one transaction after the other sees what the one before has done.
