@@ -37,6 +37,7 @@ const SETTINGS: &str = "
     SET enable_seqscan TO off;
     SET enable_hashjoin TO off;
     SET enable_mergejoin TO off;
+    SET enable_memoize TO off;
     SET jit TO off;
 ";
 
