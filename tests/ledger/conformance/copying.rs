@@ -173,7 +173,7 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
             sent(&ledger, run, id, now, RowState::Failed).await;
         }
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 4 };
-        let pause = PauseChange::Begin(cause, Duration::from_secs(20));
+        let pause = begins(cause, 20);
         let attempt = granted(&ledger, run, "c", now).await;
         ledger.settle(attempt, Settlement { pause, ..rejection(now + 1) }).await.unwrap();
         assert_eq!(ledger.claim_read(at(now), pace(1, 60)).await.unwrap(), None);
@@ -181,7 +181,7 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
         let next = begun(&other, CATALOG, now + 10).await;
         let Claim::NotYet(paused) = claim(&other, next.run, "a", now + 10).await else { panic!("{to} goes on") };
         assert_eq!(paused.pause, Some(cause));
-        let asking = Asking { rate: pace(3, 60), share: 1.0, is_probe: true };
+        let asking = Asking { rate: pace(3, 60), is_probe: true };
         let probe = |ms| ClaimRequest { asking, ..request(next.run, "a", ms) };
         let Claim::NotYet(full) = other.claim(probe(now + 30_000)).await.unwrap() else {
             panic!("{to} sends too much")
