@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tracing::warn;
 
 use super::alive::Locks;
 use super::connect::{Access, Connector};
@@ -14,6 +16,7 @@ use super::pooler;
 use super::queue::Queue;
 use super::schema;
 use super::session::Link;
+use crate::clock::Clock;
 
 /// What is done where no ledger is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,25 +36,59 @@ pub(super) async fn open(
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
     pooler::refuse(&client, &locks).await?;
-    match missing {
-        Missing::Make => {
-            client.batch_execute("BEGIN").await?;
-            schema::create(&client).await?;
-            client.batch_execute("COMMIT").await?;
-        }
-        Missing::Leave if schema::is_absent(&client).await? => return Ok(None),
-        Missing::Leave => {}
-    }
-    schema::check(&client).await?;
     let found = match missing {
-        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
-        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
+        Missing::Make => Some(make(&client, place, (name, api_url), max_outage).await?),
+        Missing::Leave if schema::is_absent(&client).await? => return Ok(None),
+        Missing::Leave => {
+            schema::check(&client).await?;
+            schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false))
+        }
     };
     Ok(found.map(|(account, is_new)| {
         let parts = (Context::new(account, locks), Link::new(client));
         let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
         (queue, is_new)
     }))
+}
+
+/// The number of an account, which is made if it is not there, and the tables with it; whether it was. What a copy makes is
+/// held by that until it is whole: a run that began beside it would know nothing of what is settled there.
+async fn make(
+    client: &Client,
+    place: &Place,
+    (name, api_url): (&str, &str),
+    max_outage: Duration,
+) -> Result<(i32, bool), Failure> {
+    let clock = Clock::start();
+    let mut is_told = false;
+    loop {
+        match try_to_make(client, name, api_url).await {
+            Err(Failure::Postgres(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                client.batch_execute("ROLLBACK").await?;
+                let lasted = clock.elapsed();
+                if lasted >= max_outage {
+                    return Err(Failure::BeingMade { lasted });
+                }
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!(
+                        ledger = place.location,
+                        account = name,
+                        "another process is making the account; waiting for that"
+                    );
+                }
+            }
+            made => return made,
+        }
+    }
+}
+
+async fn try_to_make(client: &Client, name: &str, api_url: &str) -> Result<(i32, bool), Failure> {
+    client.batch_execute("BEGIN; SET LOCAL lock_timeout TO '2s'").await?;
+    schema::create(client).await?;
+    schema::check(client).await?;
+    let made = schema::make_account(client, name, api_url).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(made)
 }
 
 /// Opens the ledger of an account to read it; without a name that of the only one.
