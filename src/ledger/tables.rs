@@ -176,8 +176,7 @@ mod tests {
     /// What is added to a schema has to be copied, or named here as what a copy has of its own.
     #[test]
     fn every_column_of_every_schema_is_copied_or_known_not_to_be() {
-        let pace =
-            ["next_at", "share", "share_since", "paused_until", "refusal", "reason", "refusals", "probe"];
+        let pace = ["next_at", "share", "share_since", "paused_until", "refusal", "reason", "refusals", "probe"];
         for (schema, own, account) in [
             (
                 SqliteLedger::SCHEMA,

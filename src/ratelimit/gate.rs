@@ -384,7 +384,10 @@ mod tests {
         let (clock, gate) = gate();
         let start = clock.now();
         for wait in [0, 300, 0] {
-            gate.reserve().await.unwrap().hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0 }, clock.now());
+            gate.reserve()
+                .await
+                .unwrap()
+                .hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0 }, clock.now());
         }
         answered(&gate).await;
         assert_eq!((clock.now() - start).as_millis(), 300);
@@ -413,7 +416,10 @@ mod tests {
         assert_eq!(clock.now() - start, 5 * SECOND);
         assert!(probe.asking().is_probe);
         let refused = probe.depart().unwrap().report(refused(Refusal::Unavailable, None), Jitter::new(0.0));
-        assert_eq!(refused.pause, PauseChange::Begin { cause: PauseCause { refusals: 4, ..cause }, wait: 8 * SECOND, window: 10 * SECOND });
+        assert_eq!(
+            refused.pause,
+            PauseChange::Begin { cause: PauseCause { refusals: 4, ..cause }, wait: 8 * SECOND, window: 10 * SECOND }
+        );
         let reported = sent(&gate).await.report(Feedback::Answered, Jitter::new(0.0));
         assert_eq!(reported.pause, PauseChange::End);
         assert_eq!(gate.view().pauses, 2);

@@ -71,7 +71,7 @@ fn another_program_that_keeps_the_ledger_locked_is_waited_for_as_long_as_an_outa
         .run(&["-o", "other.csv", "--max-outage", "1s"])
         .exit(8)
         .says("caused by: database is locked")
-        .says("hint: nothing more was sent and nothing settled is lost");
+        .says("hint: nothing was sent; once the ledger can be written, run again");
     assert_eq!(service.total(), before, "nothing can be announced");
     other.execute_batch("COMMIT").unwrap();
     let ran = run.finish().exit(0);

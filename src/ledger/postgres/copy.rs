@@ -92,10 +92,10 @@ pub(super) async fn receive(place: &Place, name: Option<&str>, parts: &mut Recei
 async fn make_account(client: &Client, name: Option<&str>, account: &Account) -> Result<i32, Failure> {
     let Account { api_url, next_at, share, share_since, paused_until, refusal, reason, refusals, .. } = account;
     let name = name.or(account.name.as_deref()).map_or_else(|| account_name(api_url), str::to_owned);
-    let sql = "INSERT INTO account (name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals)
+    let sql =
+        "INSERT INTO account (name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING account";
-    let values: [Value<'_>; 9] =
-        [&name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals];
+    let values: [Value<'_>; 9] = [&name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals];
     let made = client.query_opt(sql, &values).await?;
     made.map_or_else(|| Err(WrongLedger::Taken { account: name }.into()), |row| value(&row, 0))
 }

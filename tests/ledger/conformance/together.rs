@@ -276,7 +276,8 @@ async fn a_throttle_of_one_run_slows_all_of_them_down_and_clean_windows_bring_th
     let two = Process::begin(shared.open().await, 0).await;
     let first = granted_by(one.slow_claim("a", 0, false).await);
     let cause = PauseCause { refusal: Refusal::Throttled, reason: Reason::RateLimited, refusals: 1 };
-    let throttled = Settlement { pause: begins(cause, 1), ..settlement(RowState::Pending, Reason::RateLimited, SECOND) };
+    let throttled =
+        Settlement { pause: begins(cause, 1), ..settlement(RowState::Pending, Reason::RateLimited, SECOND) };
     one.settle(first, throttled).await;
     let three = Process::begin(shared.open().await, 2 * SECOND).await;
     let share = |claim| match claim {
