@@ -191,6 +191,32 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
     }
 }
 
+#[tokio::test]
+async fn what_is_copied_goes_on_at_the_pace_that_was_found_out() {
+    let ways = Ways::new();
+    for (from, to) in ways.all() {
+        let ledger = open(&from).await;
+        let now = Clock::start().unix().0 - T;
+        let run = begun(&ledger, CATALOG, now).await.run;
+        let cause = PauseCause { refusal: Refusal::Throttled, reason: Reason::RateLimited, refusals: 1 };
+        let attempt = granted(&ledger, run, "a", now).await;
+        let throttled = Settlement { pause: begins(cause, 1), ..rejection(now) };
+        ledger.settle(attempt, throttled).await.unwrap();
+        // A probe takes its turn among all runs, whether or not there are others: one in 0.615 s, and a tenth longer.
+        let asking = Asking { rate: pace(100, 60), is_probe: true };
+        let probe = |run, id, ms| ClaimRequest { asking, ..request(run, id, ms) };
+        let granted = ledger.claim(probe(run, "b", now + 2_000)).await.unwrap();
+        assert!(matches!(granted, Claim::Granted(_)), "{granted:?}");
+        let other = copied(&from, &to).await;
+        let next = begun(&other, CATALOG, now + 2_001).await.run;
+        let Claim::NotYet(told) = other.claim(probe(next, "c", now + 2_010)).await.unwrap() else {
+            panic!("{to} has no pace")
+        };
+        assert!((told.share - 0.9).abs() < 1e-9, "{to}: {told:?}");
+        assert!((620..=690).contains(&told.wait.as_millis()), "{to}: {told:?}");
+    }
+}
+
 /// What is answered before a copy is begun is in it, and no half of a transaction is.
 #[tokio::test]
 async fn a_copy_that_is_made_while_a_run_writes_is_of_one_moment() {
