@@ -136,8 +136,7 @@ fn of_four_runs_one_is_killed_and_only_its_rows_in_doubt_are_sent_again() {
 #[test]
 fn a_run_that_stands_still_keeps_its_rows_and_the_others_go_on() {
     let service = Counting::holding();
-    // Time goes on for who stands still: an answer that waits for longer than that would be none.
-    let batch = with_ledger(Batch::tracks(40).to(&service.address())).env("COVERBATCH_TIMEOUT", "5m");
+    let batch = with_ledger(Batch::tracks(40).to(&service.address()));
     let frozen = started(&batch, 1, &["--rate", "100/1s", "--concurrency", "3"]).remove(0);
     wait_for("its requests", || service.total() == 3);
     freeze(&frozen);
