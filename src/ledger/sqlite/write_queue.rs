@@ -17,8 +17,8 @@ use super::failure::Failure;
 use super::watch::Watch;
 use crate::ledger::error::LedgerError;
 
-/// Work inside a transaction, which leaves behind what to do once that is durable.
-pub(super) type Operation = Box<dyn FnOnce(&Connection) -> Result<Answered, Failure> + Send>;
+/// Work inside a transaction of this number, which leaves behind what to do once that is durable.
+pub(super) type Operation = Box<dyn FnOnce(&Connection, u64) -> Result<Answered, Failure> + Send>;
 
 /// Tells the caller of an operation that it is durable.
 pub(super) type Answered = Box<dyn FnOnce() + Send>;
@@ -66,6 +66,8 @@ struct Queue {
     is_served: bool,
     /// How long another program may keep the file locked, if that is longer than SQLite itself waits.
     max_outage: Duration,
+    /// Transactions so far.
+    transactions: u64,
 }
 
 impl WriteQueue {
@@ -126,27 +128,36 @@ impl WriteQueue {
     /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
     fn serve(&self) {
         let connection = self.connection();
-        while let Some(group) = self.next_group() {
-            match self.commit(connection.as_ref(), group) {
-                Ok(answers) => answers.into_iter().for_each(|answered| answered()),
+        while let Some((group, number)) = self.next_group() {
+            match self.commit(connection.as_ref(), group, number) {
+                // By the runtime, which is woken once for all of them.
+                Ok(answers) => drop(tokio::spawn(async { answers.into_iter().for_each(|answered| answered()) })),
                 Err(failure) => self.fail(failure),
             }
         }
     }
 
-    fn next_group(&self) -> Option<Vec<Operation>> {
+    /// All that are waiting, and the number of their transaction.
+    fn next_group(&self) -> Option<(Vec<Operation>, u64)> {
         let mut queue = self.queue();
         let group = std::mem::take(&mut queue.waiting);
         queue.is_served = !group.is_empty();
-        queue.is_served.then_some(group)
+        queue.transactions += 1;
+        queue.is_served.then_some((group, queue.transactions))
     }
 
     /// Runs a group in one transaction. If any of them fails, none of them happened.
-    fn commit(&self, connection: Option<&Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Failure> {
+    fn commit(
+        &self,
+        connection: Option<&Connection>,
+        group: Vec<Operation>,
+        number: u64,
+    ) -> Result<Vec<Answered>, Failure> {
         let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = self.begin(connection)?;
-            let answers = group.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
+            let answers =
+                group.into_iter().map(|operation| operation(&transaction, number)).collect::<Result<_, _>>()?;
             self.watch.check()?;
             transaction.commit()?;
             Ok(answers)
