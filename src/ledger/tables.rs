@@ -57,6 +57,7 @@ pub(super) const TABLES: [Table; 6] = [
             "run",
             "catalog",
             "kind",
+            "is_partial",
             "results",
             "command",
             "host",
@@ -161,6 +162,7 @@ impl Table {
 fn value(column: &'static str) -> &'static str {
     match column {
         TASK => "(SELECT id FROM task WHERE task.seq = attempt.task)",
+        "is_partial" => "CASE WHEN is_partial THEN 1 ELSE 0 END",
         "wants_files" => "CASE WHEN wants_files THEN 1 ELSE 0 END",
         other => other,
     }
