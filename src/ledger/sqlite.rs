@@ -94,14 +94,11 @@ impl SqliteLedger {
         }))
     }
 
-    /// Waits so long, a day at most, for another process that keeps the ledger locked, instead of a few seconds.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if it cannot be used.
-    pub async fn wait_for_others(&self, longest: Duration) -> Result<(), LedgerError> {
-        // SQLite counts milliseconds in 32 bits.
-        let longest = longest.min(Duration::from_secs(24 * 60 * 60));
-        self.call(move |connection| connection.busy_timeout(longest)).await
+    /// The same, but calls wait so long for another program that keeps the file locked, instead of a few seconds.
+    #[must_use]
+    pub fn waiting_for_others(self, max_outage: Duration) -> Self {
+        self.queue.wait_for_others(max_outage);
+        self
     }
 
     /// Whether it was made when it was opened.
