@@ -6,9 +6,11 @@ mod account;
 mod batch;
 mod config;
 mod cover_args;
+mod decide;
 mod folders;
 mod follow;
 mod guard;
+mod ids;
 mod ledger;
 mod man;
 mod notify;
@@ -75,6 +77,9 @@ enum Command {
     Results(results::ResultsArgs),
     Status(results::StatusArgs),
     Why(why::WhyArgs),
+    Forget(decide::ForgetArgs),
+    Retry(decide::RetryArgs),
+    Ignore(decide::IgnoreArgs),
     Follow(Box<follow::FollowArgs>),
     Receive(Box<receive::ReceiveArgs>),
     Report(report::ReportArgs),
@@ -95,7 +100,7 @@ struct CompletionsArgs {
 }
 
 /// Commands that people look for when they want to run a batch again.
-const RERUNS: [&str; 6] = ["again", "continue", "rerun", "restart", "resume", "retry"];
+const RERUNS: [&str; 5] = ["again", "continue", "rerun", "restart", "resume"];
 
 /// The command line, for whoever tells of it.
 #[must_use]
@@ -178,6 +183,9 @@ fn dispatch(command: Command, settings: &Settings, screen: &Screen) -> Result<Ex
             Command::Results(args) => results::results(args, settings).await,
             Command::Status(args) => results::status(args).await,
             Command::Why(args) => why::run(args).await,
+            Command::Ignore(args) => decide::ignore(args, screen).await,
+            Command::Forget(args) => decide::forget(args, screen).await,
+            Command::Retry(args) => decide::retry(args, screen).await,
             Command::Follow(args) => Box::pin(follow::run(*args, screen)).await,
             Command::Receive(args) => receive::run(*args, screen).await,
             Command::Report(args) => report::run(args).await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::catalog::{Catalog, RowNames};
+use crate::domain::RowState;
 use crate::files::FileError;
 use crate::images::{DefaultCover, ImageFolder, ImageName, NameWords};
 use crate::join::{Join, JoinError, Joined, Trust};
@@ -65,6 +66,10 @@ pub async fn stand_in<L: Ledger>(
 fn missing(joined: &Joined, words: Option<NameWords>) -> Option<(ImageName, Option<String>)> {
     let art = joined.record.as_ref().map(|record| &record.artwork);
     let task = joined.row.id.clone().ok()?;
+    if joined.record.as_ref().is_some_and(|record| record.state == RowState::Ignored) {
+        // Nobody misses its cover.
+        return None;
+    }
     let before = art.and_then(|art| art.fallback.clone());
     art.is_none_or(|art| art.files[0].is_none()).then_some((ImageName { task, words }, before))
 }

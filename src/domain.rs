@@ -6,6 +6,7 @@
 mod credits;
 mod id;
 mod image_file;
+mod manual;
 mod outcome;
 mod rate;
 mod route;
@@ -15,6 +16,7 @@ mod text;
 pub use credits::{BadCredits, Credits};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use image_file::{ImageFile, ImageKind, ImageSize};
+pub use manual::ManualKind;
 pub use outcome::{
     Answer, CoverProgress, Found, Generated, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome, Reading,
     Verdict,

@@ -175,6 +175,7 @@ pub fn believed(previous: &PreviousResult, trust: Trust) -> Option<Record> {
         Status::InDoubt => RowState::InDoubt,
         Status::Completed => RowState::Completed,
         Status::GenerationFailed => RowState::GenerationFailed,
+        Status::Ignored => RowState::Ignored,
         Status::Pending if previous.attempts > 0 => RowState::Pending,
         Status::Pending | Status::Invalid => return None,
     };

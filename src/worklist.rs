@@ -69,7 +69,7 @@ pub struct Counts {
     pub duplicates: u64,
     /// Unusable rows.
     pub invalid: u64,
-    /// Music tasks that have their cover.
+    /// Music tasks that have their cover, or are ignored.
     pub settled: u64,
     /// Music tasks that this run sends.
     pub to_send: u64,

@@ -222,13 +222,14 @@ pub(super) async fn open_to_read(place: &LedgerPlace) -> Result<AnyLedger, Error
     AnyLedger::open_to_read(place, None).await?.ok_or_else(|| no_ledger(place))
 }
 
-/// The ledger that is there for the API at `api_url`, to be written to by a command that makes none.
+/// The ledger that is there, to be written to by a command that makes none; `api_url` is compared if it is given.
 pub(super) async fn open_existing(
     place: &LedgerPlace,
-    api_url: &ApiUrl,
+    api_url: Option<&ApiUrl>,
     max_outage: Duration,
 ) -> Result<AnyLedger, Error> {
-    AnyLedger::open_existing(place, api_url.as_str(), max_outage).await?.ok_or_else(|| no_ledger(place))
+    let api_url = api_url.map(ApiUrl::as_str);
+    AnyLedger::open_existing(place, api_url, max_outage).await?.ok_or_else(|| no_ledger(place))
 }
 
 /// The error for a ledger that is not there.

@@ -109,7 +109,7 @@ async fn follow(
     check_writable(&batch.paths.results)?;
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;
-    let ledger = Arc::new(open_existing(&batch.ledger_place, &api_url, batch.max_outage).await?);
+    let ledger = Arc::new(open_existing(&batch.ledger_place, Some(&api_url), batch.max_outage).await?);
     let timeout = args.request.timeout;
     let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
     let (provider, callback) = (args.ledger.account.provider(), CallbackUrl::inert());

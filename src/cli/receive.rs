@@ -97,7 +97,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     args.guard(&place).check()?;
     let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
     let folder = args.read.folder()?;
-    let ledger = Arc::new(open_existing(&place, &args.account.url()?, FOR_EVER).await?);
+    let ledger = Arc::new(open_existing(&place, Some(&args.account.url()?), FOR_EVER).await?);
     let woken = Arc::new(Notify::new());
     let hints = Arc::new(LedgerHints { ledger: Arc::clone(&ledger), clock, woken: Arc::clone(&woken) });
     let listen = |cause| Error::Listen { address: args.listen, cause };

@@ -6,13 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::account::{AccountArgs, open_to_read};
+use crate::cli::ids::find;
 use crate::cli::output::print;
-use crate::domain::{Brief, CoverTaskId, ImageFile, Images, MusicTaskId, Route};
+use crate::domain::{Brief, CoverTaskId, ImageFile, Images, MusicTaskId, Route, RowState};
 use crate::error::{Error, Exit};
-use crate::ledger::{AnyLedger, Artwork, PollStats, ReadLedger as _, Record, Submission};
-
-/// Candidates that are named for the beginning of an id.
-const SHOWN: u32 = 5;
+use crate::ledger::{Artwork, DecideLedger as _, PastDecision, PollStats, ReadLedger as _, Record, Submission};
 
 /// Print everything the ledger knows of one music task, also while a run is going on
 #[derive(Debug, Args)]
@@ -35,39 +33,31 @@ pub(super) async fn run(args: WhyArgs) -> Result<Exit, Error> {
         .map_err(|bad| Error::usage(format!("`{}` cannot be a music task id: {bad}", args.id), ""))?;
     let place = args.account.ledger_to_ask()?;
     let ledger = open_to_read(&place).await?;
-    let found = find(&ledger, task.clone()).await?;
     let unknown = || {
         let problem = format!("the ledger `{place}` knows nothing of `{task}`");
         Error::usage(problem, "it was never sent with this ledger")
     };
-    let (task, record) = found.ok_or_else(unknown)?;
-    let history = ledger.history(&task).await?;
-    let poll_stats = ledger.poll_stats(&task).await?;
+    let task = find(&ledger, &task).await?.ok_or_else(unknown)?;
+    let record = ledger.look_up(vec![task.clone()]).await?.pop().flatten().ok_or_else(unknown)?;
+    let known = Known {
+        poll_stats: ledger.poll_stats(&task).await?,
+        history: ledger.history(&task).await?,
+        decisions: ledger.decisions(&task).await?,
+        task,
+        record,
+    };
     let tell = if args.json { json } else { told };
-    print(&tell(&task, &record, poll_stats, &history))?;
+    print(&tell(&known))?;
     Ok(Exit::Success)
 }
 
-/// The music task of this id, else the only one whose id begins so.
-async fn find(ledger: &AnyLedger, start: MusicTaskId) -> Result<Option<(MusicTaskId, Record)>, Error> {
-    let candidates = ledger.beginning_with(&start, SHOWN + 1).await?;
-    let task = match candidates.as_slice() {
-        [] => return Ok(None),
-        // The shortest comes first.
-        [only] => only.clone(),
-        [exact, ..] if *exact == start => start,
-        several => return Err(ambiguous(&start, several)),
-    };
-    let record = ledger.look_up(vec![task.clone()]).await?.pop().flatten();
-    Ok(record.map(|record| (task, record)))
-}
-
-fn ambiguous(start: &MusicTaskId, several: &[MusicTaskId]) -> Error {
-    let shown = SHOWN as usize;
-    let names: Vec<&str> = several.iter().take(shown).map(MusicTaskId::as_str).collect();
-    let more = if several.len() > shown { " …" } else { "" };
-    let problem = format!("several music tasks begin with `{start}`: {}{more}", names.join(", "));
-    Error::usage(problem, "give more of the one that is meant")
+/// Everything that is known of a music task.
+struct Known {
+    task: MusicTaskId,
+    record: Record,
+    poll_stats: Option<PollStats>,
+    history: Vec<Submission>,
+    decisions: Vec<PastDecision>,
 }
 
 /// What is known of the images, a line each.
@@ -92,7 +82,7 @@ fn due(poll_stats: PollStats) -> String {
     poll_stats.due_at.map(|at| format!(", the next is due {at}")).unwrap_or_default()
 }
 
-fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, history: &[Submission]) -> String {
+fn told(Known { task, record, poll_stats, history, decisions }: &Known) -> String {
     let mut text = format!("music task   {task}\nstatus       {}", record.state.status());
     match record.reason {
         Some(reason) => drop(writeln!(text, " ({reason})")),
@@ -114,7 +104,10 @@ fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
     }
     write_artwork(&mut text, &record.artwork);
     if let Some(poll_stats) = poll_stats {
-        let _ = writeln!(text, "polls        {}{}", poll_stats.polls, due(poll_stats));
+        let _ = writeln!(text, "polls        {}{}", poll_stats.polls, due(*poll_stats));
+    }
+    for decision in decisions {
+        let _ = writeln!(text, "decided      {}", decided(decision));
     }
     text.push('\n');
     for submission in history {
@@ -127,8 +120,24 @@ fn told(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
     text
 }
 
+/// `2026-11-22T02:10:00.000Z forget on night-1, was submitted with the cover 8f1c: made again; taken back 2026-…`.
+fn decided(decision: &PastDecision) -> String {
+    let PastDecision { kind, reason, host, at, before, cover, undone_at } = decision;
+    let mut text = format!("{at} {kind} on {host}, was {}", before.map_or("unknown", |state| state.status().word()));
+    if let Some(cover) = cover {
+        let _ = write!(text, " with the cover {cover}");
+    }
+    if !reason.is_empty() {
+        let _ = write!(text, ": {reason}");
+    }
+    if let Some(undone) = undone_at {
+        let _ = write!(text, "; taken back {undone}");
+    }
+    text
+}
+
 /// The same as one JSON document.
-fn json(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, history: &[Submission]) -> String {
+fn json(Known { task, record, poll_stats, history, decisions }: &Known) -> String {
     let Artwork { images, completed_at, files, fallback, is_forgotten } = &record.artwork;
     let document = json!({
         "music_task_id": task.as_str(),
@@ -152,6 +161,7 @@ fn json(task: &MusicTaskId, record: &Record, poll_stats: Option<PollStats>, hist
         "is_forgotten": is_forgotten,
         "polls": poll_stats.map(|stats| stats.polls),
         "next_poll_at": poll_stats.and_then(|stats| stats.due_at),
+        "decisions": decisions.iter().map(decision_json).collect::<Vec<Value>>(),
         "history": history.iter().map(submission_json).collect::<Vec<Value>>(),
     });
     format!("{document:#}\n")
@@ -163,6 +173,14 @@ fn file_json(ImageFile { name, size }: &ImageFile) -> Value {
         "width": size.map(|size| size.width),
         "height": size.map(|size| size.height),
         "bytes": size.map(|size| size.bytes),
+    })
+}
+
+fn decision_json(decision: &PastDecision) -> Value {
+    let PastDecision { kind, reason, host, at, before, cover, undone_at } = decision;
+    json!({
+        "decision": kind, "reason": reason, "host": host, "at": at, "undone_at": undone_at,
+        "status_before": before.map(RowState::status), "cover_task_id_before": cover.as_ref().map(CoverTaskId::as_str),
     })
 }
 

@@ -64,11 +64,13 @@ words! {
         Completed = "completed",
         /// The service accepted it and then could not make its cover.
         GenerationFailed = "generation_failed",
+        /// A person has decided that nothing is to come of it.
+        Ignored = "ignored",
     }
 }
 
 impl RowState {
-    /// Whether the music task has its cover and is never sent again.
+    /// Whether the music task has its cover, or is to have none, and is never sent again.
     #[must_use]
     pub const fn is_settled(self) -> bool {
         self.status().is_settled()
@@ -86,6 +88,7 @@ impl RowState {
             Self::GaveUp => Status::GaveUp,
             Self::Completed => Status::Completed,
             Self::GenerationFailed => Status::GenerationFailed,
+            Self::Ignored => Status::Ignored,
         }
     }
 }
@@ -99,6 +102,8 @@ words! {
         Submitted = "submitted",
         /// A cover was already there.
         Exists = "exists",
+        /// Not wanted, by the decision of a person.
+        Ignored = "ignored",
         /// Rejected by the service.
         Failed = "failed",
         /// Accepted, and then the cover could not be made.
@@ -119,7 +124,7 @@ impl Status {
     #[must_use]
     pub const fn is_settled(self) -> bool {
         match self {
-            Self::Completed | Self::Submitted | Self::Exists => true,
+            Self::Completed | Self::Submitted | Self::Exists | Self::Ignored => true,
             Self::Failed | Self::GenerationFailed | Self::GaveUp | Self::InDoubt | Self::Pending | Self::Invalid => {
                 false
             }
@@ -182,6 +187,8 @@ words! {
         MusicNotReady = "music_not_ready",
         /// `--check-music`: the music could not be made.
         MusicFailed = "music_failed",
+        /// A person has decided that it is not sent.
+        Ignored = "ignored",
     }
 }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::domain::{Answer, Ended, ManualKind, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::decision::{ManualDecision, PastDecision};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
@@ -15,7 +16,8 @@ use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
-use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
+use crate::ledger::traits::{DecideLedger, FollowLedger, ReadLedger, SubmitLedger};
+use crate::policy::Judgement;
 
 /// Where the ledger of an account is, or is to be.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,9 +47,14 @@ impl LedgerPlace {
 
     /// The account in a database, if somebody has said which.
     pub(super) fn named_account(&self) -> Option<&str> {
+        self.account_of(None)
+    }
+
+    /// The same, or that of the API at `api_url`, if one is given.
+    fn account_of(&self, api_url: Option<&str>) -> Option<&str> {
         match self {
-            Self::Database { account, is_named: true, .. } => Some(account),
-            Self::Database { is_named: false, .. } | Self::File(_) => None,
+            Self::Database { account, is_named, .. } => (*is_named || api_url.is_some()).then_some(account),
+            Self::File(_) => None,
         }
     }
 }
@@ -96,19 +103,20 @@ impl AnyLedger {
         }
     }
 
-    /// The same, if it is there.
+    /// The same, if it is there; `api_url` is compared if it is given.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`AnyLedger::open`].
     pub async fn open_existing(
         place: &LedgerPlace,
-        api_url: &str,
+        api_url: Option<&str>,
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
         Ok(match place {
             LedgerPlace::File(path) => SqliteLedger::open_existing(path, api_url)?.map(Self::Sqlite),
-            LedgerPlace::Database { url, account, .. } => {
-                PostgresLedger::open_existing(url, account, api_url, max_outage).await?.map(Self::Postgres)
+            LedgerPlace::Database { url, .. } => {
+                let name = place.account_of(api_url);
+                PostgresLedger::open_existing(url, name, api_url, max_outage).await?.map(Self::Postgres)
             }
         })
     }
@@ -120,8 +128,8 @@ impl AnyLedger {
     pub async fn open_to_read(place: &LedgerPlace, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
         Ok(match place {
             LedgerPlace::File(path) => SqliteLedger::open_to_read(path, api_url)?.map(Self::Sqlite),
-            LedgerPlace::Database { url, account, is_named } => {
-                let name = (*is_named || api_url.is_some()).then_some(account.as_str());
+            LedgerPlace::Database { url, .. } => {
+                let name = place.account_of(api_url);
                 PostgresLedger::open_to_read(url, name, api_url).await?.map(Self::Postgres)
             }
         })
@@ -199,6 +207,14 @@ impl SubmitLedger for AnyLedger {
         note_result(run: RunId, result: RunResult) -> ();
         note_music(task: &MusicTaskId, state: RowState, said: (Reason, Answer), at: UnixMillis) -> ();
         note_default_covers(rows: Vec<(MusicTaskId, String)>) -> ();
+    }
+}
+
+impl DecideLedger for AnyLedger {
+    done_by_the_engine! {
+        decide(decision: ManualDecision, tasks: Vec<MusicTaskId>) -> Vec<Judgement>;
+        undo(kind: ManualKind, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Vec<Judgement>;
+        decisions(task: &MusicTaskId) -> Vec<PastDecision>;
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Contradiction {
 
 /// A query for the id of a music task that is so, and what that means. Rows that an earlier results CSV told of have no attempt,
 /// and may lack what they will.
-const CONTRADICTIONS: [(&str, &str); 9] = [
+const CONTRADICTIONS: [(&str, &str); 11] = [
     (
         "SELECT id FROM task
          WHERE state = 'in_flight'
@@ -48,7 +48,7 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
     ),
     (
         "SELECT id FROM attempt JOIN task ON task.seq = attempt.task
-         WHERE state_before IN ('in_flight', 'submitted', 'exists', 'completed')",
+         WHERE state_before IN ('in_flight', 'submitted', 'exists', 'completed', 'ignored')",
         "it was submitted while it was settled or in flight",
     ),
     (
@@ -62,6 +62,15 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
         "it has come to an end without an answer",
     ),
     ("SELECT id FROM task WHERE due_at IS NOT NULL AND cover_id IS NULL", "its cover is followed, and has no id"),
+    (
+        "SELECT id FROM task WHERE state = 'ignored' AND (due_at IS NOT NULL OR waiter IS NOT NULL)",
+        "it is ignored, and its cover is followed",
+    ),
+    (
+        "SELECT id FROM decision
+         WHERE undone_at IS NULL AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = decision.id)",
+        "something was decided about it, and it is not there",
+    ),
 ];
 
 /// Every query for a music task that contradicts itself, and what that means.

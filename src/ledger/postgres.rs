@@ -13,6 +13,7 @@ mod connect;
 mod context;
 mod copy;
 mod cover_jobs;
+mod decisions;
 mod failure;
 mod file_names;
 mod history;
@@ -57,7 +58,7 @@ use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use connect::Access;
 use failure::Failure;
-use open::Missing;
+use open::Wanted;
 use operation::{Call, Operation};
 use place::Place;
 use queue::Queue;
@@ -108,23 +109,23 @@ impl PostgresLedger {
     /// or the account is one of another API.
     pub async fn open(url: &str, account: &str, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
         let place = place_at(url)?;
-        let opened = open::open(&place, (account, api_url), Missing::Make, max_outage).await;
+        let opened = open::open(&place, Wanted::Make(account, api_url), max_outage).await;
         let opened = opened.and_then(|opened| opened.ok_or(Failure::Closed));
         opened.map(Self::new).map_err(|failure| failure.at("open", &place.location))
     }
 
-    /// The same, if it is there.
+    /// The same, if it is there; without a name that of the only account there; `api_url` is compared if it is given.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`PostgresLedger::open`].
     pub async fn open_existing(
         url: &str,
-        account: &str,
-        api_url: &str,
+        account: Option<&str>,
+        api_url: Option<&str>,
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
         let place = place_at(url)?;
-        let opened = open::open(&place, (account, api_url), Missing::Leave, max_outage).await;
+        let opened = open::open(&place, Wanted::There(account, api_url), max_outage).await;
         let opened = opened.map_err(|failure| failure.at("open", &place.location))?;
         Ok(opened.map(Self::new))
     }

@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod cover_jobs;
 mod damage;
+mod decisions;
 mod failure;
 mod file_names;
 mod history;
@@ -73,20 +74,20 @@ impl SqliteLedger {
     /// [`LedgerError`] if the file cannot be opened or written, is no ledger, is damaged, of another version, or belongs
     /// to another API. It is never overwritten.
     pub fn open(path: &Path, api_url: &str) -> Result<Self, LedgerError> {
-        let opened = Self::opened(path, api_url, Missing::Make)?;
+        let opened = Self::opened(path, Missing::Make(api_url))?;
         opened.ok_or_else(|| Failure::Closed.at("open", path))
     }
 
-    /// The same, if it is there.
+    /// The same, if it is there; `api_url` is compared if it is given.
     ///
     /// # Errors
     /// [`LedgerError`] as for [`SqliteLedger::open`].
-    pub fn open_existing(path: &Path, api_url: &str) -> Result<Option<Self>, LedgerError> {
-        Self::opened(path, api_url, Missing::Leave)
+    pub fn open_existing(path: &Path, api_url: Option<&str>) -> Result<Option<Self>, LedgerError> {
+        Self::opened(path, Missing::Leave(api_url))
     }
 
-    fn opened(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Self>, LedgerError> {
-        let opened = open::open(path, api_url, missing).map_err(|failure| failure.at("open", path))?;
+    fn opened(path: &Path, missing: Missing<'_>) -> Result<Option<Self>, LedgerError> {
+        let opened = open::open(path, missing).map_err(|failure| failure.at("open", path))?;
         Ok(opened.map(|Opened { connection, watch, name, is_new }| {
             let queue = WriteQueue::new(path, (connection, watch), Access::Write);
             Self { is_new, ..Self::new(queue, Locks::beside(&name)) }
@@ -186,8 +187,13 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection, &mut Others) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (others, after) = (Arc::clone(&self.others), Arc::clone(&self.others));
-        self.call_then(move |connection| work(connection, &mut lock(&others)), move || lock(&after).note_commit()).await
+        let others = Arc::clone(&self.others);
+        self.call_numbered(move |connection, transaction| {
+            let mut others = lock(&others);
+            others.note_transaction(transaction);
+            work(connection, &mut others)
+        })
+        .await
     }
 
     /// Runs `work` in the next transaction; its result is durable when this returns.
@@ -195,23 +201,19 @@ impl SqliteLedger {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.call_then(work, || ()).await
+        self.call_numbered(|connection, _| work(connection)).await
     }
 
-    /// The same, and once it is durable also `then`, before the next transaction begins.
-    async fn call_then<T: Send + 'static, E: Into<Failure>>(
+    /// The same, for work that is told the number of the transaction.
+    async fn call_numbered<T: Send + 'static, E: Into<Failure>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-        then: impl FnOnce() + Send + 'static,
+        work: impl FnOnce(&Connection, u64) -> Result<T, E> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (reply, result) = oneshot::channel();
-        self.queue.submit(Box::new(move |connection| {
-            let value = work(connection).map_err(Into::into)?;
-            Ok(Box::new(move || {
-                then();
-                // A caller that has gone away needs no answer.
-                drop(reply.send(value));
-            }))
+        self.queue.submit(Box::new(move |connection, transaction| {
+            let value = work(connection, transaction).map_err(Into::into)?;
+            // A caller that has gone away needs no answer.
+            Ok(Box::new(move || drop(reply.send(value))))
         }));
         // An operation is dropped without an answer only if it failed, or one before it or together with it.
         match result.await {

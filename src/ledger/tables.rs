@@ -46,7 +46,7 @@ pub(super) struct Table {
 pub(super) const TASK: &str = "task";
 
 /// The tables, those first that others refer to.
-pub(super) const TABLES: [Table; 5] = [
+pub(super) const TABLES: [Table; 6] = [
     Table {
         name: "run",
         order: "run",
@@ -124,9 +124,26 @@ pub(super) const TABLES: [Table; 5] = [
             "message",
         ],
     },
+    Table { name: "decision", order: "seq", columns: &["id", "kind", "reason", "host", "at", "known", "undone_at"] },
     Table { name: "file_name", order: "id", columns: &["id", "words", "folded"] },
     Table { name: "read_log", order: "seq", columns: &["at"] },
 ];
+
+/// The table of music tasks.
+const TASKS: &str = "task";
+
+/// What is true of a music task whatever a person decides: who it is, and what was sent.
+const SENT: [&str; 3] = ["id", "submissions", "first_sent_at"];
+
+/// Who works on its cover at the moment.
+const AT_WORK: [&str; 3] = ["waiter", "claimed_at", "woken_at"];
+
+/// The columns of a music task that a decision about it may change and that come back when it is taken back: all but what was
+/// sent, and who works on it.
+pub(super) fn known_columns() -> impl Iterator<Item = &'static str> {
+    let columns = TABLES.iter().filter(|table| table.name == TASKS).flat_map(|table| table.columns);
+    columns.copied().filter(|column| !SENT.contains(column) && !AT_WORK.contains(column))
+}
 
 impl Table {
     /// The query for its rows, those of one account where the engine keeps several.
@@ -177,7 +194,15 @@ mod tests {
         for (schema, own, account) in [
             (
                 SqliteLedger::SCHEMA,
-                &["account.api_url", "run.lock", "task.seq", "task.is_forgotten", "attempt.seq", "read_log.seq"][..],
+                &[
+                    "account.api_url",
+                    "run.lock",
+                    "task.seq",
+                    "task.is_forgotten",
+                    "attempt.seq",
+                    "decision.seq",
+                    "read_log.seq",
+                ][..],
                 "pace",
             ),
             (
@@ -195,6 +220,8 @@ mod tests {
                     "attempt.account",
                     "file_name.account",
                     "attempt.seq",
+                    "decision.account",
+                    "decision.seq",
                     "read_log.account",
                     "read_log.seq",
                 ][..],

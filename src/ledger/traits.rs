@@ -6,14 +6,16 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
+use crate::domain::{Answer, Ended, ManualKind, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::decision::{ManualDecision, PastDecision};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
 use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::policy::Judgement;
 
 /// What is read, also beside runs that are going on.
 pub trait ReadLedger: Send + Sync + 'static {
@@ -200,6 +202,30 @@ pub trait FollowLedger: ReadLedger {
 
     /// Lets others go on at once with the covers that a run waited for, which cannot go on itself.
     fn release_jobs(&self, run: RunId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// What people decide about single music tasks, beside whatever runs are going on.
+pub trait DecideLedger: ReadLedger {
+    /// Carries a decision out for all of these music tasks, each of which is named once, or for none of them if one is
+    /// refused; what comes of each, in their order. Durable when this returns: what a run decided before it is not sent any
+    /// more if the ledger forbids it now.
+    fn decide(
+        &self,
+        decision: ManualDecision,
+        tasks: Vec<MusicTaskId>,
+    ) -> impl Future<Output = Result<Vec<Judgement>, LedgerError>> + Send;
+
+    /// Takes the last decision about each of these music tasks back, if it is of this kind, in the same way: what was known
+    /// before is known again. Durable when this returns.
+    fn undo(
+        &self,
+        kind: ManualKind,
+        tasks: Vec<MusicTaskId>,
+        at: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<Judgement>, LedgerError>> + Send;
+
+    /// What was decided about a music task, oldest first.
+    fn decisions(&self, task: &MusicTaskId) -> impl Future<Output = Result<Vec<PastDecision>, LedgerError>> + Send;
 }
 
 /// A ledger for a run that submits music tasks and follows their covers.

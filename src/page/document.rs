@@ -104,7 +104,8 @@ impl Page {
     /// How many covers are in hand: `198 of 215 covers are in hand`.
     fn headline(&self) -> String {
         let (saved, online) = (self.stock.with(Stage::Saved), self.stock.with(Stage::Online));
-        let all = self.rows_total;
+        // Nobody waits for one that is left out.
+        let all = self.rows_total.saturating_sub(self.stock.with(Stage::Ignored));
         let of_all = |rows: u64| match (rows, all) {
             (1, 1) => "The one cover is".to_owned(),
             (0, 1) => "The one cover is not".to_owned(),
@@ -114,6 +115,7 @@ impl Page {
             (_, _) => format!("{} of {} covers are", rows.thousands(), all.thousands()),
         };
         match (all, saved, online) {
+            (0, _, _) if self.rows_total > 0 => "No row of the catalog is to have a cover".to_owned(),
             (0, _, _) => "The catalog has no rows".to_owned(),
             (_, 0, 1..) => format!("{} finished, online only", of_all(online)),
             (_, _, _) => format!("{} in hand", of_all(saved)),

@@ -15,6 +15,7 @@ impl Status {
             Self::Completed => "The cover is finished",
             Self::Submitted => "Accepted, the cover is being made",
             Self::Exists => "The service had a cover already",
+            Self::Ignored => "Left out by the decision of a person",
             Self::Failed => "The service refuses this row",
             Self::GenerationFailed => "Accepted, but the cover could not be made",
             Self::GaveUp => "Given up for this run after repeated trouble",
@@ -30,6 +31,7 @@ impl Status {
             Self::Completed => "finished",
             Self::Submitted => "being made",
             Self::Exists => "was there",
+            Self::Ignored => "left out",
             Self::Failed => "refused",
             Self::GenerationFailed => "not made",
             Self::GaveUp => "given up for now",
@@ -43,7 +45,7 @@ impl Status {
     pub(super) const fn tone(self) -> &'static str {
         match self {
             Self::Completed | Self::Submitted | Self::Exists => "good",
-            Self::GaveUp | Self::InDoubt | Self::Pending => "wait",
+            Self::GaveUp | Self::InDoubt | Self::Pending | Self::Ignored => "wait",
             Self::Failed | Self::GenerationFailed | Self::Invalid => "bad",
         }
     }
@@ -55,6 +57,7 @@ impl Status {
             Self::Submitted => "…",
             Self::GaveUp | Self::InDoubt => "?",
             Self::Pending => "→",
+            Self::Ignored => "–",
             Self::Failed | Self::GenerationFailed | Self::Invalid => "✕",
         }
     }
@@ -90,6 +93,7 @@ impl Reason {
             Self::GenerationFailed => "The service could not make the cover",
             Self::MusicNotReady => "The music is not finished yet",
             Self::MusicFailed => "The music could not be made",
+            Self::Ignored => "A person has decided so",
         }
     }
 }

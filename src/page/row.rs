@@ -17,6 +17,8 @@ words! {
         Person = "person",
         /// There is none, and the next run sees to it.
         NextRun = "next-run",
+        /// There is none, as a person has decided.
+        Ignored = "ignored",
     }
 }
 
@@ -25,7 +27,7 @@ impl Stage {
     const fn has_cover(self) -> bool {
         match self {
             Self::Saved | Self::Online => true,
-            Self::Accepted | Self::Person | Self::NextRun => false,
+            Self::Accepted | Self::Person | Self::NextRun | Self::Ignored => false,
         }
     }
 
@@ -38,6 +40,7 @@ impl Stage {
             Self::Person if is_one => "needs a person",
             Self::Person => "need a person",
             Self::NextRun => "left to the next run",
+            Self::Ignored => "left out by decision",
         }
     }
 
@@ -49,6 +52,7 @@ impl Stage {
             Self::Accepted => "Accepted, no image yet",
             Self::Person => "No cover: these need a person",
             Self::NextRun => "No cover: the next run sees to these",
+            Self::Ignored => "Left out by decision",
         }
     }
 
@@ -56,7 +60,7 @@ impl Stage {
     pub(super) const fn tone(self) -> &'static str {
         match self {
             Self::Saved => "good",
-            Self::Online | Self::Accepted | Self::NextRun => "wait",
+            Self::Online | Self::Accepted | Self::NextRun | Self::Ignored => "wait",
             Self::Person => "bad",
         }
     }
@@ -69,6 +73,7 @@ impl Stage {
             Self::Accepted => "#accepted",
             Self::Person => "#causes",
             Self::NextRun => "#next-run",
+            Self::Ignored => "#status=ignored",
         }
     }
 }

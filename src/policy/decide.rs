@@ -57,7 +57,7 @@ pub enum Plan {
 #[must_use]
 pub fn plan(state: RowState, failed_runs: u32, retry: Retry, in_doubt: InDoubt) -> Plan {
     match (state, retry) {
-        (RowState::Submitted | RowState::Exists | RowState::Completed, _) => Plan::Leave,
+        (RowState::Submitted | RowState::Exists | RowState::Completed | RowState::Ignored, _) => Plan::Leave,
         (RowState::Pending, _) => Plan::Send,
         (RowState::InFlight | RowState::InDoubt, _) => match in_doubt {
             InDoubt::Resend => Plan::SendLast,

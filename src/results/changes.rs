@@ -53,7 +53,7 @@ impl Changes {
             self.last_try.add(&name);
         }
         let change = match (before, now) {
-            (Standing::New | Standing::Open, Standing::Covered) => &mut self.new_covers,
+            (Standing::New | Standing::Ignored | Standing::Open, Standing::Covered) => &mut self.new_covers,
             (Standing::Retried | Standing::Refused | Standing::Left, Standing::Covered) => &mut self.mended,
             (Standing::Refused, Standing::Left) => &mut self.left_alone,
             (before, now) if now.has_failed() && now > before => &mut self.newly_failed,

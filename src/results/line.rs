@@ -66,7 +66,8 @@ impl Cover {
                 | RowState::InDoubt
                 | RowState::Failed
                 | RowState::GaveUp
-                | RowState::GenerationFailed,
+                | RowState::GenerationFailed
+                | RowState::Ignored,
                 _,
             ) => true,
         };
@@ -237,7 +238,8 @@ fn reason(state: RowState, known: Option<Reason>, view: View) -> Option<Reason> 
         | RowState::Failed
         | RowState::GaveUp
         | RowState::Completed
-        | RowState::GenerationFailed => known,
+        | RowState::GenerationFailed
+        | RowState::Ignored => known,
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Standing {
     New,
     /// It has come as far as is wanted.
     Covered,
+    /// A person wants nothing of it.
+    Ignored,
     /// It is on its way: not sent yet, or its cover or its answer is waited for.
     Open,
     /// It has failed for what may pass, and the next run tries it again.
@@ -40,6 +42,7 @@ impl Standing {
             (Status::Completed | Status::Submitted | Status::Exists, Cover::Done | Cover::Unknown) => Self::Covered,
             (Status::Completed | Status::Submitted | Status::Exists, Cover::Awaited) => Self::Open,
             (Status::Completed | Status::Submitted | Status::Exists, Cover::Forgotten) => Self::Left,
+            (Status::Ignored, _) => Self::Ignored,
             (Status::Pending | Status::InDoubt, _) => again(Self::Open),
             (Status::GaveUp | Status::GenerationFailed, _) => again(Self::Retried),
             (Status::Failed, _) => again(Self::Refused),
@@ -58,7 +61,7 @@ impl Standing {
     #[must_use]
     pub const fn has_failed(self) -> bool {
         match self {
-            Self::New | Self::Covered | Self::Open => false,
+            Self::New | Self::Covered | Self::Ignored | Self::Open => false,
             Self::Retried | Self::Refused | Self::Left => true,
         }
     }
@@ -67,7 +70,7 @@ impl Standing {
     #[must_use]
     pub const fn remedy(self) -> Remedy {
         match self {
-            Self::New | Self::Covered | Self::Open | Self::Retried => Remedy::NextRun,
+            Self::New | Self::Covered | Self::Ignored | Self::Open | Self::Retried => Remedy::NextRun,
             Self::Refused | Self::Left => Remedy::Person,
         }
     }

@@ -86,7 +86,7 @@ impl Tally {
         if line.is_small && !line.is_duplicate() {
             self.small.add(name);
         }
-        if now != Standing::Covered {
+        if !matches!(now, Standing::Covered | Standing::Ignored) {
             let is_full = self.causes.len() >= MOST_CAUSES;
             // What is wrong with a row itself is said in words alone.
             let words = if line.status == Status::Invalid && !is_full { line.message() } else { "" };

@@ -52,7 +52,7 @@ fn status_tells_text_and_json_before_and_after_a_run() {
     assert_eq!(batch.listing(), names);
     batch.run(&["-q"]).exit(4);
     let after = batch.call("status", &["--json"]).exit(4).json();
-    let rows = json!({"total": 4, "completed": 0, "generation_failed": 0, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0,
+    let rows = json!({"total": 4, "completed": 0, "generation_failed": 0, "submitted": 2, "exists": 0, "failed": 1, "gave_up": 0, "in_doubt": 0, "pending": 0, "ignored": 0,
         "invalid": 1, "duplicates": 1, "retryable": 1, "others": 0});
     assert_eq!((&after["rows"], &after["rerun_sends"]), (&rows, &json!(1)));
     let causes = json!([

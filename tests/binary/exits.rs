@@ -51,7 +51,7 @@ fn wrong_usage_is_2_and_says_what_to_do() {
 fn a_command_that_there_is_not_is_2_and_leads_to_the_one_that_was_meant() {
     let batch = Batch::ids(["a"]);
     for (words, hint) in [
-        (["retry", "songs.csv"].as_slice(), "hint: a rerun is the same `coverbatch run` again"),
+        (["rerun", "songs.csv"].as_slice(), "hint: a rerun is the same `coverbatch run` again"),
         (&["songs.csv"], "hint: did you mean `coverbatch run songs.csv`?"),
         (&["none.csv"], "hint: did you mean `coverbatch run none.csv`?"),
         (&["stats"], "tip: a similar subcommand exists: 'status'"),

@@ -14,6 +14,7 @@ mod commands;
 mod config;
 mod credits;
 mod cron;
+mod deciding;
 mod digest;
 mod docs;
 mod exits;

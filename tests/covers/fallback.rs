@@ -128,3 +128,21 @@ fn one_of_the_same_kind_is_replaced_in_its_place() {
     assert_ne!(fs::read(batch.path(FOLDER).join("imgjpeg-a1-1.jpg")).unwrap(), before);
     assert_eq!(images(&batch).len(), 2);
 }
+
+#[test]
+fn an_ignored_row_is_neither_waited_for_nor_given_the_default_cover() {
+    let service = quick(&["--generation", "1h"]);
+    let batch = Batch::ids(["a", "code-404-b"]).to(&service.address);
+    jpeg(&batch);
+    let options = download(&["--default-cover", "default.jpg", "--wait-timeout", "1s"]);
+    batch.run(&["--wait", "--wait-timeout", "1s"]).exit(4);
+    let decide = |line: &str| batch.start_words(&line.split(' ').collect::<Vec<_>>()).finish().exit(0);
+    decide("ignore a code-404-b");
+    for ran in [batch.run(&options), batch.call("follow", &options)] {
+        assert_eq!(shelf(&ran.exit(0)), ["a ignored", "code-404-b ignored"]);
+    }
+    assert!(images(&batch).is_empty());
+    decide("ignore a --undo");
+    assert!(decide("why a --json").json()["next_poll_at"].is_string(), "it is followed again");
+    assert_eq!(shelf(&batch.run(&options).exit(4)), ["a submitted a-1.jpg yes", "code-404-b ignored"]);
+}

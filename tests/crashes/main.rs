@@ -15,6 +15,7 @@ mod story;
 mod copies;
 mod counting;
 mod damage;
+mod deciding;
 mod disk;
 mod engine;
 mod kill;

@@ -41,6 +41,7 @@ fn stage(status: Status) -> Stage {
     match status {
         Status::Completed => Stage::Saved,
         Status::Submitted | Status::Exists => Stage::Accepted,
+        Status::Ignored => Stage::Ignored,
         Status::Failed | Status::GenerationFailed | Status::Invalid => Stage::Person,
         Status::GaveUp | Status::InDoubt | Status::Pending => Stage::NextRun,
     }
@@ -64,7 +65,9 @@ fn said(status: Status) -> (Reason, &'static str) {
         Status::GenerationFailed => (Reason::GenerationFailed, "The prompt was rejected by the image model"),
         Status::Invalid => (Reason::BadRow, "task id contains ' '; only letters, digits, `-` and `_` are allowed"),
         Status::Submitted => (Reason::Accepted, "success"),
-        Status::Completed | Status::Exists | Status::InDoubt | Status::Pending => (Reason::Generated, ""),
+        Status::Completed | Status::Exists | Status::Ignored | Status::InDoubt | Status::Pending => {
+            (Reason::Generated, "")
+        }
     }
 }
 

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use coverbatch::domain::{Reason, RowState};
-use coverbatch::ledger::{Begun, LedgerErrorKind, PostgresLedger, ReadLedger as _, Settled, SubmitLedger as _};
+use coverbatch::domain::{ManualKind, Reason, RowState};
+use coverbatch::ledger::{
+    Begun, DecideLedger as _, LedgerErrorKind, ManualDecision, PostgresLedger, ReadLedger as _, Settled,
+    SubmitLedger as _,
+};
+use coverbatch::policy::Judgement;
 use tokio::task::JoinSet;
 
 use super::proxy::{Cut, Proxy};
@@ -147,6 +151,16 @@ async fn what_was_committed_before_the_connection_broke_is_not_done_twice() {
         let said = (Reason::NotFound, coverbatch::domain::Answer::default());
         ledger.note_music(&task("c"), RowState::Failed, said, super::rows::now()).await.unwrap();
         assert_eq!(direct.states(vec![task("c")]).await.unwrap()[0].unwrap().failed_runs, 1);
+
+        proxy.arm();
+        let decision =
+            ManualDecision { kind: ManualKind::Retry, is_sure: false, reason: String::new(), at: super::rows::now() };
+        let judgements = ledger.decide(decision, vec![task("c"), task("a")]).await.unwrap();
+        assert_eq!(judgements, [Judgement::Moved(RowState::Pending); 2]);
+        assert_eq!(direct.decisions(&task("c")).await.unwrap().len(), 1);
+        proxy.arm();
+        let judgements = ledger.undo(ManualKind::Retry, vec![task("c")], super::rows::now()).await.unwrap();
+        assert_eq!(judgements, [Judgement::Moved(RowState::Failed)]);
         assert!(proxy.has_cut() && ledger.is_healthy());
     }
 }

@@ -144,6 +144,6 @@ async fn an_account_of_another_api_is_refused() {
     assert_eq!((error.kind, error.cause.to_string().as_str()), (LedgerErrorKind::OtherApi, words));
     let error = PostgresLedger::open_to_read(&url, Some(ACCOUNT), Some(other)).await.unwrap_err();
     assert_eq!((error.kind, error.cause.to_string().as_str()), (LedgerErrorKind::OtherApi, words));
-    assert!(PostgresLedger::open_existing(&url, "other", other, MAX_OUTAGE).await.unwrap().is_none());
-    assert!(PostgresLedger::open_existing(&url, ACCOUNT, API, MAX_OUTAGE).await.unwrap().is_some());
+    assert!(PostgresLedger::open_existing(&url, Some("other"), Some(other), MAX_OUTAGE).await.unwrap().is_none());
+    assert!(PostgresLedger::open_existing(&url, Some(ACCOUNT), Some(API), MAX_OUTAGE).await.unwrap().is_some());
 }

@@ -68,7 +68,8 @@ fn kind(reason: Option<Reason>) -> Kind {
             | Reason::Generated
             | Reason::GenerationFailed
             | Reason::MusicNotReady
-            | Reason::MusicFailed,
+            | Reason::MusicFailed
+            | Reason::Ignored,
         )
         | None => Kind::Trouble,
     }

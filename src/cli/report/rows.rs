@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pictures::{Pictures, pictures};
 use crate::catalog::{Catalog, Labels};
+use crate::domain::Status;
 use crate::error::Error;
 use crate::join::{Join, Joined};
 use crate::ledger::{AnyLedger, Artwork};
@@ -83,6 +84,7 @@ fn stage(line: &ResultLine, art: Option<&Artwork>) -> Stage {
         };
     }
     match art {
+        _ if line.status == Status::Ignored => Stage::Ignored,
         Some(art) if art.is_on_disk() => Stage::Saved,
         Some(art) if art.images.is_some() => Stage::Online,
         Some(_) | None => Stage::Accepted,

@@ -1,18 +1,14 @@
 //! Which rows of the catalog a run takes up, and how many it sends.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, stdin};
 use std::num::NonZeroU32;
 
 use clap::Args;
-use tokio::task::spawn_blocking;
 
+use crate::cli::ids::{ids, read_list};
 use crate::cli::options::positive_count;
 use crate::domain::MusicTaskId;
 use crate::error::Error;
-
-/// What stands for a list on standard input.
-const LIST: &str = "-";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rows")]
@@ -36,7 +32,7 @@ impl RowArgs {
 
     /// Whether standard input is a list of ids.
     pub(super) fn reads_list(&self) -> bool {
-        self.only.iter().any(|word| word == LIST)
+        read_list(&self.only)
     }
 
     /// The music tasks that are taken up, if not all are.
@@ -44,16 +40,7 @@ impl RowArgs {
         if !self.is_confined() {
             return Ok(None);
         }
-        let mut chosen = BTreeSet::new();
-        for word in self.only.iter().filter(|word| *word != LIST) {
-            chosen.insert(id(word.as_bytes())?);
-        }
-        if self.reads_list() {
-            let list = list().await?;
-            for word in list.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
-                chosen.insert(id(word)?);
-            }
-        }
+        let chosen = ids(&self.only, "--only ", "nothing was sent").await?;
         if chosen.is_empty() {
             // Nobody who names no row means all of them.
             return Err(Error::usage(
@@ -63,20 +50,4 @@ impl RowArgs {
         }
         Ok(Some(chosen))
     }
-}
-
-fn id(word: &[u8]) -> Result<MusicTaskId, Error> {
-    let said = || String::from_utf8_lossy(word).into_owned();
-    MusicTaskId::new(word)
-        .map_err(|bad| Error::usage(format!("--only `{}` is no music task id: {bad}", said()), "nothing was sent"))
-}
-
-/// All of standard input. A person may take their time over it, and signals are heard meanwhile.
-async fn list() -> Result<Vec<u8>, Error> {
-    let read = || {
-        let mut list = Vec::new();
-        stdin().lock().read_to_end(&mut list).map(|_| list)
-    };
-    let list = spawn_blocking(read).await.unwrap_or_else(|defect| std::panic::resume_unwind(defect.into_panic()));
-    list.map_err(|cause| Error::System { what: "read the list of --only from standard input", cause })
 }

@@ -28,7 +28,7 @@ pub(super) async fn check(place: &Place, name: Option<&str>) -> Result<Option<Co
 
 /// A query that sees the rows of one account only.
 fn of_account(number: i32, sql: &str) -> String {
-    let tables = ["task", "attempt", "run"].map(|table| {
+    let tables = ["task", "attempt", "run", "decision"].map(|table| {
         format!("{table} AS NOT MATERIALIZED (SELECT * FROM coverbatch.{table} WHERE account = {number})")
     });
     format!("WITH {} {sql}", tables.join(", "))

@@ -15,8 +15,8 @@ pub(super) async fn settle_job(
     session: Session,
     (key, outcome, at): (TaskKey, JobOutcome, UnixMillis),
 ) -> Result<(), Failure> {
-    let sql = "SELECT wants_files FROM task WHERE account = $1 AND seq = $2 AND due_at IS NOT NULL";
-    // Whoever else followed it meanwhile may have finished it.
+    let sql = "SELECT wants_files FROM task WHERE account = $1 AND seq = $2 AND due_at IS NOT NULL AND claimed_at IS NOT NULL";
+    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten.
     let Some(row) = session.row(sql, &[&key.0]).await? else { return Ok(()) };
     let wants_files: bool = value(&row, 0)?;
     let session = &session;

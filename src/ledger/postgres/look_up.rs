@@ -57,7 +57,8 @@ fn record(row: &Row) -> Result<Record, Failure> {
         | RowState::Failed
         | RowState::GaveUp
         | RowState::Completed
-        | RowState::GenerationFailed => time_if_any(row, 10)?,
+        | RowState::GenerationFailed
+        | RowState::Ignored => time_if_any(row, 10)?,
         RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
     };
     Ok(Record {

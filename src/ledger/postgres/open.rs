@@ -15,37 +15,34 @@ use super::queue::Queue;
 use super::schema;
 use super::session::Link;
 
-/// What is done where no ledger is.
+/// Whose ledger is opened, and what is done where none is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    Make,
-    Leave,
+pub(super) enum Wanted<'a> {
+    /// That of the account of this name for this API; one is made.
+    Make(&'a str, &'a str),
+    /// That of the account of this name, else of the only one, and for this API if one is given; nothing is done.
+    There(Option<&'a str>, Option<&'a str>),
 }
 
 /// Opens the ledger of an account, or makes it; whether it was made.
 pub(super) async fn open(
     place: &Place,
-    (name, api_url): (&str, &str),
-    missing: Missing,
+    wanted: Wanted<'_>,
     max_outage: Duration,
 ) -> Result<Option<(Arc<Queue>, bool)>, Failure> {
     let connector = Arc::new(Connector::new(place, Access::Write)?);
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
     pooler::refuse(&client, &locks).await?;
-    match missing {
-        Missing::Make => {
+    let found = match wanted {
+        Wanted::Make(name, api_url) => {
             client.batch_execute("BEGIN").await?;
             schema::create(&client).await?;
             client.batch_execute("COMMIT").await?;
+            schema::check(&client).await?;
+            Some(schema::make_account(&client, name, api_url).await?)
         }
-        Missing::Leave if schema::is_absent(&client).await? => return Ok(None),
-        Missing::Leave => {}
-    }
-    schema::check(&client).await?;
-    let found = match missing {
-        Missing::Make => Some(schema::make_account(&client, name, api_url).await?),
-        Missing::Leave => schema::account(&client, name, Some(api_url)).await?.map(|account| (account, false)),
+        Wanted::There(name, api_url) => account_there(&client, name, api_url).await?.map(|account| (account, false)),
     };
     Ok(found.map(|(account, is_new)| {
         let parts = (Context::new(account, locks), Link::new(client));
@@ -76,13 +73,17 @@ pub(super) async fn find_account(
     api_url: Option<&str>,
 ) -> Result<Option<(Client, i32)>, Failure> {
     let client = connector.connect().await?;
-    if schema::is_absent(&client).await? {
+    let account = account_there(&client, name, api_url).await?;
+    Ok(account.map(|account| (client, account)))
+}
+
+async fn account_there(client: &Client, name: Option<&str>, api_url: Option<&str>) -> Result<Option<i32>, Failure> {
+    if schema::is_absent(client).await? {
         return Ok(None);
     }
-    schema::check(&client).await?;
-    let account = match name {
-        Some(name) => schema::account(&client, name, api_url).await?,
-        None => schema::only_account(&client).await?,
-    };
-    Ok(account.map(|account| (client, account)))
+    schema::check(client).await?;
+    match name {
+        Some(name) => schema::account(client, name, api_url).await,
+        None => schema::only_account(client).await,
+    }
 }

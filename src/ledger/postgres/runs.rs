@@ -64,7 +64,7 @@ async fn open(session: &Session, new: &NewRun, kind: &str, lock: Option<i64>) ->
 }
 
 /// The name of this machine.
-fn host() -> String {
+pub(super) fn host() -> String {
     uname().nodename().to_string_lossy().into_owned()
 }
 

@@ -56,7 +56,7 @@ CREATE TABLE coverbatch.task (
     id            text COLLATE "C" NOT NULL,
     state         text NOT NULL
                   CHECK (state IN ('pending', 'in_flight', 'in_doubt', 'submitted', 'exists', 'failed', 'gave_up',
-                                   'completed', 'generation_failed')),
+                                   'completed', 'generation_failed', 'ignored')),
     reason        text,   -- while in flight: of the answer before, as the next four
     http_status   bigint,
     code          bigint,
@@ -120,6 +120,20 @@ CREATE TABLE coverbatch.attempt (
 CREATE INDEX attempt_task ON coverbatch.attempt (task, seq);
 CREATE INDEX attempt_paced_at ON coverbatch.attempt (account, paced_at);
 CREATE INDEX attempt_interrupted ON coverbatch.attempt (account, run) WHERE reason = 'interrupted';
+
+-- One row per decision of a person about a music task. None is ever deleted: one that is taken back says when.
+CREATE TABLE coverbatch.decision (
+    seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account   integer NOT NULL,
+    id        text COLLATE "C" NOT NULL, -- of the music task
+    kind      text NOT NULL CHECK (kind IN ('ignore', 'retry', 'forget')),
+    reason    text NOT NULL, -- in the words of that person; may be empty
+    host      text NOT NULL, -- on which machine
+    at        bigint NOT NULL,
+    known     text,          -- the row of the music task before, as a JSON object; empty if there was none
+    undone_at bigint
+);
+CREATE INDEX decision_id ON coverbatch.decision (account, id, seq);
 
 -- What the files of a music task are called by, if it is not its id.
 CREATE TABLE coverbatch.file_name (

@@ -16,9 +16,11 @@ pub(super) fn settle_job(
     outcome: &JobOutcome,
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
-    let mut query = connection.prepare_cached("SELECT wants_files FROM task WHERE seq = ?1 AND due_at IS NOT NULL")?;
+    let mut query = connection.prepare_cached(
+        "SELECT wants_files FROM task WHERE seq = ?1 AND due_at IS NOT NULL AND claimed_at IS NOT NULL",
+    )?;
     let wants_files: Option<bool> = query.query_row([key.0], |row| row.get(0)).optional()?;
-    // Whoever else followed it meanwhile may have finished it.
+    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten.
     let Some(wants_files) = wants_files else { return Ok(()) };
     match outcome {
         JobOutcome::Later { due, failures, said, given_up_by } => {

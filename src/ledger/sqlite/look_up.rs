@@ -143,7 +143,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         | RowState::Failed
         | RowState::GaveUp
         | RowState::Completed
-        | RowState::GenerationFailed => time_if_any(row, 10)?,
+        | RowState::GenerationFailed
+        | RowState::Ignored => time_if_any(row, 10)?,
         RowState::Pending | RowState::InFlight | RowState::InDoubt => None,
     };
     Ok(Record {

@@ -18,6 +18,9 @@ use crate::ledger::error::WrongLedger;
 /// its transaction does, and pages are written whole.
 pub(super) const PAGE_BYTES: i32 = 2048;
 
+/// Memory for pages, in KiB. Ids are in no order, so nearly every row meets another page of their index.
+const CACHE_KIB: i32 = 16 * 1024;
+
 /// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
 /// transactions have changed by then is copied once.
 const CHECKPOINT_PAGES: i32 = 32_000;
@@ -27,9 +30,21 @@ const SWITCH_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is done where no ledger is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    Make,
-    Leave,
+pub(super) enum Missing<'a> {
+    /// One is made for this API.
+    Make(&'a str),
+    /// Nothing; one that is there has to be for this API, if one is given.
+    Leave(Option<&'a str>),
+}
+
+impl<'a> Missing<'a> {
+    /// The API that a ledger has to be for.
+    const fn api_url(self) -> Option<&'a str> {
+        match self {
+            Self::Make(api_url) => Some(api_url),
+            Self::Leave(api_url) => api_url,
+        }
+    }
 }
 
 /// A ledger that is open.
@@ -43,8 +58,8 @@ pub(super) struct Opened {
 }
 
 /// Opens the ledger at `path`, or makes it; `None` if it is not there and is not to be made.
-pub(super) fn open(path: &Path, api_url: &str, missing: Missing) -> Result<Option<Opened>, Failure> {
-    if missing == Missing::Leave && is_nothing(path) {
+pub(super) fn open(path: &Path, missing: Missing<'_>) -> Result<Option<Opened>, Failure> {
+    if matches!(missing, Missing::Leave(_)) && is_nothing(path) {
         return Ok(None);
     }
     let real = one_name(path)?;
@@ -53,14 +68,12 @@ pub(super) fn open(path: &Path, api_url: &str, missing: Missing) -> Result<Optio
     // Looked at before anything is changed: a file of another program stays as it is.
     let is_new = schema::is_absent(&connection)?;
     if is_new {
-        if missing == Missing::Leave {
-            return Ok(None);
-        }
+        let Missing::Make(api_url) = missing else { return Ok(None) };
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         switch_to_log(&connection)?;
         schema::create(&mut connection, api_url)?;
     }
-    schema::check(&connection, Some(api_url))?;
+    schema::check(&connection, missing.api_url())?;
     damage::check(&connection)?;
     switch_to_log(&connection)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -107,6 +120,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The words of states are our own. Comparing each with the list in the schema would be two fifths of the work of a
     // row; the check is there for other hands.
     connection.pragma_update(None, "ignore_check_constraints", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }

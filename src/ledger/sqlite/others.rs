@@ -24,7 +24,9 @@ pub(super) struct Others {
     in_flight: Vec<AttemptKey>,
     /// What SQLite counts changes by other processes with.
     version: i64,
-    /// What it has counted so far, if that was asked in this transaction, during which nobody else writes.
+    /// The number of the transaction, during which nobody else writes.
+    transaction: u64,
+    /// What it has counted so far, if that was asked in this transaction.
     version_now: Option<i64>,
     newest: RunId,
     looked_at: UnixMillis,
@@ -41,6 +43,7 @@ impl Others {
             run: RunId(0),
             in_flight: Vec::new(),
             version: 0,
+            transaction: 0,
             version_now: None,
             newest: RunId(0),
             looked_at: UnixMillis(0),
@@ -113,9 +116,12 @@ impl Others {
         Ok(version)
     }
 
-    /// Notes that a transaction is over: from now on others may write.
-    pub(super) const fn note_commit(&mut self) {
-        self.version_now = None;
+    /// Notes the number of the transaction: others may have written since the one before.
+    pub(super) const fn note_transaction(&mut self, number: u64) {
+        if number != self.transaction {
+            self.transaction = number;
+            self.version_now = None;
+        }
     }
 
     fn look(&mut self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {

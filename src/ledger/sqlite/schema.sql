@@ -30,7 +30,7 @@ CREATE TABLE task (
     id            TEXT NOT NULL UNIQUE,
     state         TEXT NOT NULL
                   CHECK (state IN ('pending', 'in_flight', 'in_doubt', 'submitted', 'exists', 'failed', 'gave_up',
-                                   'completed', 'generation_failed')),
+                                   'completed', 'generation_failed', 'ignored')),
     reason        TEXT,    -- while in flight: of the answer before, as the next four
     http_status   INTEGER,
     code          INTEGER,
@@ -83,6 +83,18 @@ CREATE TABLE attempt (
     message      TEXT
 ) STRICT;
 
+-- One row per decision of a person about a music task. None is ever deleted: one that is taken back says when.
+CREATE TABLE decision (
+    seq       INTEGER PRIMARY KEY,
+    id        TEXT NOT NULL,    -- of the music task
+    kind      TEXT NOT NULL CHECK (kind IN ('ignore', 'retry', 'forget')),
+    reason    TEXT NOT NULL,    -- in the words of that person; may be empty
+    host      TEXT NOT NULL,    -- on which machine
+    at        INTEGER NOT NULL,
+    known     TEXT,             -- the row of the music task before, as a JSON object; empty if there was none
+    undone_at INTEGER
+) STRICT;
+
 -- What the files of a music task are called by, if it is not its id.
 CREATE TABLE file_name (
     id     TEXT PRIMARY KEY, -- of the music task
@@ -117,3 +129,5 @@ CREATE INDEX task_generated ON task (completed_at) WHERE generated_in IS NOT NUL
 CREATE INDEX attempt_task ON attempt (task);
 CREATE INDEX attempt_paced_at ON attempt (paced_at);
 CREATE INDEX attempt_interrupted ON attempt (run) WHERE reason = 'interrupted';
+
+CREATE INDEX decision_id ON decision (id);

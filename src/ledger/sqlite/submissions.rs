@@ -223,7 +223,7 @@ struct Unanswered {
 fn unanswered(connection: &Connection, attempt: AttemptKey) -> Result<Unanswered, Failure> {
     let mut find = connection.prepare_cached(
         "SELECT task, state_before, reason IS NULL,
-                reason IS NULL OR (SELECT state = 'in_doubt' FROM task WHERE seq = attempt.task)
+                reason IS NULL OR (SELECT state IN ('in_doubt', 'pending', 'ignored') FROM task WHERE seq = attempt.task)
                                   AND NOT EXISTS (SELECT 1 FROM attempt later
                                                   WHERE later.task = attempt.task AND later.seq > attempt.seq)
          FROM attempt WHERE seq = ?1 AND answered_at IS NULL",

@@ -14,8 +14,8 @@ use super::failure::Failure;
 use super::watch::Watch;
 use crate::ledger::error::LedgerError;
 
-/// Work inside a transaction, which leaves behind what to do once that is durable.
-pub(super) type Operation = Box<dyn FnOnce(&Connection) -> Result<Answered, Failure> + Send>;
+/// Work inside a transaction of this number, which leaves behind what to do once that is durable.
+pub(super) type Operation = Box<dyn FnOnce(&Connection, u64) -> Result<Answered, Failure> + Send>;
 
 /// Tells the caller of an operation that it is durable.
 pub(super) type Answered = Box<dyn FnOnce() + Send>;
@@ -61,6 +61,8 @@ impl Access {
 struct Queue {
     waiting: Vec<Operation>,
     is_served: bool,
+    /// Transactions so far.
+    transactions: u64,
 }
 
 impl WriteQueue {
@@ -116,27 +118,35 @@ impl WriteQueue {
     /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
     fn serve(&self) {
         let mut connection = self.connection();
-        while let Some(group) = self.next_group() {
-            match self.commit(connection.as_mut(), group) {
-                Ok(answers) => answers.into_iter().for_each(|answered| answered()),
+        while let Some((group, number)) = self.next_group() {
+            match self.commit(connection.as_mut(), group, number) {
+                Ok(answers) => give(answers),
                 Err(failure) => self.fail(failure),
             }
         }
     }
 
-    fn next_group(&self) -> Option<Vec<Operation>> {
+    /// All that are waiting, and the number of their transaction.
+    fn next_group(&self) -> Option<(Vec<Operation>, u64)> {
         let mut queue = self.queue();
         let group = std::mem::take(&mut queue.waiting);
         queue.is_served = !group.is_empty();
-        queue.is_served.then_some(group)
+        queue.transactions += 1;
+        queue.is_served.then_some((group, queue.transactions))
     }
 
     /// Runs a group in one transaction. If any of them fails, none of them happened.
-    fn commit(&self, connection: Option<&mut Connection>, group: Vec<Operation>) -> Result<Vec<Answered>, Failure> {
+    fn commit(
+        &self,
+        connection: Option<&mut Connection>,
+        group: Vec<Operation>,
+        number: u64,
+    ) -> Result<Vec<Answered>, Failure> {
         let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = connection.transaction_with_behavior(self.access.behavior())?;
-            let answers = group.into_iter().map(|operation| operation(&transaction)).collect::<Result<_, _>>()?;
+            let answers =
+                group.into_iter().map(|operation| operation(&transaction, number)).collect::<Result<_, _>>()?;
             self.watch.check()?;
             transaction.commit()?;
             Ok(answers)
@@ -158,6 +168,15 @@ impl WriteQueue {
     fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has the runtime tell the callers, which is woken once for all of them.
+fn give(answers: Vec<Answered>) {
+    drop(tokio::spawn(async {
+        for answered in answers {
+            answered();
+        }
+    }));
 }
 
 impl fmt::Debug for WriteQueue {

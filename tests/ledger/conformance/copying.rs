@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use coverbatch::clock::Clock;
 use coverbatch::domain::Ended;
 use coverbatch::ledger::{
-    AnyLedger, Contents, KnownState, LedgerPlace, PastRun, PollStats, Sends, Submission, check, copy,
+    AnyLedger, Contents, KnownState, LedgerPlace, PastDecision, PastRun, PollStats, Sends, Submission, check, copy,
 };
 
 use super::super::{API, Ways};
@@ -76,9 +76,10 @@ struct Told {
     sends: Vec<Sends>,
     times: Vec<Duration>,
     due: (Option<UnixMillis>, Option<UnixMillis>),
+    decisions: Vec<PastDecision>,
 }
 
-async fn told(ledger: &impl FollowLedger) -> Told {
+async fn told(ledger: &(impl FollowLedger + DecideLedger)) -> Told {
     let ids = STATES.map(RowState::word).into_iter();
     let ids = ids.chain(["bare", "earlier", "saved", "forgotten", "odd", "late", "unknown"]);
     let tasks: Vec<MusicTaskId> = ids.map(task).collect();
@@ -100,6 +101,7 @@ async fn told(ledger: &impl FollowLedger) -> Told {
         last_end: ledger.last_end(CATALOG).await.unwrap(),
         times: ledger.generation_times().await.unwrap(),
         due: ledger.next_due(CoverScope::All, at(90_000)).await.unwrap(),
+        decisions: ledger.decisions(&task("ignored")).await.unwrap(),
     }
 }
 
@@ -113,7 +115,7 @@ async fn a_copy_tells_what_the_ledger_tells_and_its_runs_are_dead_there_and_aliv
         let other = copied(&from, &to).await;
         assert_eq!(told(&other).await, expected, "{from} -> {to}");
         assert_eq!(one(&other, "odd").await.unwrap().answer.message, ODD_WORDS);
-        let counts = Contents { music_tasks: 15, submissions: 14, runs: 3 };
+        let counts = Contents { music_tasks: 16, submissions: 15, runs: 3 };
         assert_eq!((check(&from).await.unwrap(), check(&to).await.unwrap()), (Some(counts), Some(counts)));
         // The next run takes up what the one that goes on here has left behind there.
         let next = begun(&other, CATALOG, 7_000).await;

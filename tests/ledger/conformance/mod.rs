@@ -1,6 +1,7 @@
 //! The sentences of the traits, one test or more for each. `super` names the engine: how a ledger is made.
 
 mod copying;
+mod deciding;
 mod following;
 mod importing;
 mod naming;
@@ -14,14 +15,16 @@ use std::time::Duration;
 
 use coverbatch::clock::UnixMillis;
 use coverbatch::domain::{
-    Answer, CoverTaskId, Credits, Generated, ImageFile, ImageSize, Images, MusicTaskId, Rate, Reason, Route, RowState,
+    Answer, CoverTaskId, Credits, Generated, ImageFile, ImageSize, Images, ManualKind, MusicTaskId, Rate, Reason,
+    Route, RowState,
 };
 use coverbatch::images::ImageNumber;
 use coverbatch::ledger::{
-    Artwork, AttemptKey, Begin, Begun, Claim, ClaimRequest, CoverJob, CoverScope, FollowLedger, JobKind, JobOutcome,
-    Ledger, LedgerError, NewRun, ReadLedger, Record, RunId, Settled, Settlement, SubmitLedger, Waiter,
+    Artwork, AttemptKey, Begin, Begun, Claim, ClaimRequest, CoverJob, CoverScope, DecideLedger, FollowLedger, JobKind,
+    JobOutcome, Ledger, LedgerError, ManualDecision, NewRun, ReadLedger, Record, RunId, Settled, Settlement,
+    SubmitLedger, Waiter,
 };
-use coverbatch::policy::Refusal;
+use coverbatch::policy::{Judgement, Refusal};
 use coverbatch::ratelimit::{Asking, NotYet, PauseCause, PauseChange};
 
 use super::{Shared, fresh};
@@ -32,7 +35,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// A time long after 1970, so that 14 days before it is one too.
 const T: i64 = 1_800_000_000_000;
 
-const STATES: [RowState; 9] = [
+const STATES: [RowState; 10] = [
     RowState::Pending,
     RowState::InFlight,
     RowState::InDoubt,
@@ -42,6 +45,7 @@ const STATES: [RowState; 9] = [
     RowState::GaveUp,
     RowState::Completed,
     RowState::GenerationFailed,
+    RowState::Ignored,
 ];
 
 /// So many milliseconds after [`T`].
@@ -215,8 +219,18 @@ async fn polled(ledger: &impl FollowLedger, ms: i64, outcome: JobOutcome) {
     ledger.settle_job(job.key, outcome, at(ms)).await.unwrap();
 }
 
+fn decision(kind: ManualKind, ms: i64) -> ManualDecision {
+    ManualDecision { kind, is_sure: true, reason: "for a reason".to_owned(), at: at(ms) }
+}
+
+/// Decided about by someone who is sure.
+async fn decided(ledger: &impl DecideLedger, kind: ManualKind, id: &str, ms: i64) {
+    let judgements = ledger.decide(decision(kind, ms), vec![task(id)]).await.unwrap();
+    assert_eq!(judgements, [Judgement::Moved(kind.state())], "{kind} {id}");
+}
+
 /// A music task in each state, by the name of that state; those whose covers are not finished have one.
-async fn every_state(ledger: &impl Ledger, run: RunId) {
+async fn every_state(ledger: &(impl Ledger + DecideLedger), run: RunId) {
     for state in STATES {
         let id = state.word();
         match state {
@@ -236,6 +250,10 @@ async fn every_state(ledger: &impl Ledger, run: RunId) {
             RowState::GenerationFailed => {
                 accepted(ledger, run, id, 5, None).await;
                 polled(ledger, 7, failure()).await;
+            }
+            RowState::Ignored => {
+                sent(ledger, run, id, 5, RowState::Failed).await;
+                decided(ledger, ManualKind::Ignore, id, 7).await;
             }
         }
     }

@@ -184,7 +184,8 @@ async fn news_of_the_music_change_only_what_may_be_sent_and_never_its_submission
                 | RowState::InDoubt
                 | RowState::Submitted
                 | RowState::Exists
-                | RowState::Completed => false,
+                | RowState::Completed
+                | RowState::Ignored => false,
             };
             assert_eq!(after != before, is_changed, "{state:?}");
             assert_eq!(ledger.history(&id).await.unwrap(), told, "{state:?}");
