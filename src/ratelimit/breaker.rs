@@ -293,6 +293,15 @@ mod tests {
     }
 
     #[test]
+    fn a_long_time_without_a_request_is_no_outage() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(10 * SECOND);
+        breaker.pass(start);
+        breaker.answered(breaker.epoch(), false, start);
+        assert_eq!(breaker.admit(start + 60 * SECOND), Admission::Now);
+    }
+
+    #[test]
     fn the_longest_outage_may_be_longer_than_any_time() {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(Duration::MAX);

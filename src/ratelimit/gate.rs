@@ -497,6 +497,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_pause_is_no_clean_window() {
+        let (_, gate) = gate();
+        request(&gate, refused(Refusal::Throttled, Some(60 * SECOND))).await;
+        answered(&gate).await;
+        assert!((gate.view().share - 0.9).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_the_longest_outage_nobody_passes() {
         let (clock, gate) = gate();
         answered(&gate).await;

@@ -213,3 +213,76 @@ mod tests {
         assert_eq!(asked(&mut pace, 10_000 - 3_600), Ok(()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const NOTHING: Counted = Counted { requests: 0, first: None };
+
+    fn asking(is_probe: bool) -> Asking {
+        Asking { rate: "2/10s".parse().unwrap(), share: 1.0, is_probe }
+    }
+
+    fn paused(refusal: Refusal, wait: Duration) -> (SharedPace, PauseCause) {
+        let cause = PauseCause { refusal, reason: Reason::Maintenance, refusals: 1 };
+        let mut pace = SharedPace::default();
+        pace.change(PauseChange::Begin(cause, wait), NOW);
+        (pace, cause)
+    }
+
+    #[test]
+    fn as_many_as_the_rate_says_count_and_the_next_waits_until_the_first_has_left_the_window() {
+        let seconds_ago = |seconds| Some(NOW.before(seconds * SECOND));
+        for (requests, first, wait) in [
+            (1, seconds_ago(4), None),
+            (2, seconds_ago(4), Some(Duration::from_millis(6_250))),
+            (3, seconds_ago(10), Some(Duration::from_millis(250))),
+            (2, None, Some(LOOK_AGAIN)),
+        ] {
+            let admitted = SharedPace::default().admit(asking(false), Counted { requests, first }, NOW);
+            assert_eq!(admitted.err(), wait.map(|wait| NotYet { wait, pause: None }), "{requests} {first:?}");
+        }
+    }
+
+    #[test]
+    fn after_an_outage_one_run_probes_and_the_others_wait_for_what_comes_of_it() {
+        let (mut pace, cause) = paused(Refusal::Unavailable, 5 * SECOND);
+        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause) });
+        let over = NOW.after(5 * SECOND);
+        for is_probe in [false, true] {
+            assert_eq!(pace.admit(asking(is_probe), NOTHING, NOW.after(SECOND)), not_yet(4 * SECOND));
+        }
+        assert_eq!(pace.admit(asking(false), NOTHING, over), not_yet(Duration::ZERO), "it asks as a probe next");
+        assert_eq!(pace.admit(asking(true), NOTHING, over), Ok(()));
+        for is_probe in [false, true] {
+            assert_eq!(pace.admit(asking(is_probe), NOTHING, over), not_yet(LOOK_AT_PROBE));
+        }
+        pace.change(PauseChange::End, over);
+        assert_eq!(pace.admit(asking(false), NOTHING, over.after(10 * SECOND)), Ok(()));
+    }
+
+    #[test]
+    fn after_a_throttle_everyone_goes_on() {
+        let (mut pace, _) = paused(Refusal::Throttled, 5 * SECOND);
+        assert!(pace.admit(asking(false), NOTHING, NOW.after(4 * SECOND)).is_err());
+        assert_eq!(pace.admit(asking(false), NOTHING, NOW.after(5 * SECOND)), Ok(()));
+    }
+
+    #[test]
+    fn of_two_pauses_the_longer_one_counts() {
+        let (mut pace, known) = paused(Refusal::Unavailable, 5 * SECOND);
+        let other = PauseCause { refusal: Refusal::Throttled, refusals: 2, ..known };
+        for (change, pause) in [
+            (PauseChange::Keep, (known, 5)),
+            (PauseChange::Begin(other, 4 * SECOND), (known, 5)),
+            (PauseChange::Begin(other, 5 * SECOND), (known, 5)),
+            (PauseChange::Begin(other, 6 * SECOND), (other, 6)),
+        ] {
+            pace.change(change, NOW);
+            assert_eq!(pace.pause, Some((pause.0, NOW.after(pause.1 * SECOND))));
+        }
+    }
+}
