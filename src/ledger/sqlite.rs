@@ -94,14 +94,16 @@ impl SqliteLedger {
         }))
     }
 
-    /// Waits so long, a day at most, for another process that keeps the ledger locked, instead of a few seconds.
+    /// The same ledger, which waits so long, a day at most, for another process that keeps it locked, instead of a few seconds.
     ///
     /// # Errors
     /// [`LedgerError`] if it cannot be used.
-    pub async fn wait_for_others(&self, longest: Duration) -> Result<(), LedgerError> {
+    pub fn waiting_for_others(self, longest: Duration) -> Result<Self, LedgerError> {
         // SQLite counts milliseconds in 32 bits.
         let longest = longest.min(Duration::from_secs(24 * 60 * 60));
-        self.call(move |connection| connection.busy_timeout(longest)).await
+        let set = self.queue.set_longest_wait(longest);
+        set.map_err(|cause| Failure::from(cause).at("open", self.queue.path()))?;
+        Ok(self)
     }
 
     /// Whether it was made when it was opened.

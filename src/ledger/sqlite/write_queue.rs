@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::SetOnce;
@@ -88,6 +89,11 @@ impl WriteQueue {
     /// Where the ledger is, as its user names it.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sets how long a transaction waits for another process. In no transaction itself: the first may have to wait already.
+    pub(super) fn set_longest_wait(&self, longest: Duration) -> rusqlite::Result<()> {
+        self.connection().as_ref().map_or(Ok(()), |connection| connection.busy_timeout(longest))
     }
 
     /// Whether nothing has failed so far.
