@@ -13,6 +13,7 @@ mod guard;
 mod ids;
 mod ledger;
 mod man;
+mod next_command;
 mod notify;
 mod options;
 mod outcome;
@@ -62,9 +63,12 @@ struct Cli {
     command: Command,
 
     /// Print this help
-    #[arg(short, long, action = ArgAction::HelpShort, global = true)]
+    #[arg(short, long, action = ArgAction::HelpShort, global = true, display_order = LAST)]
     help: Option<bool>,
 }
+
+/// Where the help tells of itself: behind all other options.
+const LAST: usize = usize::MAX;
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -4,11 +4,14 @@
 //! exact next command last.
 
 mod digest;
+mod headline;
 mod next;
 mod status;
 mod summary;
+mod words;
 
-pub use digest::{DIGEST_LINES, plural};
+pub use digest::DIGEST_LINES;
 pub use next::{NextCommands, NextStep};
 pub use status::{CatalogStatus, SHOWN_RUNS};
 pub use summary::{Files, Paused, RowCounts, Summary, Traffic};
+pub use words::plural;

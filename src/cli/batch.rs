@@ -1,14 +1,12 @@
 //! What the commands that work through a catalog have in common: its files, and what is told at the end.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+mod told;
+
 use std::panic::resume_unwind;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::warn;
@@ -23,7 +21,7 @@ use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
-use crate::ledger::{AnyLedger, LedgerPlace, PostgresLedger, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
+use crate::ledger::{AnyLedger, LedgerPlace, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::progress::{Rows, Style, Watched};
 use crate::ratelimit::{Gate, Pause};
@@ -32,10 +30,19 @@ use crate::results::{self, Before, Goal, Paths, ResultsError, Tally, View};
 use crate::runner::{Progress, Stop};
 use crate::worklist::WorklistError;
 
+use told::Told;
+
+/// Runs among which the last one is looked for that told of all rows.
+const LOOKED_BACK: u32 = 100;
+
 /// A command over a catalog whose options have been checked.
 pub(super) struct BatchContext {
     pub(super) clock: Clock,
     pub(super) stop: Stop,
+    /// The name by which the ledger knows the catalog.
+    pub(super) identity: String,
+    /// Whether some of its rows only are taken up.
+    pub(super) is_partial: bool,
     pub(super) catalog: Arc<Catalog>,
     /// The results that are to be replaced, if there are any.
     pub(super) earlier: Option<Arc<Catalog>>,
@@ -118,16 +125,32 @@ impl BatchContext {
         }
     }
 
-    /// An empty count of the rows, which will tell what has changed since the results that are to be replaced.
-    async fn tally(&self, view: View) -> Tally {
+    /// An empty count of the rows, which will tell what has changed since a person was told of all of them.
+    async fn tally(&self, view: View, told: Told) -> Tally {
         let labels = self.labels.clone();
-        let Some(earlier) = self.all_earlier().next().map(Arc::clone) else { return Tally::new(labels, None) };
+        let (earlier, told_until) = match told {
+            Told::Everything => (self.all_earlier().next(), None),
+            Told::Until(time) => (self.all_earlier().next(), Some(time)),
+            Told::Nothing => (None, None),
+        };
+        let Some(earlier) = earlier.map(Arc::clone) else { return Tally::new(labels, None) };
         let catalog = Arc::clone(&self.catalog);
-        let read = spawn_blocking(move || (Before::read(&catalog, &earlier, &labels, view), labels));
+        let read = spawn_blocking(move || (Before::read(&catalog, &earlier, &labels, (view, told_until)), labels));
         let (before, labels) = read.await.unwrap_or_else(|defect| resume_unwind(defect.into_panic()));
         // The results are worth more than what is told of them.
         let untold = |error| warn!(%error, "the earlier results cannot be read any more; what has changed is not told");
         Tally::new(labels, before.map_err(untold).ok())
+    }
+
+    /// What has been told of the results that are to be replaced, by runs that began before `started`. Whoever asks for some
+    /// rows has the results themselves before them.
+    async fn told(&self, ledger: &AnyLedger, started: UnixMillis) -> Told {
+        if self.is_partial {
+            return Told::Everything;
+        }
+        // The results are worth more than what is told of them.
+        let runs = ledger.past_runs(&self.identity, LOOKED_BACK).await.unwrap_or_default();
+        Told::by(runs.iter().filter(|run| run.started < started))
     }
 
     /// Puts default covers where covers are missing, writes the results, and says what came of it all. The results are
@@ -148,7 +171,7 @@ impl BatchContext {
             (_, _) => Ok(()),
         };
         let view = self.view(outcome.ended.reason());
-        let tally = self.tally(view).await;
+        let tally = self.tally(view, self.told(&ledger, outcome.started).await).await;
         let written = results::write(&self.catalog, Some(&*ledger), view, (&self.paths, tally)).await;
         if matches!(written, Err(ResultsError::Join(JoinError::Ledger(_)))) {
             self.write_partial_results(&ledger).await;
@@ -246,58 +269,4 @@ impl BatchContext {
             images: self.images.as_deref().map(absolute),
         }
     }
-}
-
-/// The commands to go on with after `command`, whose options are `A`. They name the files that are `implied`: whoever pastes
-/// them is another user, or no service.
-pub(super) fn next_commands<A: clap::Args>(command: &str, implied: &[(&str, &Path)]) -> NextCommands {
-    let again = |other| again::<A>(command, other, implied);
-    NextCommands { rerun: again(command), send: again("run") }
-}
-
-/// This command line, as that of another command if it is to be one, with the files that are implied, in this folder and
-/// with the same variables.
-fn again<A: clap::Args>(command: &str, other: &str, implied: &[(&str, &Path)]) -> String {
-    // Whoever follows covers needs no callback.
-    let inert = if other == command { None } else { Some("--no-callback") };
-    let mut words: Vec<OsString> = env::args_os().collect();
-    if let Some(word) = words.iter_mut().find(|word| *word == command) {
-        *word = other.into();
-    }
-    // Whoever reads the digest need not know the password of a database.
-    for word in &mut words {
-        *word = shown(word);
-    }
-    words.extend(inert.map(OsString::from));
-    words.extend(implied.iter().flat_map(|(option, path)| [OsString::from(option), path.as_os_str().to_owned()]));
-    let folder = env::current_dir().map(|folder| format!("cd {} && ", quoted([folder.as_os_str()])));
-    let variables = variables::<A>();
-    format!("{}{variables}{}", folder.unwrap_or_default(), quoted(words.iter().map(OsString::as_os_str)))
-}
-
-/// The options that came from the environment. None of them is a secret: the key is no option.
-fn variables<A: clap::Args>() -> String {
-    let command = A::augment_args(Command::new("coverbatch"));
-    let names = command.get_arguments().filter_map(|option| option.get_env());
-    let set = names.filter_map(|name| Some((name, env::var_os(name)?)));
-    let settings = set.map(|(name, value)| format!("{}={} ", name.display(), quoted([shown(&value).as_os_str()])));
-    settings.collect::<Vec<_>>().concat()
-}
-
-/// A word, without what is secret in the URL of a database.
-fn shown(word: &OsStr) -> OsString {
-    let text = word.to_string_lossy();
-    let (option, value) = text.split_once('=').filter(|(option, _)| option.starts_with("--")).unwrap_or(("", &text));
-    if !PostgresLedger::is_url(value) {
-        return word.to_owned();
-    }
-    let sign = if option.is_empty() { "" } else { "=" };
-    format!("{option}{sign}{}", PostgresLedger::without_password(value)).into()
-}
-
-/// Words as a shell takes them.
-fn quoted<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
-    let words = words.into_iter().map(OsStr::as_bytes);
-    let joined = shlex::bytes::try_join(words).unwrap_or_else(|_| b"coverbatch run".to_vec());
-    String::from_utf8_lossy(&joined).into_owned()
 }

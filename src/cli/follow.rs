@@ -7,9 +7,10 @@ use clap::Args;
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::cli::account::{LedgerArgs, open_existing};
-use crate::cli::batch::{BatchContext, RunOutcome, next_commands};
+use crate::cli::batch::{BatchContext, RunOutcome};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
 use crate::cli::guard::Guard;
+use crate::cli::next_command::next_commands;
 use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
 use crate::cli::output::LogArgs;
@@ -93,6 +94,8 @@ async fn follow(
     let batch = BatchContext {
         clock,
         stop,
+        identity: args.catalog.identity(),
+        is_partial: false,
         catalog,
         earlier,
         ledger_place: args.catalog.ledger(&args.ledger)?,
@@ -145,7 +148,7 @@ impl Following<'_> {
         let taken_over = self.batch.take_over(&self.ledger).await?;
         self.batch.name_files(&self.ledger).await?;
         let next = next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place));
-        let run = self.ledger.begin_follow(&args.catalog.identity(), &next.rerun, started).await?;
+        let run = self.ledger.begin_follow(&self.batch.identity, &next.rerun, started).await?;
         let gate = args.wait.read.gate(args.request.max_outage, clock);
         let followed = self.rounds(run, started, &gate).await;
         if followed.is_err() {

@@ -82,3 +82,18 @@ fn first_line(said: &mut File) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty());
     line.map(|line| format!(": {}", one_line(line))).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_hangs_is_ended_after_30_seconds() {
+        let clock = Clock::start();
+        let problem = tell("exec sleep 600", "{}".to_owned()).await.unwrap_err();
+        assert_eq!(problem, "it took longer than 30s and was ended");
+        assert_eq!(clock.elapsed().as_secs(), 30);
+        assert_eq!(tell("cat > /dev/null", "{}".to_owned()).await, Ok(()));
+    }
+}

@@ -256,9 +256,10 @@ pub(super) fn odd_ids(catalog: &Catalog) -> String {
 /// A duration that is not zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than zero, such as `30s`".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(bad) => Err(bad.to_string()),
+        Ok(duration) if duration > Duration::ZERO => Ok(duration),
+        Ok(_) | Err(_) => {
+            Err("expected a duration such as `30s`, more than zero and at most 8760h (a year)".to_owned())
+        }
     }
 }
 

@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A service that refuses everyone is waited for as long as it takes: ten years.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// Under which heading the help tells of the options that no other command has.
+const CALLBACKS: &str = "Callbacks";
+
 /// Take callbacks and follow covers to their images until interrupted, also while runs are going on
 #[derive(Debug, Args)]
 #[command(before_help = "Example: COVERBATCH_CALLBACK_SECRET=… coverbatch receive --download covers/")]
@@ -39,17 +42,17 @@ pub(super) struct ReceiveArgs {
     account: AccountArgs,
 
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", env = "COVERBATCH_LISTEN", hide_env = true)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", env = "COVERBATCH_LISTEN", hide_env = true, help_heading = CALLBACKS)]
     listen: SocketAddr,
 
     /// File whose first line is the secret that makes the `{token}` of callback URLs [default:
     /// `$COVERBATCH_CALLBACK_SECRET`]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_CALLBACK_SECRET_FILE", hide_env = true)]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_CALLBACK_SECRET_FILE", hide_env = true, help_heading = CALLBACKS)]
     callback_secret_file: Option<PathBuf>,
 
     /// File whose first line is the key that kie.ai signs callbacks with; unsigned ones are then refused [default:
     /// `$COVERBATCH_WEBHOOK_KEY`]
-    #[arg(long, value_name = "PATH", env = "COVERBATCH_WEBHOOK_KEY_FILE", hide_env = true)]
+    #[arg(long, value_name = "PATH", env = "COVERBATCH_WEBHOOK_KEY_FILE", hide_env = true, help_heading = CALLBACKS)]
     webhook_key_file: Option<PathBuf>,
 
     #[command(flatten)]

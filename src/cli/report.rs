@@ -27,6 +27,9 @@ use night::{activity, run_line};
 use pictures::Pictures;
 use rows::RowReader;
 
+/// Under which heading the help tells of the options that no other command has.
+const PAGE: &str = "Page";
+
 /// Write one self-contained HTML page of the batch and its covers; sends nothing, also while a run is going on
 #[derive(Debug, Args)]
 #[command(before_help = "Example: coverbatch report catalog.csv -o report.html --download covers/")]
@@ -37,16 +40,16 @@ pub(super) struct ReportArgs {
     ledger: LedgerArgs,
 
     /// Where the page goes; `-` is standard output [default: <stem>.report.html beside the catalog]
-    #[arg(short = 'o', long, value_name = "PATH")]
+    #[arg(short = 'o', long, value_name = "PATH", help_heading = PAGE)]
     output: Option<PathBuf>,
 
     /// The folder that images were saved into, to show them
-    #[arg(long, value_name = "DIR", env = "COVERBATCH_DOWNLOAD", hide_env = true)]
+    #[arg(long, value_name = "DIR", env = "COVERBATCH_DOWNLOAD", hide_env = true, help_heading = PAGE)]
     download: Option<PathBuf>,
 
     /// Put copies into the page that are large enough to be looked at, so that it works alone, as in a mail; up to 480
     /// images, or 10 MB
-    #[arg(long, requires = "download", env = "COVERBATCH_EMBED", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, requires = "download", env = "COVERBATCH_EMBED", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = PAGE)]
     embed: bool,
 
     #[command(flatten)]

@@ -101,7 +101,14 @@ pub(super) struct StatusArgs {
     ledger: LedgerArgs,
 
     /// The rate of the rerun, to tell how long it takes
-    #[arg(long, value_name = "N/PERIOD", default_value = "20/10s", env = "COVERBATCH_RATE", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "N/PERIOD",
+        default_value = "20/10s",
+        env = "COVERBATCH_RATE",
+        hide_env = true,
+        help_heading = "Output"
+    )]
     rate: Rate,
 
     #[command(flatten)]

@@ -8,6 +8,8 @@ use crate::domain::Reason;
 pub struct PastRun {
     /// Whether it submitted anything, or only followed covers.
     pub submits: bool,
+    /// Whether it took up some of the rows only.
+    pub is_partial: bool,
     /// When it began.
     pub started: UnixMillis,
     /// When it ended; `None` if it goes on, or if it was killed.

@@ -319,7 +319,8 @@ impl SubmitLedger for PostgresLedger {
 
 impl FollowLedger for PostgresLedger {
     async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
+        let (catalog, command) = (catalog.to_owned(), command.to_owned());
+        let new = NewRun { catalog, is_partial: false, results: None, command, at };
         self.write(new, runs::begin_follow).await
     }
 

@@ -347,7 +347,8 @@ impl SubmitLedger for SqliteLedger {
 
 impl FollowLedger for SqliteLedger {
     async fn begin_follow(&self, catalog: &str, command: &str, at: UnixMillis) -> Result<RunId, LedgerError> {
-        let new = NewRun { catalog: catalog.to_owned(), results: None, command: command.to_owned(), at };
+        let (catalog, command) = (catalog.to_owned(), command.to_owned());
+        let new = NewRun { catalog, is_partial: false, results: None, command, at };
         self.call(move |connection| runs::open_run(connection, &new, "follow", None)).await
     }
 

@@ -13,6 +13,8 @@ use crate::ratelimit::{Asking, NotYet, PauseChange, Reported};
 pub struct NewRun {
     /// The catalog, by the name that tells it from others.
     pub catalog: String,
+    /// Whether it takes up some of the rows only.
+    pub is_partial: bool,
     /// The results file, by its full name on this host; `None` if it is no file.
     pub results: Option<String>,
     /// The command line that goes on with it, ready for a shell.

@@ -54,6 +54,7 @@ pub(super) const TABLES: [Table; 6] = [
             "run",
             "catalog",
             "kind",
+            "is_partial",
             "results",
             "command",
             "host",
@@ -158,6 +159,7 @@ impl Table {
 fn value(column: &'static str) -> &'static str {
     match column {
         TASK => "(SELECT id FROM task WHERE task.seq = attempt.task)",
+        "is_partial" => "CASE WHEN is_partial THEN 1 ELSE 0 END",
         "wants_files" => "CASE WHEN wants_files THEN 1 ELSE 0 END",
         other => other,
     }

@@ -1,9 +1,10 @@
-//! The digest in words: what has changed first, then who sees to what, then the facts, and at last what to do.
+//! The digest in words: below its headline what has changed, then who sees to what, then the facts, and at last what to do.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::summary::{Paused, Summary, Traffic};
+use super::words::plural;
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Ended, Rate, Reason, Status};
 use crate::files::is_stdout;
@@ -36,56 +37,6 @@ impl Summary {
             }
         }
         text
-    }
-
-    /// `coverbatch: 3 new covers, 1 newly failed; 2 of 215 rows have no cover yet`.
-    fn headline(&self) -> String {
-        let (left, rows) = (self.tally.left(), plural(self.tally.rows, "row has", "rows have"));
-        let stopped = if self.ended == Ended::Finished { None } else { Some(self.why_stopped()) };
-        let state = if left == 0 { format!("{rows} their cover") } else { format!("{left} of {rows} no cover yet") };
-        let parts: Vec<String> = [stopped, self.what_changed(), Some(state)].into_iter().flatten().collect();
-        format!("coverbatch: {}", parts.join("; "))
-    }
-
-    /// `3 new covers, 1 newly failed`, or since when nothing has changed.
-    fn what_changed(&self) -> Option<String> {
-        let changes = &self.tally.changes;
-        let parts = [
-            (&changes.new_covers, "new cover", "new covers"),
-            (&changes.mended, "mended", "mended"),
-            (&changes.newly_failed, "newly failed", "newly failed"),
-            (&changes.last_try, "row before its last try", "rows before their last try"),
-            (&changes.left_alone, "row tried no more", "rows tried no more"),
-            (&changes.new_rows, "new row", "new rows"),
-            (&changes.vanished_rows, "row gone", "rows gone"),
-        ];
-        let told = parts.into_iter().filter(|(rows, ..)| rows.rows > 0);
-        let told: Vec<String> = told.map(|(rows, one, many)| plural(rows.rows, one, many)).collect();
-        match (told.as_slice(), changes.since) {
-            ([], Some(since)) => Some(format!("nothing new since {}", day_and_time(since))),
-            ([], None) => changes.has_before.then(|| "nothing new".to_owned()),
-            (told, _) => Some(told.join(", ")),
-        }
-    }
-
-    /// Why a run ended early, in words.
-    fn why_stopped(&self) -> String {
-        let why = match self.ended {
-            Ended::Finished => "finished".to_owned(),
-            Ended::Interrupted(_) => "interrupted by a signal".to_owned(),
-            Ended::Deadline => "--deadline passed".to_owned(),
-            Ended::Outage => {
-                format!("the service refused every request for {} (--max-outage)", Brief(self.max_outage))
-            }
-            Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
-            Ended::Limit => "as --limit asked".to_owned(),
-            Ended::Budget => "one more cover would cost more than --max-credits allows".to_owned(),
-            Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
-            Ended::NoCredits => "the account has no credits left".to_owned(),
-            Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),
-            Ended::NotUnderstood => "none of the first answers could be understood".to_owned(),
-        };
-        format!("stopped, {why}")
     }
 
     /// The rows behind the headline; those that failed stand with their causes. Before the first run nothing was known,
@@ -308,17 +259,6 @@ fn place(path: &Path) -> String {
 /// The time of day in UTC.
 fn time_of_day(time: UnixMillis) -> String {
     time.to_string().get(11..19).unwrap_or_default().to_owned()
-}
-
-/// `2026-11-22 02:10 UTC`.
-pub(super) fn day_and_time(time: UnixMillis) -> String {
-    format!("{} UTC", time.to_string().get(..16).unwrap_or_default().replace('T', " "))
-}
-
-/// `1 row`, `2 rows`.
-#[must_use]
-pub fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::digest::{day_and_time, plural};
 use super::summary::RowCounts;
+use super::words::{day_and_time, plural};
 use crate::domain::{Brief, Rate, Reason, Status};
 use crate::ledger::PastRun;
 use crate::ratelimit::expected_time;
@@ -132,7 +132,8 @@ fn run_line(run: &PastRun) -> String {
     let cells = [day_and_time(run.started), took, sent, covers, failed, exit];
     let stopped = run.cut_short.filter(|_| run.ended.is_some()).map(|reason| format!("stopped early: {reason}"));
     let follows = (!run.submits).then(|| "follow".to_owned());
-    let notes: Vec<String> = follows.into_iter().chain(stopped).collect();
+    let partial = run.is_partial.then(|| "some rows".to_owned());
+    let notes: Vec<String> = [follows, partial, stopped].into_iter().flatten().collect();
     let notes = if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) };
     in_columns(&cells) + &notes
 }
@@ -154,6 +155,7 @@ fn run_json(run: &PastRun) -> Value {
     let result = run.result.as_ref();
     json!({
         "command": if run.submits { "run" } else { "follow" },
+        "partial": run.is_partial,
         "began_at": run.started,
         "ended_at": run.ended,
         "stopped_early": run.cut_short.map(Reason::word),
@@ -174,7 +176,7 @@ mod tests {
 
     fn run(ended: Option<u64>, cut_short: Option<Reason>, result: Option<RunResult>) -> PastRun {
         let ended = ended.map(|seconds| BEGAN.after(Duration::from_secs(seconds)));
-        PastRun { submits: true, started: BEGAN, ended, cut_short, result, command: String::new() }
+        PastRun { submits: true, is_partial: false, started: BEGAN, ended, cut_short, result, command: String::new() }
     }
 
     #[test]
@@ -182,7 +184,7 @@ mod tests {
         let result = RunResult { sent: 12_345, new_covers: 7, failed: 2, exit_code: 143 };
         let runs = [
             run(Some(723), None, Some(RunResult { exit_code: 4, ..result })),
-            run(Some(5), Some(Reason::Interrupted), Some(result)),
+            PastRun { is_partial: true, ..run(Some(5), Some(Reason::Interrupted), Some(result)) },
             PastRun { submits: false, ..run(Some(90), Some(Reason::Outage), None) },
             run(None, Some(Reason::Interrupted), None),
             run(None, None, None),
@@ -194,7 +196,7 @@ mod tests {
 
         last runs                 took   sent  new covers  failed  exit
         2026-11-27 02:10 UTC   12m 03s  12345           7       2     4
-        2026-11-27 02:10 UTC        5s  12345           7       2   143  stopped early: interrupted
+        2026-11-27 02:10 UTC        5s  12345           7       2   143  some rows, stopped early: interrupted
         2026-11-27 02:10 UTC    1m 30s      -           -       -     -  follow, stopped early: outage
         2026-11-27 02:10 UTC    killed      -           -       -     -
         2026-11-27 02:10 UTC   goes on      -           -       -     -

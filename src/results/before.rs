@@ -5,14 +5,14 @@
 
 use std::io;
 
-use super::line::View;
+use super::line::{Goal, View};
 use super::named::{NamedRows, RowName};
 use super::standing::Standing;
 use crate::catalog::{Catalog, CatalogError, DuplicateIndex, Labels, Row, Rows};
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 use crate::join::{Trust, believed};
-use crate::ledger::IMAGES_APPEAR;
+use crate::ledger::{IMAGES_APPEAR, Record};
 
 /// Where the rows of a catalog stood when earlier results were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,19 +21,24 @@ pub struct Before {
     standings: Vec<Standing>,
     /// Rows of the earlier results that the catalog has no more.
     pub(super) vanished: NamedRows,
-    /// When the earlier results were written, if the file system tells.
-    pub(super) written_at: Option<UnixMillis>,
+    /// Since when nobody was told anything, if that is known.
+    pub(super) since: Option<UnixMillis>,
 }
 
 impl Before {
-    /// What `earlier` results say of the rows of a catalog, whose `labels` name them. Blocks for as long as reading both
-    /// files takes.
+    /// What `earlier` results say of the rows of a catalog, whose `labels` name them; what has become of a row after
+    /// `told_until`, if that is given, nobody was told yet. Blocks for as long as reading both files takes.
     ///
     /// # Errors
     /// [`CatalogError`] if one of them cannot be read, or temporary space runs out.
-    pub fn read(catalog: &Catalog, earlier: &Catalog, labels: &Labels, view: View) -> Result<Self, CatalogError> {
+    pub fn read(
+        catalog: &Catalog,
+        earlier: &Catalog,
+        labels: &Labels,
+        (view, told_until): (View, Option<UnixMillis>),
+    ) -> Result<Self, CatalogError> {
         let mut standings = Vec::with_capacity(catalog.check().rows as usize);
-        let (mut rows, mut earlier_rows) = (Pass::new(catalog)?, Pass::new(earlier)?);
+        let (mut rows, mut earlier_rows) = (Pass::new(catalog)?, Pass { told_until, ..Pass::new(earlier)? });
         while rows.next()? & earlier_rows.next()? && is_same(&rows, &earlier_rows) {
             standings.push(earlier_rows.standing(view));
         }
@@ -41,7 +46,7 @@ impl Before {
         // Whoever asks for some rows does not ask for what became of others.
         let gone = if catalog.is_confined() { Vec::new() } else { gone };
         let vanished = named(earlier, &labels.within(earlier), gone)?;
-        Ok(Self { standings, vanished, written_at: earlier.written_at() })
+        Ok(Self { standings, vanished, since: told_until.or(earlier.written_at()) })
     }
 
     /// Where a row stood, by its number.
@@ -57,11 +62,13 @@ struct Pass<'a> {
     rows: Rows,
     row: Row,
     is_over: bool,
+    /// What is later than this has been told to nobody.
+    told_until: Option<UnixMillis>,
 }
 
 impl<'a> Pass<'a> {
     fn new(catalog: &'a Catalog) -> Result<Self, CatalogError> {
-        Ok(Self { catalog, rows: catalog.rows()?, row: Row::default(), is_over: false })
+        Ok(Self { catalog, rows: catalog.rows()?, row: Row::default(), is_over: false, told_until: None })
     }
 
     /// Goes to the next row, if there is one.
@@ -92,8 +99,17 @@ impl<'a> Pass<'a> {
             let is_old = is_old.is_some_and(|(completed, written)| completed.until(written) >= IMAGES_APPEAR);
             record.artwork.is_forgotten = is_old && record.reason == Some(Reason::NotFound);
         }
-        Standing::of_record(record.as_ref(), view)
+        match record.as_ref().filter(|record| self.told_until.is_some_and(|until| is_after(until, record, view.goal))) {
+            Some(_) => Standing::Open,
+            None => Standing::of_record(record.as_ref(), view),
+        }
     }
+}
+
+/// Whether a row came to where it stands after this.
+fn is_after(until: UnixMillis, record: &Record, goal: Goal) -> bool {
+    let completed_at = if goal == Goal::Accepted { None } else { record.artwork.completed_at };
+    record.finished_at.max(completed_at).is_some_and(|at| at > until)
 }
 
 fn is_same(one: &Pass<'_>, other: &Pass<'_>) -> bool {
@@ -167,7 +183,6 @@ mod tests {
     use crate::catalog::CatalogOptions;
     use crate::domain::ResultColumn;
     use crate::policy::InDoubt;
-    use crate::results::Goal;
 
     fn open(text: &str) -> (NamedTempFile, Catalog) {
         let file = NamedTempFile::new().unwrap();
@@ -212,7 +227,7 @@ mod tests {
 
     fn read(ids: &[&str]) -> (Vec<Standing>, Vec<String>, u64) {
         let ((_file, catalog), (_results, earlier)) = (catalog(ids), results(&RESULTS));
-        let before = Before::read(&catalog, &earlier, &Labels::default(), view()).unwrap();
+        let before = Before::read(&catalog, &earlier, &Labels::default(), (view(), None)).unwrap();
         let standings = (1..=u32::try_from(ids.len()).unwrap()).map(|number| before.of(number)).collect();
         let vanished = before.vanished.first.iter().map(ToString::to_string).collect();
         (standings, vanished, before.vanished.rows)
@@ -254,7 +269,7 @@ mod tests {
     fn a_repeated_row_of_the_results_does_not_vanish() {
         let (_results, earlier) = results(&[("a", "submitted", "no"), ("a", "submitted", "no"), ("b", "failed", "no")]);
         let (_file, catalog) = catalog(&["b", "a"]);
-        let before = Before::read(&catalog, &earlier, &Labels::default(), view()).unwrap();
+        let before = Before::read(&catalog, &earlier, &Labels::default(), (view(), None)).unwrap();
         assert_eq!(before.vanished.rows, 0);
         assert_eq!((before.of(1), before.of(2), before.of(3)), (Standing::Left, Standing::Covered, Standing::New));
     }

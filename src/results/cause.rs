@@ -11,6 +11,9 @@ use crate::domain::{Reason, Status};
 /// Codes with words told apart within one cause; the service may invent them without end.
 const MOST_SAYINGS: usize = 20;
 
+/// The code of a success, which an answer carries whatever it tells.
+const SUCCESS: i64 = 200;
+
 /// Rows that are not settled for one and the same cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
@@ -57,6 +60,12 @@ impl Cause {
         let most = self.said.iter().rev().max_by_key(weight);
         most.map_or((None, ""), |(code, words, _)| (*code, words))
     }
+
+    /// The same code, unless it is that of a success.
+    #[must_use]
+    pub fn failure_code(&self) -> Option<i64> {
+        self.commonest().0.filter(|code| *code != SUCCESS)
+    }
 }
 
 /// `failed: not_found (code 404)`.
@@ -66,7 +75,7 @@ impl fmt::Display for Cause {
         if let Some(reason) = self.reason {
             write!(f, ": {reason}")?;
         }
-        self.commonest().0.map_or(Ok(()), |code| write!(f, " (code {code})"))
+        self.failure_code().map_or(Ok(()), |code| write!(f, " (code {code})"))
     }
 }
 
@@ -91,12 +100,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_code_of_a_success_is_no_cause() {
+        let mut cause = Cause::new(Status::GenerationFailed, Some(Reason::GenerationFailed), Remedy::NextRun);
+        cause.add(true, (Some(200), "no"), || RowName { line: Some(2), id: None, labels: Vec::new() });
+        assert_eq!(cause.to_string(), "generation_failed: generation_failed");
+    }
+
+    #[test]
     fn the_code_and_the_words_of_most_rows_speak_for_all() {
         let mut cause = Cause::new(Status::GaveUp, Some(Reason::ServerError), Remedy::NextRun);
         let name = || RowName { line: Some(2), id: None, labels: Vec::new() };
         for (code, words) in [(501, "no"), (500, "rare"), (500, "often"), (500, "often"), (501, "no")] {
             cause.add(words == "no", (Some(code), words), name);
         }
+        assert_eq!(cause.to_string(), "gave_up: server_error (code 501)");
         assert_eq!(cause.commonest(), (Some(501), "no"), "the first of those that are as frequent");
         assert_eq!((cause.all.rows, cause.news.rows), (5, 2));
         cause.add(false, (Some(500), "often"), name);

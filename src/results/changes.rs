@@ -12,7 +12,7 @@ use crate::policy::REJECTED_RUNS;
 /// What has changed since earlier results; with none, everything is new. Each music task is counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
-    /// When the earlier results were written.
+    /// When the earlier results told of were written.
     pub since: Option<UnixMillis>,
     /// Whether there were any.
     #[serde(skip)]
@@ -37,7 +37,7 @@ impl Changes {
     /// Nothing yet; beside the rows that are gone.
     pub(super) fn since(before: Option<&Before>) -> Self {
         Self {
-            since: before.and_then(|before| before.written_at),
+            since: before.and_then(|before| before.since),
             has_before: before.is_some(),
             vanished_rows: before.map(|before| before.vanished.clone()).unwrap_or_default(),
             ..Self::default()

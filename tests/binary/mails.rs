@@ -73,6 +73,39 @@ fn each_mail_begins_with_what_has_changed_since_the_one_before() {
 }
 
 #[test]
+fn a_trial_with_a_few_rows_makes_no_mail_of_the_night_say_less_or_more() {
+    let service = StandIn::quick(&[]);
+    let all = [CATALOG, "e,Stella,Evans\n"].concat();
+    let tried = Batch::of(&all).to(&service.address);
+    tried.run(&["--limit", "1"]).exit(4);
+    // Of a first night all is new, and no list of it says more.
+    let first = tried.run(&ONCE).exit(4);
+    assert_eq!(
+        first.stderr.lines().next(),
+        Some("coverbatch: 2 new covers, 4 newly failed; 4 of 6 rows have no cover yet")
+    );
+    assert!(!first.stderr.contains("\n  new covers "), "{}", first.stderr);
+
+    let grown = [&all, "code-422-f,Nardis,Evans\ng,Peri,Evans\n"].concat();
+    fs::write(tried.catalog(), &grown).unwrap();
+    tried.run(&["--only", "code-422-f", "--only", "g"]).exit(4);
+    let second = tried.run(&ONCE).exit(4);
+    for told in [
+        "1 row failed: invalid_request (code 422), line 8 (Nardis, Evans)",
+        "\n  new covers     1: line 9 (Peri, Evans)\n",
+    ] {
+        assert!(second.stderr.contains(told), "`{told}` is not in:\n{}", second.stderr);
+    }
+    let nothing = tried.run(&["--only", "a"]).exit(0);
+    assert!(nothing.stderr.is_empty(), "{}", nothing.stderr);
+    tried.run(&ONCE);
+    let silent = tried.run(&[&ONCE[..], &["--mail-unchanged=no"]].concat());
+    silent.silent();
+    let status = tried.call("status", &[]);
+    assert_eq!(status.stdout.matches("  some rows").count(), 3, "{}", status.stdout);
+}
+
+#[test]
 fn a_night_with_nothing_new_says_so_first_or_is_silent() {
     let service = StandIn::quick(&[]);
     let batch = Batch::ids(["code-500-a", "b"]).to(&service.address);

@@ -28,3 +28,5 @@ mod rows;
 mod samples;
 mod secure;
 mod signals;
+mod terminal;
+mod wording;

@@ -73,6 +73,22 @@ fn from_end_to_file(batch: &Batch) -> Vec<i64> {
     times
 }
 
+/// It has no catalog, and so no words: the ledger has them from the run.
+#[test]
+fn images_have_the_names_that_the_run_has_given_them() {
+    let service = Seeing::quick();
+    let batch = Batch::of("task_id,artist,title\na1,Miles Davis,So What\nb2,AC/DC,T.N.T.\n");
+    let batch = batch.to(&service.address()).env("COVERBATCH_CALLBACK_SECRET", SECRET);
+    let (receiver, address) = receive(&batch, &[]);
+    run_called_back(&batch, &address, &["--name-template", "{artist} - {title}"]);
+    wait_for("all images", || completed(&batch) == 2);
+    ends(receiver);
+    let names =
+        ["AC_DC - T.N.T._1.png", "AC_DC - T.N.T._2.png", "Miles Davis - So What_1.png", "Miles Davis - So What_2.png"];
+    assert_eq!(images(&batch), names);
+    assert_images(&batch, &batch.call("results", &[]).exit(0));
+}
+
 #[test]
 fn strangers_are_not_found_and_change_nothing() {
     let service = Seeing::with(|scenario| scenario.callbacks = None);

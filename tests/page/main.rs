@@ -193,6 +193,38 @@ fn without_script_everything_is_there_and_links_lead_to_the_images() {
     assert!(browser.text("return document.querySelector('.card .open').getAttribute('href')").starts_with("./covers/"));
 }
 
+/// Pictures that are on show, and of these how many have come.
+const PICTURES: &str = "const all = [...document.images].filter(e => e.checkVisibility()); \
+     return `${all.length} ${all.filter(e => e.complete && e.naturalWidth >= 200).length}`";
+
+/// What the page has fetched, which is nothing but what it is made of.
+const FETCHED: &str =
+    "return performance.getEntriesByType('resource').map(e => e.name).filter(e => !e.startsWith('data:')).join()";
+
+#[test]
+fn a_page_with_its_images_inside_works_alone_in_another_place() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mail) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("tracks.csv"), "task_id,title\na,Stella\nb,Nardis\n").unwrap();
+    for words in [
+        "run tracks.csv --sandbox --download covers",
+        "report tracks.csv --sandbox --download covers --embed -o report.html",
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coverbatch"));
+        assert!(command.args(words.split(' ')).env_clear().current_dir(&folder).status().unwrap().success(), "{words}");
+    }
+    let page = mail.path().join("report.html");
+    std::fs::copy(folder.path().join("report.html"), &page).unwrap();
+    drop(folder);
+    browser.look(1280, 900, "light");
+    browser.open(&page, "");
+    browser.shows(PICTURES, "4 4");
+    browser.run("document.querySelector('.card .open').click()");
+    // Both images of the cover that is seen larger, before those of the two cards.
+    browser.shows(PICTURES, "6 6");
+    assert_eq!((browser.text(FETCHED), browser.console()), (String::new(), Vec::new()));
+}
+
 #[test]
 fn nothing_is_cut_when_it_is_printed() {
     let Some(browser) = Browser::start() else { return };

@@ -19,7 +19,8 @@ pub(super) fn now() -> UnixMillis {
 }
 
 pub(super) async fn begin(ledger: &PostgresLedger) -> Begun {
-    let new = NewRun { catalog: "/c.csv".to_owned(), results: None, command: "again".to_owned(), at: now() };
+    let (catalog, command) = ("/c.csv".to_owned(), "again".to_owned());
+    let new = NewRun { catalog, is_partial: false, results: None, command, at: now() };
     match ledger.begin_run(new).await.unwrap() {
         Begin::Begun(begun) => begun,
         Begin::ResultsInUse(holder) => panic!("{holder:?}"),

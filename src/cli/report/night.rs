@@ -24,7 +24,11 @@ pub(super) async fn activity(ledger: &AnyLedger, runs: &[PastRun], now: UnixMill
 
 /// A run, in words.
 pub(super) fn run_line(run: &PastRun) -> RunLine {
-    let what = if run.submits { "run" } else { "follow" };
+    let what = match (run.submits, run.is_partial) {
+        (true, false) => "run",
+        (true, true) => "run of some rows",
+        (false, _) => "follow",
+    };
     let how = match (run.ended, run.cut_short) {
         (None, None) => format!("{what}: still going on, or killed"),
         (None, Some(_)) => format!("{what}: killed"),

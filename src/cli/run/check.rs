@@ -24,8 +24,9 @@ use crate::progress::Screen;
 use crate::report::plural;
 use crate::secret::SIGNATURE_AGE;
 
+use super::api::{address, http_api, start_sandbox};
+use super::args::RunArgs;
 use super::findings::{Finding, Findings};
-use super::{RunArgs, address, http_api, start_sandbox};
 
 /// Clocks that differ by less agree: the service tells whole seconds, and an answer takes a while.
 const SAME_TIME: Duration = Duration::from_secs(2);

@@ -30,6 +30,11 @@ impl RowArgs {
         !self.only.is_empty()
     }
 
+    /// Whether some rows only are taken up or sent.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.is_confined() || self.limit.is_some()
+    }
+
     /// Whether standard input is a list of ids.
     pub(super) fn reads_list(&self) -> bool {
         read_list(&self.only)

@@ -37,6 +37,7 @@ const SETTINGS: &str = "
     SET enable_seqscan TO off;
     SET enable_hashjoin TO off;
     SET enable_mergejoin TO off;
+    SET enable_memoize TO off;
     SET jit TO off;
 ";
 
@@ -109,8 +110,9 @@ impl Connector {
         }
         check_version(&client).await?;
         client.batch_execute(SETTINGS).await?;
-        if self.access == Access::Write {
-            check_durability(&client).await?;
+        match self.access {
+            Access::Read => client.batch_execute("SET default_transaction_read_only TO on").await?,
+            Access::Write => check_durability(&client).await?,
         }
         Ok(client)
     }

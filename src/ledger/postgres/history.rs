@@ -46,12 +46,14 @@ pub(super) async fn last_end(session: Session, catalog: String) -> Result<Option
 }
 
 pub(super) async fn past_runs(session: Session, (catalog, most): (String, u32)) -> Result<Vec<PastRun>, Failure> {
-    let sql = "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed, command
+    let sql = "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed, command,
+                      is_partial
                FROM run WHERE account = $1 AND catalog = $2 ORDER BY run DESC LIMIT $3";
     let rows = session.rows(sql, &[&catalog, &i64::from(most)]).await?;
     let past = |row| {
         Ok(PastRun {
             submits: value(row, 0)?,
+            is_partial: value(row, 9)?,
             started: time(row, 1)?,
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,

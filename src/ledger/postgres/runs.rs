@@ -53,13 +53,14 @@ pub(super) async fn begin_follow(session: Session, new: NewRun) -> Result<RunId,
 }
 
 async fn open(session: &Session, new: &NewRun, kind: &str, lock: Option<i64>) -> Result<RunId, Failure> {
-    let sql = "INSERT INTO run (account, run, catalog, kind, results, command, host, pid, lock, started_at)
-               SELECT $1::integer, coalesce(max(run), 0) + 1, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint,
-                      $8::bigint, $9::bigint
+    let sql = "INSERT INTO run (account, run, catalog, kind, is_partial, results, command, host, pid, lock, started_at)
+               SELECT $1::integer, coalesce(max(run), 0) + 1, $2::text, $3::text, $4::boolean, $5::text, $6::text, $7::text,
+                      $8::bigint, $9::bigint, $10::bigint
                FROM run WHERE account = $1
                RETURNING run";
     let pid = i64::from(std::process::id());
-    let values: [Value<'_>; 8] = [&new.catalog, &kind, &new.results, &new.command, &host(), &pid, &lock, &new.at.0];
+    let NewRun { catalog, is_partial, results, command, at } = new;
+    let values: [Value<'_>; 9] = [catalog, &kind, is_partial, results, command, &host(), &pid, &lock, &at.0];
     let row = session.row(sql, &values).await?;
     row.map_or(Err(Failure::Closed), |row| value(&row, 0).map(RunId))
 }

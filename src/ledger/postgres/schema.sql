@@ -31,6 +31,7 @@ CREATE TABLE coverbatch.run (
     run        bigint NOT NULL,
     catalog    text NOT NULL,
     kind       text NOT NULL CHECK (kind IN ('run', 'follow')),
+    is_partial boolean NOT NULL DEFAULT false, -- whether it took up some of its catalog's rows only
     results    text,   -- the results file that it writes
     command    text NOT NULL, -- the command line that goes on with it
     host       text NOT NULL,

@@ -1,7 +1,8 @@
 //! What became of claims: many at a time, in a transaction that has locked the account.
 //!
-//! Rows are found by their numbers alone; `account + 0` keeps the server from going through all rows of the account instead,
-//! which it believes to be few as long as it has not counted them.
+//! Rows are found by their numbers alone, and once: they are changed where they were found, since nobody else changes rows of
+//! the account meanwhile. `account + 0` keeps the server from going through all rows of the account instead, which it
+//! believes to be few as long as it has not counted them.
 
 use std::collections::HashMap;
 
@@ -21,6 +22,7 @@ use crate::ledger::submission::{Settled, Settlement};
 const ANSWER: &str = "
     WITH known AS (
         SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
+               attempt.ctid AS attempt_row, task.ctid AS task_row,
                attempt.reason IS NULL
                OR ((task.state IN ('in_doubt', 'pending')
                     OR (task.state = 'ignored' AND new.state IN ('submitted', 'exists'))
@@ -39,7 +41,7 @@ const ANSWER: &str = "
                            reason = new.reason, http_status = new.http_status, code = new.code,
                            message = new.message
         FROM known AS new
-        WHERE attempt.account + 0 = $1 AND attempt.seq = new.attempt AND NOT new.is_answered
+        WHERE attempt.ctid = new.attempt_row AND NOT new.is_answered
     ), moved AS (
         UPDATE task SET state = CASE WHEN new.state = 'pending' AND new.state_before = 'in_doubt'
                                      THEN new.state_before ELSE new.state END,
@@ -53,7 +55,7 @@ const ANSWER: &str = "
                         waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
                         route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
         FROM known AS new
-        WHERE task.account + 0 = $1 AND task.seq = new.task AND NOT new.is_answered AND new.stands
+        WHERE task.ctid = new.task_row AND NOT new.is_answered AND new.stands
     )
     SELECT attempt, is_answered, stands FROM known";
 

@@ -63,12 +63,14 @@ pub(super) fn last_end(connection: &Connection, catalog: &str) -> rusqlite::Resu
 
 pub(super) fn past_runs(connection: &Connection, catalog: &str, most: u32) -> rusqlite::Result<Vec<PastRun>> {
     let mut query = connection.prepare_cached(
-        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed, command
+        "SELECT kind = 'run', started_at, ended_at, nullif(ended, 'finished'), exit_code, sent, new_covers, failed, command,
+                is_partial
          FROM run WHERE catalog = ?1 ORDER BY run DESC LIMIT ?2",
     )?;
     let runs = query.query_map(params![catalog, most], |row| {
         Ok(PastRun {
             submits: row.get(0)?,
+            is_partial: row.get(9)?,
             started: time(row, 1)?,
             ended: time_if_any(row, 2)?,
             cut_short: reason(row, 3)?,

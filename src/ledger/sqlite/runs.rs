@@ -74,9 +74,19 @@ pub(super) fn open_run(
     lock: Option<&str>,
 ) -> rusqlite::Result<RunId> {
     connection.query_row(
-        "INSERT INTO run (catalog, kind, results, command, host, pid, lock, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING run",
-        params![new.catalog, kind, new.results, new.command, host(), std::process::id(), lock, new.at.0],
+        "INSERT INTO run (catalog, kind, is_partial, results, command, host, pid, lock, started_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING run",
+        params![
+            new.catalog,
+            kind,
+            new.is_partial,
+            new.results,
+            new.command,
+            host(),
+            std::process::id(),
+            lock,
+            new.at.0
+        ],
         |row| row.get(0).map(RunId),
     )
 }

@@ -10,6 +10,7 @@ CREATE TABLE run (
     run        INTEGER PRIMARY KEY,
     catalog    TEXT NOT NULL,
     kind       TEXT NOT NULL CHECK (kind IN ('run', 'follow')),
+    is_partial INTEGER NOT NULL DEFAULT 0, -- whether it took up some of its catalog's rows only
     results    TEXT,    -- the results file that it writes
     command    TEXT NOT NULL, -- the command line that goes on with it
     host       TEXT NOT NULL,

@@ -36,6 +36,7 @@ async fn claim(ledger: &SqliteLedger, id: &str) -> Result<Claim, LedgerError> {
 async fn begin_run(ledger: &SqliteLedger) -> Result<Begin, LedgerError> {
     ledger
         .begin_run(NewRun {
+            is_partial: false,
             catalog: "/c.csv".to_owned(),
             results: None,
             command: "again".to_owned(),

@@ -126,8 +126,7 @@ impl WriteQueue {
         let mut connection = self.connection();
         while let Some((group, number)) = self.next_group() {
             match self.commit(connection.as_mut(), group, number) {
-                // By the runtime, which is woken once for all of them.
-                Ok(answers) => drop(tokio::spawn(async { answers.into_iter().for_each(|answered| answered()) })),
+                Ok(answers) => give(answers),
                 Err(failure) => self.fail(failure),
             }
         }
@@ -175,6 +174,15 @@ impl WriteQueue {
     fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has the runtime tell the callers, which is woken once for all of them.
+fn give(answers: Vec<Answered>) {
+    drop(tokio::spawn(async {
+        for answered in answers {
+            answered();
+        }
+    }));
 }
 
 impl fmt::Debug for WriteQueue {

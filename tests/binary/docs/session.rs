@@ -16,11 +16,13 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     ("/usr/local/bin/coverbatch", "{root}/bin/coverbatch"),
     ("/usr/local/share/man/man1", "{root}/out/man1"),
     ("/usr/bin/coverbatch", "{root}/bin/coverbatch"),
+    ("/usr/share/coverbatch", "{root}/usr/share/coverbatch"),
     ("/etc/coverbatch", "{root}/etc/coverbatch"),
     ("/etc/bash_completion.d", "{root}/etc/bash_completion.d"),
     ("/srv/", "{root}/srv/"),
     // There is no such user here.
     (" -o coverbatch", ""),
+    (" -g coverbatch", ""),
     // The same program, which is built already.
     ("cargo run --release -- ", "coverbatch "),
     ("--api-url http://127.0.0.1:8780", "--api-url http://127.0.0.1:{port} --account stand-in"),
@@ -68,13 +70,16 @@ impl Session {
         };
         for name in ["covers.csv", "every-outcome.csv", "first-run.csv", "messy.csv", "rerun/interrupted-night.csv"] {
             let name = format!("sample-batches/{name}");
-            put(&name, &fs::read(root().join(&name)).unwrap());
+            let sample = fs::read(root().join(&name)).unwrap();
+            put(&name, &sample);
+            put(&format!("usr/share/coverbatch/{name}"), &sample);
         }
-        for name in ["tracks.csv", "catalog.csv", "srv/catalog/tracks.csv", "srv/label-a/tracks.csv"] {
+        put("etc/coverbatch/config.toml", &fs::read(root().join("packaging/config.toml")).unwrap());
+        for name in ["tracks.csv", "catalog.csv", "srv/label-a/tracks.csv"] {
             put(name, CATALOG.as_bytes());
         }
         put("mail.csv", &[CATALOG, TROUBLE].concat().into_bytes());
-        for name in ["bin", "etc/bash_completion.d", "out", "target", "var/lib/coverbatch"] {
+        for name in ["bin", "etc/bash_completion.d", "etc/coverbatch/keys", "out", "target", "var/lib/coverbatch"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         symlink(PROGRAM, folder.path().join("bin/coverbatch")).unwrap();
@@ -122,7 +127,8 @@ impl Session {
         output = output
             .replace(" (sandbox)", "")
             .replace(&program.display().to_string(), "coverbatch")
-            .replace(&root.display().to_string(), "");
+            .replace(&format!("{}/", root.display()), "/")
+            .replace(&root.display().to_string(), "/");
         Ended { code, output }
     }
 

@@ -29,6 +29,7 @@ async fn copied(from: &LedgerPlace, to: &LedgerPlace) -> AnyLedger {
 async fn fill(ledger: &AnyLedger) -> RunId {
     let new = NewRun {
         catalog: CATALOG.to_owned(),
+        is_partial: true,
         results: Some("/r.csv".to_owned()),
         command: "again".to_owned(),
         at: at(-9_000),

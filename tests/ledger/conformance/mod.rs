@@ -136,7 +136,8 @@ async fn run_in(ledger: &impl SubmitLedger) -> RunId {
 
 /// A run over a catalog, which nothing keeps from beginning.
 async fn begun(ledger: &impl SubmitLedger, catalog: &str, ms: i64) -> Begun {
-    let new = NewRun { catalog: catalog.to_owned(), results: None, command: "again".to_owned(), at: at(ms) };
+    let (catalog, command) = (catalog.to_owned(), "again".to_owned());
+    let new = NewRun { catalog, is_partial: false, results: None, command, at: at(ms) };
     match ledger.begin_run(new).await.unwrap() {
         Begin::Begun(begun) => begun,
         Begin::ResultsInUse(holder) => panic!("{holder:?}"),

@@ -23,6 +23,39 @@ async fn records_and_states_come_in_the_order_in_which_they_were_asked_for() {
 }
 
 #[tokio::test]
+async fn whatever_the_order_of_the_ledger_and_of_what_is_asked_the_answers_are_the_same() {
+    const KNOWN: u32 = 300;
+    let id = |nth: u32| task(&format!("{:03}-{nth}", nth * 389 % 1009));
+    // Of another account they are other ones, and stand just before those that are looked up.
+    let rows = |order: fn(u32) -> u32, least: u32| {
+        let record = |nth| Record { failed_runs: least + nth, ..accepted_record("cover") };
+        (0..KNOWN).map(|row| (id(order(row)), record(order(row)))).collect::<Vec<_>>()
+    };
+    let catalogs: [Vec<u32>; 6] = [
+        (0..KNOWN).collect(),
+        (0..KNOWN).rev().collect(),
+        (0..KNOWN).map(|row| row * 7 % KNOWN).collect(),
+        (KNOWN..KNOWN + 5).chain(0..KNOWN).collect(),
+        (0..KNOWN).flat_map(|row| [row, KNOWN + row, row / 2]).collect(),
+        (0..KNOWN).step_by(70).collect(),
+    ];
+    let orders: [fn(u32) -> u32; 3] = [|row| row, |row| KNOWN - 1 - row, |row| row * 97 % KNOWN];
+    for order in orders {
+        let (other, ledger) = (fresh().await, fresh().await);
+        other.import(rows(order, KNOWN)).await.unwrap();
+        ledger.import(rows(order, 0)).await.unwrap();
+        for catalog in &catalogs {
+            let asked: Vec<_> = catalog.iter().copied().map(id).collect();
+            let expected: Vec<_> = catalog.iter().map(|nth| Some(*nth).filter(|nth| *nth < KNOWN)).collect();
+            let records = ledger.look_up(asked.clone()).await.unwrap();
+            assert_eq!(records.into_iter().map(|known| Some(known?.failed_runs)).collect::<Vec<_>>(), expected);
+            let states = ledger.states(asked).await.unwrap();
+            assert_eq!(states.into_iter().map(|known| Some(known?.failed_runs)).collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_submission_of_a_music_task_can_be_told() {
     let ledger = fresh().await;
     assert_eq!(ledger.history(&task("a")).await.unwrap(), []);
@@ -101,6 +134,7 @@ async fn past_runs_are_told_latest_first_and_dead_ones_are_marked_as_interrupted
     let ledger = fresh().await;
     let past = |submits, started, ended: Option<i64>, cut_short| PastRun {
         submits,
+        is_partial: false,
         started: at(started),
         ended: ended.map(at),
         cut_short,

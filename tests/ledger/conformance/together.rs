@@ -162,6 +162,7 @@ async fn results_have_one_writer_and_catalogs_may_have_many() {
     let shared = Shared::new();
     let (one, two) = (shared.open().await, shared.open().await);
     let new = |results: &str, ms| NewRun {
+        is_partial: false,
         catalog: "/c.csv".to_owned(),
         results: Some(results.to_owned()),
         command: String::new(),

@@ -194,7 +194,8 @@ impl Night {
     async fn live_through<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Morning, Broken> {
         let catalog = self.catalog()?;
         let started = self.clock.unix();
-        let new = NewRun { catalog: "songs".to_owned(), results: None, command: "again".to_owned(), at: started };
+        let (name, command) = ("songs".to_owned(), "again".to_owned());
+        let new = NewRun { catalog: name, is_partial: false, results: None, command, at: started };
         let Begin::Begun(opened) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
         let run = opened.run;
         let in_doubt = self.settings.run.rows.in_doubt;

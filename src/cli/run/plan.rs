@@ -1,4 +1,4 @@
-//! `coverbatch run --dry-run`: the plan, and the first request with the key masked.
+//! What a dry run tells: the plan, and the first request with the key masked.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::secret::masked_url;
 use crate::worklist::Counts;
 
 /// Everything a dry run tells.
-pub(super) struct DryRun<'a> {
+pub(super) struct Plan<'a> {
     pub(super) counts: Counts,
     pub(super) rate: Rate,
     pub(super) clock: Clock,
@@ -29,7 +29,7 @@ pub(super) struct DryRun<'a> {
     pub(super) first: Option<MusicTaskId>,
 }
 
-impl DryRun<'_> {
+impl Plan<'_> {
     fn takes(&self) -> Duration {
         expected_time(self.rate, u32::try_from(self.counts.to_send).unwrap_or(u32::MAX))
     }

@@ -1,0 +1,114 @@
+//! The one loop of a run, with all that stands beside it: gates, the stand-in, reads of records, the progress line.
+
+use std::sync::Arc;
+
+use crate::api::http::HttpApi;
+use crate::cli::cover_args::ImageSettings;
+use crate::domain::Ended;
+use crate::error::Error;
+use crate::ledger::{AnyLedger, Begun, CoverScope, ReadLedger as _, RunId};
+use crate::policy::GenerationEstimate;
+use crate::progress::Watched;
+use crate::ratelimit::Gate;
+use crate::runner::{Progress, Runner};
+use crate::sandbox::{Sandbox, Scenario};
+use crate::worklist::Worklist;
+
+use super::api::{address, http_api, start_sandbox};
+use super::prepared::PreparedRun;
+
+/// The gates that requests pass: those of submissions, and those of reads if there are any.
+pub(super) struct Gates {
+    pub(super) submissions: Arc<Gate>,
+    pub(super) reads: Option<Arc<Gate>>,
+}
+
+impl PreparedRun<'_> {
+    /// Gates that have let nothing pass yet.
+    pub(super) fn gates(&self) -> Gates {
+        let (rate, max_outage, clock) = (self.args.pace.rate, self.args.request.max_outage, self.batch.clock);
+        let has_reads = self.args.waits() || self.args.checks_music() || self.args.budget().is_some();
+        Gates {
+            submissions: Gate::new(rate, max_outage, clock),
+            reads: has_reads.then(|| self.args.wait.read.gate(max_outage, clock)),
+        }
+    }
+
+    /// Runs the one loop, with the stand-in service beside it if that is asked for.
+    pub(super) async fn send(
+        &self,
+        ledger: &Arc<AnyLedger>,
+        gates: &Gates,
+        image_settings: &ImageSettings,
+        (run, worklist): (Begun, Worklist),
+        to_do: (u64, u64),
+    ) -> Result<(Ended, Progress), Error> {
+        let sandbox = match self.service.api_url {
+            Some(_) => None,
+            None => Some(start_sandbox(self.batch.clock).await?),
+        };
+        let api = Arc::new(self.api(sandbox.as_ref())?);
+        let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
+        let config = self.args.config(self.batch.in_doubt, self.batch.clock.unix());
+        let runner = Runner::new(parts.0, parts.1, parts.2, config, self.batch.stop.clone());
+        let runner = if self.batch.is_partial { runner.confined() } else { runner };
+        let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
+        let progress = runner.progress();
+        let watched = self.args.log.style().map(|style| {
+            let wait = self.args.waits().then(|| self.args.wait.longest());
+            let watched = self.batch.watched(style, to_do, &gates.submissions);
+            Watched { rate: Some(self.args.pace.rate), reads: gates.reads.clone(), wait, ..watched }
+        });
+        let shown = watched.map(|watched| self.screen.follow(watched, progress.clone(), runner.failures()));
+        let ended = runner.run().await;
+        if let Some(shown) = shown {
+            shown.end().await;
+        }
+        if let Some(sandbox) = sandbox {
+            sandbox.stop().await;
+        }
+        let progress = *progress.borrow();
+        Ok((ended?, progress))
+    }
+
+    /// The runner, with music checked first and covers followed as far as that is asked for.
+    fn with_reads(
+        &self,
+        mut runner: Runner<HttpApi, AnyLedger>,
+        gates: &Gates,
+        image_settings: &ImageSettings,
+        run: RunId,
+    ) -> Runner<HttpApi, AnyLedger> {
+        let Some(gate) = &gates.reads else { return runner };
+        let (wait, request) = (&self.args.wait, &self.args.request);
+        if self.args.checks_music() {
+            runner = runner.checking_music(Arc::clone(gate));
+        }
+        if let Some(budget) = self.args.budget() {
+            runner = runner.spending(budget, Arc::clone(gate));
+        }
+        if self.args.waits() {
+            let policy = (wait.patience(request.max_attempts), request.timeout);
+            runner = runner.tracking(wait.read.tracking(
+                CoverScope::OfRun(run),
+                gate,
+                image_settings.folder.as_ref(),
+                policy,
+            ));
+        }
+        runner
+    }
+
+    /// How long covers usually take; of the stand-in that is known.
+    async fn usual(&self, ledger: &AnyLedger) -> Result<GenerationEstimate, Error> {
+        Ok(match self.service.api_url {
+            Some(_) => GenerationEstimate::new(ledger.generation_times().await?),
+            None => GenerationEstimate::new([*Scenario::default().generation.end()]),
+        })
+    }
+
+    fn api(&self, sandbox: Option<&Sandbox>) -> Result<HttpApi, Error> {
+        let api_url = address(self.service.api_url.as_ref(), sandbox)?;
+        http_api(self.args, &self.service, (api_url, self.downloads.clone()), self.batch.clock)
+    }
+}
