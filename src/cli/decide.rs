@@ -57,8 +57,8 @@ pub(super) struct ForgetArgs {
 
 #[derive(Debug, Args)]
 struct DecisionArgs {
-    /// The music task ids, or their beginnings if no others begin so; `-` reads ids from standard input. If one is refused,
-    /// nothing is changed for the others either
+    /// The music task ids, or their beginnings if no others begin so; `-` reads whole ids from standard input. If one is
+    /// refused, nothing is changed for the others either
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
 
@@ -117,11 +117,12 @@ impl Deciding {
     async fn named(&self, ledger: &AnyLedger, asked: BTreeSet<MusicTaskId>) -> Result<Vec<MusicTaskId>, Error> {
         let asked = Vec::from_iter(asked);
         let known = ledger.states(asked.clone()).await?;
-        // Whoever names new ones writes them out: what they begin with may be another one.
-        let is_whole = self.kind == ManualKind::Ignore && self.is_sure;
+        // Whoever names new ones writes them out, and so does a list: what such an id begins may be another one.
+        let names_new = self.kind == ManualKind::Ignore && self.is_sure;
+        let is_whole = |task: &MusicTaskId| names_new || !self.args.ids.iter().any(|word| word == task.as_str());
         let mut named = BTreeSet::new();
         for (task, known) in asked.into_iter().zip(known) {
-            let found = if known.is_some() || is_whole { None } else { find(ledger, &task).await? };
+            let found = if known.is_some() || is_whole(&task) { None } else { find(ledger, &task).await? };
             named.insert(found.unwrap_or(task));
         }
         Ok(Vec::from_iter(named))

@@ -85,7 +85,7 @@ pub enum Claim {
 pub enum Settled {
     /// It is.
     Recorded,
-    /// Its run was believed dead, and the music task was sent again since.
+    /// Its run was believed dead, and the music task was sent again since; or it is ignored, and the answer does not settle it.
     Overtaken,
 }
 

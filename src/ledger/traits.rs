@@ -96,8 +96,8 @@ pub trait SubmitLedger: ReadLedger {
     fn claim(&self, request: ClaimRequest) -> impl Future<Output = Result<Claim, LedgerError>> + Send;
 
     /// Records what became of a claimed submission, and when it was sent. Durable when this returns: only then may the
-    /// answer be counted or shown. That of a run which was believed dead settles its music task unless that was sent again
-    /// since. An error if the submission has an answer.
+    /// answer be counted or shown. That of a run which was believed dead moves its music task unless that was sent again
+    /// since; one that a person has had ignored meanwhile stays so, unless the answer settles it. An error if the submission has an answer.
     fn settle(
         &self,
         attempt: AttemptKey,

@@ -69,7 +69,8 @@ impl Budget {
 
     /// What became of that: what its answer meant, or that it was not asked for after all.
     pub fn answer(&mut self, reason: Option<Reason>) {
-        self.asked -= u64::from(reason.is_none());
+        // None is left to take back if a balance was read since.
+        self.asked = self.asked.saturating_sub(u64::from(reason.is_none()));
         self.accepted += u64::from(reason == Some(Reason::Accepted));
     }
 
@@ -167,6 +168,16 @@ mod tests {
             budget.read(credits(balance));
         }
         assert_eq!(budget.allowance(), Allowance::Nothing);
+    }
+
+    #[test]
+    fn a_cover_that_was_not_asked_for_after_all_is_taken_back_once_at_most() {
+        let mut budget = Budget::new(credits("2"));
+        budget.read(credits("10"));
+        budget.ask();
+        budget.read(credits("10"));
+        budget.answer(None);
+        assert_eq!((budget.allowance(), budget.is_read_again_at_the_end()), (Allowance::Cover, false));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
         let (reason, message) = (settlement.reason, settlement.answer.message.clone());
         if self.ledger.settle(key, settlement).await? == Settled::Overtaken {
-            warn!(task = %row.task, "the answer came after another run had taken the row over, which believed this one dead");
+            warn!(task = %row.task, "the answer came too late: this run was believed dead, and the row has been sent again since, or is ignored");
         }
         if let Disposition::Done(state) = disposition {
             self.tell_failure(&row.task, state, reason, &message);

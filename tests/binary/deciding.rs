@@ -119,6 +119,16 @@ fn a_row_that_no_run_has_sent_is_ignored_if_it_is_said_to_be_new() {
 }
 
 #[test]
+fn a_list_names_whole_ids_since_what_one_begins_may_be_another() {
+    let service = Scripted::accepting();
+    let batch = Batch::ids(["song-10"]).to(&service.address()).input("song-1\n");
+    batch.run(&[]).exit(0);
+    says(&batch, "forget - --pay-again").exit(2).says("because of `song-1`: the ledger does not know it");
+    let typed = says(&batch, "forget song-1 --pay-again").exit(0);
+    typed.prints("song-10  forgotten: the next run sends it as if it were new\n");
+}
+
+#[test]
 fn what_is_retried_is_sent_by_the_next_run_whatever_became_of_it() {
     let service = StandIn::quick(&[]);
     let batch = Batch::ids(["code-404-a", "cutx1-b", "c"]).to(&service.address);

@@ -4,9 +4,13 @@
 mod conformance;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use coverbatch::ledger::{LedgerPlace, SqliteLedger};
+use coverbatch::clock::UnixMillis;
+use coverbatch::ledger::{AnyLedger, FollowLedger as _, LedgerPlace, SqliteLedger};
+use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 const API: &str = "https://api.example";
 
@@ -50,4 +54,24 @@ impl Ways {
         let [from, to] = ["from.db", "to.db"].map(|name| LedgerPlace::File(self.folder.path().join(name)));
         [(from, to)]
     }
+}
+
+#[tokio::test]
+async fn who_finds_the_file_locked_waits_as_long_as_an_outage_may_last() {
+    let shared = Shared::new();
+    let place = LedgerPlace::File(shared.path());
+    drop(shared.open().await);
+    let other = Connection::open(shared.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let longest = Duration::from_secs(60);
+    let write = |ledger: AnyLedger| async move { ledger.begin_follow("/c.csv", "", UnixMillis(0)).await };
+    let run = async { write(AnyLedger::open(&place, API, longest).await?).await };
+    let command = async { write(AnyLedger::open_existing(&place, None, longest).await?.unwrap()).await };
+    // Longer than is waited unless somebody says so.
+    let unlocked = async {
+        sleep(Duration::from_millis(5_500)).await;
+        other.execute_batch("ROLLBACK").unwrap();
+    };
+    let (run, command, ()) = tokio::join!(run, command, unlocked);
+    assert!(run.is_ok() && command.is_ok(), "{run:?} {command:?}");
 }

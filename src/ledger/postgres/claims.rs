@@ -158,8 +158,8 @@ fn is_time_to_look(session: &Session, now: UnixMillis) -> bool {
 /// Notes whether there are others; until when they may be.
 fn note_others(session: &Session, shared: &pace::Shared, now: UnixMillis) -> UnixMillis {
     let mut others = session.context.others();
-    if shared.has_others || shared.newest != others.newest {
-        others.newest = shared.newest;
+    if shared.has_others || others.were_there || shared.newest != others.newest {
+        (others.newest, others.were_there) = (shared.newest, shared.has_others);
         others.there_until = now.after(2 * BETWEEN_LOOKS);
     }
     others.there_until

@@ -40,8 +40,9 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     let in_flight = in_flight(&session).await?;
     let run = open(&session, &new, "run", Some(lock)).await?;
     pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
+    let were_there = pace::read(&session, run).await?.has_others;
     let mut others = context.others();
-    (others.run, others.newest, others.in_flight) = (run, run, in_flight);
+    (others.run, others.newest, others.in_flight, others.were_there) = (run, run, in_flight, were_there);
     (others.looked_at, others.there_until, others.counted) = (UnixMillis(i64::MIN), there_until, None);
     Ok(Some(Begin::Begun(Begun { run, seen })))
 }

@@ -18,13 +18,15 @@ use crate::ledger::submission::{Settled, Settlement};
 
 /// All of it in one statement, whose parts see the rows as they were before: the submissions get their answers, and those that
 /// their music tasks stand by move these. One that was in doubt stays so if it is put back. What a person has decided since
-/// about one in doubt gives way to its answer.
+/// about one in doubt gives way to its answer, but what is ignored only to one that settles it.
 const ANSWER: &str = "
     WITH known AS (
         SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
                attempt.ctid AS attempt_row, task.ctid AS task_row,
                attempt.reason IS NULL
-               OR ((task.state IN ('in_doubt', 'pending', 'ignored') OR attempt.answered_at IS NOT NULL)
+               OR ((task.state IN ('in_doubt', 'pending')
+                    OR (task.state = 'ignored' AND new.state IN ('submitted', 'exists'))
+                    OR attempt.answered_at IS NOT NULL)
                    AND NOT EXISTS (SELECT FROM attempt later
                                    WHERE later.task = attempt.task AND later.seq > attempt.seq)) AS stands
         FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],

@@ -29,6 +29,8 @@ pub(super) struct Others {
     /// What it has counted so far, if that was asked in this transaction.
     version_now: Option<i64>,
     newest: RunId,
+    /// Whether another run was alive when it was last looked: it may have sent until it ended.
+    were_alive: bool,
     looked_at: UnixMillis,
     /// Until when requests of others may count, but for the length of a window.
     there_until: UnixMillis,
@@ -46,6 +48,7 @@ impl Others {
             transaction: 0,
             version_now: None,
             newest: RunId(0),
+            were_alive: false,
             looked_at: UnixMillis(0),
             there_until: UnixMillis(i64::MIN),
             is_paused: false,
@@ -70,6 +73,7 @@ impl Others {
         self.in_flight = in_flight(connection)?;
         self.run = open_run(connection, new, "run", Some(&lock))?;
         (self.newest, self.there_until) = (self.run, counted_until);
+        self.were_alive = self.are_alive(connection)?;
         (self.looked_at, self.is_paused) = (UnixMillis(i64::MIN), true);
         self.forget_old_pause(connection, new.at)?;
         Ok(Begin::Begun(Begun { run: self.run, seen }))
@@ -127,16 +131,18 @@ impl Others {
     fn look(&mut self, connection: &Connection, at: UnixMillis) -> Result<(), Failure> {
         recover(connection, &self.locks, at)?;
         let newest = RunId(connection.query_row("SELECT coalesce(max(run), 0) FROM run", [], |row| row.get(0))?);
-        let are_alive: bool = connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM run WHERE kind = 'run' AND ended IS NULL AND run <> ?1)",
-            [self.run.0],
-            |row| row.get(0),
-        )?;
-        if are_alive || newest != self.newest {
-            self.newest = newest;
+        let are_alive = self.are_alive(connection)?;
+        if are_alive || self.were_alive || newest != self.newest {
+            (self.newest, self.were_alive) = (newest, are_alive);
             self.there_until = at.after(2 * BETWEEN_LOOKS);
         }
         Ok(())
+    }
+
+    /// Whether another run than this one is open.
+    fn are_alive(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM run WHERE kind = 'run' AND ended IS NULL AND run <> ?1)";
+        connection.query_row(sql, [self.run.0], |row| row.get(0))
     }
 
     /// Notes whether everyone is paused.

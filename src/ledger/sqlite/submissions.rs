@@ -157,7 +157,7 @@ pub(super) fn settle(
     settlement: &Settlement,
 ) -> Result<Settled, Failure> {
     let Settlement { state, reason, answer, cover, route, sent_at, at, poll_at, waiter, age, pause } = settlement;
-    let Unanswered { task, before, standing, .. } = unanswered(connection, attempt)?;
+    let Unanswered { task, before, standing, .. } = unanswered(connection, attempt, state.is_settled())?;
     let mut update = connection.prepare_cached(
         "UPDATE attempt SET sent_at = ?2, paced_at = ?3, answered_at = ?4, reason = ?5, http_status = ?6, code = ?7,
                             message = ?8
@@ -216,19 +216,21 @@ struct Unanswered {
     before: Option<RowState>,
     /// Whether its run is known to be alive.
     is_in_flight: bool,
-    /// Whether it is what its music task stands by: if its run was believed dead that may have been sent again.
+    /// Whether it is what its music task stands by: if its run was believed dead that may have been sent again, or ignored.
     standing: Settled,
 }
 
-fn unanswered(connection: &Connection, attempt: AttemptKey) -> Result<Unanswered, Failure> {
+/// The submission, if it has no answer; `settles` tells whether the one that it gets would settle its music task.
+fn unanswered(connection: &Connection, attempt: AttemptKey, settles: bool) -> Result<Unanswered, Failure> {
     let mut find = connection.prepare_cached(
         "SELECT task, state_before, reason IS NULL,
-                reason IS NULL OR (SELECT state IN ('in_doubt', 'pending', 'ignored') FROM task WHERE seq = attempt.task)
+                reason IS NULL OR (SELECT state IN ('in_doubt', 'pending') OR (state = 'ignored' AND ?2)
+                                   FROM task WHERE seq = attempt.task)
                                   AND NOT EXISTS (SELECT 1 FROM attempt later
                                                   WHERE later.task = attempt.task AND later.seq > attempt.seq)
          FROM attempt WHERE seq = ?1 AND answered_at IS NULL",
     )?;
-    let found = find.query_row([attempt.0], |row| {
+    let found = find.query_row(params![attempt.0, settles], |row| {
         let has_state = row.get_ref(1)?.as_str_or_null()?.is_some();
         let before = has_state.then(|| state(row, 1)).transpose()?;
         let standing = if row.get(3)? { Settled::Recorded } else { Settled::Overtaken };
@@ -238,7 +240,7 @@ fn unanswered(connection: &Connection, attempt: AttemptKey) -> Result<Unanswered
 }
 
 pub(super) fn release(connection: &Connection, attempt: AttemptKey) -> Result<(), Failure> {
-    let Unanswered { task, before, is_in_flight, .. } = unanswered(connection, attempt)?;
+    let Unanswered { task, before, is_in_flight, .. } = unanswered(connection, attempt, false)?;
     if !is_in_flight {
         // Its run was believed dead, and others know the row to be in doubt.
         return Ok(());

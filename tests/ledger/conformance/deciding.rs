@@ -203,6 +203,29 @@ async fn what_a_dead_run_had_in_flight_can_be_decided_about_and_a_late_answer_st
 }
 
 #[tokio::test]
+async fn a_late_answer_that_settles_nothing_leaves_ignored_what_a_person_has_had_ignored() {
+    for (state_then, reason) in [
+        (RowState::Failed, Reason::NotFound),
+        (RowState::GaveUp, Reason::ServerError),
+        (RowState::Pending, Reason::RateLimited),
+        (RowState::InDoubt, Reason::Timeout),
+    ] {
+        let shared = Shared::new();
+        let (dead, ledger) = (shared.open().await, shared.open().await);
+        let run = run_in(&dead).await;
+        let attempt = granted(&dead, run, "a", 10).await;
+        dead.close().await;
+        decided(&ledger, ManualKind::Ignore, "a", 30).await;
+        let expected = one(&ledger, "a").await;
+        let settled = ledger.settle(attempt, settlement(state_then, reason, 40)).await.unwrap();
+        assert_eq!(settled, Settled::Overtaken, "{state_then}");
+        assert_eq!(one(&ledger, "a").await, expected, "{state_then}");
+        assert_eq!(ledger.history(&task("a")).await.unwrap()[0].reason, Some(reason), "it is written down");
+        assert_eq!(undone(&ledger, ManualKind::Ignore, "a", 50).await, Judgement::Moved(RowState::InDoubt));
+    }
+}
+
+#[tokio::test]
 async fn a_copy_knows_how_to_take_a_decision_back() {
     let ways = Ways::new();
     for (from, to) in ways.all() {

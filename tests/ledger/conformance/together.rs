@@ -193,6 +193,28 @@ async fn the_requests_of_all_runs_fall_into_one_window_that_reaches_from_their_a
     granted_by(one.slow_claim("c", 22_250, false).await);
 }
 
+/// The one that is left asks nothing for a while, in which the other one sends its last rows and ends.
+#[tokio::test]
+async fn what_a_run_sent_before_it_ended_counts_for_one_that_has_not_asked_since() {
+    for has_asked in [false, true] {
+        let shared = Shared::new();
+        let one = Process::begin(shared.open().await, 0).await;
+        let two = Process::begin(shared.open().await, 0).await;
+        if has_asked {
+            let attempt = granted_by(two.slow_claim("early", 0, false).await);
+            two.settle(attempt, failed(SECOND)).await;
+        }
+        for (id, ms) in [("a", 50 * SECOND), ("b", 56 * SECOND)] {
+            let attempt = granted_by(one.slow_claim(id, ms, false).await);
+            one.settle(attempt, failed(ms)).await;
+        }
+        one.ledger.end_run(one.begun.run, coverbatch::domain::Ended::Finished, at(58 * SECOND)).await.unwrap();
+        assert_eq!(waits(two.slow_claim("c", 59 * SECOND, false).await), 1_250, "{has_asked}");
+        let attempt = granted_by(two.slow_claim("c", 61_250, false).await);
+        two.settle(attempt, failed(61_250)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_requests_of_all_runs_are_spaced_evenly() {
     let shared = Shared::new();
