@@ -374,3 +374,14 @@ fn a_command_line_to_tell_of_is_checked_like_any_other() {
     config(&batch, &["receive"]).exit(0).prints("listen = \"127.0.0.1:8787\"");
     config(&batch, &["ledger", "check"]).exit(0).prints("provider = \"sunoapi\"");
 }
+
+#[test]
+fn what_an_option_needs_may_stand_in_the_file() {
+    let batch = configured(Batch::ids(["a"]), "download = \"covers\"");
+    batch.run(&["--sandbox"]).exit(0);
+    let ledger = ["--ledger", "songs.sandbox.db"];
+    batch.call("report", &[&["--embed"], &ledger[..]].concat()).exit(4);
+    fs::write(file(&batch), "").unwrap();
+    let ran = batch.call("report", &[&["--embed"], &ledger[..]].concat()).exit(2);
+    ran.says("error: --embed has no images to put into the page\nhint: give --download DIR too");
+}
