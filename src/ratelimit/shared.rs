@@ -174,6 +174,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const NOTHING: Counted = Counted { requests: 0, first: None };
 
     fn pace() -> SharedPace {
         SharedPace { next_at: 0, pause: None, is_probing: false, share: 1.0, share_since: UnixMillis(0) }
@@ -186,7 +188,7 @@ mod tests {
 
     fn asked(pace: &mut SharedPace, seconds: i64) -> Result<(), NotYet> {
         let asking = Asking { rate: "20/10s".parse().unwrap(), is_probe: false };
-        pace.admit(asking, Counted { requests: 0, first: None }, UnixMillis(seconds * 1_000))
+        pace.admit(asking, NOTHING, UnixMillis(seconds * 1_000))
     }
 
     #[test]
@@ -212,24 +214,15 @@ mod tests {
         assert!(asked(&mut pace, 9_999).is_err());
         assert_eq!(asked(&mut pace, 10_000 - 3_600), Ok(()));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-    const NOTHING: Counted = Counted { requests: 0, first: None };
 
     fn asking(is_probe: bool) -> Asking {
-        Asking { rate: "2/10s".parse().unwrap(), share: 1.0, is_probe }
+        Asking { rate: "2/10s".parse().unwrap(), is_probe }
     }
 
     fn paused(refusal: Refusal, wait: Duration) -> (SharedPace, PauseCause) {
         let cause = PauseCause { refusal, reason: Reason::Maintenance, refusals: 1 };
-        let mut pace = SharedPace::default();
-        pace.change(PauseChange::Begin(cause, wait), NOW);
+        let mut pace = pace();
+        pace.change(PauseChange::Begin { cause, wait, window: 10 * SECOND }, NOW);
         (pace, cause)
     }
 
@@ -242,15 +235,19 @@ mod tests {
             (3, seconds_ago(10), Some(Duration::from_millis(250))),
             (2, None, Some(LOOK_AGAIN)),
         ] {
-            let admitted = SharedPace::default().admit(asking(false), Counted { requests, first }, NOW);
-            assert_eq!(admitted.err(), wait.map(|wait| NotYet { wait, pause: None }), "{requests} {first:?}");
+            let admitted = pace().admit(asking(false), Counted { requests, first }, NOW);
+            assert_eq!(
+                admitted.err(),
+                wait.map(|wait| NotYet { wait, pause: None, share: 1.0 }),
+                "{requests} {first:?}"
+            );
         }
     }
 
     #[test]
     fn after_an_outage_one_run_probes_and_the_others_wait_for_what_comes_of_it() {
         let (mut pace, cause) = paused(Refusal::Unavailable, 5 * SECOND);
-        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause) });
+        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause), share: 1.0 });
         let over = NOW.after(5 * SECOND);
         for is_probe in [false, true] {
             assert_eq!(pace.admit(asking(is_probe), NOTHING, NOW.after(SECOND)), not_yet(4 * SECOND));
@@ -275,11 +272,12 @@ mod tests {
     fn of_two_pauses_the_longer_one_counts() {
         let (mut pace, known) = paused(Refusal::Unavailable, 5 * SECOND);
         let other = PauseCause { refusal: Refusal::Throttled, refusals: 2, ..known };
+        let begin = |wait| PauseChange::Begin { cause: other, wait, window: 10 * SECOND };
         for (change, pause) in [
             (PauseChange::Keep, (known, 5)),
-            (PauseChange::Begin(other, 4 * SECOND), (known, 5)),
-            (PauseChange::Begin(other, 5 * SECOND), (known, 5)),
-            (PauseChange::Begin(other, 6 * SECOND), (other, 6)),
+            (begin(4 * SECOND), (known, 5)),
+            (begin(5 * SECOND), (known, 5)),
+            (begin(6 * SECOND), (other, 6)),
         ] {
             pace.change(change, NOW);
             assert_eq!(pace.pause, Some((pause.0, NOW.after(pause.1 * SECOND))));
