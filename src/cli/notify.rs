@@ -97,7 +97,6 @@ fn first_line(said: &mut File) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Instant;
 
     use super::*;
     use crate::clock::Clock;
@@ -113,13 +112,13 @@ mod tests {
     #[test]
     fn a_command_that_is_ended_leaves_nothing_that_it_has_started() {
         let (mut child, mut said) = start("sleep 1000 | sleep 1001 & echo $! >&2; wait").unwrap();
-        let began = Instant::now();
+        let clock = Clock::start();
         let sleeper = loop {
             let id = first_line(&mut said);
             if !id.is_empty() {
                 break id.trim_start_matches(": ").to_owned();
             }
-            assert!(began.elapsed() < LIMIT, "it has not begun");
+            assert!(clock.elapsed() < LIMIT, "it has not begun");
             std::thread::sleep(LOOK);
         };
         end(&mut child);
@@ -129,7 +128,7 @@ mod tests {
             state.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['S', 'R', 'D']))
         };
         while runs() {
-            assert!(began.elapsed() < LIMIT, "{sleeper} goes on");
+            assert!(clock.elapsed() < LIMIT, "{sleeper} goes on");
             std::thread::sleep(LOOK);
         }
     }

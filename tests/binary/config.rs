@@ -182,7 +182,7 @@ fn whatever_cannot_be_used_is_told_with_its_line_and_all_at_once() {
     let expected = format!(
         "error: the configuration `{}` cannot be used\n  \
          line 1: there is no option `rat`; did you mean `rate`?\n  \
-         line 2: invalid value '5' for '--timeout <DUR>': expected a number with a unit, such as `30s`, `1m 30s` or `2h`, \
+         line 2: invalid value '5' for '--timeout <DUR>': expected a duration such as `30s`, more than zero and \
          at most 8760h (a year)\n  \
          line 3: `api_key` would hold a secret; name the file that holds it with `api-key-file`\n  \
          line 4: `sandbox` is either true or false\n  \
