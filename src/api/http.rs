@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
 use url::Position;
 
@@ -28,6 +28,9 @@ use crate::secret::ApiKey;
 
 /// How long an answer of the balance endpoint counts.
 const BALANCE_LASTS: Duration = Duration::from_secs(60);
+
+/// In what steps the time of a request is counted.
+const STEP: Duration = Duration::from_secs(1);
 
 /// What the client needs to know.
 #[derive(Debug, Clone)]
@@ -134,8 +137,18 @@ impl HttpApi {
         self.client().get(self.config.api_url.at(path)).header(AUTHORIZATION, self.authorization.clone())
     }
 
-    /// Sends one request and gives its answer to `read`.
+    /// Sends one request and gives its answer to `read`, if that comes in time.
     async fn exchange<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
+        let longest = self.config.timeout;
+        tokio::select! {
+            biased;
+            answered = self.answered(request, read) => answered,
+            () = patience(longest) => Err(Fault::TimedOut(longest)),
+        }
+    }
+
+    /// The same, however long it takes.
+    async fn answered<T>(&self, request: RequestBuilder, read: impl FnOnce(RawAnswer<'_>) -> T) -> Result<T, Fault> {
         let mut response = request.send().await.map_err(|error| self.fault(&error))?;
         let body = self.read_body(&mut response).await?;
         let headers = response.headers();
@@ -280,5 +293,16 @@ impl CoverApi for HttpApi {
 /// The client of a service.
 fn client(config: &HttpConfig) -> Result<reqwest::ClientBuilder, ClientError> {
     let builder = client::builder(config.api_url.is_secure(), config.api_url.is_loopback())?;
-    Ok(builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9)).timeout(config.timeout))
+    Ok(builder.connect_timeout(CONNECT_TIMEOUT.min(config.timeout / 10 * 9)))
+}
+
+/// Waits so long, in steps: a process that stood still meanwhile, or a machine that slept, counts one of them, and hears what
+/// the service has said before it gives it up.
+async fn patience(longest: Duration) {
+    let mut left = longest;
+    while !left.is_zero() {
+        let step = left.min(STEP);
+        sleep(step).await;
+        left -= step;
+    }
 }

@@ -93,7 +93,7 @@ impl AnyLedger {
     pub async fn open(place: &LedgerPlace, api_url: &str, max_outage: Duration) -> Result<Self, LedgerError> {
         match place {
             LedgerPlace::File(path) => {
-                SqliteLedger::open(path, api_url)?.waiting_for_others(max_outage).map(Self::Sqlite)
+                Ok(Self::Sqlite(SqliteLedger::open(path, api_url)?.waiting_for_others(max_outage)))
             }
             LedgerPlace::Database { url, account, .. } => {
                 PostgresLedger::open(url, account, api_url, max_outage).await.map(Self::Postgres)
@@ -111,10 +111,8 @@ impl AnyLedger {
         max_outage: Duration,
     ) -> Result<Option<Self>, LedgerError> {
         Ok(match place {
-            LedgerPlace::File(path) => {
-                let ledger = SqliteLedger::open_existing(path, api_url)?;
-                ledger.map(|ledger| ledger.waiting_for_others(max_outage).map(Self::Sqlite)).transpose()?
-            }
+            LedgerPlace::File(path) => SqliteLedger::open_existing(path, api_url)?
+                .map(|ledger| Self::Sqlite(ledger.waiting_for_others(max_outage))),
             LedgerPlace::Database { url, .. } => {
                 let name = place.account_of(api_url);
                 PostgresLedger::open_existing(url, name, api_url, max_outage).await?.map(Self::Postgres)

@@ -63,6 +63,8 @@ pub enum LedgerErrorKind {
     SeveralAccounts,
     /// It was to be made, and is there.
     Taken,
+    /// Another process is making it.
+    BeingMade,
     /// It was only to be read, and that could not be done.
     Unreadable,
     /// A defect of this program.
@@ -78,7 +80,7 @@ impl LedgerErrorKind {
             Self::BadPlace | Self::Untrusted | Self::Login | Self::NoRights | Self::ReadOnly | Self::NotDurable => true,
             Self::Pooled | Self::OldServer | Self::SeveralAccounts | Self::Taken => true,
             Self::Moved | Self::Damaged | Self::Busy | Self::Unavailable | Self::Unreadable | Self::Defect => false,
-            Self::Unreachable => false,
+            Self::Unreachable | Self::BeingMade => false,
         }
     }
 
@@ -132,6 +134,9 @@ impl LedgerErrorKind {
             Self::OldServer => Some("nothing was sent; use PostgreSQL 14 or a later one"),
             Self::SeveralAccounts => Some("name one of them with --account"),
             Self::Taken => Some("name another account for the copy with --as, or another database"),
+            Self::BeingMade => Some(
+                "nothing was sent; run again once `coverbatch ledger copy` has ended: what is settled in the copy is not sent again",
+            ),
             Self::Busy | Self::Unavailable | Self::Defect => None,
         }
     }

@@ -94,16 +94,11 @@ impl SqliteLedger {
         }))
     }
 
-    /// The same ledger, which waits so long, a day at most, for another process that keeps it locked, instead of a few seconds.
-    ///
-    /// # Errors
-    /// [`LedgerError`] if it cannot be used.
-    pub fn waiting_for_others(self, longest: Duration) -> Result<Self, LedgerError> {
-        // SQLite counts milliseconds in 32 bits.
-        let longest = longest.min(Duration::from_secs(24 * 60 * 60));
-        let set = self.queue.set_longest_wait(longest);
-        set.map_err(|cause| Failure::from(cause).at("open", self.queue.path()))?;
-        Ok(self)
+    /// The same, but calls wait so long for another program that keeps the file locked, instead of a few seconds.
+    #[must_use]
+    pub fn waiting_for_others(self, max_outage: Duration) -> Self {
+        self.queue.wait_for_others(max_outage);
+        self
     }
 
     /// Whether it was made when it was opened.

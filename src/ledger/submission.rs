@@ -68,7 +68,7 @@ pub struct ClaimRequest {
 }
 
 /// Whether a music task may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Claim {
     /// It may, once.
     Granted(AttemptKey),

@@ -20,12 +20,15 @@ pub(super) enum Part {
     Complete,
 }
 
-/// Whose ledger it is, and what pauses all of its runs.
+/// Whose ledger it is, and what all of its runs share of the pace.
 #[derive(Debug)]
 pub(super) struct Account {
     /// Its name, where a ledger holds several.
     pub(super) name: Option<String>,
     pub(super) api_url: String,
+    pub(super) next_at: i64,
+    pub(super) share: f64,
+    pub(super) share_since: i64,
     pub(super) paused_until: Option<i64>,
     pub(super) refusal: Option<String>,
     pub(super) reason: Option<String>,
@@ -192,7 +195,7 @@ mod tests {
     /// What is added to a schema has to be copied, or named here as what a copy has of its own.
     #[test]
     fn every_column_of_every_schema_is_copied_or_known_not_to_be() {
-        let pause = ["paused_until", "refusal", "reason", "refusals"];
+        let pace = ["next_at", "share", "share_since", "paused_until", "refusal", "reason", "refusals", "probe"];
         for (schema, own, account) in [
             (
                 SqliteLedger::SCHEMA,
@@ -232,7 +235,7 @@ mod tests {
         ] {
             let mut expected = copied();
             expected.extend(own.iter().map(|column| (*column).to_owned()));
-            expected.extend(["next_at", "probe"].iter().chain(&pause).map(|column| format!("{account}.{column}")));
+            expected.extend(pace.map(|column| format!("{account}.{column}")));
             assert_eq!(columns(schema), expected);
         }
     }

@@ -163,6 +163,7 @@ mod tests {
         for (balance, is_accepted) in [("9", true), ("9", false), ("9", false), ("8", true)] {
             assert_eq!(budget.allowance(), Allowance::Cover, "{balance}");
             budget.ask();
+            assert!(budget.is_read_again_at_the_end());
             budget.answer(Some(if is_accepted { Reason::Accepted } else { Reason::ServerError }));
             budget.read(credits(balance));
         }

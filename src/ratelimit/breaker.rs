@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::shared::{PauseCause, PauseChange};
+use super::shared::PauseCause;
 use super::{Admission, later};
 use crate::domain::{Brief, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
@@ -110,21 +110,21 @@ impl Breaker {
         }
     }
 
-    /// The service refused everyone in its answer to a request of `epoch`; what that does to the pause of all runs.
+    /// The service refused everyone in its answer to a request of `epoch`; the pause that begins with that, if one does.
     pub(super) fn refused(
         &mut self,
         epoch: Epoch,
         (refusal, reason, retry_after): (Refusal, Reason, Option<Duration>),
         jitter: Jitter,
         now: Instant,
-    ) -> PauseChange {
+    ) -> Option<(PauseCause, Duration)> {
         if epoch != self.epoch {
             // It may still ask for a longer pause than the one that is on.
             let asked = later(now, retry_after.unwrap_or_default().min(GATE_BACKOFF.cap));
             if let State::Paused { until, refusal } = self.state {
                 self.state = State::Paused { until: until.max(asked), refusal };
             }
-            return PauseChange::Keep;
+            return None;
         }
         let nth = NonZeroU32::MIN.saturating_add(self.consecutive_refusals);
         let wait = GATE_BACKOFF.delay(nth, jitter, retry_after);
@@ -133,20 +133,18 @@ impl Breaker {
         self.state = State::Paused { until: later(now, wait), refusal };
         self.pauses.begin(reason, now);
         info!(%reason, nth, wait = %Brief(wait), asked = ?retry_after, "no request for a while");
-        PauseChange::Begin(PauseCause { refusal, reason, refusals: nth.get() }, wait)
+        Some((PauseCause { refusal, reason, refusals: nth.get() }, wait))
     }
 
-    /// Another run of the account was refused: nobody sends anything before `until`; whether a pause begins with that.
-    pub(super) fn adopt(&mut self, cause: PauseCause, until: Instant, now: Instant) -> bool {
-        let begins = self.state == State::Flowing;
-        if begins {
+    /// Another run of the account was refused: nobody sends anything before `until`.
+    pub(super) fn adopt(&mut self, cause: PauseCause, until: Instant, now: Instant) {
+        if self.state == State::Flowing {
             self.epoch.0 += 1;
             self.pauses.begin(cause.reason, now);
         }
         self.last_answer.get_or_insert(now);
         self.consecutive_refusals = self.consecutive_refusals.max(cause.refusals);
         self.state = State::Paused { until, refusal: cause.refusal };
-        begins
     }
 
     /// Why nothing is sent now, and for how long; no time at all if a probe is on its way.
@@ -220,9 +218,10 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> PauseChange {
+    /// Whether a pause begins.
+    fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> bool {
         let refused = (Refusal::Unavailable, Reason::Maintenance, retry_after);
-        breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), now)
+        breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), now).is_some()
     }
 
     #[test]
@@ -230,7 +229,7 @@ mod tests {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(3600 * SECOND);
         assert!(!breaker.pass(start));
-        assert_ne!(unavailable(&mut breaker, None, start), PauseChange::Keep);
+        assert!(unavailable(&mut breaker, None, start));
         assert_eq!(breaker.admit(start), Admission::At(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
         assert!(breaker.pass(start + SECOND));
@@ -259,7 +258,7 @@ mod tests {
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
         let refused = (Refusal::Throttled, Reason::RateLimited, None);
-        assert_ne!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start), PauseChange::Keep);
+        assert!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start).is_some());
         assert!(!breaker.pass(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
     }
@@ -270,11 +269,11 @@ mod tests {
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
         let sent_before = breaker.epoch();
-        assert_ne!(unavailable(&mut breaker, None, start), PauseChange::Keep);
+        assert!(unavailable(&mut breaker, None, start));
         for (asked, until) in [(None, 1), (Some(30 * SECOND), 30), (Some(7 * SECOND), 30), (Some(86_400 * SECOND), 600)]
         {
             let refused = (Refusal::Unavailable, Reason::Maintenance, asked);
-            assert_eq!(breaker.refused(sent_before, refused, Jitter::new(0.0), start), PauseChange::Keep);
+            assert_eq!(breaker.refused(sent_before, refused, Jitter::new(0.0), start), None);
             assert_eq!(breaker.admit(start), Admission::At(start + until * SECOND));
         }
         assert_eq!(breaker.epoch(), Epoch(1));
@@ -291,6 +290,15 @@ mod tests {
         breaker.answered(sent_before, false, start + 5 * SECOND);
         assert_eq!(breaker.admit(start + 5 * SECOND), Admission::At(start + 15 * SECOND));
         assert_eq!(breaker.admit(start + 15 * SECOND), Admission::Never);
+    }
+
+    #[test]
+    fn a_long_time_without_a_request_is_no_outage() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(10 * SECOND);
+        breaker.pass(start);
+        breaker.answered(breaker.epoch(), false, start);
+        assert_eq!(breaker.admit(start + 60 * SECOND), Admission::Now);
     }
 
     #[test]

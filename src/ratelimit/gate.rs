@@ -43,6 +43,8 @@ pub struct GateView {
 #[derive(Debug)]
 struct State {
     rate: Rate,
+    /// From when the times of the share count.
+    origin: Instant,
     window: Window,
     spacing: Spacing,
     share: RateShare,
@@ -70,9 +72,10 @@ impl Gate {
         let now = clock.now();
         let state = State {
             rate,
+            origin: now,
             window: Window::new(rate),
             spacing: Spacing::new(rate, now),
-            share: RateShare::whole(now),
+            share: RateShare::new(1.0, Duration::ZERO),
             breaker: Breaker::new(max_outage),
             sent: SendLog::new(rate.period),
             held_until: now,
@@ -121,7 +124,7 @@ impl Gate {
             pauses: state.breaker.epoch().0,
             paused_for: state.breaker.pauses().total(now),
             paused: state.breaker.paused_for(now),
-            share: state.share.get(),
+            share: state.share_at(now),
         }
     }
 
@@ -184,12 +187,10 @@ impl State {
         }
         let turn = self.spacing.pass(now).map_err(Admission::At)?;
         if self.breaker.is_paused() {
-            self.share.begin_window(now);
+            self.share.since = now - self.origin;
         }
         // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
-        if self.share.increase_after(self.rate.period, now) {
-            self.spacing.set_share(self.share.get(), now);
-        }
+        self.spacing.set_share(self.share_at(now), now);
         self.window.reserve();
         Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn })
     }
@@ -202,35 +203,32 @@ impl State {
                 if !ticket.is_probe {
                     return PauseChange::Keep;
                 }
-                self.share.begin_window(now);
+                self.share.since = now - self.origin;
                 PauseChange::End
             }
             Feedback::Refused { refusal, reason, retry_after } => {
-                let change = self.breaker.refused(ticket.epoch, (refusal, reason, retry_after), jitter, now);
-                if change != PauseChange::Keep {
-                    self.slow_down(refusal, now);
-                }
-                change
+                let begun = self.breaker.refused(ticket.epoch, (refusal, reason, retry_after), jitter, now);
+                let Some((cause, wait)) = begun else { return PauseChange::Keep };
+                let (age, window) = (now - self.origin, self.rate.period);
+                self.share = self.share.paused(refusal, (age, age + wait), window);
+                self.spacing.set_share(self.share_at(now), now);
+                PauseChange::Begin { cause, wait, window }
             }
         }
     }
 
     /// Other runs of the account leave no room yet, as was said to who asked at a time: it took a while until that was known.
-    fn hold(&mut self, NotYet { wait, pause }: NotYet, asked: Instant, now: Instant) {
+    fn hold(&mut self, NotYet { wait, pause, share }: NotYet, asked: Instant, now: Instant) {
         self.held_until = later(asked, wait);
-        if let Some(cause) = pause
-            && self.breaker.adopt(cause, self.held_until, now)
-        {
-            self.slow_down(cause.refusal, now);
+        if let Some(cause) = pause {
+            self.breaker.adopt(cause, self.held_until, now);
         }
+        self.share = RateShare::new(share, now - self.origin);
+        self.spacing.set_share(self.share_at(now), now);
     }
 
-    /// A pause has begun: after a throttle the pace falls.
-    fn slow_down(&mut self, refusal: Refusal, now: Instant) {
-        if refusal == Refusal::Throttled {
-            self.share.decrease(now);
-            self.spacing.set_share(self.share.get(), now);
-        }
+    fn share_at(&self, now: Instant) -> f64 {
+        self.share.at(now - self.origin, self.rate.period)
     }
 }
 
@@ -269,7 +267,7 @@ impl Reservation {
     #[must_use]
     pub fn asking(&self) -> Asking {
         let Self(place) = self;
-        Asking { rate: place.gate.rate, share: place.gate.state().share.get(), is_probe: place.ticket.is_probe }
+        Asking { rate: place.gate.rate, is_probe: place.ticket.is_probe }
     }
 
     /// Other runs of the account, which were asked at a time, leave no room yet: the request is not made, and none of this run
@@ -386,7 +384,10 @@ mod tests {
         let (clock, gate) = gate();
         let start = clock.now();
         for wait in [0, 300, 0] {
-            gate.reserve().await.unwrap().hold(NotYet { wait: Duration::from_millis(wait), pause: None }, clock.now());
+            gate.reserve()
+                .await
+                .unwrap()
+                .hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0 }, clock.now());
         }
         answered(&gate).await;
         assert_eq!((clock.now() - start).as_millis(), 300);
@@ -400,7 +401,7 @@ mod tests {
         let asked = clock.now();
         let reservation = gate.reserve().await.unwrap();
         sleep(Duration::from_millis(200)).await;
-        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None }, asked);
+        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None, share: 1.0 }, asked);
         answered(&gate).await;
         assert_eq!((clock.now() - asked).as_millis(), 300);
     }
@@ -410,15 +411,32 @@ mod tests {
         let (clock, gate) = gate();
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 3 };
         let start = clock.now();
-        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause) }, start);
+        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause), share: 1.0 }, start);
         let probe = gate.reserve().await.unwrap();
         assert_eq!(clock.now() - start, 5 * SECOND);
         assert!(probe.asking().is_probe);
         let refused = probe.depart().unwrap().report(refused(Refusal::Unavailable, None), Jitter::new(0.0));
-        assert_eq!(refused.pause, PauseChange::Begin(PauseCause { refusals: 4, ..cause }, 8 * SECOND));
+        assert_eq!(
+            refused.pause,
+            PauseChange::Begin { cause: PauseCause { refusals: 4, ..cause }, wait: 8 * SECOND, window: 10 * SECOND }
+        );
         let reported = sent(&gate).await.report(Feedback::Answered, Jitter::new(0.0));
         assert_eq!(reported.pause, PauseChange::End);
         assert_eq!(gate.view().pauses, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_share_that_all_runs_use_is_the_one_of_this_run() {
+        let (clock, gate) = gate();
+        let told = |share| NotYet { wait: Duration::ZERO, pause: None, share };
+        for share in [0.5, 0.7] {
+            gate.reserve().await.unwrap().hold(told(share), clock.now());
+            assert!((gate.view().share - share).abs() < 1e-9);
+            let before = clock.now();
+            answered(&gate).await;
+            let late = (clock.now() - before).saturating_sub(Duration::from_micros(512_500).div_f64(share));
+            assert!(late < Duration::from_millis(1) && clock.now() - before > Duration::from_millis(700), "{late:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -476,6 +494,14 @@ mod tests {
         }
         let windows = (clock.now() - before).as_secs() / 10;
         assert!((10..=11).contains(&windows), "{windows}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_no_clean_window() {
+        let (_, gate) = gate();
+        request(&gate, refused(Refusal::Throttled, Some(60 * SECOND))).await;
+        answered(&gate).await;
+        assert!((gate.view().share - 0.9).abs() < 1e-9);
     }
 
     #[tokio::test(start_paused = true)]

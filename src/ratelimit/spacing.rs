@@ -25,6 +25,7 @@ const TIMER_GRAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Spacing {
     rate: Rate,
+    share: f64,
     origin: Instant,
     now: Dial,
     arrival: Arrival,
@@ -104,7 +105,7 @@ impl Spacing {
     pub(super) fn new(rate: Rate, now: Instant) -> Self {
         let (dial, arrival) = (Dial::default(), Arrival::default());
         let limiter = RateLimiter::new(quota(rate, 1.0), arrival.clone(), dial.clone());
-        Self { rate, origin: now, now: dial, arrival, limiter }
+        Self { rate, share: 1.0, origin: now, now: dial, arrival, limiter }
     }
 
     /// Lets one pass, or says when one may.
@@ -121,8 +122,12 @@ impl Spacing {
         let _ = self.arrival.0.compare_exchange(turn.after, turn.before, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Goes on at another share of the rate, without a burst at the change.
+    /// Goes on at a share of the rate, without a burst if that is another one.
     pub(super) fn set_share(&mut self, share: f64, now: Instant) {
+        if share.total_cmp(&self.share).is_eq() {
+            return;
+        }
+        self.share = share;
         self.set(now);
         let quota = quota(self.rate, share);
         self.arrival = Arrival::default();

@@ -186,6 +186,8 @@ mod tests {
             times.add(ms(took));
         }
         assert_eq!(times.shortest(), ms(200));
+        times.add(ms(440));
+        assert_eq!(times.shortest(), ms(320), "the fifth fastest");
         times.add(ms(10));
         assert_eq!(times.shortest(), Duration::ZERO);
         for _ in 0..100 {

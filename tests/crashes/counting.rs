@@ -102,6 +102,12 @@ impl Counting {
         refused.first().map_or(Duration::ZERO, Instant::elapsed)
     }
 
+    /// From its first submission to its last one.
+    pub(crate) fn took(&self) -> Duration {
+        let times = self.desk.times.lock().unwrap();
+        times.first().zip(times.last()).map_or(Duration::ZERO, |(first, last)| last.duration_since(*first))
+    }
+
     /// The most requests that it has read within any stretch of time of such a length, refused ones included.
     pub(crate) fn most_in(&self, length: Duration) -> usize {
         let mut times =

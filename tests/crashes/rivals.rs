@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use crate::counting::Counting;
-use crate::known::finishes;
+use crate::known::{LEDGER, finishes};
 use crate::story::{Batch, Ran, Running, wait_for};
 
 /// How many start at once.
@@ -51,6 +53,32 @@ fn leaves_a_dead_run(batch: &Batch, service: &Counting) {
     let run = batch.start(&[]);
     wait_for("its requests", || service.total() == 10);
     drop(run);
+}
+
+/// SQLite itself waits 5 s for it.
+#[test]
+fn another_program_that_keeps_the_ledger_locked_is_waited_for_as_long_as_an_outage_may_last() {
+    let service = Counting::answering_within(1..=5);
+    let batch = Batch::tracks(30).to(&service.address());
+    let run = batch.start(&["--rate", "10/1s"]);
+    wait_for("some requests", || service.total() >= 5);
+    let other = Connection::open(batch.path(LEDGER)).unwrap();
+    other.busy_timeout(Duration::from_secs(30)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    wait_for("a word of it", || run.stderr_so_far().contains("another program keeps the ledger locked"));
+    let before = service.total();
+    batch
+        .run(&["-o", "other.csv", "--max-outage", "1s"])
+        .exit(8)
+        .says("caused by: database is locked")
+        .says("hint: nothing was sent; once the ledger can be written, run again");
+    assert_eq!(service.total(), before, "nothing can be announced");
+    other.execute_batch("COMMIT").unwrap();
+    let ran = run.finish().exit(0);
+    assert_eq!(ran.stderr.matches("locked").count(), 1, "{ran:?}");
+    assert_eq!(service.total(), 30);
+    finishes(&batch, &[], 30);
+    assert_eq!(service.total(), 30);
 }
 
 #[expect(clippy::disallowed_methods, reason = "real processes live in real time")]

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::counting::Counting;
-use crate::known::{Known, LEDGER, OLD_RESULTS, finishes, signal, strays};
+use crate::known::{Known, LEDGER, OLD_RESULTS, finishes, freeze, signal, strays};
 use crate::story::{Batch, Running, Table, wait_for};
 
 const OPTIONS: [&str; 4] = ["--concurrency", "16", "--rate", "5000/1s"];
@@ -149,4 +149,19 @@ fn a_last_write_cut_short_leaves_the_old_results_whole_and_no_litter_after_the_n
     assert_eq!(Table::read(&batch.results_path(), b',').len(), LARGE);
     assert_eq!(strays(batch.folder()), Vec::<PathBuf>::new());
     assert_eq!(service.total(), 1);
+}
+
+/// For longer than the timeout of its requests.
+#[test]
+fn a_run_that_stood_still_hears_what_was_said_meanwhile() {
+    let service = Counting::holding();
+    let batch = Batch::tracks(3).to(&service.address());
+    let run = batch.start(&["--timeout", "3s"]);
+    wait_for("its requests", || service.total() == 3);
+    freeze(&run);
+    service.let_go();
+    sleep(Duration::from_secs(4));
+    signal(&run, "CONT");
+    run.finish().exit(0).silent();
+    assert_eq!(service.total(), 3);
 }

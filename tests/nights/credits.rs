@@ -20,7 +20,7 @@ async fn a_run_stops_before_it_spends_more_than_it_may() {
         assert_eq!((morning.ended, morning.sent.len()), (Ended::Budget, sent), "{most}");
         assert_eq!(morning.results.count("submitted"), sent);
         assert_eq!(morning.results.verdict("song-0200"), "pending budget yes");
-        let spending = morning.spending.unwrap();
+        let spending = morning.progress.spending.unwrap();
         assert_eq!(spending.spent.to_string(), spent);
         assert_eq!((spending.at_start.to_string(), spending.limit.to_string()), ("5000".to_owned(), most.to_owned()));
     }
@@ -52,7 +52,7 @@ async fn a_budget_that_is_not_reached_changes_nothing_but_moments() {
     night.service.charges(50_000.0, 1.0);
     let morning = night.run().await;
     assert_eq!((morning.ended, morning.results.count("submitted")), (Ended::Finished, 300));
-    let spending = morning.spending.unwrap();
+    let spending = morning.progress.spending.unwrap();
     assert_eq!((spending.left.to_string(), spending.spent.to_string()), ("49700".to_owned(), "300".to_owned()));
     let plain = Night::of(&numbered("song", 300)).run().await;
     assert!(morning.took < plain.took + seconds(5), "{:?} and {:?}", morning.took, plain.took);
@@ -76,7 +76,7 @@ async fn a_run_that_cannot_read_the_balance_sends_nothing_and_stops() {
     let night = of(5, "10");
     night.service.banks(|_, _| r#"{"code":200,"data":"much"}"#.to_owned());
     let morning = night.run().await;
-    assert_eq!((morning.ended, morning.sent.len(), morning.spending), (Ended::Budget, 0, None));
+    assert_eq!((morning.ended, morning.sent.len(), morning.progress.spending), (Ended::Budget, 0, None));
     assert_eq!(night.service.balances().len(), 6, "--max-attempts");
     let night = of(5, "10");
     night.service.banks(|_, _| r#"{"code":401}"#.to_owned());
@@ -93,11 +93,11 @@ async fn the_balance_in_the_end_is_worth_one_look_and_no_wait() {
     let morning = night.run().await;
     assert_eq!((morning.ended, morning.results.count("submitted")), (Ended::Finished, 3));
     assert!(morning.took < seconds(10), "{:?}", morning.took);
-    assert_eq!(morning.spending.unwrap().left.to_string(), "49");
+    assert_eq!(morning.progress.spending.unwrap().left.to_string(), "49");
     let nothing = of(0, "100");
     nothing.service.charges(7.0, 1.0);
     let morning = nothing.run().await;
-    assert_eq!((morning.ended, morning.spending.unwrap().left.to_string()), (Ended::Finished, "7".to_owned()));
+    assert_eq!((morning.ended, morning.progress.spending.unwrap().left.to_string()), (Ended::Finished, "7".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

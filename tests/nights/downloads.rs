@@ -45,14 +45,14 @@ async fn an_image_that_stays_broken_is_given_up_with_a_message_and_the_next_nigh
     night.service.breaks_images("a", 6);
     let morning = night.run().await;
     assert_eq!(fetches_of(&night, "a").len(), 6);
-    assert_eq!((morning.tally.awaited, morning.covers.given_up), (1, 1));
+    assert_eq!((morning.tally.awaited, morning.progress.covers.given_up), (1, 1));
     assert_eq!(morning.results.cell("a", "cover_status"), "submitted");
     let message = morning.results.cell("a", "cover_message");
     assert!(message.contains("image 1") && message.contains("cut off"), "{message}");
     assert_eq!(night.images().keys().collect::<Vec<_>>(), ["b-1.png", "b-2.png"]);
     let next = night.run().await;
     assert!(next.results.is_all("completed"));
-    assert_eq!((next.sent.len(), next.covers.polls, next.tally.awaited), (0, 0, 0));
+    assert_eq!((next.sent.len(), next.progress.covers.polls, next.tally.awaited), (0, 0, 0));
     assert_eq!(night.images().len(), 4);
     assert_eq!(fetches_of(&night, "b").len(), 1);
 }
@@ -102,7 +102,7 @@ async fn a_host_that_is_in_trouble_forgets_nothing_however_long_it_is() {
     night.receive_for(seconds(10)).await;
     let morning = night.run().await;
     assert!(morning.results.is_all("completed"));
-    assert_eq!((night.images().len(), morning.covers.saved), (2, 0), "whoever follows all has fetched them");
+    assert_eq!((night.images().len(), morning.progress.covers.saved), (2, 0), "whoever follows all has fetched them");
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn images_that_were_known_before_they_were_wanted_are_fetched_while_their_
     sleep(seconds(20 * 86_400)).await;
     let night = night.downloading();
     let morning = night.run().await;
-    assert_eq!((night.service.fetches().len(), morning.covers.polls), (2, 0));
+    assert_eq!((night.service.fetches().len(), morning.progress.covers.polls), (2, 0));
     assert_eq!(morning.results.cell("a", "cover_file_2"), "a-2.png");
     night.run().await;
     assert_eq!(night.service.fetches().len(), 2);

@@ -50,7 +50,7 @@ async fn the_first_look_comes_when_four_of_five_covers_of_earlier_nights_were_fi
     night.now_of(&["new-0008"]);
     let morning = night.run().await;
     assert_times(&since_acceptance(&night, "new-0008"), &[seconds(80)]);
-    assert_eq!(morning.covers.polls, 1);
+    assert_eq!(morning.progress.covers.polls, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +115,7 @@ async fn a_stuck_cover_is_given_up_in_time_and_followed_on_by_the_next_night() {
     night.service.shows(|look| if look.id == "well" { Seen::Done } else { Seen::Running });
     let morning = night.run().await;
     assert_eq!(morning.ended, Ended::Finished);
-    assert_eq!((morning.tally.awaited, morning.covers.given_up), (1, 1));
+    assert_eq!((morning.tally.awaited, morning.progress.covers.given_up), (1, 1));
     assert!(morning.results.verdict("stuck").starts_with("submitted accepted no"));
     let looks = since_acceptance(&night, "stuck");
     let last = *looks.last().unwrap();
@@ -123,7 +123,7 @@ async fn a_stuck_cover_is_given_up_in_time_and_followed_on_by_the_next_night() {
     assert!(looks.len() == 8 && morning.took < seconds(305), "{looks:?}");
     night.service.shows(|_| Seen::Done);
     let next = night.run().await;
-    assert_eq!((next.sent.len(), next.covers.polls, next.tally.awaited), (0, 1, 0));
+    assert_eq!((next.sent.len(), next.progress.covers.polls, next.tally.awaited), (0, 1, 0));
     assert!(next.results.is_all("completed"));
 }
 
@@ -137,7 +137,7 @@ async fn each_cover_is_looked_at_once_even_if_that_takes_longer_than_the_timeout
     night.service.shows(|_| Seen::Running);
     let morning = night.run().await;
     assert!(ids.iter().all(|id| !night.looks_at(id).is_empty()));
-    assert_eq!((morning.tally.awaited, morning.covers.given_up), (30, 30));
+    assert_eq!((morning.tally.awaited, morning.progress.covers.given_up), (30, 30));
     assert!(night.is_read_in_pace() && morning.took > seconds(29 * 60));
 }
 
@@ -146,8 +146,8 @@ async fn the_record_of_another_music_task_is_never_believed() {
     let night = Night::of(&["a"]).waiting();
     night.service.shows(|_| Seen::Foreign);
     let morning = night.run().await;
-    assert_eq!(morning.covers.polls, 6);
-    assert_eq!((morning.covers.generated, morning.covers.given_up, morning.tally.awaited), (0, 1, 1));
+    assert_eq!(morning.progress.covers.polls, 6);
+    assert_eq!((morning.progress.covers.generated, morning.progress.covers.given_up, morning.tally.awaited), (0, 1, 1));
     assert_eq!(morning.results.cell("a", "cover_status"), "submitted");
     assert_eq!(morning.results.cell("a", "cover_image_1"), "");
     assert!(morning.results.cell("a", "cover_message").contains("another music task"));

@@ -71,7 +71,7 @@ async fn after_a_change_of_the_route_every_record_is_read_where_it_is() {
         for (ids, route) in [(&old, first), (&new, second)] {
             assert!(ids.iter().all(|id| morning.results.cell(id, "cover_route") == route.word()));
         }
-        assert_eq!(morning.covers.polls, 40, "no look was in vain");
+        assert_eq!(morning.progress.covers.polls, 40, "no look was in vain");
     }
 }
 

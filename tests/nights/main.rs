@@ -22,3 +22,4 @@ mod reruns;
 mod stops;
 mod support;
 mod together;
+mod told;

@@ -33,7 +33,7 @@ async fn a_run_and_an_endless_follower_share_the_pace_and_fetch_each_image_once(
     assert_eq!(morning.tally.awaited, 0);
     assert!(night.is_read_in_pace());
     assert_eq!(night.reads().len(), 300);
-    assert!(received.polls > 0 && morning.covers.polls > 0);
+    assert!(received.polls > 0 && morning.progress.covers.polls > 0);
     assert_eq!((fetched(&night).len(), night.service.fetches().len()), (300, 300));
     assert_in_hand(&night, &ids);
 }
@@ -126,6 +126,9 @@ async fn whoever_follows_all_covers_reads_a_bad_record_less_and_less_often() {
     let looks = night.looks_at("a");
     let last_hour = looks.iter().filter(|look| **look > looks[looks.len() - 1] - seconds(3600)).count();
     assert!(looks.len() < 500 && last_hour <= 12, "{} looks, {last_hour} in the last hour", looks.len());
+    // It is not forgotten: once the record is good, after a tenth of its age, its images are known.
+    night.service.shows(|_| Seen::Done);
+    assert_eq!(night.receive_for(seconds(2 * 3600)).await.generated, 1);
 }
 
 /// Between two reads of the run, the follower learns where the last images are, and does not have them yet.

@@ -2,14 +2,16 @@
 //! its own. Needs Debian's packages `postgresql` and `pgbouncer`, so `cargo test` runs it only if it is asked for by name.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+#![expect(clippy::print_stdout, reason = "what could not be tested")]
 
+mod clocks;
 #[path = "../ledger/conformance/mod.rs"]
 mod conformance;
 mod copies;
-#[expect(dead_code, reason = "the service is shared with the tests of crashes, which ask it more")]
 #[path = "../crashes/counting.rs"]
 mod counting;
 mod cut;
+mod disk;
 mod engine;
 #[expect(dead_code, reason = "what is known is shared with the tests of crashes, which ask more")]
 #[path = "../crashes/known.rs"]

@@ -13,12 +13,18 @@ use coverbatch::ledger::{
 use coverbatch::policy::Judgement;
 use tokio::task::JoinSet;
 
+use super::API;
 use super::proxy::{Cut, Proxy};
 use super::rows::{begin, claim, rejection, request, task};
 use super::server::{Server, url};
-use super::{API, MAX_OUTAGE};
 
 const ACCOUNT: &str = "main";
+
+/// Longer than any trouble here, also on a busy machine: a ledger that gives up ends its run.
+const MAX_OUTAGE: Duration = Duration::from_secs(3_600);
+
+/// How long a night may take to go on, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 async fn open(url: &str) -> PostgresLedger {
     PostgresLedger::open(url, ACCOUNT, API, MAX_OUTAGE).await.unwrap()
@@ -68,7 +74,13 @@ async fn night(server: &Server, trouble: impl Fn(&Server) + Send + 'static) {
     have_sent(11).await;
     let before = sent.lock().unwrap().len();
     tokio::task::block_in_place(|| trouble(server));
-    tokio::time::timeout(MAX_OUTAGE, have_sent(before + 100)).await.expect("it goes on");
+    let goes_on = async {
+        tokio::select! {
+            () = have_sent(before + 100) => {}
+            ended = runs.join_next() => panic!("a run does not go on: {ended:?}"),
+        }
+    };
+    tokio::time::timeout(PATIENCE, goes_on).await.expect("it goes on");
     is_over.store(true, Ordering::SeqCst);
     runs.join_all().await;
     let sent = std::mem::take(&mut *sent.lock().unwrap());
@@ -171,11 +183,7 @@ async fn a_run_whose_lock_is_lost_takes_another_and_is_not_believed_dead() {
     let (one, two) = (open(&server.url()).await, open(&server.url()).await);
     let (run, other) = (begin(&one).await, begin(&two).await);
     claim(&one, run, "a").await.unwrap();
-    let locks = "SELECT count(pg_terminate_backend(pg_locks.pid)) FROM pg_locks JOIN coverbatch.run
-                 ON ((classid::bigint << 32) | objid::bigint) = run.lock WHERE locktype = 'advisory' AND run = ";
-    assert_eq!(server.sql("postgres", &format!("{locks} {}", run.run)), "1");
-    // Until the news is here.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    end_lock(&server, run).await;
     claim(&one, run, "b").await.unwrap();
     assert_eq!(two.recover(other.run, other.seen, super::rows::now()).await.unwrap().0, []);
     assert_eq!(two.states(vec![task("a")]).await.unwrap()[0].unwrap().state, RowState::InFlight);
@@ -189,4 +197,46 @@ async fn a_run_whose_lock_is_lost_takes_another_and_is_not_believed_dead() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("nobody has found out that it is dead");
+}
+
+/// Ends the session that holds the lock of a run, and waits until its process knows.
+async fn end_lock(server: &Server, run: Begun) {
+    let sql = format!("SELECT count(pg_terminate_backend(pg_locks.pid)) FROM {}", lock_of(run));
+    assert_eq!(server.sql("postgres", &sql), "1");
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if server.sql("postgres", &format!("SELECT count(*) FROM {}", lock_of(run))) == "0" {
+            // What the server has said on its way out arrives at once.
+            return tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    panic!("the session does not end");
+}
+
+/// The lock of a run, as long as it is held.
+fn lock_of(run: Begun) -> String {
+    format!(
+        "pg_locks JOIN coverbatch.run ON ((classid::bigint << 32) | objid::bigint) = run.lock
+         WHERE locktype = 'advisory' AND granted AND run = {}",
+        run.run
+    )
+}
+
+/// What told others of the new lock is undone, and has to be told once more.
+#[tokio::test]
+async fn a_lock_that_was_renewed_in_a_transaction_that_broke_off_is_told_again() {
+    let server = Server::start();
+    let two = open(&server.url()).await;
+    let other = begin(&two).await;
+    let proxy = Proxy::before(server.folder(), Cut::Before);
+    let one = open(&url("postgres", proxy.folder(), "postgres")).await;
+    let run = begin(&one).await;
+    claim(&one, run, "a").await.unwrap();
+    end_lock(&server, run).await;
+    proxy.arm();
+    claim(&one, run, "b").await.unwrap();
+    assert!(proxy.has_cut());
+    assert_eq!(server.sql("postgres", &format!("SELECT count(*) FROM {}", lock_of(run))), "1");
+    two.recover(other.run, other.seen, super::rows::now()).await.unwrap();
+    assert_eq!(two.states(vec![task("a")]).await.unwrap()[0].unwrap().state, RowState::InFlight);
 }

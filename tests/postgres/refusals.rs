@@ -1,9 +1,13 @@
 //! What cannot be a ledger is refused with a sentence, and what to do about it.
 
-use coverbatch::ledger::{LedgerError, LedgerErrorKind, PostgresLedger, ReadLedger as _};
+use std::thread::spawn;
+use std::time::Duration;
 
-use super::rows::works;
+use coverbatch::ledger::{LedgerError, LedgerErrorKind, LedgerPlace, PostgresLedger, ReadLedger as _, copy};
+
+use super::rows::{task, works};
 use super::server::Server;
+use super::story::wait_for;
 use super::{API, MAX_OUTAGE};
 
 const ACCOUNT: &str = "main";
@@ -116,6 +120,46 @@ async fn of_many_that_open_an_empty_database_at_once_one_makes_the_ledger() {
         crowd.spawn(async move { open(&url).await.unwrap().is_new() });
     }
     assert_eq!(crowd.join_all().await.into_iter().filter(|is_new| *is_new).count(), 1);
+}
+
+/// A copy makes tables and account in one transaction: who began beside it would send what is settled in it.
+#[tokio::test]
+async fn an_account_that_a_copy_is_making_is_waited_for() {
+    let server = Server::shared();
+    for (name, schema) in [("being_made", ""), ("being_filled", PostgresLedger::SCHEMA)] {
+        let (source, target) = (format!("before_{name}"), name);
+        let [from, to] = [server.database(&source, ""), server.database(target, schema)];
+        let ledger = open(&from).await.unwrap();
+        works(&ledger).await;
+        ledger.close().await;
+        // The last table that is copied is locked for a while.
+        let seen = |of: &str, what: &str| {
+            let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{of}' AND {what}");
+            server.sql("postgres", &sql) != "0"
+        };
+        let locked = source.clone();
+        let lock = spawn(move || {
+            Server::shared().sql(&locked, "BEGIN; LOCK TABLE coverbatch.read_log; SELECT pg_sleep(6); COMMIT")
+        });
+        wait_for("the lock", || seen(&source, "wait_event = 'PgSleep'"));
+        let place =
+            |url: &str| LedgerPlace::Database { url: url.to_owned(), account: ACCOUNT.to_owned(), is_named: true };
+        let (from, copied) = (place(&from), place(&to));
+        let copy = tokio::spawn(async move { copy(&from, &copied).await });
+        while !seen(target, "query LIKE 'COPY read_log%'") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let error = PostgresLedger::open(&to, ACCOUNT, API, Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.kind, LedgerErrorKind::BeingMade);
+        let words = error.cause.to_string();
+        assert!(words.starts_with("another process was making the account for 2"), "{words}");
+        assert!(error.kind.hint().is_some());
+        let ledger = open(&to).await.unwrap();
+        assert!(!ledger.is_new());
+        assert!(ledger.look_up(vec![task("a")]).await.unwrap()[0].is_some());
+        assert!(copy.await.unwrap().unwrap());
+        lock.join().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -23,9 +23,13 @@ cat >/dev/null
 "$bin/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop
 "#;
 
-/// Runs that; the server does not run as root.
+/// Runs that; the server does not run as root. What only it sees at `/mnt` may be a file system of some size.
 const AS_USER: &str = r#"
-if [ "$(id -u)" = 0 ]; then exec setpriv --reuid=postgres --regid=postgres --init-groups sh -c "$1"; fi
+as_postgres='exec setpriv --reuid=postgres --regid=postgres --init-groups sh -c "$1"'
+if [ -n "${SMALL_DISK-}" ]; then
+    exec unshare --mount sh -c "mount -t tmpfs -o size=$SMALL_DISK,mode=777 none /mnt; $as_postgres" sh "$1"
+fi
+if [ "$(id -u)" = 0 ]; then eval "$as_postgres"; fi
 exec sh -c "$1"
 "#;
 

@@ -171,6 +171,32 @@ async fn this_side_shows_its_certificate_to_a_server_that_asks_for_one() {
     assert_eq!(refusal(&nothing).await.0, LedgerErrorKind::Login);
 }
 
+#[tokio::test]
+async fn who_prefers_encryption_does_without_if_the_server_knows_none_that_is_good_enough() {
+    let encrypted = Encrypted::start();
+    let old =
+        "ALTER SYSTEM SET ssl_min_protocol_version = 'TLSv1'; ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.1'";
+    for statement in old.split(';').chain(["SELECT pg_reload_conf()"]) {
+        encrypted.server.sql("postgres", statement);
+    }
+    let asks = |mode: &str| encrypted.url("plain", "127.0.0.1", &format!("sslmode={mode}"));
+    // Until it has read that.
+    for _ in 0..50 {
+        if refusal(&asks("require")).await.0 == LedgerErrorKind::Untrusted {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(refusal(&asks("require")).await.0, LedgerErrorKind::Untrusted);
+    let ledger = PostgresLedger::open(&asks("prefer"), "main", API, MAX_OUTAGE).await.unwrap();
+    works(&ledger).await;
+    assert_eq!(encrypted.sessions("plain"), "f|");
+    ledger.close().await;
+    // Of two refusals the first one is told: the second one would ask for what was tried.
+    let (kind, why) = refusal(&encrypted.url("postgres", "127.0.0.1", "sslmode=prefer")).await;
+    assert!(kind == LedgerErrorKind::Untrusted && why.starts_with("error performing TLS handshake"), "{why}");
+}
+
 /// As `psql` would be told, with nothing but a name in the URL.
 #[test]
 fn a_service_and_the_environment_say_what_the_url_leaves_open() {
@@ -212,6 +238,9 @@ fn plain_text_to_another_host_is_warned_of_once() {
         (encrypted.url("plain", "0.0.0.0", "sslmode=disable"), 1),
         (encrypted.url("plain", "localhost", "sslmode=disable"), 0),
         (encrypted.url("postgres", "0.0.0.0", "sslmode=prefer"), 0),
+        // It refuses this one as long as all is encrypted.
+        (encrypted.url("plain", "0.0.0.0", "sslmode=prefer"), 1),
+        (encrypted.url("plain", "127.0.0.1", ""), 0),
         (encrypted.url("postgres", "0.0.0.0", "sslmode=require"), 0),
     ] {
         let output = Command::new(PROGRAM).args(["ledger", "check", &url]).output().unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tracing::{debug, warn};
 
@@ -93,16 +93,17 @@ impl Connector {
     /// A connection that can keep the promises.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
         let tls = self.tls.anew();
-        let connecting = Box::pin(self.config.connect(tls.clone()));
-        // The limit of the configuration is one for the socket, not for what is said then.
-        let (client, connection) =
-            tokio::time::timeout(CONNECT_WAIT, connecting).await.map_err(|_| Failure::Silent)??;
-        drop(tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection to the ledger has ended");
+        let (client, is_encrypted) = match reach(&self.config, &tls).await {
+            Ok(client) => (client, tls.is_used()),
+            Err(refused) if self.prefers_encryption() && tls.is_used() && refused.is_of_encryption() => {
+                let mut plain = self.config.clone();
+                plain.ssl_mode(SslMode::Disable);
+                // Of two refusals the first one is of what was asked for.
+                (reach(&plain, &self.tls.anew()).await.map_err(|_| refused)?, false)
             }
-        }));
-        if !tls.is_used() && self.warns_of_plain_text.swap(false, Ordering::Relaxed) {
+            Err(failure) => return Err(failure),
+        };
+        if !is_encrypted && self.warns_of_plain_text.swap(false, Ordering::Relaxed) {
             warn!(
                 ledger = self.location,
                 "what is said to the server is not encrypted, for others on the way to read and to change; add sslmode=verify-full"
@@ -116,11 +117,35 @@ impl Connector {
         }
         Ok(client)
     }
+
+    /// As libpq has it: without encryption if the server refuses it.
+    fn prefers_encryption(&self) -> bool {
+        self.config.get_ssl_mode() == SslMode::Prefer
+    }
+}
+
+/// A connection to the server, whose messages a task of its own reads.
+async fn reach(config: &Config, tls: &MakeTls) -> Result<Client, Failure> {
+    let connecting = Box::pin(config.connect(tls.clone()));
+    // The limit of the configuration is one for the socket, not for what is said then.
+    let connected = tokio::time::timeout(CONNECT_WAIT, connecting).await;
+    let (client, connection) = connected.map_err(|_| Failure::Silent)??;
+    drop(tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            debug!(%error, "a connection to the ledger has ended");
+        }
+    }));
+    Ok(client)
 }
 
 async fn check_version(client: &Client) -> Result<(), Failure> {
-    let found: i32 = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await?.try_get(0)?;
-    if found < OLDEST { Err(WrongLedger::OldServer { found: found / 10_000 }.into()) } else { Ok(()) }
+    let found = client.query_one("SELECT current_setting('server_version_num')::int", &[]).await?.try_get(0)?;
+    Ok(not_too_old(found)?)
+}
+
+/// Refuses a server by its number: the version, and four digits.
+const fn not_too_old(found: i32) -> Result<(), WrongLedger> {
+    if found < OLDEST { Err(WrongLedger::OldServer { found: found / 10_000 }) } else { Ok(()) }
 }
 
 /// Begins a transaction over all rows of an account.
@@ -156,4 +181,19 @@ pub(super) async fn server_process(client: &Client) -> Result<String, Failure> {
         if let SimpleQueryMessage::Row(row) = message { row.get(0).map(str::to_owned) } else { None }
     });
     process.ok_or(Failure::Silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_before_the_fourteenth_are_refused() {
+        for (number, found) in [(90_624, 9), (100_023, 10), (130_022, 13)] {
+            assert_eq!(not_too_old(number), Err(WrongLedger::OldServer { found }));
+        }
+        for number in [140_000, 140_019, 150_014, 180_001] {
+            assert_eq!(not_too_old(number), Ok(()));
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::open::find_account;
 use super::place::Place;
 use super::schema;
+use super::session::Value;
 use crate::api::account_name;
 use crate::ledger::error::WrongLedger;
 use crate::ledger::tables::{Account, PIECE_BYTES, Part, TABLES, TASK, Table};
@@ -35,15 +36,19 @@ pub(super) async fn send(place: &Place, name: Option<&str>, parts: &Sender<Part>
 }
 
 async fn account(client: &Client, number: i32) -> Result<Account, Failure> {
-    let sql = "SELECT name, api_url, paused_until, refusal, reason, refusals FROM account WHERE account = $1";
+    let sql = "SELECT name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals
+               FROM account WHERE account = $1";
     let row = client.query_one(sql, &[&number]).await?;
     Ok(Account {
         name: Some(value(&row, 0)?),
         api_url: value(&row, 1)?,
-        paused_until: value(&row, 2)?,
-        refusal: value(&row, 3)?,
-        reason: value(&row, 4)?,
-        refusals: value(&row, 5)?,
+        next_at: value(&row, 2)?,
+        share: value(&row, 3)?,
+        share_since: value(&row, 4)?,
+        paused_until: value(&row, 5)?,
+        refusal: value(&row, 6)?,
+        reason: value(&row, 7)?,
+        refusals: value(&row, 8)?,
     })
 }
 
@@ -85,11 +90,13 @@ pub(super) async fn receive(place: &Place, name: Option<&str>, parts: &mut Recei
 }
 
 async fn make_account(client: &Client, name: Option<&str>, account: &Account) -> Result<i32, Failure> {
-    let Account { api_url, paused_until, refusal, reason, refusals, .. } = account;
+    let Account { api_url, next_at, share, share_since, paused_until, refusal, reason, refusals, .. } = account;
     let name = name.or(account.name.as_deref()).map_or_else(|| account_name(api_url), str::to_owned);
-    let sql = "INSERT INTO account (name, api_url, paused_until, refusal, reason, refusals)
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING account";
-    let made = client.query_opt(sql, &[&name, api_url, paused_until, refusal, reason, refusals]).await?;
+    let sql =
+        "INSERT INTO account (name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING account";
+    let values: [Value<'_>; 9] = [&name, api_url, next_at, share, share_since, paused_until, refusal, reason, refusals];
+    let made = client.query_opt(sql, &values).await?;
     made.map_or_else(|| Err(WrongLedger::Taken { account: name }.into()), |row| value(&row, 0))
 }
 

@@ -44,6 +44,12 @@ pub(super) enum Failure {
     /// Nothing came back, also no error.
     #[error("the server does not answer")]
     Silent,
+    /// What a copy makes is held by that until it is whole.
+    #[error("another process was making the account for {}: a copy of a ledger, unless it is stuck", crate::domain::Brief(*.lasted))]
+    BeingMade {
+        /// How long that was waited for.
+        lasted: Duration,
+    },
     /// It was out of reach for as long as the run may wait.
     #[error("the server was out of reach for {}: {why}", crate::domain::Brief(*.lasted))]
     Outage {
@@ -88,8 +94,14 @@ impl Failure {
             Self::Silent => true,
             Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
             Self::Place(_) | Self::NotInFlight | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
-            Self::Outage { .. } | Self::Panicked | Self::Closed => false,
+            Self::Outage { .. } | Self::BeingMade { .. } | Self::Panicked | Self::Closed => false,
         }
+    }
+
+    /// Whether the server may take the same without encryption: it agrees on none, or lets nobody in with it.
+    pub(super) fn is_of_encryption(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.to_string() == TLS_FAILED || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
     }
 
     fn kind(&self) -> LedgerErrorKind {
@@ -104,6 +116,7 @@ impl Failure {
             Self::Place(_) => LedgerErrorKind::BadPlace,
             Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
+            Self::BeingMade { .. } => LedgerErrorKind::BeingMade,
             Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }
     }

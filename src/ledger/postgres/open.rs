@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tracing::warn;
 
 use super::alive::Locks;
 use super::connect::{Access, Connector};
@@ -14,6 +16,7 @@ use super::pooler;
 use super::queue::Queue;
 use super::schema;
 use super::session::Link;
+use crate::clock::Clock;
 
 /// Whose ledger is opened, and what is done where none is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +38,7 @@ pub(super) async fn open(
     let locks = Locks::new(Arc::clone(&connector));
     pooler::refuse(&client, &locks).await?;
     let found = match wanted {
-        Wanted::Make(name, api_url) => {
-            client.batch_execute("BEGIN").await?;
-            schema::create(&client).await?;
-            client.batch_execute("COMMIT").await?;
-            schema::check(&client).await?;
-            Some(schema::make_account(&client, name, api_url).await?)
-        }
+        Wanted::Make(name, api_url) => Some(make(&client, place, (name, api_url), max_outage).await?),
         Wanted::There(name, api_url) => account_there(&client, name, api_url).await?.map(|account| (account, false)),
     };
     Ok(found.map(|(account, is_new)| {
@@ -49,6 +46,46 @@ pub(super) async fn open(
         let queue = Queue::new(place.location.clone(), (connector, Access::Write), parts, max_outage);
         (queue, is_new)
     }))
+}
+
+/// The number of an account, which is made if it is not there, and the tables with it; whether it was. What a copy makes is
+/// held by that until it is whole: a run that began beside it would know nothing of what is settled there.
+async fn make(
+    client: &Client,
+    place: &Place,
+    (name, api_url): (&str, &str),
+    max_outage: Duration,
+) -> Result<(i32, bool), Failure> {
+    let clock = Clock::start();
+    let mut is_told = false;
+    loop {
+        match try_to_make(client, name, api_url).await {
+            Err(Failure::Postgres(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                client.batch_execute("ROLLBACK").await?;
+                let lasted = clock.elapsed();
+                if lasted >= max_outage {
+                    return Err(Failure::BeingMade { lasted });
+                }
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!(
+                        ledger = place.location,
+                        account = name,
+                        "another process is making the account; waiting for that"
+                    );
+                }
+            }
+            made => return made,
+        }
+    }
+}
+
+async fn try_to_make(client: &Client, name: &str, api_url: &str) -> Result<(i32, bool), Failure> {
+    client.batch_execute("BEGIN; SET LOCAL lock_timeout TO '2s'").await?;
+    schema::create(client).await?;
+    schema::check(client).await?;
+    let made = schema::make_account(client, name, api_url).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(made)
 }
 
 /// Opens the ledger of an account to read it; without a name that of the only one.

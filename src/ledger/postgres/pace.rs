@@ -37,11 +37,16 @@ pub(super) async fn read(session: &Session, ours: RunId) -> Result<Shared, Failu
                       EXISTS (SELECT FROM attempt WHERE seq = probe AND attempt.reason IS NULL),
                       coalesce((SELECT run FROM run WHERE account = $1 ORDER BY run DESC LIMIT 1), 0),
                       EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $2),
-                      (SELECT last_value FROM attempt_seq_seq)
+                      (SELECT last_value FROM attempt_seq_seq), share, share_since
                FROM account WHERE account = $1";
     let row = session.row(sql, &[&ours.0]).await?.ok_or_else(|| unbelievable(0, "the account is gone"))?;
-    let pace =
-        SharedPace { next_at: value::<i64>(&row, 0)?.unsigned_abs(), pause: pause(&row)?, is_probing: value(&row, 5)? };
+    let pace = SharedPace {
+        next_at: value::<i64>(&row, 0)?.unsigned_abs(),
+        pause: pause(&row)?,
+        is_probing: value(&row, 5)?,
+        share: value(&row, 9)?,
+        share_since: time(&row, 10)?,
+    };
     let (newest, last) = (RunId(value(&row, 6)?), AttemptKey(value(&row, 8)?));
     Ok(Shared { pace, newest, has_others: value(&row, 7)?, last })
 }
@@ -103,12 +108,15 @@ pub(super) async fn change_pause(session: &Session, changes: &[(PauseChange, Uni
     let (cause, until) = pace.pause.unzip();
     session
         .execute(
-            "UPDATE account SET paused_until = $2, refusal = $3, reason = $4, refusals = $5 WHERE account = $1",
+            "UPDATE account SET paused_until = $2, refusal = $3, reason = $4, refusals = $5, share = $6, share_since = $7
+             WHERE account = $1",
             &[
                 &until.map(|until| until.0),
                 &cause.map(|cause| cause.refusal.word()),
                 &cause.map(|cause| cause.reason.word()),
                 &cause.map_or(0, |cause| i64::from(cause.refusals)),
+                &pace.share,
+                &pace.share_since.0,
             ],
         )
         .await

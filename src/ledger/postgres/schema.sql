@@ -21,7 +21,9 @@ CREATE TABLE coverbatch.account (
     refusal      text,                      -- why, as the next two
     reason       text,
     refusals     bigint NOT NULL DEFAULT 0, -- in a row, each after a pause of its own
-    probe        bigint                     -- the last submission that was made to find out whether the service answers again
+    probe        bigint,                    -- the last submission that was made to find out whether the service answers again
+    share        double precision NOT NULL DEFAULT 1, -- of the rate is used, as long as the service allows less
+    share_since  bigint NOT NULL DEFAULT 0  -- from when each clean window lets it rise
 ) WITH (fillfactor = 50);
 
 -- One row per run of the program, counted for each account. `ended` says how; of one that was killed it says so once

@@ -71,8 +71,17 @@ fn fill(path: &Path, parts: &mut Receiver<Part>) -> Result<(), Failure> {
     schema::create(&mut copy, &account.api_url)?;
     let transaction = copy.transaction()?;
     transaction.execute(
-        "UPDATE pace SET paused_until = ?1, refusal = ?2, reason = ?3, refusals = ?4",
-        params![account.paused_until, account.refusal, account.reason, account.refusals],
+        "UPDATE pace SET next_at = ?1, share = ?2, share_since = ?3, paused_until = ?4, refusal = ?5, reason = ?6,
+                         refusals = ?7",
+        params![
+            account.next_at,
+            account.share,
+            account.share_since,
+            account.paused_until,
+            account.refusal,
+            account.reason,
+            account.refusals
+        ],
     )?;
     TABLES.iter().try_for_each(|table| fill_table(&transaction, table, parts))?;
     match parts.blocking_recv() {
@@ -110,15 +119,18 @@ fn insert_lines(insert: &mut Statement<'_>, lines: &[u8]) -> Result<(), Failure>
 
 /// Sends all that a copy takes along, as long as somebody takes it.
 pub(super) fn send(connection: &Connection, parts: &Sender<Part>) -> Result<(), Failure> {
-    let sql = "SELECT api_url, paused_until, refusal, reason, refusals FROM account, pace";
+    let sql = "SELECT api_url, next_at, share, share_since, paused_until, refusal, reason, refusals FROM account, pace";
     let account = connection.query_row(sql, [], |row| {
         Ok(Account {
             name: None,
             api_url: row.get(0)?,
-            paused_until: row.get(1)?,
-            refusal: row.get(2)?,
-            reason: row.get(3)?,
-            refusals: row.get(4)?,
+            next_at: row.get(1)?,
+            share: row.get(2)?,
+            share_since: row.get(3)?,
+            paused_until: row.get(4)?,
+            refusal: row.get(5)?,
+            reason: row.get(6)?,
+            refusals: row.get(7)?,
         })
     })?;
     let mut is_taken = parts.blocking_send(Part::Account(account)).is_ok();

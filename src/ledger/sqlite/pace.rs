@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{IN_FLIGHT, time_if_any, unusable};
+use super::columns::{IN_FLIGHT, time, time_if_any, unusable};
 use super::failure::Failure;
 use super::others::Others;
 use crate::clock::UnixMillis;
@@ -52,12 +52,14 @@ pub(super) fn change_pause(connection: &Connection, change: PauseChange, at: Uni
     pace.change(change, at);
     let (cause, until) = pace.pause.unzip();
     connection.execute(
-        "UPDATE pace SET paused_until = ?1, refusal = ?2, reason = ?3, refusals = ?4",
+        "UPDATE pace SET paused_until = ?1, refusal = ?2, reason = ?3, refusals = ?4, share = ?5, share_since = ?6",
         params![
             until.map(|until| until.0),
             cause.map(|cause| cause.refusal.word()),
             cause.map(|cause| cause.reason.word()),
             cause.map_or(0, |cause| cause.refusals),
+            pace.share,
+            pace.share_since.0,
         ],
     )?;
     Ok(())
@@ -66,7 +68,7 @@ pub(super) fn change_pause(connection: &Connection, change: PauseChange, at: Uni
 fn read(connection: &Connection) -> rusqlite::Result<SharedPace> {
     let mut query = connection.prepare_cached(
         "SELECT next_at, paused_until, refusal, reason, refusals,
-                EXISTS (SELECT 1 FROM attempt WHERE seq = probe AND attempt.reason IS NULL)
+                EXISTS (SELECT 1 FROM attempt WHERE seq = probe AND attempt.reason IS NULL), share, share_since
          FROM pace",
     )?;
     query.query_row([], |row| {
@@ -80,6 +82,6 @@ fn read(connection: &Connection) -> rusqlite::Result<SharedPace> {
             }
         };
         let next_at = row.get::<_, i64>(0)?.unsigned_abs();
-        Ok(SharedPace { next_at, pause, is_probing: row.get(5)? })
+        Ok(SharedPace { next_at, pause, is_probing: row.get(5)?, share: row.get(6)?, share_since: time(row, 7)? })
     })
 }

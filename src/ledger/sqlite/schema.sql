@@ -110,7 +110,9 @@ CREATE TABLE pace (
     refusal      TEXT,             -- why, as the next two
     reason       TEXT,
     refusals     INTEGER NOT NULL DEFAULT 0, -- in a row, each after a pause of its own
-    probe        INTEGER           -- the last submission that was made to find out whether the service answers again
+    probe        INTEGER,          -- the last submission that was made to find out whether the service answers again
+    share        REAL NOT NULL DEFAULT 1,    -- of the rate is used, as long as the service allows less
+    share_since  INTEGER NOT NULL DEFAULT 0  -- from when each clean window lets it rise
 ) STRICT;
 INSERT INTO pace (next_at) VALUES (0);
 

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::SetOnce;
 use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
+use super::connect::LONGEST_WAIT;
 use super::failure::Failure;
 use super::watch::Watch;
 use crate::ledger::error::LedgerError;
@@ -62,6 +64,8 @@ impl Access {
 struct Queue {
     waiting: Vec<Operation>,
     is_served: bool,
+    /// How long another program may keep the file locked, if that is longer than SQLite itself waits.
+    max_outage: Duration,
     /// Transactions so far.
     transactions: u64,
 }
@@ -86,14 +90,14 @@ impl WriteQueue {
         }
     }
 
+    /// Waits so long for another program that keeps the file locked.
+    pub(super) fn wait_for_others(&self, max_outage: Duration) {
+        self.queue().max_outage = max_outage;
+    }
+
     /// Where the ledger is, as its user names it.
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Sets how long a transaction waits for another process. In no transaction itself: the first may have to wait already.
-    pub(super) fn set_longest_wait(&self, longest: Duration) -> rusqlite::Result<()> {
-        self.connection().as_ref().map_or(Ok(()), |connection| connection.busy_timeout(longest))
     }
 
     /// Whether nothing has failed so far.
@@ -123,9 +127,9 @@ impl WriteQueue {
 
     /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
     fn serve(&self) {
-        let mut connection = self.connection();
+        let connection = self.connection();
         while let Some((group, number)) = self.next_group() {
-            match self.commit(connection.as_mut(), group, number) {
+            match self.commit(connection.as_ref(), group, number) {
                 Ok(answers) => give(answers),
                 Err(failure) => self.fail(failure),
             }
@@ -144,13 +148,13 @@ impl WriteQueue {
     /// Runs a group in one transaction. If any of them fails, none of them happened.
     fn commit(
         &self,
-        connection: Option<&mut Connection>,
+        connection: Option<&Connection>,
         group: Vec<Operation>,
         number: u64,
     ) -> Result<Vec<Answered>, Failure> {
         let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
-            let transaction = connection.transaction_with_behavior(self.access.behavior())?;
+            let transaction = self.begin(connection)?;
             let answers =
                 group.into_iter().map(|operation| operation(&transaction, number)).collect::<Result<_, _>>()?;
             self.watch.check()?;
@@ -158,6 +162,27 @@ impl WriteQueue {
             Ok(answers)
         }));
         committed.unwrap_or(Err(Failure::Panicked))
+    }
+
+    /// Begins a transaction, once no other program keeps the file locked.
+    fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, Failure> {
+        let (max_outage, mut waited) = (self.queue().max_outage, Duration::ZERO);
+        loop {
+            let begun = Transaction::new_unchecked(connection, self.access.behavior()).map_err(Failure::from);
+            let is_busy = begun.as_ref().is_err_and(Failure::is_busy);
+            if is_busy {
+                waited += LONGEST_WAIT;
+            }
+            if !is_busy || waited >= max_outage {
+                if !waited.is_zero() && begun.is_ok() {
+                    info!(ledger = %self.path.display(), "the ledger is back");
+                }
+                return begun;
+            }
+            if waited == LONGEST_WAIT {
+                warn!(ledger = %self.path.display(), "another program keeps the ledger locked; nothing is sent meanwhile");
+            }
+        }
     }
 
     fn fail(&self, failure: Failure) {

@@ -176,7 +176,7 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
             sent(&ledger, run, id, now, RowState::Failed).await;
         }
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 4 };
-        let pause = PauseChange::Begin(cause, Duration::from_secs(20));
+        let pause = begins(cause, 20);
         let attempt = granted(&ledger, run, "c", now).await;
         ledger.settle(attempt, Settlement { pause, ..rejection(now + 1) }).await.unwrap();
         assert_eq!(ledger.claim_read(at(now), pace(1, 60)).await.unwrap(), None);
@@ -184,13 +184,39 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
         let next = begun(&other, CATALOG, now + 10).await;
         let Claim::NotYet(paused) = claim(&other, next.run, "a", now + 10).await else { panic!("{to} goes on") };
         assert_eq!(paused.pause, Some(cause));
-        let asking = Asking { rate: pace(3, 60), share: 1.0, is_probe: true };
+        let asking = Asking { rate: pace(3, 60), is_probe: true };
         let probe = |ms| ClaimRequest { asking, ..request(next.run, "a", ms) };
         let Claim::NotYet(full) = other.claim(probe(now + 30_000)).await.unwrap() else {
             panic!("{to} sends too much")
         };
         assert!(full.wait > Duration::from_secs(25), "{:?}", full.wait);
         assert!(other.claim_read(at(now + 10), pace(1, 60)).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_is_copied_goes_on_at_the_pace_that_was_found_out() {
+    let ways = Ways::new();
+    for (from, to) in ways.all() {
+        let ledger = open(&from).await;
+        let now = Clock::start().unix().0 - T;
+        let run = begun(&ledger, CATALOG, now).await.run;
+        let cause = PauseCause { refusal: Refusal::Throttled, reason: Reason::RateLimited, refusals: 1 };
+        let attempt = granted(&ledger, run, "a", now).await;
+        let throttled = Settlement { pause: begins(cause, 1), ..rejection(now) };
+        ledger.settle(attempt, throttled).await.unwrap();
+        // A probe takes its turn among all runs, whether or not there are others: one in 0.615 s, and a tenth longer.
+        let asking = Asking { rate: pace(100, 60), is_probe: true };
+        let probe = |run, id, ms| ClaimRequest { asking, ..request(run, id, ms) };
+        let granted = ledger.claim(probe(run, "b", now + 2_000)).await.unwrap();
+        assert!(matches!(granted, Claim::Granted(_)), "{granted:?}");
+        let other = copied(&from, &to).await;
+        let next = begun(&other, CATALOG, now + 2_001).await.run;
+        let Claim::NotYet(told) = other.claim(probe(next, "c", now + 2_010)).await.unwrap() else {
+            panic!("{to} has no pace")
+        };
+        assert!((told.share - 0.9).abs() < 1e-9, "{to}: {told:?}");
+        assert!((620..=690).contains(&told.wait.as_millis()), "{to}: {told:?}");
     }
 }
 

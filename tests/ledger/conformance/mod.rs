@@ -144,9 +144,14 @@ async fn begun(ledger: &impl SubmitLedger, catalog: &str, ms: i64) -> Begun {
     }
 }
 
+/// Everyone is paused for so many seconds.
+fn begins(cause: PauseCause, seconds: u64) -> PauseChange {
+    PauseChange::Begin { cause, wait: Duration::from_secs(seconds), window: Duration::from_secs(10) }
+}
+
 /// How a run asks that is as good as unlimited.
 fn asking() -> Asking {
-    Asking { rate: pace(100_000, 1), share: 1.0, is_probe: false }
+    Asking { rate: pace(100_000, 1), is_probe: false }
 }
 
 /// A claim of a run that knows every submission until now.

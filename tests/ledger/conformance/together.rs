@@ -27,7 +27,7 @@ impl<L: Ledger> Process<L> {
 
     /// A claim at a rate of two in ten seconds.
     async fn slow_claim(&self, id: &str, ms: i64, is_probe: bool) -> Claim {
-        let asking = Asking { rate: pace(2, 10), share: 1.0, is_probe };
+        let asking = Asking { rate: pace(2, 10), is_probe };
         self.ledger.claim(ClaimRequest { asking, ..self.request(id, ms) }).await.unwrap()
     }
 
@@ -263,13 +263,17 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
     let two = Process::begin(shared.open().await, 0).await;
     let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 1 };
     let refused = |ms, refusals, seconds| Settlement {
-        pause: PauseChange::Begin(PauseCause { refusals, ..cause }, Duration::from_secs(seconds)),
+        pause: begins(PauseCause { refusals, ..cause }, seconds),
         ..settlement(RowState::Pending, Reason::Maintenance, ms)
     };
     let first = one.granted("a", 0).await;
     one.settle(first, refused(SECOND, 1, 5)).await;
     let told = |wait, refusals| {
-        Claim::NotYet(NotYet { wait: Duration::from_millis(wait), pause: Some(PauseCause { refusals, ..cause }) })
+        Claim::NotYet(NotYet {
+            wait: Duration::from_millis(wait),
+            pause: Some(PauseCause { refusals, ..cause }),
+            share: 1.0,
+        })
     };
     assert_eq!(two.claim("b", 2 * SECOND).await, told(4_000, 1));
     assert_eq!(two.claim("b", 7 * SECOND).await, told(0, 1), "it is to ask as a probe");
@@ -287,6 +291,32 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
     two.granted("d", 12 * SECOND).await;
 }
 
+/// The service allows less than both are told: what one of them finds out is the pace of both, and of the next one.
+#[tokio::test]
+async fn a_throttle_of_one_run_slows_all_of_them_down_and_clean_windows_bring_the_pace_back() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    let two = Process::begin(shared.open().await, 0).await;
+    let first = granted_by(one.slow_claim("a", 0, false).await);
+    let cause = PauseCause { refusal: Refusal::Throttled, reason: Reason::RateLimited, refusals: 1 };
+    let throttled =
+        Settlement { pause: begins(cause, 1), ..settlement(RowState::Pending, Reason::RateLimited, SECOND) };
+    one.settle(first, throttled).await;
+    let three = Process::begin(shared.open().await, 2 * SECOND).await;
+    let share = |claim| match claim {
+        Claim::NotYet(not_yet) => not_yet.share,
+        Claim::Granted(_) | Claim::Refused | Claim::InFlight => panic!("{claim:?}"),
+    };
+    for (process, ms, expected) in [(&two, 3 * SECOND, 0.9), (&three, 5 * SECOND, 0.9)] {
+        let told = share(process.slow_claim("b", ms, false).await);
+        assert!((told - expected).abs() < 1e-9, "{told} at {ms} ms");
+    }
+    let second = granted_by(three.slow_claim("b", 12 * SECOND, false).await);
+    three.settle(second, failed(12 * SECOND)).await;
+    let told = share(one.slow_claim("c", 12_100, false).await);
+    assert!((told - 0.91).abs() < 1e-9, "{told} after a clean window");
+}
+
 #[tokio::test]
 async fn a_probe_of_a_run_that_died_or_was_not_sent_makes_way_for_the_next() {
     for dies in [true, false] {
@@ -295,7 +325,7 @@ async fn a_probe_of_a_run_that_died_or_was_not_sent_makes_way_for_the_next() {
         let two = Process::begin(shared.open().await, 0).await;
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 1 };
         let first = one.granted("a", 0).await;
-        let pause = PauseChange::Begin(cause, Duration::from_secs(1));
+        let pause = begins(cause, 1);
         one.settle(first, Settlement { pause, ..settlement(RowState::Pending, Reason::Maintenance, 1) }).await;
         let asking = Asking { is_probe: true, ..asking() };
         let ask = |process: &Process<_>, id: &str, ms| ClaimRequest { asking, ..process.request(id, ms) };

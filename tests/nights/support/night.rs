@@ -1,6 +1,7 @@
 //! One batch from its catalog file to its results file, put together as the program does it.
 
 use std::error::Error;
+use std::iter::from_fn;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use coverbatch::covers;
 use coverbatch::domain::{Credits, Ended, Rate};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
-use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy, Spending};
+use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
-use coverbatch::runner::{Covers, RunConfig, Runner, Stop};
+use coverbatch::runner::{Failure, Progress, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -69,10 +70,12 @@ pub(crate) struct Morning {
     pub(crate) gate: GateView,
     /// The submissions of this run.
     pub(crate) sent: Vec<Sent>,
-    /// What came of covers.
-    pub(crate) covers: Covers,
-    /// What it spent.
-    pub(crate) spending: Option<Spending>,
+    /// What it told of itself at last.
+    pub(crate) progress: Progress,
+    /// Whether it ever told of a row that waits for another attempt.
+    pub(crate) has_waited: bool,
+    /// The failures that it told.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) began: Instant,
     /// From the first submission that was possible to the last answer.
     pub(crate) took: Duration,
@@ -212,14 +215,16 @@ impl Night {
         let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
         let runner = Runner::new(parts.0, parts.1, (opened, worklist), self.settings.run, self.stop());
         let runner = self.with_reads(runner, &**ledger, run).await?;
-        let progress = runner.progress();
+        let (progress, mut told) = (runner.progress(), runner.failures());
+        let mut watched = runner.progress();
+        let waited = tokio::spawn(async move { watched.wait_for(|now| now.waiting > 0).await.is_ok() });
         let ended = runner.run().await?;
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
-        let (sent, progress) = (self.service.sent().split_off(before), *progress.borrow());
-        let (covers, spending) = (progress.covers, progress.spending);
-        Ok(Morning { ended, counts, results, tally, gate: gate.view(), sent, covers, spending, began, took })
+        let (sent, progress, gate) = (self.service.sent().split_off(before), *progress.borrow(), gate.view());
+        let (has_waited, failures) = (waited.await?, from_fn(|| told.try_recv().ok()).collect());
+        Ok(Morning { ended, counts, results, tally, gate, sent, progress, has_waited, failures, began, took })
     }
 
     /// The runner, with music checked first, covers waited for and money counted as far as that is asked for.
