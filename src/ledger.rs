@@ -25,7 +25,7 @@ pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_APPEAR, IMAGES_LAST, JobKi
 pub use decision::{ManualDecision, PastDecision};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, RunResult, Sends};
-pub use keys::{AttemptKey, RunId, TaskKey};
+pub use keys::{AttemptKey, CoverKey, RunId};
 pub use postgres::PostgresLedger;
 pub use record::{Artwork, KnownState, Record};
 pub use sqlite::SqliteLedger;

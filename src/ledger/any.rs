@@ -11,7 +11,7 @@ use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::decision::{ManualDecision, PastDecision};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::sqlite::SqliteLedger;
@@ -225,7 +225,7 @@ impl FollowLedger for AnyLedger {
         next_due(scope: CoverScope, at: UnixMillis) -> (Option<UnixMillis>, Option<UnixMillis>);
         claim_job(scope: CoverScope, kind: JobKind, at: UnixMillis, lease: Duration, pace: Rate) -> Due;
         claim_read(at: UnixMillis, pace: Rate) -> Option<UnixMillis>;
-        settle_job(key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> ();
+        settle_job(key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> ();
         wake(task: &MusicTaskId, at: UnixMillis) -> ();
         release_jobs(run: RunId, at: UnixMillis) -> ();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Generated, ImageFile, MusicTaskId, Reason, Route};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::keys::{CoverKey, RunId};
 
 /// How long the service promises to keep the images of a cover.
 pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -61,8 +61,8 @@ pub struct Due {
 /// A cover that is claimed for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoverJob {
-    /// Its music task, as the ledger numbers it.
-    pub key: TaskKey,
+    /// Which one it is for the ledger.
+    pub key: CoverKey,
     /// Its music task.
     pub task: MusicTaskId,
     /// Its cover.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::clock::UnixMillis;
+
 /// One run of the program, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunId(pub i64);
@@ -16,6 +18,11 @@ impl fmt::Display for RunId {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey(pub i64);
 
-/// A music task.
+/// A music task and its cover: one whose cover is forgotten may have another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskKey(pub i64);
+pub struct CoverKey {
+    /// The music task.
+    pub task: i64,
+    /// Since when the cover is known.
+    pub since: Option<UnixMillis>,
+}

@@ -51,7 +51,7 @@ use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
@@ -355,7 +355,7 @@ impl FollowLedger for PostgresLedger {
         self.write((at, pace), read_log::claim_read).await
     }
 
-    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+    async fn settle_job(&self, key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
         self.write((key, outcome, at), job_outcomes::settle_job).await
     }
 

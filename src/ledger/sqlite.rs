@@ -45,7 +45,7 @@ use crate::images::NameWords;
 use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{Contents, PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 use crate::ledger::tables::Part;
@@ -378,7 +378,7 @@ impl FollowLedger for SqliteLedger {
         self.call(move |connection| read_log::claim_read(connection, at, pace)).await
     }
 
-    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+    async fn settle_job(&self, key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(move |connection| job_outcomes::settle_job(connection, key, &outcome, at)).await
     }
 

@@ -12,7 +12,7 @@ use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
 use crate::ledger::decision::{ManualDecision, PastDecision};
 use crate::ledger::error::LedgerError;
 use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, RunId, TaskKey};
+use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
 use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
 use crate::policy::Judgement;
@@ -188,10 +188,11 @@ pub trait FollowLedger: ReadLedger {
         pace: Rate,
     ) -> impl Future<Output = Result<Option<UnixMillis>, LedgerError>> + Send;
 
-    /// Records what came of a claimed cover, unless someone else has finished it meanwhile. Durable when this returns.
+    /// Records what came of a claimed cover, unless someone else has finished it meanwhile, or it was forgotten. Durable when
+    /// this returns.
     fn settle_job(
         &self,
-        key: TaskKey,
+        key: CoverKey,
         outcome: JobOutcome,
         at: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::columns::{count, cover_id, route, task_id, time, unbelievable, value};
+use super::columns::{count, cover_id, route, task_id, time, time_if_any, unbelievable, value};
 use super::failure::Failure;
 use super::look_up::IS_FORGOTTEN;
 use super::read_log::claim_read;
@@ -13,7 +13,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
 use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
-use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::keys::{CoverKey, RunId};
 
 pub(super) async fn watch(
     session: Session,
@@ -96,7 +96,7 @@ pub(super) async fn claim_job(
          WHERE task.seq = first.seq
          RETURNING task.seq, id, cover_id, coalesce(completed_at, accepted_at, first.due_at), failures, image_1, image_2,
                    file_1 IS NOT NULL, route, fallback,
-                   (SELECT words FROM file_name WHERE account = $1 AND file_name.id = task.id)",
+                   (SELECT words FROM file_name WHERE account = $1 AND file_name.id = task.id), accepted_at",
         condition(scope, kind)
     );
     let polls = i64::from(kind == JobKind::Poll);
@@ -113,7 +113,7 @@ fn job(row: &Row) -> Result<CoverJob, Failure> {
         Some(_) => JobStep::Download { number: ImageNumber::Two, url: value(row, 6)? },
     };
     Ok(CoverJob {
-        key: TaskKey(value(row, 0)?),
+        key: CoverKey { task: value(row, 0)?, since: time_if_any(row, 11)? },
         task: task_id(row, 1)?,
         cover: cover_id(row, 2)?.ok_or_else(|| unbelievable(2, "its cover is followed, and has no id"))?,
         route: route(row, 8)?,

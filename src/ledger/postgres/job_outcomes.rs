@@ -8,16 +8,19 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Credits, Generated, ImageFile, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
-use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::keys::{CoverKey, RunId};
 use crate::ledger::record::numbers_of;
 
 pub(super) async fn settle_job(
     session: Session,
-    (key, outcome, at): (TaskKey, JobOutcome, UnixMillis),
+    (key, outcome, at): (CoverKey, JobOutcome, UnixMillis),
 ) -> Result<(), Failure> {
-    let sql = "SELECT wants_files FROM task WHERE account = $1 AND seq = $2 AND due_at IS NOT NULL AND claimed_at IS NOT NULL";
-    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten.
-    let Some(row) = session.row(sql, &[&key.0]).await? else { return Ok(()) };
+    let sql = "SELECT wants_files FROM task
+               WHERE account = $1 AND seq = $2 AND due_at IS NOT NULL AND claimed_at IS NOT NULL
+                 AND accepted_at IS NOT DISTINCT FROM $3";
+    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten, and another
+    // one be there.
+    let Some(row) = session.row(sql, &[&key.task, &key.since.map(|at| at.0)]).await? else { return Ok(()) };
     let wants_files: bool = value(&row, 0)?;
     let session = &session;
     match outcome {
@@ -36,7 +39,7 @@ pub(super) async fn settle_job(
         JobOutcome::Failed { answer, credits } => {
             say(session, key, (Reason::GenerationFailed, answer), at).await?;
             let sql = "UPDATE task SET failed_runs = failed_runs + 1, credits = $3 WHERE account = $1 AND seq = $2";
-            session.execute(sql, &[&key.0, &credits.map(Credits::thousandths)]).await?;
+            session.execute(sql, &[&key.task, &credits.map(Credits::thousandths)]).await?;
             leave_as(session, key, Some("generation_failed")).await
         }
         JobOutcome::Saved { number, file } => note_file(session, key, number, &file, at).await,
@@ -46,7 +49,7 @@ pub(super) async fn settle_job(
 /// Makes the cover due at a time; earlier if it was woken while it was claimed.
 async fn reschedule(
     session: &Session,
-    key: TaskKey,
+    key: CoverKey,
     (due, failures, given_up_by): (UnixMillis, u32, Option<RunId>),
     at: UnixMillis,
 ) -> Result<(), Failure> {
@@ -57,13 +60,13 @@ async fn reschedule(
         rested()
     );
     let run = given_up_by.map(|run| run.0);
-    session.execute(&sql, &[&key.0, &at.0, &due.0, &i64::from(failures), &run]).await.map(drop)
+    session.execute(&sql, &[&key.task, &at.0, &due.0, &i64::from(failures), &run]).await.map(drop)
 }
 
 /// Keeps what was said last.
 async fn say(
     session: &Session,
-    key: TaskKey,
+    key: CoverKey,
     (reason, answer): (Reason, Answer),
     at: UnixMillis,
 ) -> Result<(), Failure> {
@@ -71,12 +74,12 @@ async fn say(
                WHERE account = $1 AND seq = $2";
     let Answer { http_status, code, message } = answer;
     let status = http_status.map(i64::from);
-    session.execute(sql, &[&key.0, &reason.word(), &status, &code, &message, &at.0]).await.map(drop)
+    session.execute(sql, &[&key.task, &reason.word(), &status, &code, &message, &at.0]).await.map(drop)
 }
 
 async fn say_if_any(
     session: &Session,
-    key: TaskKey,
+    key: CoverKey,
     said: Option<(Reason, Answer)>,
     at: UnixMillis,
 ) -> Result<(), Failure> {
@@ -87,15 +90,15 @@ async fn say_if_any(
 }
 
 /// Nobody follows the cover any more; it moves to a state, if one is given.
-async fn leave_as(session: &Session, key: TaskKey, state: Option<&str>) -> Result<(), Failure> {
+async fn leave_as(session: &Session, key: CoverKey, state: Option<&str>) -> Result<(), Failure> {
     let sql = "UPDATE task SET state = coalesce($3, state), due_at = NULL, waiter = NULL, failures = 0
                WHERE account = $1 AND seq = $2";
-    session.execute(sql, &[&key.0, &state]).await.map(drop)
+    session.execute(sql, &[&key.task, &state]).await.map(drop)
 }
 
 async fn note_images(
     session: &Session,
-    key: TaskKey,
+    key: CoverKey,
     cover: &Generated,
     wants_files: bool,
     at: UnixMillis,
@@ -108,13 +111,13 @@ async fn note_images(
                                due_at = $8, failures = 0, credits = $9
                WHERE account = $1 AND seq = $2";
     let credits = cover.credits.map(Credits::thousandths);
-    session.execute(sql, &[&key.0, &first, &second, &completed_at.0, &took, &wants_files, &at.0, &credits]).await?;
+    session.execute(sql, &[&key.task, &first, &second, &completed_at.0, &took, &wants_files, &at.0, &credits]).await?;
     if wants_files { Ok(()) } else { leave_as(session, key, Some("completed")).await }
 }
 
 async fn note_file(
     session: &Session,
-    key: TaskKey,
+    key: CoverKey,
     number: ImageNumber,
     file: &ImageFile,
     at: UnixMillis,
@@ -131,7 +134,7 @@ async fn note_file(
          RETURNING file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)"
     );
     let [width, height, bytes] = numbers_of(Some(file));
-    let values: [Value<'_>; 6] = [&key.0, &file.name, &at.0, &width, &height, &bytes];
+    let values: [Value<'_>; 6] = [&key.task, &file.name, &at.0, &width, &height, &bytes];
     let Some(row) = session.row(&sql, &values).await? else { return Ok(()) };
     if value(&row, 0)? {
         let answer = Answer { http_status: Some(200), ..Answer::default() };

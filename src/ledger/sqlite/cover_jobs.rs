@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::columns::{route, time, unusable};
+use super::columns::{route, time, time_if_any, unusable};
 use super::read_log::claim_read;
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
 use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
-use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::keys::{CoverKey, RunId};
 
 pub(super) fn watch(
     connection: &Connection,
@@ -98,14 +98,14 @@ pub(super) fn claim_job(
     }
     let sql = format!(
         "SELECT seq, id, cover_id, coalesce(completed_at, accepted_at, due_at), failures, image_1, image_2, file_1 IS NOT NULL,
-                route, fallback, (SELECT words FROM file_name WHERE file_name.id = task.id)
+                route, fallback, (SELECT words FROM file_name WHERE file_name.id = task.id), accepted_at
          FROM task WHERE {} ORDER BY due_at LIMIT 1",
         condition(scope, kind)
     );
     let job = connection.prepare_cached(&sql)?.query_row([parameter(scope, kind, at)], job)?;
     let mut claim =
         connection.prepare_cached("UPDATE task SET due_at = ?2, claimed_at = ?3, polls = polls + ?4 WHERE seq = ?1")?;
-    claim.execute(params![job.key.0, at.after(lease).0, at.0, i32::from(kind == JobKind::Poll)])?;
+    claim.execute(params![job.key.task, at.after(lease).0, at.0, i32::from(kind == JobKind::Poll)])?;
     Ok(Due { job: Some(job), next: next(connection, scope, kind, at)? })
 }
 
@@ -117,7 +117,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<CoverJob> {
         Some(_) => JobStep::Download { number: ImageNumber::Two, url: row.get(6)? },
     };
     Ok(CoverJob {
-        key: TaskKey(row.get(0)?),
+        key: CoverKey { task: row.get(0)?, since: time_if_any(row, 11)? },
         task: MusicTaskId::new(row.get_ref(1)?.as_str()?).map_err(|bad| unusable(1, bad))?,
         cover: CoverTaskId::new(row.get_ref(2)?.as_str()?).map_err(|bad| unusable(2, bad))?,
         route: route(row, 8)?,

@@ -7,20 +7,23 @@ use crate::clock::UnixMillis;
 use crate::domain::{Answer, Credits, Generated, ImageFile, Reason};
 use crate::images::ImageNumber;
 use crate::ledger::cover_job::JobOutcome;
-use crate::ledger::keys::{RunId, TaskKey};
+use crate::ledger::keys::{CoverKey, RunId};
 use crate::ledger::record::numbers_of;
 
 pub(super) fn settle_job(
     connection: &Connection,
-    key: TaskKey,
+    key: CoverKey,
     outcome: &JobOutcome,
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
     let mut query = connection.prepare_cached(
-        "SELECT wants_files FROM task WHERE seq = ?1 AND due_at IS NOT NULL AND claimed_at IS NOT NULL",
+        "SELECT wants_files FROM task
+         WHERE seq = ?1 AND due_at IS NOT NULL AND claimed_at IS NOT NULL AND accepted_at IS ?2",
     )?;
-    let wants_files: Option<bool> = query.query_row([key.0], |row| row.get(0)).optional()?;
-    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten.
+    let wants_files: Option<bool> =
+        query.query_row(params![key.task, key.since.map(|at| at.0)], |row| row.get(0)).optional()?;
+    // Whoever else followed it meanwhile may have finished it, or a person may have had it forgotten, and
+    // another one be there.
     let Some(wants_files) = wants_files else { return Ok(()) };
     match outcome {
         JobOutcome::Later { due, failures, said, given_up_by } => {
@@ -39,7 +42,7 @@ pub(super) fn settle_job(
             say(connection, key, Reason::GenerationFailed, answer, at)?;
             let mut update = connection
                 .prepare_cached("UPDATE task SET failed_runs = failed_runs + 1, credits = ?2 WHERE seq = ?1")?;
-            update.execute(params![key.0, credits.map(Credits::thousandths)])?;
+            update.execute(params![key.task, credits.map(Credits::thousandths)])?;
             leave_as(connection, key, Some("generation_failed"))
         }
         JobOutcome::Saved { number, file } => note_file(connection, key, *number, file, at),
@@ -49,7 +52,7 @@ pub(super) fn settle_job(
 /// Makes the cover due at a time; earlier if it was woken while it was claimed.
 fn reschedule(
     connection: &Connection,
-    key: TaskKey,
+    key: CoverKey,
     (due, failures, given_up_by): (UnixMillis, u32, Option<RunId>),
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
@@ -59,21 +62,27 @@ fn reschedule(
                          failures = ?4, waiter = nullif(waiter, ?5), given_up_by = coalesce(?5, given_up_by)
          WHERE seq = ?1",
     ))?;
-    update.execute(params![key.0, at.0, due.0, failures, given_up_by.map(|run| run.0)]).map(drop)
+    update.execute(params![key.task, at.0, due.0, failures, given_up_by.map(|run| run.0)]).map(drop)
 }
 
 /// Keeps what was said last.
-fn say(connection: &Connection, key: TaskKey, reason: Reason, answer: &Answer, at: UnixMillis) -> rusqlite::Result<()> {
+fn say(
+    connection: &Connection,
+    key: CoverKey,
+    reason: Reason,
+    answer: &Answer,
+    at: UnixMillis,
+) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE task SET reason = ?2, http_status = ?3, code = ?4, message = ?5, answered_at = ?6 WHERE seq = ?1",
     )?;
     let Answer { http_status, code, message } = answer;
-    update.execute(params![key.0, reason.word(), http_status, code, message, at.0]).map(drop)
+    update.execute(params![key.task, reason.word(), http_status, code, message, at.0]).map(drop)
 }
 
 fn say_if_any(
     connection: &Connection,
-    key: TaskKey,
+    key: CoverKey,
     said: Option<&(Reason, Answer)>,
     at: UnixMillis,
 ) -> rusqlite::Result<()> {
@@ -81,16 +90,16 @@ fn say_if_any(
 }
 
 /// Nobody follows the cover any more; it moves to a state, if one is given.
-fn leave_as(connection: &Connection, key: TaskKey, state: Option<&str>) -> rusqlite::Result<()> {
+fn leave_as(connection: &Connection, key: CoverKey, state: Option<&str>) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = coalesce(?2, state), due_at = NULL, waiter = NULL, failures = 0 WHERE seq = ?1",
     )?;
-    update.execute(params![key.0, state]).map(drop)
+    update.execute(params![key.task, state]).map(drop)
 }
 
 fn note_images(
     connection: &Connection,
-    key: TaskKey,
+    key: CoverKey,
     cover: &Generated,
     wants_files: bool,
     at: UnixMillis,
@@ -105,13 +114,13 @@ fn note_images(
          WHERE seq = ?1",
     )?;
     let credits = cover.credits.map(Credits::thousandths);
-    update.execute(params![key.0, first, second, completed_at.0, took, wants_files, at.0, credits])?;
+    update.execute(params![key.task, first, second, completed_at.0, took, wants_files, at.0, credits])?;
     if wants_files { Ok(()) } else { leave_as(connection, key, Some("completed")) }
 }
 
 fn note_file(
     connection: &Connection,
-    key: TaskKey,
+    key: CoverKey,
     number: ImageNumber,
     file: &ImageFile,
     at: UnixMillis,
@@ -128,7 +137,7 @@ fn note_file(
          RETURNING file_1 IS NOT NULL AND (image_2 IS NULL OR file_2 IS NOT NULL)"
     ))?;
     let [width, height, bytes] = numbers_of(Some(file));
-    if update.query_row(params![key.0, file.name, at.0, width, height, bytes], |row| row.get(0))? {
+    if update.query_row(params![key.task, file.name, at.0, width, height, bytes], |row| row.get(0))? {
         let answer = Answer { http_status: Some(200), ..Answer::default() };
         say(connection, key, Reason::Generated, &answer, at)?;
         leave_as(connection, key, Some("completed"))?;

@@ -123,6 +123,22 @@ async fn what_comes_of_a_cover_that_was_forgotten_is_not_said_of_the_next_one() 
 }
 
 #[tokio::test]
+async fn what_comes_of_a_cover_that_was_forgotten_is_not_said_of_the_next_one_that_somebody_follows() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    accepted(&ledger, run, "a", 10, None).await;
+    let old = claim_job(&ledger, CoverScope::All, JobKind::Poll, 20).await.unwrap();
+    decided(&ledger, ManualKind::Forget, "a", 30).await;
+    let attempt = granted(&ledger, run, "a", 40).await;
+    let next = Settlement { cover: CoverTaskId::new("next").ok(), ..acceptance("a", 50, None) };
+    ledger.settle(attempt, next).await.unwrap();
+    assert!(claim_job(&ledger, CoverScope::All, JobKind::Poll, 60).await.is_some());
+    ledger.settle_job(old.key, generated(2, false), at(70)).await.unwrap();
+    let record = one(&ledger, "a").await.unwrap();
+    assert_eq!((record.state, record.artwork.images), (RowState::Submitted, None));
+}
+
+#[tokio::test]
 async fn if_one_is_refused_nothing_is_decided_about_the_others() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;

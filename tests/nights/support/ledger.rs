@@ -9,9 +9,9 @@ use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use coverbatch::images::NameWords;
 use coverbatch::ledger::{
-    AttemptKey, Begin, Claim, ClaimRequest, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState,
+    AttemptKey, Begin, Claim, ClaimRequest, CoverKey, CoverScope, Due, FollowLedger, JobKind, JobOutcome, KnownState,
     LedgerError, LedgerErrorKind, NewRun, PastRun, PollStats, ReadLedger, Record, RunId, RunResult, Sends, Settled,
-    Settlement, SqliteLedger, Submission, SubmitLedger, TaskKey, Waiter,
+    Settlement, SqliteLedger, Submission, SubmitLedger, Waiter,
 };
 use tokio::time::Instant;
 
@@ -214,7 +214,7 @@ impl FollowLedger for Faulty {
         self.call(self.inner.claim_read(at, pace)).await
     }
 
-    async fn settle_job(&self, key: TaskKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
+    async fn settle_job(&self, key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {
         self.call(self.inner.settle_job(key, outcome, at)).await
     }
 
