@@ -27,7 +27,7 @@ use crate::progress::{Rows, Style, Watched};
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
 use crate::results::{self, Before, Goal, Paths, ResultsError, Tally, View};
-use crate::runner::{Progress, Stop};
+use crate::runner::{Progress, RunError, Stop};
 use crate::worklist::WorklistError;
 
 use told::Told;
@@ -184,7 +184,8 @@ impl BatchContext {
             ledger.close().await;
         }
         let tally = written?;
-        noted?;
+        // By now everything is sent.
+        noted.map_err(RunError::Ledger)?;
         stood_in?;
         let summary = self.summary(outcome, tally, is_new);
         let digest = summary.digest();

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use tracing::warn;
 
 use crate::cli::service::secret_variables;
 use crate::domain::one_line;
+
+/// What runs the command.
+const SHELL: &str = "/bin/sh";
 
 /// How long the command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -45,19 +49,26 @@ async fn tell(command: &str, document: String) -> Result<(), String> {
         Ok(Ok(status)) => Err(format!("{status}{}", first_line(&mut said))),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
             Err(format!("it took longer than {}s and was ended", LIMIT.as_secs()))
         }
     }
 }
 
-/// The command in its shell, and the file that it writes its errors to. Standard output of this program is data, and its
+/// Ends a command with all that it has started, as each part of a pipe is.
+fn end(child: &mut Child) {
+    let group = format!("kill -s KILL -- -{}", child.id());
+    let _ = Command::new(SHELL).args(["-c", &group]).stderr(Stdio::null()).status();
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The command in its shell, in a group of its own, and the file that it writes its errors to. Standard output of this program is data, and its
 /// standard error is the mail.
 fn start(command: &str) -> io::Result<(Child, File)> {
     let said = tempfile()?;
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    let mut shell = Command::new(SHELL);
+    shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?).process_group(0);
     for secret in secret_variables().chain([DATABASE_PASSWORD]) {
         shell.env_remove(secret);
     }
@@ -85,6 +96,8 @@ fn first_line(said: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::clock::Clock;
 
@@ -94,5 +107,29 @@ mod tests {
         let problem = tell("exec sleep 600", "{}".to_owned()).await.unwrap_err();
         assert_eq!(problem, "it took longer than 30s and was ended");
         assert_eq!(clock.elapsed().as_secs(), 30);
+    }
+
+    #[test]
+    fn a_command_that_is_ended_leaves_nothing_that_it_has_started() {
+        let (mut child, mut said) = start("sleep 1000 | sleep 1001 & echo $! >&2; wait").unwrap();
+        let clock = Clock::start();
+        let sleeper = loop {
+            let id = first_line(&mut said);
+            if !id.is_empty() {
+                break id.trim_start_matches(": ").to_owned();
+            }
+            assert!(clock.elapsed() < LIMIT, "it has not begun");
+            std::thread::sleep(LOOK);
+        };
+        end(&mut child);
+        let runs = || {
+            // One that nobody has waited for is still listed, as `Z`.
+            let state = fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
+            state.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['S', 'R', 'D']))
+        };
+        while runs() {
+            assert!(clock.elapsed() < LIMIT, "{sleeper} goes on");
+            std::thread::sleep(LOOK);
+        }
     }
 }

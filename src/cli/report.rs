@@ -49,7 +49,7 @@ pub(super) struct ReportArgs {
 
     /// Put copies into the page that are large enough to be looked at, so that it works alone, as in a mail; up to 480
     /// images, or 10 MB
-    #[arg(long, requires = "download", env = "COVERBATCH_EMBED", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = PAGE)]
+    #[arg(long, env = "COVERBATCH_EMBED", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = PAGE)]
     embed: bool,
 
     #[command(flatten)]
@@ -57,6 +57,9 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) async fn run(args: ReportArgs) -> Result<Exit, Error> {
+    if args.embed && args.download.is_none() {
+        return Err(Error::usage("--embed has no images to put into the page", "give --download DIR too"));
+    }
     let path = args.output.clone().unwrap_or_else(|| args.catalog.beside(&args.ledger.suffix(".report.html")));
     let guard = args.catalog.guard(&args.ledger).writes("--output", "the page", Some(&path));
     guard.images("--download", args.download.as_deref()).check()?;

@@ -2,7 +2,7 @@
 
 use super::summary::Summary;
 use super::words::{day_and_time, plural};
-use crate::domain::{Brief, Ended, Reason};
+use crate::domain::{Brief, Ended, Reason, Status};
 use crate::results::Cause;
 
 /// Characters of the service's words in a headline.
@@ -11,9 +11,13 @@ const LONGEST_TROUBLE: usize = 120;
 impl Summary {
     /// `coverbatch: 3 new covers, 1 newly failed; 2 of 215 rows have no cover yet`.
     pub(super) fn headline(&self) -> String {
-        let (left, rows) = (self.tally.left(), plural(self.tally.rows, "row has", "rows have"));
+        let (left, rows) = (self.tally.left(), self.tally.rows);
         let stopped = if self.ended == Ended::Finished { None } else { Some(self.why_stopped()) };
-        let state = if left == 0 { format!("{rows} their cover") } else { format!("{left} of {rows} no cover yet") };
+        let state = if left == 0 {
+            plural(rows - self.tally.with(Status::Ignored), "row has its cover", "rows have their cover")
+        } else {
+            format!("{left} of {} no cover yet", plural(rows, "row has", "rows have"))
+        };
         let parts: Vec<String> = [stopped, self.what_changed(), Some(state)].into_iter().flatten().collect();
         format!("coverbatch: {}", parts.join("; "))
     }

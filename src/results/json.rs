@@ -39,9 +39,11 @@ impl JsonFormat {
 fn told_apart(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let free = |(number, name): (usize, String)| {
-        let name = if seen.contains(&name) { format!("{name}_{number}") } else { name };
-        seen.insert(name.clone());
-        name
+        // The name with its number may be that of another column.
+        let numbered = (number..).map(|number: usize| format!("{name}_{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !seen.contains(name)).unwrap_or(name);
+        seen.insert(free.clone());
+        free
     };
     (1..).zip(names).map(free).collect()
 }
@@ -87,6 +89,8 @@ mod tests {
     fn a_name_that_repeats_is_told_by_its_number() {
         let names = ["id", "title", "title", "", ""].map(str::to_owned);
         assert_eq!(told_apart(names.into_iter()), ["id", "title", "title_3", "", "_5"]);
+        let names = ["id", "x_4", "x", "x"].map(str::to_owned);
+        assert_eq!(told_apart(names.into_iter()), ["id", "x_4", "x", "x_5"]);
     }
 
     #[test]

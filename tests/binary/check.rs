@@ -145,3 +145,13 @@ fn a_folder_of_images_that_cannot_be_made_is_8() {
     let ran = batch.call("check", &["--sandbox", "--download", "songs.csv/covers"]).exit(2);
     assert!(told(&ran, "images").contains("is a file"), "{}", ran.stdout);
 }
+
+#[test]
+fn a_name_template_that_no_column_fits_is_told() {
+    let batch = Batch::of("task_id,title\na,So What\n");
+    let template = |words| batch.call("check", &["--sandbox", "--download", "covers", "--name-template", words]);
+    let ran = template("{artist} - {title}").exit(2);
+    let line = told(&ran, "catalog");
+    assert!(line.starts_with("not ok") && line.contains("the catalog has no column `artist`; put names"), "{line}");
+    assert!(told(&template("{title}").exit(0), "catalog").starts_with("ok "));
+}

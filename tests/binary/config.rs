@@ -182,7 +182,7 @@ fn whatever_cannot_be_used_is_told_with_its_line_and_all_at_once() {
     let expected = format!(
         "error: the configuration `{}` cannot be used\n  \
          line 1: there is no option `rat`; did you mean `rate`?\n  \
-         line 2: invalid value '5' for '--timeout <DUR>': expected a number with a unit, such as `30s`, `1m 30s` or `2h`, \
+         line 2: invalid value '5' for '--timeout <DUR>': expected a duration such as `30s`, more than zero and \
          at most 8760h (a year)\n  \
          line 3: `api_key` would hold a secret; name the file that holds it with `api-key-file`\n  \
          line 4: `sandbox` is either true or false\n  \
@@ -373,4 +373,15 @@ fn a_command_line_to_tell_of_is_checked_like_any_other() {
     config(&batch, &["follow", "--help"]).exit(0).prints("Usage: coverbatch follow ");
     config(&batch, &["receive"]).exit(0).prints("listen = \"127.0.0.1:8787\"");
     config(&batch, &["ledger", "check"]).exit(0).prints("provider = \"sunoapi\"");
+}
+
+#[test]
+fn what_an_option_needs_may_stand_in_the_file() {
+    let batch = configured(Batch::ids(["a"]), "download = \"covers\"");
+    batch.run(&["--sandbox"]).exit(0);
+    let ledger = ["--ledger", "songs.sandbox.db"];
+    batch.call("report", &[&["--embed"], &ledger[..]].concat()).exit(4);
+    fs::write(file(&batch), "").unwrap();
+    let ran = batch.call("report", &[&["--embed"], &ledger[..]].concat()).exit(2);
+    ran.says("error: --embed has no images to put into the page\nhint: give --download DIR too");
 }

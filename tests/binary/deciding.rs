@@ -57,6 +57,8 @@ fn an_ignored_row_is_no_failure_wherever_rows_are_told_of() {
     assert!(metrics.contains("coverbatch_rows{status=\"ignored\"} 2\n"), "{metrics}");
     let summary = batch.run(&["--only", "code-404-a", "--json"]).exit(0).json();
     assert_eq!((&summary["rows"]["total"], &summary["rows"]["ignored"]), (&json!(1), &json!(1)));
+    let digest = batch.run(&["--json"]).exit(0).json()["digest"].as_str().unwrap().to_owned();
+    assert!(digest.lines().next().unwrap().ends_with("; 1 row has its cover"), "{digest}");
     batch.call("status", &[]).exit(0).prints("  ignored           2\n");
     batch.run(&["-n"]).exit(0).prints("  settled        3\n");
     batch.call("report", &["-o", "page.html"]).exit(0);

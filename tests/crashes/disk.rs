@@ -94,6 +94,28 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_one_with_room_finishes() {
     }
 }
 
+/// However little is lacking at the end of a run: what it has sent it does not deny.
+#[test]
+fn a_run_whose_end_cannot_be_noted_does_not_say_that_nothing_was_sent() {
+    let mut is_met = false;
+    for blocks in (100..260).step_by(2) {
+        let service = Counting::answering_within(1..=1);
+        let batch = Batch::tracks(1).to(&service.address());
+        let ran = run_with_short_files(&batch, blocks);
+        if service.total() == 0 {
+            continue;
+        }
+        if ran.code == Some(0) {
+            break;
+        }
+        let ran = ran.exit(8);
+        assert!(!ran.stderr.contains("nothing was sent"), "{}", ran.stderr);
+        let is_settled = ran.results.exists() && ran.table().column("cover_status") == ["submitted"];
+        is_met |= is_settled && ran.stderr.contains("hint: nothing more was sent and nothing settled is lost");
+    }
+    assert!(is_met, "the end could always be noted");
+}
+
 #[test]
 fn without_room_for_a_ledger_nothing_is_sent() {
     for blocks in [0, 1, 8, 40] {

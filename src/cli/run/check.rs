@@ -74,6 +74,7 @@ async fn catalog(args: &RunArgs) -> Result<String, Error> {
     let results = args.output.paths(&args.catalog, &args.ledger).results;
     args.output.earlier(&args.catalog, &catalog, &results).await?;
     args.label.find(&catalog)?;
+    args.wait.names(&catalog)?;
     eprint(&(bad_rows(&catalog) + &odd_ids(&catalog)));
     let check = catalog.check();
     let rows = plural(check.rows.into(), "row", "rows");
