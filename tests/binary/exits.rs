@@ -29,7 +29,7 @@ fn wrong_usage_is_2_and_says_what_to_do() {
         (&["--callback-url", "http://localhost/x"], "means another one to the service", "--no-callback"),
         (&["--no-callback", "--wait-timeout", "5s"], "has no effect without --wait", "give --wait or --download DIR"),
         (&["--no-callback", "--timeout", "-5s"], "invalid value '-5s'", "such as `30s`"),
-        (&["--no-callback", "--timeout", "0s"], "invalid value '0s'", "more than zero, such as `30s`"),
+        (&["--no-callback", "--timeout", "0s"], "invalid value '0s'", "such as `30s`, more than zero"),
         (&["--no-callback", "--concurrency", "0"], "invalid value '0'", "at least 1"),
         (&["--default-cover", "songs.csv", "--download", "x", "--sandbox"], "as the default cover: it is", "PNG, JPEG"),
         (&["--callback-url", "https://x.example", "--no-callback"], "exclude each other", "give one of them"),
