@@ -70,7 +70,8 @@ fn status_names_the_rows_without_a_cover_and_tells_of_the_last_runs() {
     let batch = Batch::of("task_id,title,isrc\ncode-404-b,So What,US1\na,Naima,US2\n").to(&service.address);
     batch.run(&[]).exit(4);
     fs::write(batch.catalog(), "task_id,title,isrc\ncode-404-b,So What,US1\na,Naima,US2\nc,Blue,US3\n").unwrap();
-    batch.run(&["--deadline", "1ns"]).exit(4);
+    // The first run has used up the window, so this one can send nothing before its time is over.
+    batch.run(&["--rate", "1/10s", "--deadline", "1ns"]).exit(4);
     batch.run(&[]).exit(4);
     let status = batch.call("status", &["--label-column", "isrc,title"]).exit(4).complains("");
     let status =
