@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::mem::replace;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub(super) fn next_commands<A: clap::Args>(command: &str, implied: &[(&str, &Pat
 fn again<A: clap::Args>(command: &str, other: &str, implied: &[(&str, &Path)]) -> String {
     // Whoever follows covers needs no callback.
     let inert = if other == command { None } else { Some("--no-callback") };
-    let mut words: Vec<OsString> = env::args_os().collect();
+    let mut words = without_notice(env::args_os());
     if let Some(word) = words.iter_mut().find(|word| *word == command) {
         *word = other.into();
     }
@@ -37,10 +38,26 @@ fn again<A: clap::Args>(command: &str, other: &str, implied: &[(&str, &Path)]) -
     format!("{}{variables}{}", folder.unwrap_or_default(), quoted(words.iter().map(OsString::as_os_str)))
 }
 
+/// The option whose command may hold an address that nobody else is to know, and that needs no second call.
+const NOTICE: [&str; 2] = ["--notify-command", "COVERBATCH_NOTIFY_COMMAND"];
+
+/// The words without that option.
+fn without_notice(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let (mut kept, mut is_its_value) = (Vec::new(), false);
+    for word in words {
+        let text = word.to_string_lossy();
+        let is_option = text.split('=').next() == Some(NOTICE[0]);
+        if !replace(&mut is_its_value, is_option && !text.contains('=')) && !is_option {
+            kept.push(word);
+        }
+    }
+    kept
+}
+
 /// The options that came from the environment. None of them is a secret: the key is no option.
 fn variables<A: clap::Args>() -> String {
     let command = A::augment_args(Command::new("coverbatch"));
-    let names = command.get_arguments().filter_map(|option| option.get_env());
+    let names = command.get_arguments().filter_map(|option| option.get_env()).filter(|name| *name != NOTICE[1]);
     let set = names.filter_map(|name| Some((name, env::var_os(name)?)));
     let settings = set.map(|(name, value)| format!("{}={} ", name.display(), quoted([shown(&value).as_os_str()])));
     settings.collect::<Vec<_>>().concat()
@@ -62,4 +79,22 @@ fn quoted<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
     let words = words.into_iter().map(OsStr::as_bytes);
     let joined = shlex::bytes::try_join(words).unwrap_or_else(|_| b"coverbatch run".to_vec());
     String::from_utf8_lossy(&joined).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_is_told_of_the_end_is_told_to_nobody_else() {
+        let kept = |line: &str| without_notice(line.split(' ').map(OsString::from)).join(OsStr::new(" "));
+        for line in [
+            "run a.csv --notify-command https://hook --wait",
+            "run --notify-command=https://hook?a=b a.csv --wait",
+            "run a.csv --wait --notify-command https://hook",
+            "run a.csv --wait",
+        ] {
+            assert_eq!(kept(line), "run a.csv --wait", "{line}");
+        }
+    }
 }

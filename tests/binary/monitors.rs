@@ -213,6 +213,7 @@ fn the_command_that_is_notified_reads_the_summary_and_knows_no_key() {
     let told: serde_json::Value = serde_json::from_str(&read("told.json")).unwrap();
     assert_eq!(told, ran.json(), "and standard output is the summary alone");
     assert_eq!(told["digest"], ran.stderr, "the mail is the digest alone");
+    assert!(!ran.stderr.contains("told.json"), "the next command leaves it out: {}", ran.stderr);
     let env = read("told.env");
     assert!(env.contains("PWD=") && !env.contains("SUNO_API_KEY") && !env.contains("hidden"), "{env}");
 
