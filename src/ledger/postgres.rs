@@ -12,6 +12,7 @@ mod columns;
 mod connect;
 mod context;
 mod copy;
+mod counting;
 mod cover_jobs;
 mod decisions;
 mod failure;

@@ -3,8 +3,8 @@
 use tokio_postgres::Statement;
 
 use super::columns::value;
+use super::counting::IN_FLIGHT;
 use super::failure::Failure;
-use super::pace::IN_FLIGHT;
 use super::session::Session;
 use crate::domain::RowState;
 use crate::ledger::keys::AttemptKey;

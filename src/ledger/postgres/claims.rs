@@ -7,6 +7,7 @@ use tokio::try_join;
 
 use super::announce::{Decided, Decisions};
 use super::columns::{reason, state, value};
+use super::counting::{checkpoint_if_due, counted_for};
 use super::failure::Failure;
 use super::pace::{self, reach};
 use super::runs::recover;
@@ -38,7 +39,8 @@ struct Last {
 
 /// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
 pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
-    let (known, mut turn) = try_join!(biased; known(session, requests), Turn::begin(session, requests))?;
+    let (known, mut turn, ()) =
+        try_join!(biased; known(session, requests), Turn::begin(session, requests), checkpoint_if_due(session))?;
     let (before, mut taken) = (turn.pace.next_at, HashSet::new());
     let decided = requests
         .iter()
@@ -55,7 +57,13 @@ pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Resu
             decided
         })
         .collect();
+    note_announced(session, taken.len());
     Decisions::prepared(session, decided, (before, turn.pace.next_at)).await
+}
+
+fn note_announced(session: &Session, count: usize) {
+    let mut others = session.context.others();
+    others.until_checkpoint = others.until_checkpoint.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
 }
 
 /// What is known of the music tasks of these requests, by their ids.
@@ -125,7 +133,7 @@ impl Turn {
         let is_shared = are_there || shared.pace.pause.is_some();
         let counted = if is_shared || requests.iter().any(|request| request.asking.is_probe) {
             let least = requests.iter().map(|request| request.asking.rate.count.get()).min().unwrap_or_default();
-            pace::counted_for(session, now.before(reach), shared.last, least).await?
+            counted_for(session, now.before(reach), shared.last, least).await?
         } else {
             Counted { requests: 0, first: None }
         };

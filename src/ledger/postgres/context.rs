@@ -32,6 +32,8 @@ pub(super) struct Others {
     pub(super) in_flight: Vec<AttemptKey>,
     /// How many submissions counted against the limit when they were counted last, and which was the last one then.
     pub(super) counted: Option<(u64, AttemptKey)>,
+    /// How many more are announced before a checkpoint is made.
+    pub(super) until_checkpoint: u64,
     pub(super) newest: RunId,
     /// Whether another run was open when it was last looked: it may have sent until it ended.
     pub(super) were_there: bool,
@@ -44,7 +46,8 @@ impl Context {
     pub(super) fn new(account: i32, locks: Locks) -> Self {
         let (run, newest, in_flight) = (RunId(0), RunId(0), Vec::new());
         let [looked_at, there_until] = [UnixMillis(i64::MIN); 2];
-        let others = Others { run, in_flight, counted: None, newest, were_there: false, looked_at, there_until };
+        let (counted, until_checkpoint, were_there) = (None, 0, false);
+        let others = Others { run, in_flight, counted, until_checkpoint, newest, were_there, looked_at, there_until };
         let clock = Clock::start();
         let server_clock = ServerClock::new(clock);
         Self { account, locks, clock, server_clock, others: Mutex::new(others), lost_at: Mutex::default() }

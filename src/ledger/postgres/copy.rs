@@ -10,6 +10,7 @@ use tokio_postgres::{Client, CopyInSink};
 
 use super::columns::value;
 use super::connect::{Access, Connector, begin_long};
+use super::counting::checkpoint;
 use super::failure::Failure;
 use super::open::find_account;
 use super::place::Place;
@@ -83,6 +84,7 @@ pub(super) async fn receive(place: &Place, name: Option<&str>, parts: &mut Recei
     for table in &TABLES {
         receive_table(&client, number, table, parts).await?;
     }
+    checkpoint(&client, number).await?;
     match parts.recv().await {
         Some(Part::Complete) => Ok(client.batch_execute("COMMIT").await?),
         Some(Part::Account(_) | Part::Lines(_) | Part::EndOfTable) | None => Err(Failure::Closed),

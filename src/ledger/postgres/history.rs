@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::columns::{answer, count, reason, time, time_if_any, unbelievable, value};
+use super::counting::FIRST_AFTER;
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
@@ -15,6 +16,8 @@ use crate::ledger::submission::Submission;
 
 /// Finished covers that the usual time of generation is learned from.
 const LEARNED_FROM: i64 = 100;
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) async fn submissions(session: Session, task: MusicTaskId) -> Result<Vec<Submission>, Failure> {
     let sql = "SELECT run, sent_at, answered_at, reason, http_status, code, message FROM attempt
@@ -84,12 +87,13 @@ pub(super) async fn sends_between(
     session: Session,
     ((from, until), stretch): ((UnixMillis, UnixMillis), Duration),
 ) -> Result<Vec<Sends>, Failure> {
-    // None is counted by the pace from before it was sent, so the index of that leads to them; a day covers what the
-    // clocks of two hosts differ by.
-    let sql = "SELECT sent_at / $4 * $4, reason, count(*) FROM attempt
-               WHERE account = $1 AND paced_at >= $2::bigint - 86400000 AND sent_at BETWEEN $2 AND $3 GROUP BY 1, 2 ORDER BY 1";
+    // None counts from before it was sent; a day covers what the clocks of two hosts differ by.
+    let sql = format!(
+        "SELECT sent_at / $5 * $5, reason, count(*) FROM attempt
+         WHERE account = $1 AND seq >= {FIRST_AFTER} AND sent_at BETWEEN $3 AND $4 GROUP BY 1, 2 ORDER BY 1"
+    );
     let stretch = i64::try_from(stretch.as_millis()).unwrap_or(i64::MAX).max(1);
-    let rows = session.rows(sql, &[&from.0, &until.0, &stretch]).await?;
+    let rows = session.rows(&sql, &[&from.before(A_DAY).0, &from.0, &until.0, &stretch]).await?;
     let sends =
         |row| Ok(Sends { at: time(row, 0)?, reason: reason(row, 1)?, count: value::<i64>(row, 2)?.unsigned_abs() });
     rows.iter().map(sends).collect()

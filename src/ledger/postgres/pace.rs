@@ -11,10 +11,7 @@ use crate::clock::UnixMillis;
 use crate::domain::Rate;
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::policy::Refusal;
-use crate::ratelimit::{Counted, PauseCause, PauseChange, SharedPace, slack};
-
-/// From when the limit counts a submission in flight: it leaves no window before it is answered.
-pub(super) const IN_FLIGHT: UnixMillis = UnixMillis(i64::MAX);
+use crate::ratelimit::{PauseCause, PauseChange, SharedPace, slack};
 
 /// The pace, and what tells of other runs.
 pub(super) struct Shared {
@@ -34,7 +31,7 @@ pub(super) fn reach(rate: Rate) -> Duration {
 
 pub(super) async fn read(session: &Session, ours: RunId) -> Result<Shared, Failure> {
     let sql = "SELECT next_at, paused_until, refusal, reason, refusals,
-                      EXISTS (SELECT FROM attempt WHERE seq = probe AND attempt.reason IS NULL),
+                      EXISTS (SELECT FROM attempt WHERE attempt.account = $1 AND seq = probe AND attempt.reason IS NULL),
                       coalesce((SELECT run FROM run WHERE account = $1 ORDER BY run DESC LIMIT 1), 0),
                       EXISTS (SELECT FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND run <> $2),
                       (SELECT last_value FROM attempt_seq_seq), share, share_since
@@ -57,43 +54,6 @@ fn pause(row: &Row) -> Result<Option<(PauseCause, UnixMillis)>, Failure> {
     let refusal = refusal.ok_or_else(|| unbelievable(2, "unknown refusal"))?;
     let reason = reason(row, 3)?.ok_or_else(|| unbelievable(3, "a pause without a reason"))?;
     Ok(Some((PauseCause { refusal, reason, refusals: count(row, 4)? }, until)))
-}
-
-/// The same as [`counted`], or more than that as long as it is far below the limit.
-///
-/// At a limit of thousands, counting them all for each group of claims is most of the work. Since the last time there cannot
-/// be more than one for each submission that was announced meanwhile, but for a late answer to one that was in doubt: half of
-/// the limit is more than enough for those.
-pub(super) async fn counted_for(
-    session: &Session,
-    since: UnixMillis,
-    last: AttemptKey,
-    limit: u32,
-) -> Result<Counted, Failure> {
-    let known = session.context.others().counted;
-    let most = known.map(|(requests, then)| requests.saturating_add(last.0.abs_diff(then.0)));
-    if let Some(requests) = most.filter(|most| *most <= u64::from(limit / 2)) {
-        return Ok(Counted { requests, first: None });
-    }
-    let counted = counted(session, since).await?;
-    session.context.others().counted = Some((counted.requests, last));
-    Ok(counted)
-}
-
-/// Submissions that count from after `since`, whoever made them.
-async fn counted(session: &Session, since: UnixMillis) -> Result<Counted, Failure> {
-    let sql = "SELECT count(*), min(nullif(paced_at, $3)) FROM attempt WHERE account = $1 AND paced_at > $2";
-    let row = session.row(sql, &[&since.0, &IN_FLIGHT.0]).await?;
-    let row = row.ok_or_else(|| unbelievable(0, "nothing is counted"))?;
-    Ok(Counted { requests: value::<i64>(&row, 0)?.unsigned_abs(), first: time_if_any(&row, 1)? })
-}
-
-/// The last time from which a submission counts that is not in flight.
-pub(super) async fn counted_until(session: &Session) -> Result<UnixMillis, Failure> {
-    let sql = "SELECT coalesce((SELECT paced_at FROM attempt WHERE account = $1 AND paced_at < $2
-                                ORDER BY paced_at DESC LIMIT 1), 0)";
-    let row = session.row(sql, &[&IN_FLIGHT.0]).await?;
-    row.map_or(Ok(UnixMillis(0)), |row| time(&row, 0))
 }
 
 /// Notes what answers do to the pause of all runs, each at a time by the clock of the server.

@@ -5,9 +5,10 @@ use rustix::system::uname;
 use super::alive::IS_DEAD;
 use super::columns::{task_id, time, value};
 use super::context::GRACE;
+use super::counting::{FIRST_AFTER, IN_FLIGHT, counted_until, end_future, in_flight};
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
-use super::pace::{self, IN_FLIGHT};
+use super::pace;
 use super::session::{Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
@@ -27,16 +28,13 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     if recover(&session, new.at).await? == Recovered::NotYet {
         return Ok(None);
     }
-    // The clock was set back since, or what was copied went by another one: what seems to be still to come may have been just
-    // now, and holds up nobody longer.
-    let sql = "UPDATE attempt SET paced_at = $2 WHERE account = $1 AND paced_at > $2 AND paced_at < $3";
-    session.execute(sql, &[&session.of_server(new.at).0, &IN_FLIGHT.0]).await?;
+    end_future(&session, session.of_server(new.at)).await?;
     let results = new.results.as_deref();
     if let Some(holder) = writer_of(&session, results).await? {
         return Ok(Some(Begin::ResultsInUse(holder)));
     }
     let lock = context.locks.take().await?;
-    let (seen, there_until) = (last_attempt(&session).await?, pace::counted_until(&session).await?);
+    let (seen, there_until) = (last_attempt(&session).await?, counted_until(&session).await?);
     let in_flight = in_flight(&session).await?;
     let run = open(&session, &new, "run", Some(lock)).await?;
     pace::forget_old_pause(&session, run, session.of_server(new.at)).await?;
@@ -44,6 +42,7 @@ pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>
     let mut others = context.others();
     (others.run, others.newest, others.in_flight, others.were_there) = (run, run, in_flight, were_there);
     (others.looked_at, others.there_until, others.counted) = (UnixMillis(i64::MIN), there_until, None);
+    others.until_checkpoint = 0;
     Ok(Some(Begin::Begun(Begun { run, seen })))
 }
 
@@ -85,11 +84,6 @@ async fn last_attempt(session: &Session) -> Result<AttemptKey, Failure> {
     session.row(sql, &[]).await?.map_or(Ok(AttemptKey(0)), |row| value(&row, 0).map(AttemptKey))
 }
 
-async fn in_flight(session: &Session) -> Result<Vec<AttemptKey>, Failure> {
-    let rows = session.rows("SELECT seq FROM attempt WHERE account = $1 AND paced_at = $2", &[&IN_FLIGHT.0]).await?;
-    rows.iter().map(|row| value(row, 0).map(AttemptKey)).collect()
-}
-
 /// Whether it can be told who is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recovered {
@@ -128,12 +122,15 @@ async fn end_dead(session: &Session, run: RunId, at: UnixMillis) -> Result<(), F
 /// What is in flight was sent at some moment until now, if it was, and nobody waits for its answer any more.
 async fn doubt_in_flight(session: &Session, run: RunId, at: UnixMillis) -> Result<(), Failure> {
     let word = Reason::Interrupted.word();
-    let sql = "UPDATE task SET state = 'in_doubt', reason = $2, http_status = NULL, code = NULL, message = NULL,
-                               answered_at = NULL
-               WHERE seq IN (SELECT task FROM attempt WHERE account = $1 AND paced_at = $4 AND run = $3)";
-    session.execute(sql, &[&word, &run.0, &IN_FLIGHT.0]).await?;
-    let sql = "UPDATE attempt SET reason = $2, paced_at = $3 WHERE account = $1 AND paced_at = $5 AND run = $4";
-    session.execute(sql, &[&word, &session.of_server(at).0, &run.0, &IN_FLIGHT.0]).await.map(drop)
+    let in_flight = format!("account = $1 AND seq >= {FIRST_AFTER} AND paced_at = $2 AND run = $3");
+    let sql = format!(
+        "UPDATE task SET state = 'in_doubt', reason = $4, http_status = NULL, code = NULL, message = NULL,
+                         answered_at = NULL
+         WHERE seq IN (SELECT task FROM attempt WHERE {in_flight})"
+    );
+    session.execute(&sql, &[&IN_FLIGHT.0, &run.0, &word]).await?;
+    let sql = format!("UPDATE attempt SET reason = $4, paced_at = $5 WHERE {in_flight}");
+    session.execute(&sql, &[&IN_FLIGHT.0, &run.0, &word, &session.of_server(at).0]).await.map(drop)
 }
 
 /// Finds runs that died. The music tasks in doubt that another run over the catalog of `run` left behind after the submission

@@ -1,14 +1,15 @@
 //! What became of claims: many at a time, in a transaction that has locked the account.
 //!
 //! Rows are found by their numbers alone, and once: they are changed where they were found, since nobody else changes rows of
-//! the account meanwhile. `account + 0` keeps the server from going through all rows of the account instead, which it
-//! believes to be few as long as it has not counted them.
+//! the account meanwhile. `LIMIT 1` keeps the server from going through all rows of the account instead, which it believes
+//! to be few as long as it has not counted them.
 
 use std::collections::HashMap;
 
 use tokio_postgres::Row;
 
 use super::columns::value;
+use super::counting::forget_checkpoints;
 use super::failure::Failure;
 use super::pace;
 use super::session::{Session, Value};
@@ -22,6 +23,7 @@ use crate::ledger::submission::{Settled, Settlement};
 const ANSWER: &str = "
     WITH known AS (
         SELECT new.*, attempt.task, attempt.state_before, attempt.answered_at IS NOT NULL AS is_answered,
+               attempt.reason IS NOT NULL AS was_in_doubt,
                attempt.ctid AS attempt_row, task.ctid AS task_row,
                attempt.reason IS NULL
                OR ((task.state IN ('in_doubt', 'pending')
@@ -34,8 +36,9 @@ const ANSWER: &str = "
                     $14::boolean[], $15::text[])
              AS new (attempt, sent_at, paced_at, at, state, reason, http_status, code, message, cover_id,
                      poll_at, waiter, wants_files, route)
-             JOIN attempt ON attempt.seq = new.attempt JOIN task ON task.seq = attempt.task
-        WHERE attempt.account + 0 = $1
+             CROSS JOIN LATERAL (SELECT ctid, * FROM attempt WHERE account = $1 AND seq = new.attempt LIMIT 1)
+                                AS attempt
+             CROSS JOIN LATERAL (SELECT ctid, state FROM task WHERE seq = attempt.task LIMIT 1) AS task
     ), answered AS (
         UPDATE attempt SET sent_at = new.sent_at, paced_at = new.paced_at, answered_at = new.at,
                            reason = new.reason, http_status = new.http_status, code = new.code,
@@ -57,12 +60,14 @@ const ANSWER: &str = "
         FROM known AS new
         WHERE task.ctid = new.task_row AND NOT new.is_answered AND new.stands
     )
-    SELECT attempt, is_answered, stands FROM known";
+    SELECT attempt, is_answered, stands, was_in_doubt FROM known";
 
 /// A submission as it stood before it got its answer.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     is_answered: bool,
+    /// Or answered.
+    was_in_doubt: bool,
     /// Whether it is what its music task stands by: if its run was believed dead that may have been sent again.
     standing: Settled,
 }
@@ -76,8 +81,11 @@ pub(super) async fn settle_all(
     let (mut standings, mut changes) = (Vec::with_capacity(settled.len()), Vec::new());
     for (key, settlement) in settled {
         // Taken out, since a submission has one answer.
-        let Found { is_answered, standing } = found.remove(key).ok_or(Failure::NotInFlight)?;
+        let Found { is_answered, was_in_doubt, standing } = found.remove(key).ok_or(Failure::NotInFlight)?;
         standings.push(standing);
+        if was_in_doubt {
+            forget_checkpoints(session, *key).await?;
+        }
         match (is_answered, session.is_again) {
             (false, _) => changes.push((settlement.pause, session.of_server(settlement.at))),
             // It was committed, and the connection broke before that was told.
@@ -121,7 +129,7 @@ async fn answer_all(
 
 fn found(row: &Row) -> Result<Found, Failure> {
     let standing = if value(row, 2)? { Settled::Recorded } else { Settled::Overtaken };
-    Ok(Found { is_answered: value(row, 1)?, standing })
+    Ok(Found { is_answered: value(row, 1)?, was_in_doubt: value(row, 3)?, standing })
 }
 
 /// Takes a claim back.

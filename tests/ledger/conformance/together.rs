@@ -251,15 +251,42 @@ async fn the_next_run_counts_what_an_earlier_one_sent_and_what_died_from_its_own
 #[tokio::test]
 async fn what_a_clock_that_was_set_back_left_in_the_future_counts_as_just_now() {
     let shared = Shared::new();
-    let one = Process::begin(shared.open().await, 3_600 * SECOND).await;
     for (id, ms) in [("a", 3_600 * SECOND), ("b", 3_601 * SECOND)] {
+        let one = Process::begin(shared.open().await, ms).await;
         let attempt = one.granted(id, ms).await;
         one.settle(attempt, failed(ms + 1)).await;
+        one.ledger.close().await;
     }
-    one.ledger.close().await;
     let two = Process::begin(shared.open().await, 0).await;
     assert_eq!(waits(two.slow_claim("c", SECOND, false).await), 9_250, "as if they had been made at its beginning");
     granted_by(two.slow_claim("c", 10_250, false).await);
+}
+
+/// Each of these runs looks back no further than to what it knows to be over, and all agree on that.
+#[tokio::test]
+async fn what_is_in_flight_for_long_and_what_is_answered_late_counts_beside_all_that_came_after() {
+    for was_believed_dead in [false, true] {
+        let shared = Shared::new();
+        let one = Process::begin(shared.open().await, 0).await;
+        let long = one.granted("long", 0).await;
+        if was_believed_dead {
+            begun(&one.ledger, "/c.csv", 1).await;
+        }
+        let mut last = None;
+        for (id, ms) in [("a", SECOND), ("b", 20 * SECOND), ("c", 40 * SECOND)] {
+            let next = Process::begin(shared.open().await, ms).await;
+            let attempt = next.granted(id, ms).await;
+            next.settle(attempt, failed(ms)).await;
+            last = Some(next);
+        }
+        let last = last.unwrap();
+        if was_believed_dead {
+            one.settle(long, failed(60 * SECOND)).await;
+        }
+        granted_by(last.slow_claim("d", 61 * SECOND, false).await);
+        let wait = if was_believed_dead { 9_250 } else { 50 };
+        assert_eq!(waits(last.slow_claim("e", 61 * SECOND, false).await), wait);
+    }
 }
 
 #[tokio::test]
