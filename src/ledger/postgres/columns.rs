@@ -20,7 +20,7 @@ pub(super) fn unbelievable(column: usize, why: impl Display) -> Failure {
     Failure::Unbelievable { column, why: why.to_string() }
 }
 
-/// The state in a column; the table itself admits no other word.
+/// The state in a column.
 pub(super) fn state(row: &Row, column: usize) -> Result<RowState, Failure> {
     let word = value(row, column)?;
     RowState::from_word(word).ok_or_else(|| unbelievable(column, format_args!("unknown state `{word}`")))
@@ -32,7 +32,7 @@ pub(super) fn reason(row: &Row, column: usize) -> Result<Option<Reason>, Failure
     Reason::from_word(word).map(Some).ok_or_else(|| unbelievable(column, format_args!("unknown reason `{word}`")))
 }
 
-/// The route in a column; the table itself admits no other word.
+/// The route in a column.
 pub(super) fn route(row: &Row, column: usize) -> Result<Route, Failure> {
     let word = value(row, column)?;
     Route::from_word(word).ok_or_else(|| unbelievable(column, format_args!("unknown route `{word}`")))
