@@ -1,7 +1,8 @@
 //! The ledger in a `PostgreSQL` database, for runs on several hosts. The only home of its driver.
 //!
-//! The server does the locking, the durability and the common clock. Whoever writes for an account locks its row first;
-//! operations that wait together are done in one transaction, with statements over sets of rows.
+//! The server does the locking, the durability and the common clock. Whoever writes for an account locks its row, and only
+//! answers to what is in flight may come before that; operations that wait together are done in one transaction, with
+//! statements over sets of rows.
 
 mod alive;
 mod announce;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 #![expect(clippy::print_stdout, reason = "what could not be tested")]
 
+mod beside;
 mod clocks;
 #[path = "../ledger/conformance/mod.rs"]
 mod conformance;

@@ -38,7 +38,7 @@ struct Last {
 }
 
 /// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
-pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
+pub(super) async fn decide_all(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
     let (known, mut turn, ()) =
         try_join!(biased; known(session, requests), Turn::begin(session, requests), checkpoint_if_due(session))?;
     let (before, mut taken) = (turn.pace.next_at, HashSet::new());
@@ -126,6 +126,10 @@ impl Turn {
         let ours = session.context.others().run;
         let mut shared = pace::read(session, ours).await?;
         if shared.has_others && is_time_to_look(session, now) {
+            if !session.is_alone {
+                return Err(Failure::NotAlone);
+            }
+            session.context.others().looked_at = now;
             recover(session, session.context.server_clock.of_ours(now)).await?;
             shared = pace::read(session, ours).await?;
         }
@@ -154,13 +158,9 @@ impl Turn {
 }
 
 fn is_time_to_look(session: &Session, now: UnixMillis) -> bool {
-    let mut others = session.context.others();
+    let looked_at = session.context.others().looked_at;
     // Also after the clock was set back.
-    let is_due = !(others.looked_at..others.looked_at.after(BETWEEN_LOOKS)).contains(&now);
-    if is_due {
-        others.looked_at = now;
-    }
-    is_due
+    !(looked_at..looked_at.after(BETWEEN_LOOKS)).contains(&now)
 }
 
 /// Notes whether there are others; until when they may be.

@@ -30,6 +30,9 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
+    /// What others do at the same time stands in the way, and will not if it is begun anew alone.
+    #[error("others write for the account")]
+    NotAlone,
     /// A row that no statement of this program leaves.
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
@@ -94,6 +97,7 @@ impl Failure {
             Self::Silent => true,
             Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
             Self::Place(_) | Self::NotInFlight | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
+            Self::NotAlone => false,
             Self::Outage { .. } | Self::BeingMade { .. } | Self::Panicked | Self::Closed => false,
         }
     }
@@ -117,7 +121,7 @@ impl Failure {
             Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
             Self::BeingMade { .. } => LedgerErrorKind::BeingMade,
-            Self::NotInFlight | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
+            Self::NotInFlight | Self::NotAlone | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::try_join;
 
 use super::announce::Decisions;
-use super::claims::decide;
+use super::claims::decide_all;
 use super::connect::Access;
 use super::failure::Failure;
 use super::session::Session;
@@ -116,13 +116,30 @@ impl Group {
         for call in &mut self.calls {
             call.run(session.clone()).await?;
         }
-        let (settled, requests) = (&self.settlements.asked, &self.claims.asked);
-        let settle = async { if settled.is_empty() { Ok(Vec::new()) } else { settle_all(session, settled).await } };
-        let decide = async { if requests.is_empty() { Ok(None) } else { decide(session, requests).await.map(Some) } };
-        let is_pausing = settled.iter().any(|(_, settlement)| settlement.pause != PauseChange::Keep);
+        let (settle, decide) = (settle(session, &self.settlements.asked), decide(session, &self.claims.asked));
         (self.settlements.answers, self.decisions) =
-            if is_pausing { (settle.await?, decide.await?) } else { try_join!(biased; settle, decide)? };
+            if self.is_pausing() { (settle.await?, decide.await?) } else { try_join!(biased; settle, decide)? };
         Ok(())
+    }
+
+    /// The same for claims and answers beside those of others: answers that change no pause need not wait for the lock of the
+    /// account, which claims are decided under.
+    pub(super) async fn run_beside(
+        &mut self,
+        session: &Session,
+        lock: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        if self.is_pausing() {
+            try_join!(biased; lock, self.run(session))?;
+            return Ok(());
+        }
+        let (settle, decide) = (settle(session, &self.settlements.asked), decide(session, &self.claims.asked));
+        (self.settlements.answers, (), self.decisions) = try_join!(biased; settle, lock, decide)?;
+        Ok(())
+    }
+
+    fn is_pausing(&self) -> bool {
+        self.settlements.asked.iter().any(|(_, settlement)| settlement.pause != PauseChange::Keep)
     }
 
     /// Writes down what is about to be sent, as the last statement.
@@ -139,4 +156,12 @@ impl Group {
         self.claims.answer();
         self.calls.into_iter().for_each(Operation::answer);
     }
+}
+
+async fn settle(session: &Session, settled: &[(AttemptKey, Settlement)]) -> Result<Vec<Settled>, Failure> {
+    if settled.is_empty() { Ok(Vec::new()) } else { settle_all(session, settled).await }
+}
+
+async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Option<Decisions>, Failure> {
+    if requests.is_empty() { Ok(None) } else { decide_all(session, requests).await.map(Some) }
 }

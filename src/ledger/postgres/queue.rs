@@ -48,7 +48,10 @@ const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit TO off";
 const BEGIN_PLANNED: &str =
     "BEGIN; SET LOCAL synchronous_commit TO off; SET LOCAL plan_cache_mode TO force_generic_plan";
 
-/// Lets one transaction after the other write for the account.
+/// The lock of the server that those share who answer before they lock the account, which is its second number ("Cvbt").
+const BESIDE: i32 = 0x4376_6274;
+
+/// Lets one transaction after the other write for the account, all but answers.
 const LOCK: &str = "SELECT FROM account WHERE account = $1 FOR UPDATE";
 
 /// Waits until all that is committed is on the disk, and on those of the replicas that the server waits for: a commit that does
@@ -200,15 +203,25 @@ impl Queue {
             None => Link::new(self.connector.connect().await?),
         };
         let context = Arc::clone(&self.context);
-        let session = Session { link: Arc::clone(&link), context, is_again: attempt > NonZeroU32::MIN };
+        let (is_again, is_alone) = (attempt > NonZeroU32::MIN, !group.calls.is_empty());
+        let mut session = Session { link: Arc::clone(&link), context, is_again, is_alone };
         match (self.access, group.access()) {
             (Access::Read, _) | (_, Access::Read) => group.run(&session).await?,
-            (Access::Write, Access::Write) => self.write(&session, group, turn).await?,
+            (Access::Write, Access::Write) => match self.write(&session, group, turn).await {
+                Err(Failure::NotAlone) => {
+                    session.link.client().batch_execute("ROLLBACK").await?;
+                    session.is_alone = true;
+                    self.write(&session, group, turn).await?;
+                }
+                done => done?,
+            },
         }
         Ok(link)
     }
 
-    /// Whoever writes locks the account first, so that one transaction after the other sees what the one before has done.
+    /// Whoever writes locks the account, so that one transaction after the other sees what the one before has done. Only answers
+    /// to what is in flight are written before if there are other runs: their rows are nobody else's, unless somebody who is
+    /// alone finds their run dead. That is half of the work, and is done beside that of others.
     ///
     /// Statements follow each other without waiting for answers where they can, since the account is locked meanwhile. Never
     /// all of them: a transaction whose commit is asked for after an answer has come cannot be delivered by the network
@@ -222,17 +235,25 @@ impl Queue {
         let (context, client) = (&session.context, session.link.client());
         context.server_clock.measure(client).await?;
         let renewed = context.locks.renew().await?;
+        let session = &Session { is_alone: session.is_alone || renewed.is_some(), ..session.clone() };
         // Prepared beforehand: what follows is not to be asked for before them.
         let (lock, flush) = (session.statement(LOCK).await?, session.statement(FLUSH).await?);
-        let sql = if group.calls.is_empty() { BEGIN_PLANNED } else { BEGIN };
-        let work = async {
-            if let Some(lock) = renewed {
-                revive(session, lock).await?;
-            }
-            group.run(session).await
-        };
-        let begin = async { Ok(client.batch_execute(sql).await?) };
-        try_join!(biased; begin, session.rows_of(&lock, &[]), work)?;
+        // What a broken connection left behind may still hold the rows of these answers: the lock is waited for then.
+        let is_beside = !session.is_alone && !session.is_again && context.others().were_there;
+        let sql = begin(session, is_beside, group.calls.is_empty());
+        let begin = async { Ok(client.batch_execute(&sql).await?) };
+        let lock = async { session.rows_of(&lock, &[]).await.map(drop) };
+        if is_beside {
+            try_join!(biased; begin, group.run_beside(session, lock))?;
+        } else {
+            let work = async {
+                if let Some(lock) = renewed {
+                    revive(session, lock).await?;
+                }
+                group.run(session).await
+            };
+            try_join!(biased; begin, lock, work)?;
+        }
         let commit = async {
             client.batch_execute("COMMIT").await?;
             drop(turn.take());
@@ -257,6 +278,16 @@ impl Queue {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The statements that begin a transaction: one that is to be alone, that writes before it locks the account, or neither.
+fn begin(session: &Session, is_beside: bool, is_planned: bool) -> String {
+    let (begin, account) = (if is_planned { BEGIN_PLANNED } else { BEGIN }, session.context.account);
+    match (session.is_alone, is_beside) {
+        (true, _) => format!("{begin}; SELECT pg_advisory_xact_lock({BESIDE}, {account})"),
+        (false, true) => format!("{begin}; SELECT pg_advisory_xact_lock_shared({BESIDE}, {account})"),
+        (false, false) => begin.to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ CREATE TABLE coverbatch.ledger (
 );
 INSERT INTO coverbatch.ledger (version) VALUES (1);
 
--- One row per account, with what all its runs share of the pace. Whoever writes for an account locks its row first.
+-- One row per account, with what all its runs share of the pace. Whoever writes for an account locks its row.
 CREATE TABLE coverbatch.account (
     account      integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name         text NOT NULL UNIQUE,

@@ -1,8 +1,8 @@
-//! What became of claims: many at a time, in a transaction that has locked the account.
+//! What became of claims: many at a time, in a transaction that has locked the account, or in one that shares a lock with
+//! others of its kind. There only answers to what is in flight are written: such a row is changed by nobody else.
 //!
-//! Rows are found by their numbers alone, and once: they are changed where they were found, since nobody else changes rows of
-//! the account meanwhile. `LIMIT 1` keeps the server from going through all rows of the account instead, which it believes
-//! to be few as long as it has not counted them.
+//! Rows are found by their numbers alone, and once: they are changed where they were found. `LIMIT 1` keeps the server from
+//! going through all rows of the account instead, which it believes to be few as long as it has not counted them.
 
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ const ANSWER: &str = "
                            reason = new.reason, http_status = new.http_status, code = new.code,
                            message = new.message
         FROM known AS new
-        WHERE attempt.ctid = new.attempt_row AND NOT new.is_answered
+        WHERE attempt.ctid = new.attempt_row AND NOT new.is_answered AND ($16 OR NOT new.was_in_doubt)
     ), moved AS (
         UPDATE task SET state = CASE WHEN new.state = 'pending' AND new.state_before = 'in_doubt'
                                      THEN new.state_before ELSE new.state END,
@@ -58,7 +58,7 @@ const ANSWER: &str = "
                         waiter = new.waiter, wants_files = task.wants_files OR new.wants_files,
                         route = CASE WHEN new.cover_id IS NULL THEN task.route ELSE new.route END
         FROM known AS new
-        WHERE task.ctid = new.task_row AND NOT new.is_answered AND new.stands
+        WHERE task.ctid = new.task_row AND NOT new.is_answered AND new.stands AND ($16 OR NOT new.was_in_doubt)
     )
     SELECT attempt, is_answered, stands, was_in_doubt FROM known";
 
@@ -83,6 +83,9 @@ pub(super) async fn settle_all(
         // Taken out, since a submission has one answer.
         let Found { is_answered, was_in_doubt, standing } = found.remove(key).ok_or(Failure::NotInFlight)?;
         standings.push(standing);
+        if was_in_doubt && !session.is_alone {
+            return Err(Failure::NotAlone);
+        }
         if was_in_doubt {
             forget_checkpoints(session, *key).await?;
         }
@@ -105,7 +108,7 @@ async fn answer_all(
     let settlements = || settled.iter().map(|(_, settlement)| settlement);
     let numbers = |number: &dyn Fn(&Settlement) -> Option<i64>| settlements().map(number).collect::<Vec<_>>();
     let waiter = |settlement: &Settlement| settlement.waiter.filter(|_| settlement.cover.is_some());
-    let values: [Value<'_>; 14] = [
+    let values: [Value<'_>; 15] = [
         &settled.iter().map(|(key, _)| key.0).collect::<Vec<_>>(),
         &numbers(&|settlement| Some(settlement.sent_at.0)),
         &numbers(&|settlement| Some(session.of_server(settlement.at).before(settlement.age).0)),
@@ -122,6 +125,7 @@ async fn answer_all(
             .map(|settlement| waiter(settlement).is_some_and(|waiter| waiter.wants_files))
             .collect::<Vec<_>>(),
         &settlements().map(|settlement| settlement.route.word()).collect::<Vec<_>>(),
+        &session.is_alone,
     ];
     let rows = session.rows(ANSWER, &values).await?;
     rows.iter().map(|row| Ok((AttemptKey(value(row, 0)?), found(row)?))).collect()

@@ -1,0 +1,73 @@
+//! What is written for an account beside others, and what waits for them.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use coverbatch::ledger::{LedgerError, PostgresLedger, Settled, SubmitLedger as _};
+use tokio::join;
+use tokio::time::{sleep, timeout};
+
+use super::rows::{begin, claim, rejection};
+use super::server::Server;
+use super::story::wait_for;
+use super::{API, MAX_OUTAGE};
+
+const DATABASE: &str = "beside";
+
+/// Another session, inside a transaction that has done this and ends with the value's input.
+fn session(server: &Server, sql: &str) -> Child {
+    let mut psql = Command::new("psql");
+    psql.args(["-X", "-q", "-U", "postgres", "-d", DATABASE, "-h"]).arg(server.folder());
+    let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    psql.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
+    psql
+}
+
+/// Whoever answers or claims beside others shares a lock of the server. Answers to what is in flight come in between nothing
+/// there; one that comes late may meet a claim of the same row.
+#[tokio::test]
+async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_whoever_is_alone() {
+    let server = Server::shared();
+    let url = server.database(DATABASE, "");
+    let open = || PostgresLedger::open(&url, "main", API, MAX_OUTAGE);
+    let (ledger, other) = (open().await.unwrap(), open().await.unwrap());
+    let late = claim(&ledger, begin(&ledger).await, "late").await.unwrap();
+    begin(&other).await;
+    let begun = begin(&ledger).await;
+    let in_flight = claim(&ledger, begun, "in-flight").await.unwrap();
+    let next = claim(&ledger, begun, "next").await.unwrap();
+
+    let shared = session(server, "SELECT pg_advisory_xact_lock_shared(1131831924, 1)");
+    wait_for("lock of another one", || locks(server, true) == "1");
+    let answered = timeout(Duration::from_secs(15), ledger.settle(in_flight, rejection())).await;
+    assert_eq!(answered.unwrap().unwrap(), Settled::Recorded);
+    waits_for(server, shared, ledger.settle(late, rejection())).await;
+
+    let alone = session(server, "SELECT pg_advisory_xact_lock(1131831924, 1)");
+    wait_for("lock of one that is alone", || locks(server, true) == "1");
+    waits_for(server, alone, ledger.settle(next, rejection())).await;
+}
+
+/// Holds that an answer is recorded only once another session has ended.
+async fn waits_for(server: &Server, mut other: Child, answer: impl Future<Output = Result<Settled, LedgerError>>) {
+    let ends = async {
+        while locks(server, false) != "1" {
+            sleep(Duration::from_millis(20)).await;
+        }
+        drop(other.stdin.take());
+    };
+    let (answered, ()) = timeout(Duration::from_secs(60), async { join!(answer, ends) }).await.unwrap();
+    assert_eq!(answered.unwrap(), Settled::Recorded);
+    other.wait().unwrap();
+}
+
+/// How many hold a lock of this database, or wait for it.
+fn locks(server: &Server, is_granted: bool) -> String {
+    let sql = format!(
+        "SELECT count(*) FROM pg_locks
+         WHERE classid = 1131831924 AND granted = {is_granted}
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    server.sql(DATABASE, &sql)
+}
