@@ -145,6 +145,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Ok(MusicProgress::Finished) => return Ok(TaskOutput::MusicCheck(row, None)),
             Ok(MusicProgress::Unfinished) => (RowState::Pending, Reason::MusicNotReady),
             Ok(MusicProgress::Failed) => (RowState::Failed, Reason::MusicFailed),
+            // A mistyped id, or music that is as old as the service remembers.
+            Ok(MusicProgress::Unknown) => (RowState::Failed, Reason::NotFound),
             Err(PollFailure::GiveUp) => (RowState::GaveUp, reason),
             Err(PollFailure::Again(Scope::Row(wait))) => return Ok(TaskOutput::MusicCheck(row, again(true, wait))),
             Err(PollFailure::Again(Scope::Account(_))) => {
