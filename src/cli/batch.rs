@@ -226,6 +226,8 @@ impl BatchContext {
     fn summary(&self, outcome: RunOutcome, tally: Tally, ledger_is_new: bool) -> Summary {
         let ended = self.ended(&outcome);
         let follows = self.goal != Goal::Accepted;
+        let is_refused = |earlier: &Arc<Catalog>| self.catalog.has_not_shrunk(Some(earlier)).is_err();
+        let has_shrunk = tally.changes.vanished_rows.rows > 0 && self.earlier.as_ref().is_some_and(is_refused);
         Summary {
             ended,
             exit: Exit::of_run(ended, &tally),
@@ -238,6 +240,7 @@ impl BatchContext {
             outcomes: outcome.progress.outcomes.counts(),
             started: outcome.started,
             took: self.clock.elapsed(),
+            has_shrunk,
             files: self.files(ledger_is_new, outcome.taken_over),
             next: outcome.next,
         }
