@@ -20,6 +20,9 @@ pub const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a cover rests after a poll, whoever wakes it.
 pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
 
+/// How long reads are remembered: longer than the window of any pace.
+pub(super) const READS_KEPT: Duration = Duration::from_secs(25 * 60 * 60);
+
 /// Whose covers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CoverScope {

@@ -104,6 +104,21 @@ async fn two_processes_share_one_pace() {
 }
 
 #[tokio::test]
+async fn a_process_with_a_short_pace_forgets_no_read_that_a_longer_one_counts() {
+    let shared = Shared::new();
+    let (nightly, hasty) = (shared.open().await, shared.open().await);
+    let day = 24 * 60 * 60;
+    assert_eq!(nightly.claim_read(at(0), pace(1, day)).await.unwrap(), None);
+    for second in 1..5 {
+        assert_eq!(hasty.claim_read(at(second * 2_000), pace(1, 1)).await.unwrap(), None);
+    }
+    let free = nightly.claim_read(at(20_000), pace(5, day)).await.unwrap();
+    assert_eq!(free, Some(at(i64::try_from(day).unwrap() * 1_020)), "a day and its slack after the first of five");
+    nightly.close().await;
+    hasty.close().await;
+}
+
+#[tokio::test]
 async fn a_download_keeps_no_pace_and_a_read_from_the_future_holds_nobody() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
