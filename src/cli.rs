@@ -4,8 +4,10 @@
 
 mod account;
 mod batch;
+mod batch_args;
 mod config;
 mod cover_args;
+mod cover_rounds;
 mod decide;
 mod folders;
 mod follow;

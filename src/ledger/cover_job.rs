@@ -39,8 +39,18 @@ pub struct Waiter {
     pub run: RunId,
     /// Whether the cover is completed only once its images are on disk.
     pub wants_files: bool,
-    /// How long it waits, at most: nothing that it waits for is due any later.
+    /// Since when it waits.
+    pub began: UnixMillis,
+    /// How long it waits for a cover, at most, from then or from its acceptance: nothing that it waits for is due any later.
     pub longest: Duration,
+}
+
+impl Waiter {
+    /// When a cover was accepted, at the earliest, that it still waits for at this time.
+    pub(super) fn earliest(&self, at: UnixMillis) -> UnixMillis {
+        let earliest = at.before(self.longest);
+        if self.began >= earliest { UnixMillis(i64::MIN) } else { earliest }
+    }
 }
 
 /// What is done for a cover that is due.

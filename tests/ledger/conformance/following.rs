@@ -360,6 +360,22 @@ async fn nothing_that_a_run_waits_for_is_due_later_than_it_waits() {
 }
 
 #[tokio::test]
+async fn a_run_takes_a_cover_from_others_as_long_as_it_waits_for_it() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    accepted(&ledger, run, "a", 1_000, Some(waiter(run, false))).await;
+    let follower = ledger.begin_follow("/c.csv", "follow again", at(2_000)).await.unwrap();
+    let longest = Duration::from_millis(500);
+    let watch = async |began, ms| {
+        let waiter = Waiter { began: at(began), longest, ..waiter(follower, false) };
+        ledger.watch(waiter, vec![task("a")], at(ms)).await.unwrap()
+    };
+    assert_eq!(watch(2_000, 2_501).await, 0, "neither from its acceptance nor from the beginning of the command");
+    assert_eq!(watch(0, 1_501).await, 1, "it was accepted a moment ago");
+    assert_eq!(watch(2_000, 2_500).await, 1);
+}
+
+#[tokio::test]
 async fn jobs_that_are_released_are_due_for_others_at_once() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
