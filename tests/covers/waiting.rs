@@ -113,7 +113,7 @@ fn two_runs_that_wait_for_one_cover_both_have_it_in_hand() {
 #[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     for command in ["run", "follow"] {
-        let service = quick(&["--generation", "2s"]);
+        let service = quick(&["--generation", "5s"]);
         let batch = learned(["a1", "b2"], &service.address);
         if command == "follow" {
             batch.run(&[]).exit(0);
