@@ -1,4 +1,4 @@
-//! The real ledger behind a store that fails or is slow.
+//! The real ledger behind a store that fails, is slow, or is shared with a run that stands still.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     After(usize),
     /// Writing down claims and answers takes so long.
     SlowWrites(Duration),
+    /// For so long another run has every row on its way.
+    Elsewhere(Duration),
 }
 
 /// A ledger with a fault.
@@ -63,7 +65,7 @@ impl Faulty {
                 work.await?;
                 Err(self.fail())
             }
-            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) => work.await,
+            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) | Fault::Elsewhere(_) => work.await,
         }
     }
 
@@ -151,6 +153,9 @@ impl SubmitLedger for Faulty {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claim, LedgerError> {
+        if matches!(self.fault, Fault::Elsewhere(time) if self.clock.elapsed() < time) {
+            return Ok(Claim::InFlight);
+        }
         self.write(self.inner.claim(request)).await
     }
 
