@@ -100,3 +100,16 @@ impl Outcomes {
         Reason::ALL.iter().copied().zip(self.0).filter(|(_, count)| *count > 0).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_covers_adds_up_number_by_number() {
+        let mut covers = Covers { accepted: 1, polls: 2, generated: 3, failed: 4, given_up: 5, saved: 6 };
+        covers += Covers { accepted: 10, polls: 20, generated: 30, failed: 40, given_up: 50, saved: 60 };
+        let sum = Covers { accepted: 11, polls: 22, generated: 33, failed: 44, given_up: 55, saved: 66 };
+        assert_eq!(covers, sum);
+    }
+}

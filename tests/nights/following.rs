@@ -9,7 +9,7 @@ use coverbatch::policy::MaxFailures;
 use coverbatch::ratelimit::expected_time;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{GRAIN, Night, Reply, Seen, gaps, is_jittered, millis, nonzero, numbered, seconds};
+use crate::support::{GRAIN, Morning, Night, Reply, Seen, gaps, is_jittered, millis, nonzero, numbered, seconds};
 
 /// What a look takes.
 const LOOK: Duration = millis(130);
@@ -223,6 +223,21 @@ async fn a_throttled_read_slows_reads_down_and_not_submissions() {
     let (night, waits) = refused_with(429).await;
     assert!((2..=25).contains(&waits.len()), "{waits:?}");
     assert!(night.looks_at("song-0001").len() > 1);
+}
+
+/// Reads are refused for longer than an outage may last, in a run that submits so many rows.
+async fn reads_refused_for_too_long(rows: usize) -> Morning {
+    let night = Night::of(&numbered("song", rows)).waiting().with(|with| with.max_outage = seconds(120));
+    night.service.shows(|_| Seen::Code(455));
+    night.run().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_refused_for_too_long_end_a_run_that_has_nothing_else_to_do_and_no_other() {
+    let idle = reads_refused_for_too_long(20).await;
+    assert_eq!((idle.ended, idle.tally.awaited), (Ended::Outage, 20));
+    let busy = reads_refused_for_too_long(600).await;
+    assert_eq!((busy.ended, busy.sent.len(), busy.tally.awaited), (Ended::Finished, 600, 600));
 }
 
 #[tokio::test(start_paused = true)]

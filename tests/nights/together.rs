@@ -1,10 +1,12 @@
 //! Several processes on one ledger, and processes that are killed: together they keep one read pace.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use coverbatch::domain::Ended;
 use tokio::time::sleep;
 
-use crate::support::{IMAGE, Night, Seen, millis, numbered, seconds};
+use crate::support::{Fault, Faulty, IMAGE, Morning, Night, Seen, millis, numbered, seconds};
 
 /// Every image of these music tasks is on disk, byte for byte, and nothing else.
 fn assert_in_hand(night: &Night, ids: &[String]) {
@@ -195,4 +197,21 @@ async fn a_killed_follower_leaves_its_covers_to_the_other() {
     assert!(night.is_read_in_pace());
     assert_in_hand(&night, &ids);
     assert!(morning.took < seconds(200), "{:?}", morning.took);
+}
+
+/// Runs two rows that another run has on its way for so long.
+async fn beside_a_run_that_takes(time: Duration) -> Morning {
+    let night = Night::of(&["a", "b"]);
+    let ledger = Faulty::new(&night.ledger, night.clock, Fault::Elsewhere(time));
+    night.run_on(&ledger).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_another_run_sends_are_asked_for_each_second_and_not_for_ever() {
+    let soon = beside_a_run_that_takes(seconds(90)).await;
+    assert_eq!((soon.sent.len(), soon.tally.to_send), (2, 0));
+    assert!((seconds(90)..seconds(92)).contains(&soon.took), "{:?}", soon.took);
+    let never = beside_a_run_that_takes(Duration::MAX).await;
+    assert_eq!((never.ended, never.sent.len(), never.tally.to_send), (Ended::Finished, 0, 2));
+    assert!((seconds(120)..seconds(121)).contains(&never.took), "{:?}", never.took);
 }

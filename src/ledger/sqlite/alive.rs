@@ -83,3 +83,45 @@ impl Locks {
         let _ = fs::remove_file(self.folder.join(name)).and_then(|()| fs::remove_dir(&self.folder));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_alive_for_as_long_as_its_lock_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let [mut run, other] = [(); 2].map(|()| Locks::beside(&folder.path().join("x.db")));
+        let name = run.take().unwrap();
+        assert!(other.is_alive(&name).unwrap());
+        // As its death lets it go: its file stays.
+        drop(run);
+        assert!(!other.is_alive(&name).unwrap());
+        other.remove(&name);
+        assert!(!other.is_alive(&name).unwrap(), "no file, no run");
+    }
+
+    #[test]
+    fn the_last_run_leaves_no_folder_and_one_before_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let [mut first, mut last] = [(); 2].map(|()| Locks::beside(&path));
+        first.take().unwrap();
+        last.take().unwrap();
+        first.release();
+        assert!(companion(&path, RUNS).exists());
+        last.release();
+        assert!(!companion(&path, RUNS).exists());
+    }
+
+    /// Whoever took such a run for dead would pay for its rows a second time.
+    #[test]
+    fn a_lock_that_cannot_be_looked_at_is_an_error_and_no_death() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        fs::write(companion(&path, RUNS), "no folder").unwrap();
+        let mut locks = Locks::beside(&path);
+        assert!(locks.is_alive("1-0123456789abcdef").is_err());
+        assert!(locks.take().is_err());
+    }
+}
