@@ -275,7 +275,7 @@ async fn what_is_in_flight_for_long_and_what_is_answered_late_counts_beside_all_
             begun(&one.ledger, "/c.csv", 1).await;
         }
         let mut last = None;
-        for (id, ms) in [("a", SECOND), ("b", 20 * SECOND), ("c", 36 * SECOND)] {
+        for (id, ms) in [("a", SECOND), ("b", 20 * SECOND), ("c", 40 * SECOND)] {
             let next = Process::begin(shared.open().await, ms).await;
             let attempt = next.granted(id, ms).await;
             next.settle(attempt, failed(ms)).await;
@@ -283,11 +283,11 @@ async fn what_is_in_flight_for_long_and_what_is_answered_late_counts_beside_all_
         }
         let last = last.unwrap();
         if was_believed_dead {
-            one.settle(long, failed(46 * SECOND)).await;
+            one.settle(long, failed(60 * SECOND)).await;
         }
-        granted_by(last.slow_claim("d", 47 * SECOND, false).await);
+        granted_by(last.slow_claim("d", 61 * SECOND, false).await);
         let wait = if was_believed_dead { 9_250 } else { 50 };
-        assert_eq!(waits(last.slow_claim("e", 47 * SECOND, false).await), wait);
+        assert_eq!(waits(last.slow_claim("e", 61 * SECOND, false).await), wait);
     }
 }
 
