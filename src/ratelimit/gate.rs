@@ -4,6 +4,7 @@
 //! Callers are served in the order in which they ask, one at a time: governor's own waiting lets every waiter wake for
 //! every request, and sleeps past tokio's clock.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::shared::{Asking, NotYet, PauseChange};
 use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
 use super::{Admission, Feedback, later};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Rate, Reason};
 use crate::policy::{Jitter, Refusal};
 
@@ -52,6 +53,8 @@ struct State {
     sent: SendLog,
     /// Nobody passes before, for the sake of other runs.
     held_until: Instant,
+    /// The times that are kept for this run beside the others, in their order.
+    slots: VecDeque<UnixMillis>,
 }
 
 /// The gate of a run.
@@ -79,6 +82,7 @@ impl Gate {
             breaker: Breaker::new(max_outage),
             sent: SendLog::new(rate.period),
             held_until: now,
+            slots: VecDeque::new(),
         };
         let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { clock, rate, turn, state, changed })
@@ -160,6 +164,9 @@ impl Gate {
         } else {
             state.window.cancel();
             state.spacing.give_back(ticket.turn);
+            if let Some(slot) = ticket.slot {
+                state.slots.push_back(slot);
+            }
         }
         if ticket.is_probe {
             state.breaker.cancel_probe(now);
@@ -192,7 +199,7 @@ impl State {
         // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
         self.spacing.set_share(self.share_at(now), now);
         self.window.reserve();
-        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn })
+        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, slot: self.slots.pop_front() })
     }
 
     fn report(&mut self, ticket: Ticket, feedback: Feedback, jitter: Jitter, now: Instant) -> PauseChange {
@@ -209,6 +216,7 @@ impl State {
             Feedback::Refused { refusal, reason, retry_after } => {
                 let begun = self.breaker.refused(ticket.epoch, (refusal, reason, retry_after), jitter, now);
                 let Some((cause, wait)) = begun else { return PauseChange::Keep };
+                self.slots.clear();
                 let (age, window) = (now - self.origin, self.rate.period);
                 self.share = self.share.paused(refusal, (age, age + wait), window);
                 self.spacing.set_share(self.share_at(now), now);
@@ -218,10 +226,16 @@ impl State {
     }
 
     /// Other runs of the account leave no room yet, as was said to who asked at a time: it took a while until that was known.
-    fn hold(&mut self, NotYet { wait, pause, share }: NotYet, asked: Instant, now: Instant) {
-        self.held_until = later(asked, wait);
+    fn hold(&mut self, NotYet { wait, pause, share, .. }: NotYet, asked: Instant, now: Instant) {
+        let until = later(asked, wait);
         if let Some(cause) = pause {
-            self.breaker.adopt(cause, self.held_until, now);
+            // Those times are over when it ends, for all runs at once.
+            self.slots.clear();
+            self.held_until = until;
+            self.breaker.adopt(cause, until, now);
+        } else {
+            // Of several that were asked for together, the first one is due first.
+            self.held_until = if self.held_until > now { self.held_until.min(until) } else { until };
         }
         self.share = RateShare::new(share, now - self.origin);
         self.spacing.set_share(self.share_at(now), now);
@@ -238,6 +252,8 @@ struct Ticket {
     epoch: Epoch,
     is_probe: bool,
     turn: Turn,
+    /// The time that other runs leave to it.
+    slot: Option<UnixMillis>,
 }
 
 /// What the gate says of a request whose answer it was told.
@@ -267,14 +283,16 @@ impl Reservation {
     #[must_use]
     pub fn asking(&self) -> Asking {
         let Self(place) = self;
-        Asking { rate: place.gate.rate, is_probe: place.ticket.is_probe }
+        Asking { rate: place.gate.rate, is_probe: place.ticket.is_probe, slot: place.ticket.slot }
     }
 
     /// Other runs of the account, which were asked at a time, leave no room yet: the request is not made, and none of this run
     /// before there is.
     pub fn hold(self, not_yet: NotYet, asked: Instant) {
-        let gate = Arc::clone(&self.0.gate);
-        drop(self);
+        let Self(mut place) = self;
+        let gate = Arc::clone(&place.gate);
+        place.ticket.slot = not_yet.slot;
+        drop(place);
         let now = gate.clock.now();
         gate.state().hold(not_yet, asked, now);
     }
@@ -387,7 +405,7 @@ mod tests {
             gate.reserve()
                 .await
                 .unwrap()
-                .hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0 }, clock.now());
+                .hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0, slot: None }, clock.now());
         }
         answered(&gate).await;
         assert_eq!((clock.now() - start).as_millis(), 300);
@@ -396,12 +414,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_kept_for_a_run_is_asked_for_in_its_order_until_it_is_used_or_everyone_pauses() {
+        let (clock, gate) = gate();
+        let asked = clock.now();
+        let first = gate.reserve().await.unwrap();
+        let second = gate.reserve().await.unwrap();
+        for (reservation, seconds) in [(first, 2), (second, 3)] {
+            let slot = Some(UnixMillis(seconds * 1_000));
+            let wait = Duration::from_secs(seconds.unsigned_abs());
+            reservation.hold(NotYet { wait, pause: None, share: 1.0, slot }, asked);
+        }
+        let first = gate.reserve().await.unwrap();
+        assert_eq!((clock.now() - asked).as_millis(), 2_000, "the first of them");
+        assert_eq!(first.asking().slot, Some(UnixMillis(2_000)));
+        first.depart().unwrap().report(Feedback::Answered, Jitter::new(0.0));
+        // Its row could not be sent: the next one has it.
+        assert_eq!(gate.reserve().await.unwrap().asking().slot, Some(UnixMillis(3_000)));
+        let second = gate.reserve().await.unwrap();
+        assert_eq!(second.asking().slot, Some(UnixMillis(3_000)));
+        drop(second);
+        request(&gate, refused(Refusal::Throttled, None)).await;
+        assert_eq!(gate.reserve().await.unwrap().asking().slot, None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn how_long_the_others_took_to_answer_is_no_time_to_wait_for() {
         let (clock, gate) = gate();
         let asked = clock.now();
         let reservation = gate.reserve().await.unwrap();
         sleep(Duration::from_millis(200)).await;
-        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None, share: 1.0 }, asked);
+        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None, share: 1.0, slot: None }, asked);
         answered(&gate).await;
         assert_eq!((clock.now() - asked).as_millis(), 300);
     }
@@ -411,7 +453,10 @@ mod tests {
         let (clock, gate) = gate();
         let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 3 };
         let start = clock.now();
-        gate.reserve().await.unwrap().hold(NotYet { wait: 5 * SECOND, pause: Some(cause), share: 1.0 }, start);
+        gate.reserve()
+            .await
+            .unwrap()
+            .hold(NotYet { wait: 5 * SECOND, pause: Some(cause), share: 1.0, slot: None }, start);
         let probe = gate.reserve().await.unwrap();
         assert_eq!(clock.now() - start, 5 * SECOND);
         assert!(probe.asking().is_probe);
@@ -428,7 +473,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_share_that_all_runs_use_is_the_one_of_this_run() {
         let (clock, gate) = gate();
-        let told = |share| NotYet { wait: Duration::ZERO, pause: None, share };
+        let told = |share| NotYet { wait: Duration::ZERO, pause: None, share, slot: None };
         for share in [0.5, 0.7] {
             gate.reserve().await.unwrap().hold(told(share), clock.now());
             assert!((gate.view().share - share).abs() < 1e-9);

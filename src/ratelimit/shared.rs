@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::aimd::RateShare;
 use super::slack;
-use super::spacing::pass_shared;
+use super::spacing::{furthest, next_slot};
 use crate::clock::UnixMillis;
 use crate::domain::{Rate, Reason};
 use crate::policy::{GATE_BACKOFF, Refusal};
@@ -26,6 +26,8 @@ pub struct Asking {
     pub rate: Rate,
     /// Whether it asks as a probe, after a pause.
     pub is_probe: bool,
+    /// The time that it was promised when it asked before.
+    pub slot: Option<UnixMillis>,
 }
 
 /// Why nothing is sent.
@@ -75,6 +77,8 @@ pub struct NotYet {
     pub pause: Option<PauseCause>,
     /// The share of the rate that all runs use together.
     pub share: f64,
+    /// The time that is kept for it, to ask with again: runs that ask earlier, or are nearer to the ledger, do not take it.
+    pub slot: Option<UnixMillis>,
 }
 
 /// What all runs share.
@@ -99,29 +103,37 @@ impl SharedPace {
     /// [`NotYet`]
     pub fn admit(&mut self, asking: Asking, counted: Counted, now: UnixMillis) -> Result<(), NotYet> {
         let share = self.rate_share().at(since_1970(now), asking.rate.period);
-        self.admitted(asking, counted, share, now).map_err(|(wait, pause)| NotYet { wait, pause, share })
-    }
-
-    /// The same at a share of the rate; how long to wait, and why.
-    fn admitted(
-        &mut self,
-        asking: Asking,
-        counted: Counted,
-        share: f64,
-        now: UnixMillis,
-    ) -> Result<(), (Duration, Option<PauseCause>)> {
         if let Some((cause, wait)) = self.paused_for(asking.is_probe, now) {
-            return Err((wait, Some(cause)));
+            return Err(NotYet { wait, pause: Some(cause), share, slot: None });
         }
         if counted.requests >= u64::from(asking.rate.count.get()) {
             // To the moment: who waits for longer once a window loses as much of each one.
             let reach = asking.rate.period + slack(asking.rate);
-            return Err((counted.first.map_or(LOOK_AGAIN, |first| now.until(first.after(reach))), None));
+            let wait = counted.first.map_or(LOOK_AGAIN, |first| now.until(first.after(reach)));
+            return Err(NotYet { wait, pause: None, share, slot: asking.slot });
         }
-        let nanos = u64::try_from(since_1970(now).as_nanos()).unwrap_or(u64::MAX);
-        pass_shared(asking.rate, share, &mut self.next_at, nanos).map_err(|wait| (wait, None))?;
+        let slot = self.slot(asking, share, now);
+        if slot > now {
+            let is_kept = slot <= now.after(asking.rate.period);
+            return Err(NotYet { wait: now.until(slot), pause: None, share, slot: Some(slot).filter(|_| is_kept) });
+        }
         self.is_probing |= asking.is_probe;
         Ok(())
+    }
+
+    /// From when a request may be made for the sake of even spacing: what it was promised, or else the next time that nobody
+    /// was, which is promised to it unless that is further ahead than a window.
+    fn slot(&mut self, Asking { rate, slot, .. }: Asking, share: f64, now: UnixMillis) -> UnixMillis {
+        // One from long ago would come together with others; one further ahead is of a clock that was set back since.
+        let is_good = |slot: &UnixMillis| (now.before(rate.period)..=now.after(furthest(rate))).contains(slot);
+        slot.filter(is_good).unwrap_or_else(|| {
+            let (wait, next_at) = next_slot(rate, share, self.next_at, nanos(now));
+            if wait <= rate.period {
+                self.next_at = next_at;
+            }
+            // Rounded up: who comes back by a clock of milliseconds is not too early then.
+            now.after(wait + Duration::from_nanos(999_999))
+        })
     }
 
     /// How long nobody may send, and why. After an outage a single probe goes first, whichever run makes it.
@@ -164,6 +176,10 @@ impl SharedPace {
     }
 }
 
+fn nanos(time: UnixMillis) -> u64 {
+    u64::try_from(since_1970(time).as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The same time as a duration, which is what arithmetic is done with.
 fn since_1970(time: UnixMillis) -> Duration {
     UnixMillis(0).until(time)
@@ -187,7 +203,7 @@ mod tests {
     }
 
     fn asked(pace: &mut SharedPace, seconds: i64) -> Result<(), NotYet> {
-        let asking = Asking { rate: "20/10s".parse().unwrap(), is_probe: false };
+        let asking = Asking { rate: "20/10s".parse().unwrap(), is_probe: false, slot: None };
         pace.admit(asking, NOTHING, UnixMillis(seconds * 1_000))
     }
 
@@ -201,8 +217,9 @@ mod tests {
         pace.change(throttled(5 * SECOND), UnixMillis(1_010_000));
         assert!((asked(&mut pace, 1_011).unwrap_err().share - 0.81).abs() < 1e-9, "another one, after the pause");
         for (second, share) in [(1_024, 0.81), (1_025, 0.82), (1_035, 0.83), (1_300, 1.0)] {
-            assert_eq!(asked(&mut pace, second), Ok(()));
-            let not_yet = asked(&mut pace, second).unwrap_err();
+            let mut then = pace;
+            assert_eq!(asked(&mut then, second), Ok(()));
+            let not_yet = asked(&mut then, second).unwrap_err();
             assert!((not_yet.share - share).abs() < 1e-9, "{} at {second} s", not_yet.share);
         }
     }
@@ -216,7 +233,7 @@ mod tests {
     }
 
     fn asking(is_probe: bool) -> Asking {
-        Asking { rate: "2/10s".parse().unwrap(), is_probe }
+        Asking { rate: "2/10s".parse().unwrap(), is_probe, slot: None }
     }
 
     fn paused(refusal: Refusal, wait: Duration) -> (SharedPace, PauseCause) {
@@ -238,16 +255,46 @@ mod tests {
             let admitted = pace().admit(asking(false), Counted { requests, first }, NOW);
             assert_eq!(
                 admitted.err(),
-                wait.map(|wait| NotYet { wait, pause: None, share: 1.0 }),
+                wait.map(|wait| NotYet { wait, pause: None, share: 1.0, slot: None }),
                 "{requests} {first:?}"
             );
         }
     }
 
     #[test]
+    fn who_is_told_to_wait_keeps_its_time_whoever_asks_before_it() {
+        let mut pace = pace();
+        let in_millis = |ms| NOW.after(Duration::from_millis(ms));
+        let mut ask = |slot: Option<u64>, ms| {
+            let asking = Asking { slot: slot.map(in_millis), ..asking(false) };
+            let asked = pace.admit(asking, NOTHING, in_millis(ms));
+            asked.map_err(|not_yet| (not_yet.wait.as_millis(), not_yet.slot))
+        };
+        let not_yet = |wait, slot| Err((wait, Some(in_millis(slot))));
+        assert_eq!(ask(None, 0), Ok(()));
+        assert_eq!(ask(None, 1_000), not_yet(4_125, 5_125));
+        assert_eq!(ask(None, 5_124), not_yet(5_126, 10_250), "another run is quicker");
+        assert_eq!(ask(Some(5_125), 5_124), not_yet(1, 5_125), "too early, and none the worse");
+        assert_eq!(ask(Some(5_125), 5_125), Ok(()));
+        assert_eq!(ask(Some(10_250), 10_250), Ok(()));
+        assert_eq!(ask(Some(5_125), 15_374), not_yet(1, 15_375), "one from long ago");
+        assert_eq!(ask(Some(1_000_000), 15_375), not_yet(5_125, 20_500), "one of a clock that was set back since");
+    }
+
+    #[test]
+    fn nothing_is_promised_for_longer_than_a_window() {
+        let mut pace = pace();
+        assert_eq!(asked(&mut pace, 1_000), Ok(()));
+        let slots: Vec<_> = (0..30).map(|_| asked(&mut pace, 1_000).unwrap_err().slot).collect();
+        assert_eq!(slots.iter().filter(|slot| slot.is_some()).count(), 19, "one each 512.5 ms");
+        assert_eq!(slots.last(), Some(&None));
+        assert_eq!(asked(&mut pace, 1_000).unwrap_err().wait, Duration::from_millis(10_250));
+    }
+
+    #[test]
     fn after_an_outage_one_run_probes_and_the_others_wait_for_what_comes_of_it() {
         let (mut pace, cause) = paused(Refusal::Unavailable, 5 * SECOND);
-        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause), share: 1.0 });
+        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause), share: 1.0, slot: None });
         let over = NOW.after(5 * SECOND);
         for is_probe in [false, true] {
             assert_eq!(pace.admit(asking(is_probe), NOTHING, NOW.after(SECOND)), not_yet(4 * SECOND));

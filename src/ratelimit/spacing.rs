@@ -77,23 +77,29 @@ impl StateStore for Arrival {
     }
 }
 
-/// Lets one request pass at `now`, which moves the arrival time of the next one; or says how long it has to wait. Both times
-/// are nanoseconds since 1970, so that several processes can share them.
-///
-/// # Errors
-/// How long to wait.
-pub(super) fn pass_shared(rate: Rate, share: f64, next_at: &mut u64, now: u64) -> Result<(), Duration> {
+/// How long one request has to wait at `now` behind those before it, and the arrival time of the one after it. The times are
+/// nanoseconds since 1970, so that several processes can share them.
+pub(super) fn next_slot(rate: Rate, share: f64, next_at: u64, now: u64) -> (Duration, u64) {
     let (dial, arrival) = (Dial::default(), Arrival::default());
     // Made at time zero: a limiter counts from when it was made.
     let limiter: Limiter = RateLimiter::new(quota(rate, share), arrival.clone(), dial.clone());
-    // One further ahead than requests can have moved it is of a clock that was set back since: it holds up nobody.
-    let furthest = quota(rate, LEAST).replenish_interval().saturating_mul(burst(rate).get());
-    let is_believable = *next_at <= now.saturating_add(nanos(furthest));
-    arrival.0.store(if is_believable { *next_at } else { 0 }, Ordering::Relaxed);
+    let is_believable = next_at <= now.saturating_add(nanos(furthest(rate)));
+    arrival.0.store(if is_believable { next_at } else { 0 }, Ordering::Relaxed);
     dial.0.store(now, Ordering::Relaxed);
-    limiter.check().map_err(|not_until| not_until.wait_time_from(Nanos::new(now)))?;
-    *next_at = arrival.get();
-    Ok(())
+    let wait = limiter.check().err().map_or(Duration::ZERO, |not_until| {
+        let wait = not_until.wait_time_from(Nanos::new(now));
+        dial.0.store(now.saturating_add(nanos(wait)), Ordering::Relaxed);
+        // It is due by then.
+        let _ = limiter.check();
+        wait
+    });
+    (wait, arrival.get())
+}
+
+/// How far ahead requests can have moved the shared arrival time: by a burst at the lowest share, and by what is promised for
+/// a window at most. One further ahead is of a clock that was set back since: it holds up nobody.
+pub(super) fn furthest(rate: Rate) -> Duration {
+    quota(rate, LEAST).replenish_interval().saturating_mul(burst(rate).get()).saturating_add(rate.period)
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -204,13 +210,16 @@ mod tests {
     fn shared_spacing_is_the_same_arithmetic_on_a_number_that_is_kept_elsewhere() {
         let (rate, start) = (rate("20/10s"), 1_800_000_000_000_000_000);
         let mut next_at = 0;
-        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start), Ok(()));
-        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start), Err(Duration::from_micros(512_500)));
-        assert_eq!(pass_shared(rate, 1.0, &mut next_at, start + 512_500_000), Ok(()));
+        let mut wait_at = |now| {
+            let (wait, next) = next_slot(rate, 1.0, next_at, now);
+            next_at = next;
+            wait.as_micros()
+        };
+        assert_eq!([start, start, start].map(&mut wait_at), [0, 512_500, 1_025_000]);
+        assert_eq!([start + 1_537_500_000, start + 2_000_000_000].map(&mut wait_at), [0, 50_000]);
         // The clock was set back by an hour: nobody waits for that.
         let back = start - 3_600_000_000_000;
-        assert_eq!(pass_shared(rate, 1.0, &mut next_at, back), Ok(()));
-        assert_eq!(pass_shared(rate, 1.0, &mut next_at, back), Err(Duration::from_micros(512_500)));
+        assert_eq!([back, back].map(wait_at), [0, 512_500]);
     }
 
     proptest! {

@@ -95,7 +95,7 @@ fn follow_takes_up_what_a_run_beside_it_has_accepted_meanwhile() {
 #[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     for command in ["run", "follow"] {
-        let service = quick(&["--generation", "2s"]);
+        let service = quick(&["--generation", "5s"]);
         let batch = learned(["a1", "b2"], &service.address);
         if command == "follow" {
             batch.run(&[]).exit(0);

@@ -78,6 +78,24 @@ fn two_catalogs_that_share_rows_are_one_account() {
 }
 
 #[test]
+fn a_small_catalog_that_begins_later_has_its_share_of_the_pace() {
+    let service = Counting::answering_within(5..=20);
+    let small: Vec<_> = (1..=20).map(|n| format!("small{n}")).collect();
+    let batches = [Batch::tracks(1_000), Batch::ids(small.iter().map(String::as_str))];
+    let [first, second] = batches.map(|batch| batch.to(&service.address()));
+    let (first, second) = with_one_ledger(first, second);
+    let large = first.start(&["--rate", "40/1s"]);
+    wait_for("some requests", || service.total() >= 5);
+    second.start(&["--rate", "40/1s"]).finish().exit(0).silent();
+    let asked = service.after(0);
+    drop(large);
+    let is_small = |id: &String| id.starts_with("small");
+    let (begin, end) = (asked.iter().position(is_small).unwrap(), asked.iter().rposition(is_small).unwrap());
+    let between = end + 1 - begin - small.len();
+    assert!(asked.len() < 1_000 && between < 3 * small.len(), "{between} between the first and the last of a few");
+}
+
+#[test]
 fn two_accounts_side_by_side_share_nothing() {
     let services = [1, 2].map(|_| Counting::answering_within(1..=10));
     let [first, second] = [&services[0], &services[1]].map(|service| Batch::tracks(40).to(&service.address()));

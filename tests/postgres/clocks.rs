@@ -59,10 +59,10 @@ fn hosts_whose_clocks_are_hours_apart_keep_one_limit_and_one_pause() {
     assert!(most <= 20, "{most} in one second");
     // What was on its way, and probes after 1, 2 and 4 seconds, each shortened by up to half.
     assert!(refused <= 2 + 5, "{refused} requests in an outage");
+    // One that is ahead believes the clock of the server to be a little later than one that is behind.
     let table = second.run(&[]).exit(0).table();
     let mut sent: Vec<_> = table.column("cover_first_sent_at").into_iter().map(UnixMillis::from_rfc3339).collect();
     sent.sort_unstable();
-    let apart = sent[0].unwrap().until(sent[99].unwrap());
-    assert!(apart > Duration::from_secs(7_000), "each by the clock of its host: {apart:?}");
+    assert!(sent[9].unwrap().until(sent[90].unwrap()) > Duration::from_secs(7_000), "each has its share: {sent:?}");
     finishes(&second, &[], 100);
 }

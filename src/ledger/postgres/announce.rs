@@ -54,17 +54,25 @@ pub(super) struct Decisions {
     decided: Vec<Decided>,
     /// When the next submission is due, in nanoseconds since 1970.
     next_at: i64,
+    /// Whether that is news.
+    is_moved: bool,
     /// Prepared beforehand: what follows is not to wait for that.
     statement: Statement,
 }
 
 impl Decisions {
-    pub(super) async fn prepared(session: &Session, decided: Vec<Decided>, next_at: u64) -> Result<Self, Failure> {
-        let (next_at, statement) = (i64::try_from(next_at).unwrap_or(i64::MAX), session.statement(ANNOUNCE).await?);
-        Ok(Self { decided, next_at, statement })
+    /// With the time of the next submission before and after them.
+    pub(super) async fn prepared(
+        session: &Session,
+        decided: Vec<Decided>,
+        (before, next_at): (u64, u64),
+    ) -> Result<Self, Failure> {
+        let statement = session.statement(ANNOUNCE).await?;
+        let is_moved = next_at != before;
+        Ok(Self { decided, next_at: i64::try_from(next_at).unwrap_or(i64::MAX), is_moved, statement })
     }
 
-    /// Writes down what is granted.
+    /// Writes down what is granted, and what is promised.
     pub(super) async fn announce(self, session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
         let mut attempts = self.written(session, requests).await?.into_iter();
         let claim = |decided| match decided {
@@ -83,7 +91,7 @@ impl Decisions {
             })
         };
         let ids: Vec<&str> = granted().map(|(request, ..)| request.task.as_str()).collect();
-        if ids.is_empty() {
+        if ids.is_empty() && !self.is_moved {
             return Ok(Vec::new());
         }
         let tasks: Vec<Option<i64>> = granted().map(|(_, task, _)| task).collect();

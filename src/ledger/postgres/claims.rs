@@ -39,7 +39,7 @@ struct Last {
 /// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
 pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
     let (known, mut turn) = try_join!(biased; known(session, requests), Turn::begin(session, requests))?;
-    let mut taken = HashSet::new();
+    let (before, mut taken) = (turn.pace.next_at, HashSet::new());
     let decided = requests
         .iter()
         .map(|request| {
@@ -55,7 +55,7 @@ pub(super) async fn decide(session: &Session, requests: &[ClaimRequest]) -> Resu
             decided
         })
         .collect();
-    Decisions::prepared(session, decided, turn.pace.next_at).await
+    Decisions::prepared(session, decided, (before, turn.pace.next_at)).await
 }
 
 /// What is known of the music tasks of these requests, by their ids.

@@ -19,10 +19,10 @@ pub(super) fn admit(
     at: UnixMillis,
 ) -> Result<Result<(), NotYet>, Failure> {
     let mut pace = read(connection)?;
-    let counted = counted(connection, at.before(asking.rate.period + slack(asking.rate)))?;
+    let (counted, before) = (counted(connection, at.before(asking.rate.period + slack(asking.rate)))?, pace.next_at);
     let admitted = pace.admit(asking, counted, at);
     others.note_pause(pace.pause.is_some());
-    if admitted.is_ok() {
+    if pace.next_at != before {
         let next_at = i64::try_from(pace.next_at).unwrap_or(i64::MAX);
         connection.prepare_cached("UPDATE pace SET next_at = ?1")?.execute([next_at])?;
     }

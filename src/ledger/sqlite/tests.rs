@@ -25,7 +25,7 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 fn request(id: &str, ms: i64) -> ClaimRequest {
-    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false };
+    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false, slot: None };
     ClaimRequest { run: RunId(1), task: task(id), seen: AttemptKey(i64::MAX), asking, at: UnixMillis(ms) }
 }
 

@@ -27,7 +27,13 @@ impl<L: Ledger> Process<L> {
 
     /// A claim at a rate of two in ten seconds.
     async fn slow_claim(&self, id: &str, ms: i64, is_probe: bool) -> Claim {
-        let asking = Asking { rate: pace(2, 10), is_probe };
+        let asking = Asking { rate: pace(2, 10), is_probe, slot: None };
+        self.ledger.claim(ClaimRequest { asking, ..self.request(id, ms) }).await.unwrap()
+    }
+
+    /// A claim at that rate with a time that was promised.
+    async fn claim_with(&self, id: &str, slot: Option<UnixMillis>, ms: i64) -> Claim {
+        let asking = Asking { rate: pace(2, 10), is_probe: false, slot };
         self.ledger.claim(ClaimRequest { asking, ..self.request(id, ms) }).await.unwrap()
     }
 
@@ -223,7 +229,7 @@ async fn the_requests_of_all_runs_are_spaced_evenly() {
     granted_by(one.slow_claim("a", 0, false).await);
     assert_eq!(waits(two.slow_claim("b", SECOND, false).await), 4_125);
     assert_eq!(two.claim("a", SECOND).await, Claim::InFlight, "what may not be sent takes no turn");
-    granted_by(two.slow_claim("b", 5_125, false).await);
+    granted_by(two.claim_with("b", Some(at(5_125)), 5_125).await);
 }
 
 #[tokio::test]
@@ -273,6 +279,7 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
             wait: Duration::from_millis(wait),
             pause: Some(PauseCause { refusals, ..cause }),
             share: 1.0,
+            slot: None,
         })
     };
     assert_eq!(two.claim("b", 2 * SECOND).await, told(4_000, 1));
@@ -289,6 +296,24 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
     let probe = granted_by(one.ledger.claim(as_probe(&one, "c", 10 * SECOND)).await.unwrap());
     one.settle(probe, Settlement { pause: PauseChange::End, ..failed(11 * SECOND) }).await;
     two.granted("d", 12 * SECOND).await;
+}
+
+/// However near to the ledger another run is, and whatever its clock says.
+#[tokio::test]
+async fn a_run_that_is_told_to_wait_keeps_its_time_whoever_asks_before_it() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    let two = Process::begin(shared.open().await, 0).await;
+    let promised = |claim| match claim {
+        Claim::NotYet(NotYet { slot: Some(slot), .. }) => slot,
+        Claim::NotYet(_) | Claim::Granted(_) | Claim::Refused | Claim::InFlight => panic!("{claim:?}"),
+    };
+    let first = granted_by(one.claim_with("a", None, 0).await);
+    one.settle(first, failed(1)).await;
+    let slot = promised(two.claim_with("b", None, SECOND).await);
+    let later = promised(one.claim_with("c", None, 6 * SECOND).await);
+    assert!(slot.until(later) >= Duration::from_secs(5), "{slot:?} {later:?}");
+    granted_by(two.claim_with("b", Some(slot), 6 * SECOND).await);
 }
 
 /// The service allows less than both are told: what one of them finds out is the pace of both, and of the next one.
@@ -311,7 +336,7 @@ async fn a_throttle_of_one_run_slows_all_of_them_down_and_clean_windows_bring_th
         let told = share(process.slow_claim("b", ms, false).await);
         assert!((told - expected).abs() < 1e-9, "{told} at {ms} ms");
     }
-    let second = granted_by(three.slow_claim("b", 12 * SECOND, false).await);
+    let second = granted_by(three.claim_with("b", Some(at(12 * SECOND)), 12 * SECOND).await);
     three.settle(second, failed(12 * SECOND)).await;
     let told = share(one.slow_claim("c", 12_100, false).await);
     assert!((told - 0.91).abs() < 1e-9, "{told} after a clean window");
