@@ -6,8 +6,10 @@ pub mod download;
 pub mod http;
 pub mod json;
 pub mod ping;
+pub mod proxy;
 mod reach;
 mod route;
+mod trouble;
 pub mod wire;
 
 use std::future::Future;
@@ -16,7 +18,7 @@ use std::io;
 use crate::domain::{CoverProgress, CoverTaskId, Credits, MusicProgress, MusicTaskId, Outcome, Reading, Route};
 
 pub use address::{ApiUrl, BadApiUrl, BadCallback, CallbackUrl, account_name};
-pub use client::BadProxy;
+pub use proxy::BadProxy;
 pub use reach::is_public;
 pub use wire::Provider;
 

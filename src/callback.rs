@@ -7,6 +7,8 @@
 mod handler;
 mod limiter;
 mod receiver;
+mod request;
 
-pub use handler::{HANDLED_WITHIN, HintFailed, Hints, MAX_BODY_BYTES, Rejection};
+pub use handler::{HANDLED_WITHIN, HintFailed, Hints};
 pub use receiver::{MAX_CONNECTIONS, Receiver, ReceiverConfig, ReceiverStats};
+pub use request::{MAX_BODY_BYTES, Rejection};

@@ -19,6 +19,7 @@ mod labels;
 mod name_template;
 mod reader;
 mod record;
+mod shapes;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -41,11 +42,12 @@ pub use check::Check;
 pub use columns::{ID_COLUMNS, PreviousResult};
 pub use dialect::{BadDelimiter, Delimiter, Dialect, Encoding, Grammar, LineBreak, Reading};
 pub use error::{CatalogError, CatalogSource, Line, MAX_RECORD_BYTES, NotCsv};
-pub use ids::{BadRow, NoId, Unlike};
+pub use ids::{BadRow, NoId};
 pub use labels::{Labels, NoSuchColumn};
 pub use name_template::{BadTemplate, NameTemplate, RowNames};
 pub use reader::{Row, Rows};
 pub use record::Record;
+pub use shapes::Unlike;
 
 pub(crate) use duplicates::DuplicateIndex;
 

@@ -4,8 +4,10 @@
 
 mod account;
 mod batch;
+mod batch_args;
 mod config;
 mod cover_args;
+mod cover_rounds;
 mod decide;
 mod folders;
 mod follow;
@@ -54,9 +56,10 @@ use settings::{Refused, Settings, typed, variable_of};
     before_help = "Example: coverbatch run catalog.csv --no-callback --api-key-file /etc/coverbatch/key",
     after_help = "Every option of `run` can also be set as COVERBATCH_<NAME>, such as COVERBATCH_RATE, and in a\n\
                   configuration file, as `rate`; flags win over variables, and those over the file.\n\
-                  Exit codes: 0 every row is settled; 2 wrong usage; 3 rows failed for good; 4 rows are left for a\n\
-                  rerun; 5 key refused or no credits; 6 another run is going on; 7 the catalog cannot be used;\n\
-                  8 something could not be written; 130 or 143 ended by a signal."
+                  Exit codes: 0 every row is settled; 1 a defect of this program; 2 wrong usage; 3 rows failed for\n\
+                  good; 4 rows are left for a rerun; 5 key refused or no credits; 6 another run writes the same\n\
+                  results; 7 the catalog cannot be used; 8 something could not be written; 130 or 143 ended by a\n\
+                  signal."
 )]
 struct Cli {
     #[command(subcommand)]

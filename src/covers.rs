@@ -44,8 +44,8 @@ pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust:
     Ok(true)
 }
 
-/// Lets a run that `began` then wait for the covers of what is taken up of the catalog that were accepted and are not finished, but for those
-/// that it has given up. Returns how many.
+/// Lets a run wait from `at` on for the covers of what is taken up of the catalog that were accepted and are not finished, but
+/// for those that it has given up, or waits for no longer. Returns how many.
 ///
 /// # Errors
 /// [`JoinError`]
@@ -54,7 +54,7 @@ pub async fn take_up<L: Ledger>(
     ledger: &L,
     trust: Trust,
     waiter: Waiter,
-    began: UnixMillis,
+    at: UnixMillis,
 ) -> Result<u64, JoinError> {
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
@@ -62,7 +62,7 @@ pub async fn take_up<L: Ledger>(
         let tasks: Vec<MusicTaskId> =
             chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id)).filter_map(followable).collect();
         if !tasks.is_empty() {
-            count += ledger.watch(waiter, tasks, began).await?;
+            count += ledger.watch(waiter, tasks, at).await?;
         }
     }
     Ok(count)

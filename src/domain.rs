@@ -4,6 +4,7 @@
 //! that decides (`policy`) can be tested over its whole domain.
 
 mod credits;
+mod ended;
 mod id;
 mod image_file;
 mod manual;
@@ -12,8 +13,10 @@ mod rate;
 mod route;
 mod status;
 mod text;
+mod words;
 
 pub use credits::{BadCredits, Credits};
+pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use image_file::{ImageFile, ImageKind, ImageSize};
 pub use manual::ManualKind;
@@ -23,6 +26,6 @@ pub use outcome::{
 };
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use route::Route;
-pub(crate) use status::words;
-pub use status::{Ended, Reason, ResultColumn, RowState, Signal, Status};
+pub use status::{Reason, ResultColumn, RowState, Status};
 pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};
+pub(crate) use words::words;

@@ -11,6 +11,7 @@ mod poll;
 mod progress;
 mod queue;
 mod recovery;
+mod rounds;
 mod schedule;
 mod stop;
 mod task;
@@ -24,7 +25,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
@@ -38,6 +39,7 @@ use schedule::{BalanceChecks, CoverJobs, MusicChecks};
 use task::{TaskContext, TaskOutput};
 
 pub use progress::{Covers, Failure, Outcomes, Progress};
+pub use rounds::Rounds;
 pub use schedule::CoverTracking;
 pub use stop::Stop;
 
@@ -70,6 +72,8 @@ pub struct FollowConfig {
     pub concurrency: NonZeroU32,
     /// Calls for one cover in trouble, one after the other, before it is given up for this run.
     pub max_attempts: NonZeroU32,
+    /// When the command began: it waits for each cover from then or from its acceptance.
+    pub began: UnixMillis,
     /// What the random numbers start from.
     pub seed: u64,
 }
@@ -127,7 +131,16 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         config: RunConfig,
         stop: Stop,
     ) -> Self {
-        let began = clock.unix();
+        Self::begun((api, ledger), (gate, clock), (run, worklist), (config, clock.unix()), stop)
+    }
+
+    fn begun(
+        (api, ledger): (Arc<A>, Arc<L>),
+        (gate, clock): (Arc<Gate>, Clock),
+        (run, worklist): (Begun, Worklist),
+        (config, began): (RunConfig, UnixMillis),
+        stop: Stop,
+    ) -> Self {
         let slots = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             context: Arc::new(TaskContext {
@@ -172,16 +185,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         };
         let run = Begun { run, seen: AttemptKey::default() };
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
-        let config = RunConfig {
-            concurrency: config.concurrency,
-            rows,
-            max_failures: MaxFailures::Percent(100),
-            deadline: None,
-            seed: config.seed,
-        };
+        let FollowConfig { concurrency, began, seed, .. } = config;
+        let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), deadline: None, seed };
         let gate = (Arc::clone(&tracking.gate), clock);
-        let runner = Self::new((api, ledger), gate, (run, Worklist::default()), config, stop).tracking(tracking);
-        runner.confined()
+        let runner = Self::begun((api, ledger), gate, (run, Worklist::default()), (config, began), stop);
+        runner.tracking(tracking).confined()
     }
 
     /// The same, knowing how long covers usually take.

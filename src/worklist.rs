@@ -69,8 +69,10 @@ pub struct Counts {
     pub duplicates: u64,
     /// Unusable rows.
     pub invalid: u64,
-    /// Music tasks that have their cover, or are ignored.
+    /// Music tasks that have their cover.
     pub settled: u64,
+    /// Music tasks of which a person wants nothing.
+    pub ignored: u64,
     /// Music tasks that this run sends.
     pub to_send: u64,
     /// Those of them whose earlier answer was lost.
@@ -187,6 +189,7 @@ impl Planner {
         let KnownState { state, failed_runs } =
             known.unwrap_or(KnownState { state: RowState::Pending, failed_runs: 0 });
         match plan(state, failed_runs, self.selection.retry, self.selection.in_doubt) {
+            Plan::Leave if state == RowState::Ignored => self.counts.ignored += 1,
             Plan::Leave if state.is_settled() => self.counts.settled += 1,
             Plan::Leave => self.counts.left += 1,
             Plan::Send => {

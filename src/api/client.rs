@@ -1,32 +1,24 @@
-//! What the HTTP clients have in common: who they say they are, how long they wait, how they find hosts, which proxies
-//! they use, and what their errors mean in words for an operator.
+//! What the HTTP clients have in common: who they say they are, how long they wait, and how they find hosts.
 //!
 //! None repeats a request or follows a redirect by itself: a second request would pass the rate limit unseen and could
-//! carry the key to another host. Proxies are those that the environment names, as curl and most others read it: `reqwest`
-//! would read the same variables, and go around a proxy that it cannot understand: out of a network that has one for a
-//! reason. Here that is an error.
+//! carry the key to another host.
 
-use std::error::Error as StdError;
 use std::ffi::OsString;
-use std::iter::successors;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, fmt, fs, io, thread};
+use std::{env, fs, io, thread};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect, retry};
-use rustls::{CertificateError, Error as TlsError};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use thiserror::Error;
 use tokio::sync::oneshot;
-use url::Url;
 
-use super::address::ApiUrl;
+use super::proxy::{BadProxy, proxies};
 use super::wire::{Wait, read_wait};
-use crate::clock::{Clock, UnixMillis};
-use crate::secret::masked_url;
+use crate::clock::Clock;
 
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
 pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
@@ -74,19 +66,6 @@ pub(super) fn builder(speaks_tls: bool, is_local: bool) -> Result<ClientBuilder,
     }
     check_certificates(|name| env::var_os(name))?;
     Ok(builder)
-}
-
-/// The proxy that the environment names for an API, in words; `NO_PROXY` may still leave it out.
-#[must_use]
-pub fn proxy_of(api_url: &ApiUrl) -> Option<String> {
-    let is_meant = |proxy: &&NamedProxy| !proxy.variable.eq_ignore_ascii_case("HTTP_PROXY");
-    let proxies = if api_url.is_loopback() { Vec::new() } else { proxies().ok()? };
-    proxies.iter().find(is_meant).map(ToString::to_string)
-}
-
-/// The proxies that the environment names.
-pub(super) fn proxies() -> Result<Vec<NamedProxy>, BadProxy> {
-    named(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()))
 }
 
 /// Checks that there are certificates where the environment names some, since those of the system do not count then. What
@@ -144,161 +123,6 @@ pub async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
     told.await.map_err(io::Error::other)?
 }
 
-/// The variables, and what those requests are to that each is for. Of two spellings the first that is set counts.
-const VARIABLES: [([&str; 2], MakeProxy); 3] = [
-    (["HTTPS_PROXY", "https_proxy"], Proxy::https),
-    (["HTTP_PROXY", "http_proxy"], Proxy::http),
-    (["ALL_PROXY", "all_proxy"], Proxy::all),
-];
-
-/// Kinds of proxy there are clients for. With `socks5h` and `socks4a` the proxy looks names up.
-const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-
-/// Makes a proxy for one kind of requests, or for all.
-type MakeProxy = fn(Url) -> reqwest::Result<Proxy>;
-
-/// Why a proxy cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{variable} names no usable proxy: `{value}`: {why}")]
-pub struct BadProxy {
-    variable: &'static str,
-    /// Without its password.
-    value: String,
-    why: String,
-}
-
-/// A proxy that the environment names.
-#[derive(Debug, Clone)]
-pub(super) struct NamedProxy {
-    variable: &'static str,
-    url: Url,
-    make: MakeProxy,
-}
-
-/// The proxies that these variables name; those that come first win.
-pub(super) fn named(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<NamedProxy>, BadProxy> {
-    let mut proxies = Vec::new();
-    for (names, make) in VARIABLES {
-        let set = names.iter().find_map(|name| Some((*name, variable(name)?)));
-        let Some((variable, value)) = set.filter(|(_, value)| !value.trim().is_empty()) else { continue };
-        let bad = |why| BadProxy { variable, value: masked_url(value.trim()), why };
-        proxies.push(NamedProxy { variable, url: read(value.trim()).map_err(bad)?, make });
-    }
-    Ok(proxies)
-}
-
-/// The address of a proxy, whose scheme may be left out.
-fn read(value: &str) -> Result<Url, String> {
-    let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
-    let url = url.map_err(|error| error.to_string())?;
-    match url.host_str() {
-        _ if !SCHEMES.contains(&url.scheme()) => Err(format!("`{}` is none of {}", url.scheme(), SCHEMES.join(", "))),
-        None | Some("") => Err("there is no host in it".to_owned()),
-        Some(host) if host.contains('%') => Err("its host is not a name".to_owned()),
-        Some(_) => Ok(url),
-    }
-}
-
-/// As `ALL_PROXY is socks5h://proxy.corp:1080`, without its password.
-impl fmt::Display for NamedProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}", self.variable, masked_url(self.url.as_str()))
-    }
-}
-
-impl NamedProxy {
-    pub(super) fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
-    }
-
-    /// The proxy for a client, left out for what `NO_PROXY` names.
-    pub(super) fn proxy(&self) -> Result<Proxy, BadProxy> {
-        let bad = |error: reqwest::Error| BadProxy {
-            variable: self.variable,
-            value: masked_url(self.url.as_str()),
-            why: error.without_url().to_string(),
-        };
-        Ok((self.make)(self.url.clone()).map_err(bad)?.no_proxy(NoProxy::from_env()))
-    }
-}
-
-/// What the library says of its own layers, which tells an operator nothing.
-const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
-
-/// What it says where a proxy is the trouble.
-const PROXIED: [&str; 3] = ["proxy", "socks", "tunnel"];
-
-/// What it says of a proxy that answers 407.
-const PROXY_WANTS_PASSWORD: &str = "proxy authorization required";
-
-/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut words: Vec<String> = chain(error).map(ToString::to_string).collect();
-    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
-    words.dedup();
-    if words.is_empty() {
-        return "the request could not be sent".to_owned();
-    }
-    let words = words.join(": ");
-    if PROXIED.iter().any(|word| words.to_lowercase().contains(word)) { words + &by_proxies() } else { words }
-}
-
-/// Which proxies the environment names, since the library does not say which of them failed.
-fn by_proxies() -> String {
-    proxies().unwrap_or_default().iter().fold(String::new(), |words, proxy| format!("{words}; {proxy}"))
-}
-
-/// Why no connection to `host` will stand before somebody changes something, in a sentence; `None` if one may.
-pub(super) fn lasting(error: &reqwest::Error, host: &str) -> Option<String> {
-    if let Some(bad) = chain(error).find_map(bad_certificate) {
-        return Some(format!("the certificate of `{host}` cannot be trusted: {}", in_words(bad)));
-    }
-    let wants_password = chain(error).any(|cause| cause.to_string().contains(PROXY_WANTS_PASSWORD));
-    wants_password.then(|| {
-        format!(
-            "the proxy before `{host}` wants a user name and a password (HTTP 407): `http://user:password@proxy:port`"
-        )
-    })
-}
-
-/// The causes of an error, the outermost first.
-pub(super) fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
-}
-
-/// What is wrong with a certificate, if that is the cause; the runtime wraps it into errors of input and output.
-fn bad_certificate<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a CertificateError> {
-    if let Some(outer) = cause.downcast_ref::<io::Error>() {
-        return bad_certificate(outer.get_ref()?);
-    }
-    if let TlsError::InvalidCertificate(bad) = cause.downcast_ref::<TlsError>()? { Some(bad) } else { None }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library has good words for the others, and may add some")]
-fn in_words(bad: &CertificateError) -> String {
-    let day = |seconds: u64| {
-        let time = UnixMillis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)).to_string();
-        time.split('T').next().unwrap_or_default().to_owned()
-    };
-    match bad {
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("it expired on {} (if not, this machine's clock is wrong)", day(not_after.as_secs()))
-        }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it begins on {} (if not, this machine's clock is wrong)", day(not_before.as_secs()))
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            // Each as `DnsName("x.example")`.
-            let names = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name));
-            format!("it is for {}", names.collect::<Vec<_>>().join(", "))
-        }
-        CertificateError::UnknownIssuer => {
-            "this machine does not know its issuer, whose certificate SSL_CERT_FILE may name".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
@@ -348,64 +172,5 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_is_none_is_an_error() {
         assert!(addresses("no host").await.is_err());
-    }
-
-    fn hosts(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
-        let variable =
-            |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
-        let proxies = named(variable).map_err(|bad| bad.to_string())?;
-        proxies
-            .iter()
-            .map(|proxy| proxy.proxy().map_err(|bad| bad.to_string()).map(|_| proxy.host().to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn a_proxy_in_every_form_it_is_named_in() {
-        for value in [
-            "http://proxy.corp:3128",
-            "https://proxy.corp",
-            "proxy.corp:3128",
-            "proxy.corp",
-            " http://user:word@proxy.corp/path ",
-            "user:word@proxy.corp:3128",
-            "socks5://proxy.corp",
-            "socks5h://user:word@proxy.corp:1080",
-            "socks4://proxy.corp",
-            "SOCKS4A://proxy.corp",
-        ] {
-            assert_eq!(hosts(&[("HTTPS_PROXY", value)]), Ok(vec!["proxy.corp".to_owned()]), "{value}");
-        }
-        assert_eq!(hosts(&[("ALL_PROXY", "http://[::1]:3128")]), Ok(vec!["[::1]".to_owned()]));
-    }
-
-    #[test]
-    fn what_names_no_proxy_is_an_error_without_the_password() {
-        for (value, words) in [
-            ("http://", "`http://`: empty host"),
-            ("http://user:word@proxy:port", "`http://***@proxy:port`: invalid port number"),
-            ("proxy.corp:99999", "invalid port number"),
-            ("user:word@", "`***@`: empty host"),
-            ("ftp://user:word@proxy", "`ftp://***@proxy`: `ftp` is none of http, https, socks4"),
-            ("socks://proxy", "`socks` is none of"),
-            ("socks5://", "there is no host in it"),
-            ("socks5://bücher:1080", "its host is not a name"),
-            ("two words", "invalid"),
-            ("://proxy", "relative URL without a base"),
-        ] {
-            for name in ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"] {
-                let error = hosts(&[(name, value)]).unwrap_err();
-                assert!(error.starts_with(&format!("{name} names no usable proxy: ")), "{error}");
-                assert!(error.contains(words) && !error.contains("word@"), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn of_two_spellings_the_first_that_is_set_counts() {
-        let both = [("https_proxy", "b"), ("HTTPS_PROXY", "a"), ("all_proxy", "c")];
-        assert_eq!(hosts(&both), Ok(vec!["a".to_owned(), "c".to_owned()]));
-        assert_eq!(hosts(&[("https_proxy", "ftp://b"), ("HTTPS_PROXY", "")]), Ok(vec![]));
-        assert_eq!(hosts(&[("NO_PROXY", "x")]), Ok(vec![]));
     }
 }

@@ -13,8 +13,9 @@ use tracing::{debug, error, info, warn};
 use url::{Position, Url};
 
 use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
-use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, header, wait};
 use super::download::Downloads;
+use super::trouble::{causes, lasting};
 use super::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_balance, read_date, read_fault,
     read_music_record, read_no_answer, resolved, unpacked, with_successor, without_echo,
@@ -114,7 +115,7 @@ impl HttpApi {
         let probe = self.exchange(request, read).await;
         let probe = probe.unwrap_or_else(|fault| Probe { date: None, balance: read_no_answer(&fault) });
         let Reading { found, reason, answer, .. } = &probe.balance;
-        debug!(?found, %reason, message = answer.message, "balance");
+        debug!(?found, %reason, said = answer.message, "balance");
         probe
     }
 
@@ -222,7 +223,7 @@ impl HttpApi {
         if let Some(code) = answer.code.filter(|code| !is_known_code(*code))
             && self.odd_codes.lock().unwrap_or_else(PoisonError::into_inner).insert(code)
         {
-            warn!(code, message = answer.message, "the service answers with a code that is not documented");
+            warn!(code, said = answer.message, "the service answers with a code that is not documented");
         }
         if is_wrong_address {
             self.misled
@@ -248,7 +249,7 @@ impl CoverApi for HttpApi {
             outcome = resolved(outcome, timeout(left, self.is_account_empty()).await.unwrap_or(false));
         }
         debug!(%task, reason = %outcome.reason, http_status = outcome.answer.http_status, code = outcome.answer.code,
-            message = outcome.answer.message, "answer");
+            said = outcome.answer.message, "answer");
         self.note_oddity(&outcome.answer, outcome.verdict == Verdict::WrongAddress);
         outcome
     }

@@ -13,7 +13,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::client::{NamedProxy, addresses};
+use super::client::addresses;
+use super::proxy::NamedProxy;
 
 /// Why an address is not fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -187,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::client::named;
+    use crate::api::proxy::named;
 
     fn reach(hosts: &[&str], loopback_allowed: bool) -> Reach {
         Reach::new(&hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), loopback_allowed).unwrap()

@@ -23,8 +23,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
-use super::handler::{Counters, HANDLED_WITHIN, Handler, Hints, Rejection};
+use super::handler::{Counters, HANDLED_WITHIN, Handler, Hints};
 use super::limiter::{ConnectionLimiter, Slot};
+use super::request::Rejection;
 use crate::clock::Clock;
 use crate::secret::{CallbackSecret, WebhookKey};
 

@@ -13,9 +13,10 @@ use super::dialect::{Grammar, LineBreak, Reading};
 use super::duplicates::{DuplicateIndex, Duplicates};
 use super::error::CatalogError;
 use super::header::Start;
-use super::ids::{BadRow, Outline, Shape, Shapes, Unlike, is_of_the_service, read_id};
+use super::ids::{BadRow, is_of_the_service, read_id};
 use super::reader::{RecordReader, Row, Rows};
 use super::record::Record;
+use super::shapes::{Outline, Shape, Shapes, Unlike};
 use super::source::SourceFile;
 use crate::domain::{MusicTaskId, trimmed};
 

@@ -21,7 +21,7 @@ use crate::domain::{Ended, Rate, Reason};
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
-use crate::ledger::{AnyLedger, LedgerPlace, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
+use crate::ledger::{AnyLedger, FollowLedger as _, LedgerPlace, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::progress::{Rows, Style, Watched};
 use crate::ratelimit::{Gate, Pause};
@@ -116,12 +116,36 @@ impl BatchContext {
     /// Writes the results of a command that could not go on, as far as its ledger can be read and they can be written.
     ///
     /// The command has failed already, and says so; that this fails too changes nothing.
-    pub(super) async fn write_partial_results(&self, ledger: &AnyLedger) {
+    async fn write_partial_results(&self, ledger: &AnyLedger) {
         // Not by its name, where another may be by now.
         if let Some(ledger) = ledger.left_to_read() {
             let view = self.view(Some(Reason::Interrupted));
             let _ = results::write(&self.catalog, Some(&ledger), view, (&self.paths, Tally::default())).await;
             ledger.close().await;
+        }
+    }
+
+    /// Leaves what a command that failed had followed to others, who take it up at once. It has failed already, and says so.
+    pub(super) async fn released<T>(&self, ledger: &AnyLedger, run: RunId, done: Result<T, Error>) -> Result<T, Error> {
+        if done.is_err() {
+            let _ = ledger.release_jobs(run, self.clock.unix()).await;
+        }
+        done
+    }
+
+    /// Ends a command that has done what it can, or could not go on.
+    pub(super) async fn conclude(
+        &self,
+        ledger: Arc<AnyLedger>,
+        image_settings: &ImageSettings,
+        done: Result<RunOutcome, Error>,
+    ) -> Result<CommandOutcome, Error> {
+        match done {
+            Ok(outcome) => self.finish(ledger, image_settings, outcome).await,
+            Err(error) => {
+                self.write_partial_results(&ledger).await;
+                Err(error)
+            }
         }
     }
 
@@ -155,7 +179,7 @@ impl BatchContext {
 
     /// Puts default covers where covers are missing, writes the results, and says what came of it all. The results are
     /// written whatever else fails.
-    pub(super) async fn finish(
+    async fn finish(
         &self,
         ledger: Arc<AnyLedger>,
         image_settings: &ImageSettings,
@@ -226,6 +250,8 @@ impl BatchContext {
     fn summary(&self, outcome: RunOutcome, tally: Tally, ledger_is_new: bool) -> Summary {
         let ended = self.ended(&outcome);
         let follows = self.goal != Goal::Accepted;
+        let is_refused = |earlier: &Arc<Catalog>| self.catalog.has_not_shrunk(Some(earlier)).is_err();
+        let has_shrunk = tally.changes.vanished_rows.rows > 0 && self.earlier.as_ref().is_some_and(is_refused);
         Summary {
             ended,
             exit: Exit::of_run(ended, &tally),
@@ -238,6 +264,7 @@ impl BatchContext {
             outcomes: outcome.progress.outcomes.counts(),
             started: outcome.started,
             took: self.clock.elapsed(),
+            has_shrunk,
             files: self.files(ledger_is_new, outcome.taken_over),
             next: outcome.next,
         }

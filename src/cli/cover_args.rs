@@ -11,7 +11,7 @@ use crate::api::download::{DownloadConfig, Downloads, DownloadsError};
 use crate::catalog::{Catalog, NameTemplate, RowNames};
 use crate::cli::guard::Guard;
 use crate::cli::options::{positive_count, positive_duration};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Rate, parse_duration};
 use crate::error::Error;
 use crate::images::{DefaultCover, DefaultCoverError, ImageFolder, Store};
@@ -194,9 +194,9 @@ impl WaitArgs {
         if self.read.download.is_some() { Goal::Files } else { Goal::Images }
     }
 
-    /// How a run marks the covers it waits for.
-    pub(super) const fn mark(&self, run: RunId) -> Waiter {
-        Waiter { run, wants_files: self.read.download.is_some(), longest: self.wait_timeout }
+    /// How a run that `began` then marks the covers it waits for.
+    pub(super) const fn mark(&self, run: RunId, began: UnixMillis) -> Waiter {
+        Waiter { run, wants_files: self.read.download.is_some(), began, longest: self.wait_timeout }
     }
 }
 

@@ -8,23 +8,22 @@ use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::cli::account::{LedgerArgs, open_existing};
 use crate::cli::batch::{BatchContext, RunOutcome};
+use crate::cli::batch_args::BatchArgs;
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
+use crate::cli::cover_rounds::CoverRounds;
 use crate::cli::guard::Guard;
 use crate::cli::next_command::next_commands;
 use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
 use crate::cli::output::LogArgs;
 use crate::cli::service::KeyArgs;
-use crate::clock::{Clock, UnixMillis};
-use crate::covers;
-use crate::domain::Ended;
+use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, RunId};
+use crate::ledger::{AnyLedger, FollowLedger as _};
 use crate::policy::InDoubt;
-use crate::progress::{Screen, Watched};
-use crate::ratelimit::Gate;
-use crate::runner::{FollowConfig, Progress, Runner, Stop};
+use crate::progress::Screen;
+use crate::runner::Stop;
 
 /// Follow accepted covers until they are finished; submits nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -87,28 +86,15 @@ async fn follow(
     args.catalog.is_there()?;
     guard.check()?;
     let (api_url, route, key) = (args.ledger.account.url()?, args.ledger.account.route()?, args.key.key()?);
-    let (catalog, paths) = (args.catalog.open().await?, args.output.paths(&args.catalog, &args.ledger));
-    let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
-    let labels = args.label.find(&catalog)?;
-    let names = args.wait.names(&catalog)?;
-    let batch = BatchContext {
-        clock,
-        stop,
-        identity: args.catalog.identity(),
-        is_partial: false,
-        catalog,
-        earlier,
-        ledger_place: args.catalog.ledger(&args.ledger)?,
-        paths,
-        images: args.wait.read.download.clone(),
-        names,
-        warn_below: args.wait.warn_below,
-        trust: args.ledger.trust(),
-        in_doubt: InDoubt::usual(route),
-        goal: args.wait.goal(),
-        labels,
-        max_outage: args.request.max_outage,
+    let options = BatchArgs {
+        catalog: &args.catalog,
+        output: &args.output,
+        ledger: &args.ledger,
+        label: &args.label,
+        wait: &args.wait,
+        request: &args.request,
     };
+    let batch = options.open((clock, stop), None, (InDoubt::usual(route), args.wait.goal())).await?;
     check_writable(&batch.paths.results)?;
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;
@@ -133,13 +119,8 @@ struct Following<'a> {
 
 impl Following<'_> {
     async fn go(self) -> Result<CommandOutcome, Error> {
-        match self.follow().await {
-            Ok(outcome) => self.batch.finish(self.ledger, &self.image_settings, outcome).await,
-            Err(error) => {
-                self.batch.write_partial_results(&self.ledger).await;
-                Err(error)
-            }
-        }
+        let followed = self.follow().await;
+        self.batch.conclude(self.ledger, &self.image_settings, followed).await
     }
 
     async fn follow(&self) -> Result<RunOutcome, Error> {
@@ -150,12 +131,18 @@ impl Following<'_> {
         let next = next_commands::<FollowArgs>("follow", &args.ledger.implied(&self.batch.ledger_place));
         let run = self.ledger.begin_follow(&self.batch.identity, &next.rerun, started).await?;
         let gate = args.wait.read.gate(args.request.max_outage, clock);
-        let followed = self.rounds(run, started, &gate).await;
-        if followed.is_err() {
-            // What it followed is taken up by others at once. The command has failed already, and says so.
-            let _ = self.ledger.release_jobs(run, clock.unix()).await;
-        }
-        let (ended, progress) = followed?;
+        let rounds = CoverRounds {
+            batch: &self.batch,
+            wait: &args.wait,
+            request: &args.request,
+            log: &args.log,
+            screen: self.screen,
+            image_settings: &self.image_settings,
+            gate: &gate,
+        };
+        let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
+        let followed = rounds.follow(parts, run, (started, started)).await;
+        let (ended, progress) = self.batch.released(&self.ledger, run, followed).await?;
         Ok(RunOutcome {
             run,
             ended,
@@ -166,40 +153,5 @@ impl Following<'_> {
             reads: Some((args.wait.read.poll_rate, gate)),
             next,
         })
-    }
-
-    /// Takes up what a run beside this command had accepted meanwhile, until there is nothing more.
-    async fn rounds(&self, run: RunId, started: UnixMillis, gate: &Arc<Gate>) -> Result<(Ended, Progress), Error> {
-        let (batch, wait) = (&self.batch, &self.args.wait);
-        let (mut ended, mut progress) = (Ended::Finished, Progress::default());
-        while batch.stop.requested().is_none() {
-            let taken = covers::take_up(&batch.catalog, &*self.ledger, batch.trust, wait.mark(run), started).await;
-            let taken = taken.map_err(|error| Error::Worklist(error.into()))?;
-            if taken == 0 {
-                break;
-            }
-            let policy = (wait.patience(self.args.request.max_attempts), self.args.request.timeout);
-            let tracking =
-                wait.read.tracking(CoverScope::OfRun(run), gate, self.image_settings.folder.as_ref(), policy);
-            let config = FollowConfig {
-                concurrency: self.args.request.concurrency,
-                max_attempts: self.args.request.max_attempts,
-                seed: fastrand::u64(..),
-            };
-            let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
-            let runner = Runner::follower(parts, (tracking, batch.clock), config, batch.stop.clone());
-            let seen = runner.progress();
-            let watched = self.args.log.style().map(|style| batch.watched(style, (0, taken), gate));
-            let watched = watched.map(|watched| Watched { wait: Some(wait.longest()), ..watched });
-            let shown = watched.map(|watched| self.screen.follow(watched, seen.clone(), runner.failures()));
-            let followed = runner.run().await;
-            if let Some(shown) = shown {
-                shown.end().await;
-            }
-            ended = followed?;
-            progress.reads += seen.borrow().reads;
-            progress.covers += seen.borrow().covers;
-        }
-        Ok((batch.stop.requested().unwrap_or(ended), progress))
     }
 }

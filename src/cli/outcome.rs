@@ -144,7 +144,7 @@ impl TellArgs {
     fn tell(&self, outcome: &CommandOutcome, is_quiet: bool) -> Result<(), Error> {
         let CommandOutcome { summary, digest } = outcome;
         let is_watched = stderr().is_terminal() && !is_quiet;
-        let has_something = summary.exit != Exit::Success || summary.tally.small.rows > 0;
+        let has_something = summary.exit != Exit::Success || summary.tally.small.rows > 0 || summary.has_shrunk;
         let is_mailed = has_something && (self.mail_unchanged == YesNo::Yes || !summary.is_unchanged());
         if is_watched || is_mailed {
             eprint(digest);

@@ -111,7 +111,12 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let policy = (PollPolicy { wait: None, max_attempts }, args.request.timeout);
     let tracking = args.read.tracking(CoverScope::All, &gate, folder.as_ref(), policy);
     let tracking = CoverTracking { woken, ..tracking };
-    let config = FollowConfig { concurrency: args.request.concurrency, max_attempts, seed: fastrand::u64(..) };
+    let config = FollowConfig {
+        concurrency: args.request.concurrency,
+        max_attempts,
+        began: clock.unix(),
+        seed: fastrand::u64(..),
+    };
     let usual = GenerationEstimate::new(ledger.generation_times().await?);
     let runner = Runner::follower((api, Arc::clone(&ledger)), (tracking, clock), config, stop.clone()).knowing(usual);
     let ended = runner.run().await;

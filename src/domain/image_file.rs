@@ -1,6 +1,6 @@
 //! Images on disk: of which kind, how large, in which file.
 
-use super::status::words;
+use super::words::words;
 
 words! {
     /// The kinds of image that are saved, told by their first bytes. The word is the extension of their files.

@@ -1,6 +1,7 @@
 //! What a person decides about a single music task.
 
-use super::status::{RowState, words};
+use super::status::RowState;
+use super::words::words;
 
 words! {
     /// What a person decides about a single music task.

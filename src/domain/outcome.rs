@@ -114,8 +114,10 @@ pub enum CoverProgress {
 pub enum MusicProgress {
     /// `SUCCESS`: a cover may be asked for.
     Finished,
-    /// Not yet, or nothing is known of it.
+    /// Not yet.
     Unfinished,
+    /// The service knows no such music task.
+    Unknown,
     /// It will never be.
     Failed,
 }

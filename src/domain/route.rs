@@ -1,6 +1,6 @@
 //! The two ways in which the service makes covers.
 
-use super::status::words;
+use super::words::words;
 
 words! {
     /// A way to ask for a cover and to read its record: other paths, other bodies, other words for the same.

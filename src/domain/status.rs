@@ -1,47 +1,6 @@
-//! Where a row stands, in the ledger and in the results, and why; how a run ended; what the results CSV calls it all. Each
-//! value has one word, in files and in messages.
+//! Where a row stands, in the ledger and in the results, and why; what the results CSV calls it all.
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every value, in the order of definition.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Their words, in the same order.
-            pub const WORDS: [&'static str; Self::ALL.len()] = [$($word,)+];
-
-            /// The one word for this value in files and messages.
-            #[must_use]
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// The value that this word stands for.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.word() == word)
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.word())
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.word())
-            }
-        }
-    };
-}
-
-pub(crate) use words;
+use super::words::words;
 
 words! {
     /// What the ledger holds of a music task.
@@ -192,76 +151,6 @@ words! {
     }
 }
 
-/// How a run came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Every row that was to be sent has been dealt with.
-    Finished,
-    /// SIGINT or SIGTERM.
-    Interrupted(Signal),
-    /// `--deadline` passed.
-    Deadline,
-    /// The service refused everyone for `--max-outage`.
-    Outage,
-    /// `--max-failures` was reached.
-    TooManyFailures,
-    /// As many rows as `--limit` allows were sent.
-    Limit,
-    /// One more cover would have cost more than `--max-credits` allows.
-    Budget,
-    /// The key is refused.
-    Unauthorized,
-    /// The credits are used up.
-    NoCredits,
-    /// What answers is not the service: see [`Verdict::WrongAddress`](super::outcome::Verdict::WrongAddress).
-    WrongAddress,
-    /// None of the first answers could be understood.
-    NotUnderstood,
-}
-
-impl Ended {
-    /// Why rows that were not reached were not; `None` after a finished run.
-    #[must_use]
-    pub const fn reason(self) -> Option<Reason> {
-        match self {
-            Self::Finished => None,
-            Self::Interrupted(_) => Some(Reason::Interrupted),
-            Self::Deadline => Some(Reason::Deadline),
-            Self::Outage => Some(Reason::Outage),
-            Self::TooManyFailures => Some(Reason::TooManyFailures),
-            Self::Limit => Some(Reason::Limit),
-            Self::Budget => Some(Reason::Budget),
-            Self::Unauthorized => Some(Reason::Unauthorized),
-            Self::NoCredits => Some(Reason::NoCredits),
-            Self::WrongAddress | Self::NotUnderstood => Some(Reason::BadResponse),
-        }
-    }
-
-    /// Whether covers are not followed any more either. Those of an empty account, or of a batch with something wrong in
-    /// it, are paid for and worth having.
-    #[must_use]
-    pub const fn ends_following(self) -> bool {
-        match self {
-            Self::Interrupted(_)
-            | Self::Deadline
-            | Self::Outage
-            | Self::Unauthorized
-            | Self::WrongAddress
-            | Self::NotUnderstood => true,
-            Self::Finished | Self::TooManyFailures | Self::Limit | Self::Budget | Self::NoCredits => false,
-        }
-    }
-}
-
-/// A signal that asks the program to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT, as from Ctrl-C.
-    Interrupt,
-    /// SIGTERM, as from a service manager.
-    Terminate,
-}
-
 words! {
     /// A column of the results CSV. [`ResultColumn::ALL`] is the order in which they stand there.
     ResultColumn {
@@ -334,11 +223,5 @@ mod tests {
             assert_eq!(Reason::from_word(reason.word()), Some(*reason));
         }
         assert_eq!(Reason::from_word("Accepted"), None);
-    }
-
-    #[test]
-    fn every_early_end_has_a_reason_for_the_rows_it_leaves() {
-        assert_eq!(Ended::Finished.reason(), None);
-        assert_eq!(Ended::Interrupted(Signal::Terminate).reason(), Some(Reason::Interrupted));
     }
 }

@@ -20,6 +20,9 @@ pub const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a cover rests after a poll, whoever wakes it.
 pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
 
+/// How long reads are remembered: longer than the window of any pace.
+pub(super) const READS_KEPT: Duration = Duration::from_secs(25 * 60 * 60);
+
 /// Whose covers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CoverScope {
@@ -36,8 +39,18 @@ pub struct Waiter {
     pub run: RunId,
     /// Whether the cover is completed only once its images are on disk.
     pub wants_files: bool,
-    /// How long it waits, at most: nothing that it waits for is due any later.
+    /// Since when it waits.
+    pub began: UnixMillis,
+    /// How long it waits for a cover, at most, from then or from its acceptance: nothing that it waits for is due any later.
     pub longest: Duration,
+}
+
+impl Waiter {
+    /// When a cover was accepted, at the earliest, that it still waits for at this time.
+    pub(super) fn earliest(&self, at: UnixMillis) -> UnixMillis {
+        let earliest = at.before(self.longest);
+        if self.began >= earliest { UnixMillis(i64::MIN) } else { earliest }
+    }
 }
 
 /// What is done for a cover that is due.

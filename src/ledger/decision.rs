@@ -1,7 +1,8 @@
 //! What people decide about single music tasks, as the ledger keeps it.
 
 use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, ManualKind, RowState};
+use crate::domain::{CoverTaskId, ManualKind, MusicTaskId, RowState};
+use crate::policy::Judgement;
 
 /// A decision that is to be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,4 +34,11 @@ pub struct PastDecision {
     pub cover: Option<CoverTaskId>,
     /// When it was taken back, if it was.
     pub undone_at: Option<UnixMillis>,
+}
+
+/// The music tasks that a decision moves: none, if it is refused for one.
+pub(super) fn moved<'a>(tasks: &'a [MusicTaskId], judgements: &[Judgement]) -> impl Iterator<Item = &'a MusicTaskId> {
+    let is_refused = judgements.iter().any(|judgement| matches!(judgement, Judgement::Refused(_)));
+    let is_moved = move |judgement: &Judgement| !is_refused && matches!(judgement, Judgement::Moved(_));
+    tasks.iter().zip(judgements).filter(move |(_, judgement)| is_moved(judgement)).map(|(task, _)| task)
 }

@@ -79,7 +79,7 @@ pub struct PostgresLedger {
 
 impl PostgresLedger {
     /// The SQL that makes the tables.
-    pub const SCHEMA: &str = schema::SCHEMA;
+    pub const SCHEMA: &str = schema::SCRIPT;
 
     /// Whether `text` is the URL of a database.
     #[must_use]

@@ -152,9 +152,9 @@ pub trait FollowLedger: ReadLedger {
         rows: Vec<(MusicTaskId, NameWords)>,
     ) -> impl Future<Output = Result<Vec<Option<NameWords>>, LedgerError>> + Send;
 
-    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them and began at `at`;
-    /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up
-    /// is left to others. Returns how many. Durable when this returns.
+    /// Takes up the covers of these music tasks that are not finished, for a run that waits for them, from others that do;
+    /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up, or
+    /// waits for no longer at `at`, is left to others. Returns how many. Durable when this returns.
     fn watch(
         &self,
         waiter: Waiter,

@@ -121,6 +121,15 @@ impl SharedPace {
         Ok(())
     }
 
+    /// Whether a pause holds anybody up: it is not over, or is one after which a probe goes first.
+    #[must_use]
+    pub fn is_paused(&self, now: UnixMillis) -> bool {
+        self.pause.is_some_and(|(cause, until)| match cause.refusal {
+            Refusal::Unavailable => true,
+            Refusal::Throttled => until > now,
+        })
+    }
+
     /// From when a request may be made for the sake of even spacing: what it was promised, or else the next time that nobody
     /// was, which is promised to it unless that is further ahead than a window.
     fn slot(&mut self, Asking { rate, slot, .. }: Asking, share: f64, now: UnixMillis) -> UnixMillis {
@@ -299,6 +308,7 @@ mod tests {
         for is_probe in [false, true] {
             assert_eq!(pace.admit(asking(is_probe), NOTHING, NOW.after(SECOND)), not_yet(4 * SECOND));
         }
+        assert!(pace.is_paused(over), "nobody has found out whether the service answers again");
         assert_eq!(pace.admit(asking(false), NOTHING, over), not_yet(Duration::ZERO), "it asks as a probe next");
         assert_eq!(pace.admit(asking(true), NOTHING, over), Ok(()));
         for is_probe in [false, true] {
@@ -312,6 +322,7 @@ mod tests {
     fn after_a_throttle_everyone_goes_on() {
         let (mut pace, _) = paused(Refusal::Throttled, 5 * SECOND);
         assert!(pace.admit(asking(false), NOTHING, NOW.after(4 * SECOND)).is_err());
+        assert!(pace.is_paused(NOW.after(4 * SECOND)) && !pace.is_paused(NOW.after(5 * SECOND)));
         assert_eq!(pace.admit(asking(false), NOTHING, NOW.after(5 * SECOND)), Ok(()));
     }
 

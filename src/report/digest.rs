@@ -46,6 +46,7 @@ impl Summary {
         let line = |what: &str, rows: &NamedRows, then: &str| {
             (rows.rows > 0).then(|| format!("{what:<14} {}: {}{then}", rows.rows, rows.list()))
         };
+        let shrunk = if self.has_shrunk { ": most of those before, as --allow-shrink lets them" } else { "" };
         let covers = changes.has_before.then_some(&changes.new_covers);
         let lines = [
             covers.and_then(|covers| line("new covers", covers, "")),
@@ -53,7 +54,7 @@ impl Summary {
             line("last try", &changes.last_try, ": the next run is the last that sends them by itself"),
             line("tried no more", &changes.left_alone, ": refused in 3 runs"),
             line("new rows", &changes.new_rows, ""),
-            line("gone rows", &changes.vanished_rows, ""),
+            line("gone rows", &changes.vanished_rows, shrunk),
         ];
         lines.into_iter().flatten().collect()
     }

@@ -43,7 +43,11 @@ impl CatalogStatus<'_> {
         }
         let _ = writeln!(text, "duplicates          {}", tally.duplicates);
         let takes = Brief(Duration::from_secs(self.rerun_takes().as_secs()));
-        let _ = writeln!(text, "a rerun             sends {}, which takes about {takes} at {rate}", tally.to_send);
+        let sends = match tally.to_send {
+            0 => "nothing".to_owned(),
+            count => format!("{count}, which takes about {takes} at {rate}"),
+        };
+        let _ = writeln!(text, "a rerun             sends {sends}");
         let _ = writeln!(text, "ledger              {ledger}");
         text
     }

@@ -41,6 +41,8 @@ pub struct Summary {
     pub started: UnixMillis,
     /// How long it took.
     pub took: Duration,
+    /// Whether the catalog has lost most of its rows, as `--allow-shrink` lets it.
+    pub has_shrunk: bool,
     /// The files.
     pub files: Files,
     /// The command to go on with, ready for a shell.

@@ -72,7 +72,8 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
-        if let Some(reason) = self.reason {
+        // `generation_failed` is the word for both.
+        if let Some(reason) = self.reason.filter(|reason| reason.word() != self.status.word()) {
             write!(f, ": {reason}")?;
         }
         self.failure_code().map_or(Ok(()), |code| write!(f, " (code {code})"))
@@ -103,7 +104,7 @@ mod tests {
     fn the_code_of_a_success_is_no_cause() {
         let mut cause = Cause::new(Status::GenerationFailed, Some(Reason::GenerationFailed), Remedy::NextRun);
         cause.add(true, (Some(200), "no"), || RowName { line: Some(2), id: None, labels: Vec::new() });
-        assert_eq!(cause.to_string(), "generation_failed: generation_failed");
+        assert_eq!(cause.to_string(), "generation_failed");
     }
 
     #[test]

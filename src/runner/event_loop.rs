@@ -82,7 +82,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 Event::MayRead(Read::Cover, reservation) => self.poll(reservation).await?,
                 // Rows can be submitted although nobody tells what became of earlier ones.
                 Event::OutageOver(Some(Read::Cover)) if !self.queue.is_over() => {
-                    self.covers.iter_mut().for_each(|covers| covers.has_given_up = true);
+                    self.progress.send_modify(|progress| progress.has_given_up_covers = true);
                 }
                 Event::OutageOver(_) => self.context.stop.request(Ended::Outage),
                 Event::Woken => self.covers.iter_mut().for_each(CoverJobs::invalidate),
@@ -122,7 +122,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         if let Some(balance) = &mut self.balance {
             balance.budget.ask();
         }
-        let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter());
+        let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter(self.context.began));
         let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
         let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
         let jitter = self.jitter();
@@ -321,7 +321,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// The covers that are followed, as long as they are.
     fn tracked(&self) -> Option<&CoverJobs> {
-        self.covers.as_ref().filter(|covers| !covers.has_given_up && !self.context.stop.ends_everything())
+        let has_given_up = self.progress.borrow().has_given_up_covers || self.context.stop.ends_everything();
+        self.covers.as_ref().filter(|_| !has_given_up)
     }
 
     /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.

@@ -90,7 +90,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
                 later(now, job.failures, None)
             }
             PollFailure::GiveUp => {
-                info!(task = %job.task, reason = %said.0, message = said.1.message, "given up for now");
+                info!(task = %job.task, reason = %said.0, said = said.1.message, "given up for now");
                 self.given_up(job, policy, Some(said))
             }
         }
@@ -145,6 +145,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Ok(MusicProgress::Finished) => return Ok(TaskOutput::MusicCheck(row, None)),
             Ok(MusicProgress::Unfinished) => (RowState::Pending, Reason::MusicNotReady),
             Ok(MusicProgress::Failed) => (RowState::Failed, Reason::MusicFailed),
+            // A mistyped id, or music that is as old as the service remembers.
+            Ok(MusicProgress::Unknown) => (RowState::Failed, Reason::NotFound),
             Err(PollFailure::GiveUp) => (RowState::GaveUp, reason),
             Err(PollFailure::Again(Scope::Row(wait))) => return Ok(TaskOutput::MusicCheck(row, again(true, wait))),
             Err(PollFailure::Again(Scope::Account(_))) => {
@@ -186,7 +188,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Err(PollFailure::Again(Scope::Account(_))) => later(Duration::ZERO, false),
             Err(PollFailure::Stop(ended)) => stopped(ended),
             Err(PollFailure::GiveUp) => {
-                warn!(%reason, message = answer.message, "the balance cannot be read, so that --max-credits cannot be kept");
+                warn!(%reason, said = answer.message, "the balance cannot be read, so that --max-credits cannot be kept");
                 stopped(Ended::Budget)
             }
         }))

@@ -24,12 +24,24 @@ pub struct Progress {
     pub reads: u64,
     /// What came of covers that were followed.
     pub covers: Covers,
+    /// Whether covers are not followed any more, though rows were submitted: the service does not let their records be read.
+    pub has_given_up_covers: bool,
     /// What was spent, if the run may spend only so much.
     pub spending: Option<Spending>,
     /// When a cover was last accepted that is followed from then on.
     pub last_accepted: Option<UnixMillis>,
     /// When the next cover is looked at, if one is waited for.
     pub next_poll: Option<UnixMillis>,
+}
+
+impl Progress {
+    /// With the reads and the covers of a round more.
+    #[must_use]
+    pub fn and(mut self, round: Self) -> Self {
+        self.reads += round.reads;
+        self.covers += round.covers;
+        self
+    }
 }
 
 /// A row that failed in this run, as the ledger knows by now.

@@ -57,12 +57,12 @@ impl CoverTracking {
         longest.saturating_add(SPARE)
     }
 
-    /// Who waits for rows that are submitted by the same run, if anyone does.
-    pub(super) fn waiter(&self) -> Option<Waiter> {
+    /// Who waits for rows that are submitted by the same run, which `began` then, if anyone does.
+    pub(super) fn waiter(&self, began: UnixMillis) -> Option<Waiter> {
         match self.scope {
             CoverScope::OfRun(run) => {
                 let longest = self.policy.wait.unwrap_or(Duration::MAX);
-                Some(Waiter { run, wants_files: self.images.is_some(), longest })
+                Some(Waiter { run, wants_files: self.images.is_some(), began, longest })
             }
             CoverScope::All => None,
         }
@@ -80,14 +80,12 @@ pub(super) struct CoverJobs {
     /// Those that are on their way.
     pub(super) polls: usize,
     pub(super) downloads: usize,
-    /// Whether covers are not followed any more although rows are submitted: the service does not let their records be read.
-    pub(super) has_given_up: bool,
 }
 
 impl CoverJobs {
     pub(super) fn new(tracking: CoverTracking) -> Self {
         let tracking = Arc::new(tracking);
-        Self { tracking, poll: None, download: None, asked: None, polls: 0, downloads: 0, has_given_up: false }
+        Self { tracking, poll: None, download: None, asked: None, polls: 0, downloads: 0 }
     }
 
     /// Asks the ledger what is due, unless it was asked a moment ago and nothing has happened since.

@@ -29,7 +29,11 @@ fn a_catalog_that_lost_most_of_its_rows_changes_nothing_unless_that_is_meant() {
         assert_eq!(service.requests().len(), 5);
         batch.call("status", &[]);
     }
-    batch.run(&["--allow-shrink"]).exit(0).silent().results(&["a submitted accepted", "b submitted accepted"]);
+    let meant =
+        batch.run(&["--allow-shrink"]).exit(0).says("coverbatch: 2 new covers, 2 new rows, 5 rows gone; 2 rows have");
+    let gone = "  gone rows      5: track1, track2, track3 …: most of those before, as --allow-shrink lets them\n";
+    meant.says(gone).results(&["a submitted accepted", "b submitted accepted"]);
+    batch.run(&["--allow-shrink"]).exit(0).silent();
 }
 
 #[test]

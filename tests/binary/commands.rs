@@ -42,6 +42,7 @@ fn status_tells_text_and_json_before_and_after_a_run() {
     let batch = Batch::of("task_id\na\na\ncode-404-b\nNULL\n").to(&service.address);
     fs::write(batch.path("other.csv"), "task_id\nc\n").unwrap();
     batch.words(&["run", "other.csv"].map(OsStr::new)).exit(0).silent();
+    batch.words(&["status", "other.csv"].map(OsStr::new)).exit(0).prints("a rerun             sends nothing\n");
     let names = batch.listing();
     let before = batch.call("status", &["--rate", "20/10s"]).exit(4).complains("");
     before

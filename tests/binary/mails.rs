@@ -4,7 +4,7 @@ use std::fs;
 
 use wiremock::ResponseTemplate;
 
-use crate::story::{Batch, Ran, Scripted, StandIn};
+use crate::story::{Batch, Ran, Scripted, StandIn, wait_for};
 
 /// Gives up at once what is in trouble.
 const ONCE: [&str; 2] = ["--max-attempts", "1"];
@@ -122,6 +122,18 @@ fn a_night_with_nothing_new_says_so_first_or_is_silent() {
     let shorter = batch.run(&silent).exit(4);
     assert_eq!(first_line(&shorter), "coverbatch: 1 row gone; 1 of 1 row has no cover yet");
     batch.run(&silent).exit(4).silent();
+}
+
+#[test]
+fn what_a_first_run_did_that_was_killed_is_told_though_the_results_were_written_since() {
+    let service = StandIn::quick(&["--latency", "300ms"]);
+    let batch = Batch::tracks(8).to(&service.address);
+    let killed = batch.start(&["--rate", "2/200ms", "--concurrency", "1"]);
+    wait_for("a cover", || batch.call("status", &[]).stdout.contains("  submitted         2\n"));
+    drop(killed);
+    batch.call("results", &[]).exit(4);
+    let told = batch.run(&["--json"]).exit(0).json();
+    assert_eq!(told["changes"]["new_covers"]["rows"], 8);
 }
 
 #[test]

@@ -267,3 +267,14 @@ fn a_limit_of_the_size_of_files_is_like_a_full_disk() {
     assert!(table.with("submitted") > 0 && table.with("pending") > 0);
     assert_eq!(table.column("cover_reason").last(), Some(&"interrupted"));
 }
+
+#[test]
+fn what_the_service_says_stands_in_a_log_beside_what_happened() {
+    let service = Scripted::always(599, "who is there");
+    let batch = Batch::ids(["a"]).to(&service.address());
+    let ran = batch.run(&["--max-attempts", "1", "--log-format", "json"]).exit(4);
+    let line = ran.stderr.lines().find(|line| line.starts_with('{')).unwrap();
+    let fields: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(fields["message"], "the service answers with a code that is not documented");
+    assert_eq!((&fields["said"], &fields["code"]), (&"who is there".into(), &599.into()));
+}

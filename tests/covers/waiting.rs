@@ -93,6 +93,24 @@ fn follow_takes_up_what_a_run_beside_it_has_accepted_meanwhile() {
 }
 
 #[test]
+fn two_runs_that_wait_for_one_cover_both_have_it_in_hand() {
+    let service = quick(&["--generation", "3s"]);
+    let batch = learned(["a1", "b2"], &service.address);
+    let [first, second] = [&["--wait", "-o", "first.csv"][..], &["--wait", "-o", "second.csv"][..]];
+    let first = batch.start(first);
+    wait_for("the covers to be waited for", || {
+        let sql = "SELECT count(*) FROM task WHERE id IN ('a1', 'b2') AND waiter IS NOT NULL";
+        ledger(&batch).query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap() == 2
+    });
+    let second = batch.start(second);
+    for (run, results) in [(first, "first.csv"), (second, "second.csv")] {
+        let ran = run.finish().exit(0).silent();
+        let ran = Ran { results: batch.path(results), ..ran };
+        assert_eq!(ends(&ran), ["completed generated"; 2], "{results}");
+    }
+}
+
+#[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     for command in ["run", "follow"] {
         let service = quick(&["--generation", "5s"]);

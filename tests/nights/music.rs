@@ -43,6 +43,19 @@ async fn each_music_is_checked_once_per_run_and_again_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn music_that_the_service_does_not_know_has_failed_and_is_looked_for_in_three_runs() {
+    let night = checking(&ids(&["unknown"]));
+    for retryable in ["yes", "yes", "no"] {
+        let morning = night.run().await;
+        assert_eq!(morning.sent_ids(), [""; 0]);
+        assert_eq!(morning.results.verdict("unknown"), format!("failed not_found {retryable}"));
+        assert_eq!(morning.results.cell("unknown", "cover_message"), "the service knows no such music task");
+    }
+    night.run().await;
+    assert_eq!(night.service.listens().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_row_in_trouble_does_not_have_its_music_checked_again() {
     let night = checking(&ids(&["a"]));
     let night = night.answers(|call| if call.nth <= 3 { Reply::code(500) } else { Reply::cover() });

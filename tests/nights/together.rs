@@ -39,6 +39,40 @@ async fn a_run_and_an_endless_follower_share_the_pace_and_fetch_each_image_once(
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_that_wait_for_the_same_covers_both_have_them_in_the_end() {
+    let ids = numbered("song", 20);
+    let night = Night::of(&ids);
+    night.run().await;
+    let night = night.waiting();
+    night.service.shows(|_| Seen::DoneAfter(seconds(300)));
+    let (one, (other, read)) = tokio::join!(night.follow(), async {
+        sleep(seconds(40)).await;
+        (night.follow().await, night.reads().len())
+    });
+    assert!(one.results.is_all("completed") && other.results.is_all("completed"));
+    assert_eq!((one.tally.awaited, other.tally.awaited), (0, 0));
+    assert!(one.took < seconds(400) && other.took < seconds(360), "{:?} {:?}", one.took, other.took);
+    assert!(read <= 20 * 12, "{read} reads: of each cover as many as if one had waited for it, or few more");
+    assert!(night.is_read_in_pace());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_wait_in_vain_give_up_each_in_its_time() {
+    let night = Night::of(&["stuck", "other"]);
+    night.run().await;
+    let night = night.with(|with| with.wait = Some(seconds(200)));
+    night.service.shows(|_| Seen::Running);
+    let (one, other) = tokio::join!(night.follow(), async {
+        sleep(seconds(50)).await;
+        night.follow().await
+    });
+    for followed in [one, other] {
+        assert_eq!(followed.tally.awaited, 2);
+        assert!((seconds(190)..seconds(260)).contains(&followed.took), "{:?}", followed.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_endless_followers_and_one_that_ends_share_the_pace() {
     let ids = numbered("song", 100);
     let night = Night::of(&ids);

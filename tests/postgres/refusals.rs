@@ -66,6 +66,30 @@ async fn what_cannot_be_a_ledger_is_refused() {
 }
 
 #[tokio::test]
+async fn a_run_waits_for_somebody_who_makes_the_tables_by_hand() {
+    let server = Server::shared();
+    let url = server.database("by_hand", "");
+    let slow = PostgresLedger::SCHEMA.replacen("CREATE TABLE", "SELECT pg_sleep(4); CREATE TABLE", 1);
+    let by_hand = spawn(move || Server::shared().sql("by_hand", &slow));
+    wait_for("the tables are being made", || {
+        server.sql(
+            "by_hand",
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = 'by_hand'",
+        ) == "1"
+    });
+    let opened = open(&url).await;
+    by_hand.join().unwrap();
+    opened.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_wait_for_its_disk_is_refused() {
+    let server = Server::set_up(r#"echo "fsync = off" >>"$folder/data/postgresql.conf""#, &[], 5432);
+    let words = "the server tells of commits before they are on its disk: fsync is off";
+    is_refused(&server.url(), LedgerErrorKind::NotDurable, words).await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_refused_and_shown_nowhere() {
     let server = Server::shared();
     server.sql("postgres", "CREATE ROLE known LOGIN PASSWORD 'right-one'");

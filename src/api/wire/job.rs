@@ -19,8 +19,14 @@ use crate::secret::ApiKey;
 /// Words that say that something is there.
 const THERE: [&str; 5] = ["already", "exist", "duplicate", "已存在", "已生成"];
 
-/// Words that say that something is not, though they hold one of those.
-const NOT_THERE: [&str; 4] = ["not exist", "n't exist", "nonexist", "non-exist"];
+/// Words that turn that round if they stand close before it: "no existing task".
+const NEGATIONS: [&str; 5] = ["no", "not", "cannot", "without", "never"];
+
+/// How close, in words: "could not find an existing task".
+const CLOSE: usize = 3;
+
+/// What ends a clause: in "not allowed: it exists" nothing is turned round.
+const CLAUSE_ENDS: [char; 12] = [',', '.', ';', ':', '!', '?', '(', '\n', '，', '。', '；', '：'];
 
 /// Answers of who waited in vain for someone else: code 408, and the same of a gateway, in Cloudflare's number too.
 const WAITED_IN_VAIN: [i64; 3] = [408, 504, 524];
@@ -34,8 +40,8 @@ pub fn read_job_submission(raw: RawAnswer<'_>, key: &ApiKey) -> Outcome {
 /// The meaning that an answer has for a cover, unless its words or its number tell more of a job.
 fn judge_job(raw: RawAnswer<'_>, envelope: &Envelope<'_>, key: &ApiKey) -> (Verdict, Reason) {
     let (verdict, reason) = judge(raw, envelope, key);
-    let is_missing = speaks_of(&envelope.words, &NOT_THERE);
-    let is_there = envelope.code.is_some() && !is_missing && speaks_of(&envelope.words, &THERE);
+    let said = is_there(&envelope.words);
+    let (is_missing, is_there) = (said == Some(false), said == Some(true) && envelope.code.is_some());
     let number = envelope.code.unwrap_or_else(|| raw.status.into());
     match &verdict {
         Verdict::Covered(_) if is_missing => (Verdict::Rejected, Reason::NotFound),
@@ -58,6 +64,22 @@ fn judge_job(raw: RawAnswer<'_>, envelope: &Envelope<'_>, key: &ApiKey) -> (Verd
         | Verdict::Troubled
         | Verdict::Lost => (verdict, reason),
     }
+}
+
+/// Whether it is there, by these words; `None` if they do not speak of that.
+fn is_there(words: &str) -> Option<bool> {
+    let words = words.to_lowercase().replace('’', "'");
+    let clauses = words.split(CLAUSE_ENDS).filter(|clause| speaks_of(clause, &THERE));
+    clauses.map(|clause| !is_negated(clause)).reduce(|one, other| one || other)
+}
+
+/// Whether a clause that says that something is there says the opposite.
+fn is_negated(clause: &str) -> bool {
+    let words: Vec<&str> = clause.split_whitespace().collect();
+    let at = words.iter().position(|word| speaks_of(word, &THERE)).unwrap_or(0);
+    let is_negation = |word: &&str| NEGATIONS.contains(word) || word.ends_with("n't");
+    words[at.saturating_sub(CLOSE)..at].iter().any(is_negation)
+        || words.get(at).is_some_and(|word| word.starts_with("non"))
 }
 
 /// The record of a job, each field as it stands.

@@ -84,7 +84,7 @@ pub fn read_cover_record(
 #[must_use]
 pub fn read_music_record(raw: RawAnswer<'_>, key: &ApiKey) -> Reading<MusicProgress> {
     read_record(raw, key, |data| match data {
-        None => (Ok(MusicProgress::Unfinished), "the service knows no such music task".to_owned()),
+        None => (Ok(MusicProgress::Unknown), "the service knows no such music task".to_owned()),
         Some(data) => object::<RawMusic<'_>>(data.get().as_bytes())
             .map_or((Err("a record that is no object"), String::new()), |record| music_progress(&record)),
     })

@@ -18,15 +18,16 @@ impl Told {
     /// What these runs over a catalog have told, the latest first. One that took up some rows only, such as a trial with
     /// `--limit`, told of these, and whoever started it: the mail of the night is to tell of them all the same.
     pub(super) fn by<'a>(runs: impl Iterator<Item = &'a PastRun>) -> Self {
-        let mut has_partial = false;
-        // One that was killed wrote no results.
-        for (run, ended) in runs.filter_map(|run| Some((run, run.ended?))) {
-            if !run.is_partial {
-                return Self::Until(ended);
-            }
-            has_partial = true;
+        let mut told = Self::Everything;
+        for run in runs {
+            told = match (run.ended, run.is_partial, told) {
+                (Some(ended), false, _) => return Self::Until(ended),
+                (Some(_), true, _) | (None, _, Self::Nothing) => Self::Nothing,
+                // One that was killed told nothing of what it did. What is older may be results of a ledger that is lost.
+                (None, _, Self::Everything | Self::Until(_)) => Self::Until(run.started),
+            };
         }
-        if has_partial { Self::Nothing } else { Self::Everything }
+        told
     }
 }
 
@@ -50,6 +51,6 @@ mod tests {
         assert_eq!(told(&[killed(), partial(3)]), Told::Nothing);
         // The results are those of another ledger, which is lost.
         assert_eq!(told(&[]), Told::Everything);
-        assert_eq!(told(&[killed(), run(true, None)]), Told::Everything);
+        assert_eq!(told(&[killed(), run(true, None)]), Told::Until(UnixMillis(0)));
     }
 }

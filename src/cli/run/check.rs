@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::api::client::{addresses, proxy_of};
+use crate::api::client::addresses;
 use crate::api::http::Probe;
+use crate::api::proxy::proxy_of;
 use crate::api::{ApiUrl, CallbackUrl, is_public};
 use crate::cli::options::{bad_rows, odd_ids};
 use crate::cli::output::{eprint, print};

@@ -36,12 +36,15 @@ impl Plan<'_> {
 
     /// For a person.
     pub(super) fn text(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+        let Counts { rows, duplicates, invalid, settled, ignored, to_send, to_send_in_doubt, over_limit, left, others } =
             self.counts;
         let mut text = format!("dry run: nothing is sent or written\n\nrows             {rows}\n");
         let _ = writeln!(text, "  duplicates     {duplicates}");
         let _ = writeln!(text, "  invalid        {invalid}");
         let _ = writeln!(text, "  settled        {settled}");
+        if ignored > 0 {
+            let _ = writeln!(text, "  ignored        {ignored}");
+        }
         let _ = writeln!(text, "  left as is     {left}");
         let doubt =
             if to_send_in_doubt == 0 { String::new() } else { format!(", {to_send_in_doubt} of them in doubt") };
@@ -77,14 +80,14 @@ impl Plan<'_> {
 
     /// For a machine.
     pub(super) fn json(&self) -> String {
-        let Counts { rows, duplicates, invalid, settled, to_send, to_send_in_doubt, over_limit, left, others } =
+        let Counts { rows, duplicates, invalid, settled, ignored, to_send, to_send_in_doubt, over_limit, left, others } =
             self.counts;
         let takes = self.takes();
         let document = json!({
             "dry_run": true,
             "rows": {
                 "total": rows, "duplicates": duplicates, "invalid": invalid, "settled": settled,
-                "left_as_is": left, "to_send": to_send, "to_send_in_doubt": to_send_in_doubt,
+                "ignored": ignored, "left_as_is": left, "to_send": to_send, "to_send_in_doubt": to_send_in_doubt,
                 "over_limit": over_limit, "others": others,
             },
             "rate": self.rate.to_string(),

@@ -7,6 +7,7 @@ use crate::api::ApiUrl;
 use crate::api::download::Downloads;
 use crate::catalog::Catalog;
 use crate::cli::batch::BatchContext;
+use crate::cli::batch_args::BatchArgs;
 use crate::cli::guard::Guard;
 use crate::cli::next_command::next_commands;
 use crate::cli::outcome::{MetricsFile, watch_signals};
@@ -46,29 +47,16 @@ pub(super) async fn prepare<'a>(
     args.check_input()?;
     guard.check()?;
     let service = Service::of(&args.ledger, &args.key, args.callback(settings)?)?;
-    let (catalog, paths) =
-        (args.catalog.open_for(args.rows.chosen().await?).await?, args.output.paths(&args.catalog, &args.ledger));
-    let earlier = args.output.earlier(&args.catalog, &catalog, &paths.results).await?;
-    let labels = args.label.find(&catalog)?;
-    let names = args.wait.names(&catalog)?;
-    let batch = BatchContext {
-        clock,
-        stop,
-        identity: args.catalog.identity(),
-        is_partial: args.rows.is_partial(),
-        catalog,
-        earlier,
-        ledger_place: args.catalog.ledger(&args.ledger)?,
-        paths,
-        images: args.wait.read.download.clone(),
-        names,
-        warn_below: args.wait.warn_below,
-        trust: args.ledger.trust(),
-        in_doubt: args.in_doubt()?,
-        goal: args.goal(),
-        labels,
-        max_outage: args.request.max_outage,
+    let options = BatchArgs {
+        catalog: &args.catalog,
+        output: &args.output,
+        ledger: &args.ledger,
+        label: &args.label,
+        wait: &args.wait,
+        request: &args.request,
     };
+    let batch = options.open((clock, stop), args.rows.chosen().await?, (args.in_doubt()?, args.goal())).await?;
+    let batch = BatchContext { is_partial: args.rows.is_partial(), ..batch };
     // A service on this machine has its images on this machine.
     let is_local = service.api_url.as_ref().is_none_or(ApiUrl::is_loopback);
     let downloads = args.wait.read.downloads(args.request.timeout, is_local, clock)?;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::api::http::HttpApi;
 use crate::cli::cover_args::ImageSettings;
+use crate::cli::cover_rounds::CoverRounds;
+use crate::clock::UnixMillis;
 use crate::domain::Ended;
 use crate::error::Error;
-use crate::ledger::{AnyLedger, Begun, CoverScope, ReadLedger as _, RunId};
+use crate::ledger::{AnyLedger, Begun, ReadLedger as _, RunId};
 use crate::policy::GenerationEstimate;
 use crate::progress::Watched;
 use crate::ratelimit::Gate;
@@ -15,6 +17,7 @@ use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::Worklist;
 
 use super::api::{address, http_api, start_sandbox};
+use super::args::RunArgs;
 use super::prepared::PreparedRun;
 
 /// The gates that requests pass: those of submissions, and those of reads if there are any.
@@ -34,25 +37,49 @@ impl PreparedRun<'_> {
         }
     }
 
-    /// Runs the one loop, with the stand-in service beside it if that is asked for.
+    /// Runs the one loop, with the stand-in service beside it if that is asked for, and follows then what others have taken.
     pub(super) async fn send(
         &self,
         ledger: &Arc<AnyLedger>,
         gates: &Gates,
         image_settings: &ImageSettings,
         (run, worklist): (Begun, Worklist),
-        to_do: (u64, u64),
+        (began, to_do): (UnixMillis, (u64, u64)),
     ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
             Some(_) => None,
             None => Some(start_sandbox(self.batch.clock).await?),
         };
-        let api = Arc::new(self.api(sandbox.as_ref())?);
-        let parts = ((api, Arc::clone(ledger)), (Arc::clone(&gates.submissions), self.batch.clock), (run, worklist));
+        let parts = (Arc::new(self.api(sandbox.as_ref())?), Arc::clone(ledger));
+        let rounds = gates.reads.as_ref().map(|gate| self.rounds(gate, image_settings));
+        let sent = self.loop_once(parts.clone(), gates, rounds.as_ref(), (run, worklist), to_do).await;
+        let sent = match (sent, rounds) {
+            (Ok((Ended::Finished, sent)), Some(rounds)) if self.args.waits() && !sent.has_given_up_covers => {
+                let followed = rounds.follow(parts, run.run, (began, self.batch.clock.unix())).await;
+                followed.map(|(ended, followed)| (ended, sent.and(followed)))
+            }
+            (sent, _) => sent,
+        };
+        if let Some(sandbox) = sandbox {
+            sandbox.stop().await;
+        }
+        sent
+    }
+
+    async fn loop_once(
+        &self,
+        parts: (Arc<HttpApi>, Arc<AnyLedger>),
+        gates: &Gates,
+        rounds: Option<&CoverRounds<'_>>,
+        (run, worklist): (Begun, Worklist),
+        to_do: (u64, u64),
+    ) -> Result<(Ended, Progress), Error> {
+        let usual = self.usual(&parts.1).await?;
+        let gate = (Arc::clone(&gates.submissions), self.batch.clock);
         let config = self.args.config(self.batch.in_doubt, self.batch.clock.unix());
-        let runner = Runner::new(parts.0, parts.1, parts.2, config, self.batch.stop.clone());
+        let runner = Runner::new(parts, gate, (run, worklist), config, self.batch.stop.clone());
         let runner = if self.batch.is_partial { runner.confined() } else { runner };
-        let runner = self.with_reads(runner, gates, image_settings, run.run).knowing(self.usual(ledger).await?);
+        let runner = self.with_reads(runner, rounds, run.run).knowing(usual);
         let progress = runner.progress();
         let watched = self.args.log.style().map(|style| {
             let wait = self.args.waits().then(|| self.args.wait.longest());
@@ -64,39 +91,31 @@ impl PreparedRun<'_> {
         if let Some(shown) = shown {
             shown.end().await;
         }
-        if let Some(sandbox) = sandbox {
-            sandbox.stop().await;
-        }
         let progress = *progress.borrow();
         Ok((ended?, progress))
+    }
+
+    /// How covers are followed by this run.
+    fn rounds<'a>(&'a self, gate: &'a Arc<Gate>, image_settings: &'a ImageSettings) -> CoverRounds<'a> {
+        let RunArgs { wait, request, log, .. } = self.args;
+        CoverRounds { batch: &self.batch, wait, request, log, screen: self.screen, image_settings, gate }
     }
 
     /// The runner, with music checked first and covers followed as far as that is asked for.
     fn with_reads(
         &self,
         mut runner: Runner<HttpApi, AnyLedger>,
-        gates: &Gates,
-        image_settings: &ImageSettings,
+        rounds: Option<&CoverRounds<'_>>,
         run: RunId,
     ) -> Runner<HttpApi, AnyLedger> {
-        let Some(gate) = &gates.reads else { return runner };
-        let (wait, request) = (&self.args.wait, &self.args.request);
+        let Some(rounds) = rounds else { return runner };
         if self.args.checks_music() {
-            runner = runner.checking_music(Arc::clone(gate));
+            runner = runner.checking_music(Arc::clone(rounds.gate));
         }
         if let Some(budget) = self.args.budget() {
-            runner = runner.spending(budget, Arc::clone(gate));
+            runner = runner.spending(budget, Arc::clone(rounds.gate));
         }
-        if self.args.waits() {
-            let policy = (wait.patience(request.max_attempts), request.timeout);
-            runner = runner.tracking(wait.read.tracking(
-                CoverScope::OfRun(run),
-                gate,
-                image_settings.folder.as_ref(),
-                policy,
-            ));
-        }
-        runner
+        if self.args.waits() { runner.tracking(rounds.tracking(run)) } else { runner }
     }
 
     /// How long covers usually take; of the stand-in that is known.

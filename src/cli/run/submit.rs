@@ -13,7 +13,7 @@ use crate::covers;
 use crate::domain::Ended;
 use crate::error::Error;
 use crate::files::{check_writable, folder_of, is_stdout};
-use crate::ledger::{AnyLedger, Begin, Begun, FollowLedger as _, NewRun, SubmitLedger as _};
+use crate::ledger::{AnyLedger, Begin, Begun, NewRun, SubmitLedger as _};
 use crate::worklist::Worklist;
 
 use super::prepared::PreparedRun;
@@ -44,13 +44,7 @@ impl PreparedRun<'_> {
             Ok(Begin::ResultsInUse(holder)) => return Err(Error::ResultsInUse { results: results.clone(), holder }),
             Err(error) => Err(error.into()),
         };
-        match submitted {
-            Ok(outcome) => self.batch.finish(ledger, &image_settings, outcome).await,
-            Err(error) => {
-                self.batch.write_partial_results(&ledger).await;
-                Err(error)
-            }
-        }
+        self.batch.conclude(ledger, &image_settings, submitted).await
     }
 
     async fn submit(
@@ -69,18 +63,15 @@ impl PreparedRun<'_> {
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
         let mut to_follow = 0;
         if self.args.waits() {
-            let mark = self.args.wait.mark(run);
+            let mark = self.args.wait.mark(run, started);
             to_follow = covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
                 .await
                 .map_err(worklist_error)?;
         }
         let gates = self.gates();
-        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), (counts.to_send, to_follow)).await;
-        if sent.is_err() {
-            // What it followed is taken up by others at once. The run has failed already, and says so.
-            let _ = ledger.release_jobs(run, self.batch.clock.unix()).await;
-        }
-        let (ended, progress) = sent?;
+        let to_do = (counts.to_send, to_follow);
+        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), (started, to_do)).await;
+        let (ended, progress) = self.batch.released(ledger, run, sent).await?;
         let ended = if ended == Ended::Finished && counts.over_limit > 0 { Ended::Limit } else { ended };
         Ok(RunOutcome {
             run,

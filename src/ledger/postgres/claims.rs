@@ -122,7 +122,7 @@ impl Turn {
             shared = pace::read(session, ours).await?;
         }
         let are_there = note_others(session, &shared, now).after(reach) > now;
-        let is_shared = are_there || shared.pace.pause.is_some();
+        let is_shared = are_there || shared.pace.is_paused(now);
         let counted = if is_shared || requests.iter().any(|request| request.asking.is_probe) {
             let least = requests.iter().map(|request| request.asking.rate.count.get()).min().unwrap_or_default();
             pace::counted_for(session, now.before(reach), shared.last, least).await?

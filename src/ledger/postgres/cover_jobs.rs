@@ -26,13 +26,14 @@ pub(super) async fn watch(
                          due_at = least(coalesce(due_at, $5), $6),
                          accepted_at = coalesce(accepted_at, answered_at, $5)
          WHERE account = $1 AND id = ANY ($2) AND cover_id IS NOT NULL AND given_up_by IS DISTINCT FROM $3
+           AND coalesce(accepted_at, answered_at, $5) >= $7
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
                     ELSE $4 AND state IN ('submitted', 'exists', 'completed') AND NOT {IS_FORGOTTEN}
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END"
     );
     let ids: Vec<&str> = tasks.iter().map(MusicTaskId::as_str).collect();
-    let latest = at.after(waiter.longest);
-    session.execute(&sql, &[&ids, &waiter.run.0, &waiter.wants_files, &at.0, &latest.0]).await
+    let (latest, earliest) = (at.after(waiter.longest), waiter.earliest(at));
+    session.execute(&sql, &[&ids, &waiter.run.0, &waiter.wants_files, &at.0, &latest.0, &earliest.0]).await
 }
 
 /// The rows of a scope and a kind of job, as a condition; `$2` is the run or the oldest due time.

@@ -14,7 +14,7 @@ use super::runs::{host, recover};
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{ManualKind, MusicTaskId, RowState};
-use crate::ledger::decision::{ManualDecision, PastDecision};
+use crate::ledger::decision::{ManualDecision, PastDecision, moved};
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::KnownState;
 use crate::ledger::tables::known_columns;
@@ -55,12 +55,9 @@ async fn decide(
     let known = states(session.clone(), tasks.clone()).await?.into_iter();
     let judgements: Vec<Judgement> =
         known.map(|known| judge(kind, is_sure, known.map(|known: KnownState| known.state))).collect();
-    if !judgements.iter().any(|judgement| matches!(judgement, Judgement::Refused(_))) {
-        let moved = ids.iter().zip(&judgements).filter(|(_, judgement)| matches!(judgement, Judgement::Moved(_)));
-        let moved: Vec<&str> = moved.map(|(id, _)| *id).collect();
-        note(&session, &decision, &moved).await?;
-        carry_out(&session, &decision, &moved).await?;
-    }
+    let moved: Vec<&str> = moved(&tasks, &judgements).map(MusicTaskId::as_str).collect();
+    note(&session, &decision, &moved).await?;
+    carry_out(&session, &decision, &moved).await?;
     Ok(judgements)
 }
 

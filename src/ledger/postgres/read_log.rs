@@ -1,10 +1,11 @@
 //! The reads of records that all processes make, which share one pace.
 
-use super::columns::{time, value};
+use super::columns::time;
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::domain::{MAX_RATE_COUNT, Rate};
+use crate::domain::Rate;
+use crate::ledger::cover_job::READS_KEPT;
 use crate::ratelimit::slack;
 
 /// Counts a read, unless the window of the pace is full until a time.
@@ -15,7 +16,7 @@ pub(super) async fn claim_read(
     let now = session.of_server(at);
     let full = full_until(&session, now, pace).await?;
     if full.is_none() {
-        note_read(&session, now, pace).await?;
+        note_read(&session, now).await?;
     }
     Ok(full.map(|until| session.context.server_clock.of_ours(until)))
 }
@@ -29,13 +30,11 @@ async fn full_until(session: &Session, now: UnixMillis, pace: Rate) -> Result<Op
     Ok(nth.filter(|nth| *nth <= now).map(|nth| nth.after(pace.period + slack(pace))).filter(|free| *free > now))
 }
 
-async fn note_read(session: &Session, now: UnixMillis, pace: Rate) -> Result<(), Failure> {
-    let insert = "INSERT INTO read_log (account, at) VALUES ($1, $2)";
-    session.execute(insert, &[&now.0]).await?;
-    let last = "SELECT seq FROM read_log WHERE account = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2";
-    let kept = i64::from(pace.count.get().min(MAX_RATE_COUNT));
-    let Some(row) = session.row(last, &[&kept]).await? else { return Ok(()) };
-    let delete = "DELETE FROM read_log WHERE account = $1 AND seq <= $2 AND at <= $3";
-    session.execute(delete, &[&value::<i64>(&row, 0)?, &now.before(pace.period + slack(pace)).0]).await?;
-    Ok(())
+/// Counts it, and forgets two that no pace looks back to: that of another process may be longer than this one's.
+async fn note_read(session: &Session, now: UnixMillis) -> Result<(), Failure> {
+    session.execute("INSERT INTO read_log (account, at) VALUES ($1, $2)", &[&now.0]).await?;
+    let delete = "DELETE FROM read_log
+                  WHERE account = $1 AND seq IN (SELECT seq FROM read_log WHERE account = $1 ORDER BY seq LIMIT 2)
+                    AND at <= $2";
+    session.execute(delete, &[&now.before(READS_KEPT).0]).await.map(drop)
 }

@@ -9,13 +9,20 @@ use crate::ledger::error::WrongLedger;
 const SCHEMA_VERSION: i32 = 1;
 
 /// Tables and indexes.
-pub(super) const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: &str = include_str!("schema.sql");
 
 /// What makes room for them; a role may have been given that, and not the right to make more of it.
 const ROOM: &str = "CREATE SCHEMA IF NOT EXISTS coverbatch;";
 
-/// Whoever makes the tables holds this advisory lock ("Cvbt").
+/// Whoever makes the tables holds this advisory lock, "Cvbt" in hexadecimal digits; a script for people too.
 const MAKING: i64 = 0x4376_6274;
+
+/// What makes them where somebody does that by hand. A run that wants to make them meanwhile waits.
+pub(super) const SCRIPT: &str = concat!(
+    "BEGIN;\nSELECT pg_advisory_xact_lock(1131831924); -- as every run does that makes the tables\n\n",
+    include_str!("schema.sql"),
+    "\nCOMMIT;\n"
+);
 
 /// Whether there are no tables of that name yet, of whichever program.
 pub(super) async fn is_absent(client: &Client) -> Result<bool, Failure> {
@@ -86,5 +93,16 @@ pub(super) async fn only_account(client: &Client) -> Result<Option<i32>, Failure
             let names = several.iter().map(|row| row.try_get(1)).collect::<Result<Vec<String>, _>>()?;
             Err(WrongLedger::SeveralAccounts { names: names.join(", ") }.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_makes_the_tables_by_hand_holds_the_lock_of_the_runs() {
+        assert!(SCRIPT.contains(&format!("pg_advisory_xact_lock({MAKING});")));
+        assert!(SCHEMA.contains(ROOM));
     }
 }

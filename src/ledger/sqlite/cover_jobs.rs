@@ -25,14 +25,15 @@ pub(super) fn watch(
                          due_at = CASE WHEN due_at IS NULL THEN ?4 WHEN due_at < ?5 THEN due_at ELSE ?5 END,
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
          WHERE id = ?1 AND cover_id IS NOT NULL AND given_up_by IS NOT ?2
+           AND coalesce(accepted_at, answered_at, ?4) >= ?6
            AND CASE WHEN image_1 IS NULL THEN state IN ('submitted', 'exists')
                     ELSE ?3 AND state IN ('submitted', 'exists', 'completed') AND NOT is_forgotten
                          AND (file_1 IS NULL OR (image_2 IS NOT NULL AND file_2 IS NULL)) END",
     )?;
-    let mut count = 0;
+    let (mut count, latest, earliest) = (0, at.after(waiter.longest), waiter.earliest(at));
     for task in tasks {
-        let latest = at.after(waiter.longest);
-        let changed = update.execute(params![task.as_str(), waiter.run.0, waiter.wants_files, at.0, latest.0])?;
+        let Waiter { run, wants_files, .. } = waiter;
+        let changed = update.execute(params![task.as_str(), run.0, wants_files, at.0, latest.0, earliest.0])?;
         count += u64::try_from(changed).unwrap_or(0);
     }
     Ok(count)

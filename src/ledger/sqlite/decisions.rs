@@ -11,7 +11,7 @@ use super::look_up::look_up;
 use super::runs::{host, recover};
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, ManualKind, MusicTaskId, RowState};
-use crate::ledger::decision::{ManualDecision, PastDecision};
+use crate::ledger::decision::{ManualDecision, PastDecision, moved};
 use crate::ledger::error::LedgerError;
 use crate::ledger::record::KnownState;
 use crate::ledger::tables::known_columns;
@@ -56,13 +56,6 @@ fn decide(
         carry_out(connection, decision, task)?;
     }
     Ok(judgements)
-}
-
-/// The music tasks that a decision moves: none, if it is refused for one.
-fn moved<'a>(tasks: &'a [MusicTaskId], judgements: &[Judgement]) -> impl Iterator<Item = &'a MusicTaskId> {
-    let is_refused = judgements.iter().any(|judgement| matches!(judgement, Judgement::Refused(_)));
-    let is_moved = move |judgement: &Judgement| !is_refused && matches!(judgement, Judgement::Moved(_));
-    tasks.iter().zip(judgements).filter(move |(_, judgement)| is_moved(judgement)).map(|(task, _)| task)
 }
 
 /// Writes a decision down, with all that is known of the music task before.

@@ -21,7 +21,7 @@ pub(super) fn admit(
     let mut pace = read(connection)?;
     let (counted, before) = (counted(connection, at.before(asking.rate.period + slack(asking.rate)))?, pace.next_at);
     let admitted = pace.admit(asking, counted, at);
-    others.note_pause(pace.pause.is_some());
+    others.note_pause(pace.is_paused(at));
     if pace.next_at != before {
         let next_at = i64::try_from(pace.next_at).unwrap_or(i64::MAX);
         connection.prepare_cached("UPDATE pace SET next_at = ?1")?.execute([next_at])?;

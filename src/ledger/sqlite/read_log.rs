@@ -4,14 +4,15 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::columns::time;
 use crate::clock::UnixMillis;
-use crate::domain::{MAX_RATE_COUNT, Rate};
+use crate::domain::Rate;
+use crate::ledger::cover_job::READS_KEPT;
 use crate::ratelimit::slack;
 
 /// Counts a read, unless the window of the pace is full until a time.
 pub(super) fn claim_read(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
     let full = full_until(connection, at, pace)?;
     if full.is_none() {
-        note_read(connection, at, pace)?;
+        note_read(connection, at)?;
     }
     Ok(full)
 }
@@ -24,11 +25,11 @@ fn full_until(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::
     Ok(nth.filter(|nth| *nth <= at).map(|nth| nth.after(pace.period + slack(pace))).filter(|free| *free > at))
 }
 
-fn note_read(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached("INSERT INTO read_log (at) VALUES (?1) RETURNING seq")?;
-    let last: i64 = insert.query_row([at.0], |row| row.get(0))?;
-    let kept = i64::from(pace.count.get().min(MAX_RATE_COUNT));
-    let mut delete = connection.prepare_cached("DELETE FROM read_log WHERE seq <= ?1 AND at <= ?2")?;
-    delete.execute([last - kept, at.before(pace.period + slack(pace)).0])?;
-    Ok(())
+/// Counts it, and forgets two that no pace looks back to: that of another process may be longer than this one's.
+fn note_read(connection: &Connection, at: UnixMillis) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO read_log (at) VALUES (?1)")?.execute([at.0])?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM read_log WHERE seq IN (SELECT seq FROM read_log ORDER BY seq LIMIT 2) AND at <= ?1",
+    )?;
+    delete.execute([at.before(READS_KEPT).0]).map(drop)
 }

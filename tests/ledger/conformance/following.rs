@@ -104,6 +104,21 @@ async fn two_processes_share_one_pace() {
 }
 
 #[tokio::test]
+async fn a_process_with_a_short_pace_forgets_no_read_that_a_longer_one_counts() {
+    let shared = Shared::new();
+    let (nightly, hasty) = (shared.open().await, shared.open().await);
+    let day = 24 * 60 * 60;
+    assert_eq!(nightly.claim_read(at(0), pace(1, day)).await.unwrap(), None);
+    for second in 1..5 {
+        assert_eq!(hasty.claim_read(at(second * 2_000), pace(1, 1)).await.unwrap(), None);
+    }
+    let free = nightly.claim_read(at(20_000), pace(5, day)).await.unwrap();
+    assert_eq!(free, Some(at(i64::try_from(day).unwrap() * 1_020)), "a day and its slack after the first of five");
+    nightly.close().await;
+    hasty.close().await;
+}
+
+#[tokio::test]
 async fn a_download_keeps_no_pace_and_a_read_from_the_future_holds_nobody() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
@@ -342,6 +357,22 @@ async fn nothing_that_a_run_waits_for_is_due_later_than_it_waits() {
     let waiter = Waiter { longest: Duration::from_millis(100), ..waiter(follower, false) };
     assert_eq!(ledger.watch(waiter, vec![task("soon"), task("late")], at(5)).await.unwrap(), 2);
     assert_eq!((due(&ledger, "soon").await, due(&ledger, "late").await), (Some(10), Some(105)));
+}
+
+#[tokio::test]
+async fn a_run_takes_a_cover_from_others_as_long_as_it_waits_for_it() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    accepted(&ledger, run, "a", 1_000, Some(waiter(run, false))).await;
+    let follower = ledger.begin_follow("/c.csv", "follow again", at(2_000)).await.unwrap();
+    let longest = Duration::from_millis(500);
+    let watch = async |began, ms| {
+        let waiter = Waiter { began: at(began), longest, ..waiter(follower, false) };
+        ledger.watch(waiter, vec![task("a")], at(ms)).await.unwrap()
+    };
+    assert_eq!(watch(2_000, 2_501).await, 0, "neither from its acceptance nor from the beginning of the command");
+    assert_eq!(watch(0, 1_501).await, 1, "it was accepted a moment ago");
+    assert_eq!(watch(2_000, 2_500).await, 1);
 }
 
 #[tokio::test]

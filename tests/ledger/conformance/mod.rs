@@ -110,7 +110,7 @@ fn failure() -> JobOutcome {
 }
 
 fn waiter(run: RunId, wants_files: bool) -> Waiter {
-    Waiter { run, wants_files, longest: Duration::MAX }
+    Waiter { run, wants_files, began: at(0), longest: Duration::MAX }
 }
 
 /// What an earlier results CSV says of an accepted cover.

@@ -1,5 +1,7 @@
 //! Several runs of one account at a time: who is alive, who may send what, and what they share of the pace.
 
+use coverbatch::domain::Ended;
+
 use super::*;
 
 const SECOND: i64 = 1_000;
@@ -179,7 +181,7 @@ async fn results_have_one_writer_and_catalogs_may_have_many() {
     assert_eq!((holder.pid, holder.started), (std::process::id(), at(5)));
     assert!(!holder.host.is_empty());
     assert!(matches!(two.begin_run(new("/s.csv", 7)).await.unwrap(), Begin::Begun(_)));
-    one.end_run(first.run, coverbatch::domain::Ended::Finished, at(8)).await.unwrap();
+    one.end_run(first.run, Ended::Finished, at(8)).await.unwrap();
     assert!(matches!(two.begin_run(new("/r.csv", 9)).await.unwrap(), Begin::Begun(_)));
 }
 
@@ -214,7 +216,7 @@ async fn what_a_run_sent_before_it_ended_counts_for_one_that_has_not_asked_since
             let attempt = granted_by(one.slow_claim(id, ms, false).await);
             one.settle(attempt, failed(ms)).await;
         }
-        one.ledger.end_run(one.begun.run, coverbatch::domain::Ended::Finished, at(58 * SECOND)).await.unwrap();
+        one.ledger.end_run(one.begun.run, Ended::Finished, at(58 * SECOND)).await.unwrap();
         assert_eq!(waits(two.slow_claim("c", 59 * SECOND, false).await), 1_250, "{has_asked}");
         let attempt = granted_by(two.slow_claim("c", 61_250, false).await);
         two.settle(attempt, failed(61_250)).await;
@@ -340,6 +342,23 @@ async fn a_throttle_of_one_run_slows_all_of_them_down_and_clean_windows_bring_th
     three.settle(second, failed(12 * SECOND)).await;
     let told = share(one.slow_claim("c", 12_100, false).await);
     assert!((told - 0.91).abs() < 1e-9, "{told} after a clean window");
+}
+
+#[tokio::test]
+async fn once_a_throttle_is_over_a_run_that_is_alone_is_held_up_by_its_own_gate_only() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    let first = one.granted("a", 0).await;
+    let cause = PauseCause { refusal: Refusal::Throttled, reason: Reason::RateLimited, refusals: 1 };
+    one.settle(first, Settlement { pause: begins(cause, 5), ..settlement(RowState::Pending, Reason::RateLimited, 1) })
+        .await;
+    one.ledger.end_run(one.begun.run, Ended::Finished, at(2)).await.unwrap();
+    one.ledger.close().await;
+    let two = Process::begin(shared.open().await, SECOND).await;
+    assert!(waits(two.slow_claim("b", 2 * SECOND, false).await) > 2_000, "the pause is everyone's");
+    for (id, ms) in [("b", 30_000), ("c", 30_001), ("d", 30_002), ("e", 30_003)] {
+        granted_by(two.slow_claim(id, ms, false).await);
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunI
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::ratelimit::Gate;
 use coverbatch::results::Tally;
-use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Runner, Stop};
+use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Rounds, Runner, Stop};
 use tokio::time::{Instant, timeout};
 
 use super::night::Broken;
@@ -75,16 +75,18 @@ impl Night {
             covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let run = ledger.begin_follow("songs", "again", started).await?;
-        let gate = self.gate_of_reads();
-        let (stop, mut ended, mut covers) = (self.stop(), Ended::Finished, Covers::default());
-        while stop.requested().is_none() && self.take_up(&catalog, &**ledger, run, started).await? > 0 {
-            let parts = (Arc::clone(&self.service), Arc::clone(ledger));
-            let tracking = (self.tracking(CoverScope::OfRun(run), Arc::clone(&gate)), self.clock);
-            let runner = Runner::follower(parts, tracking, self.follow_config(), stop.clone());
-            let progress = runner.progress();
-            ended = runner.run().await?;
-            covers += progress.borrow().covers;
-        }
+        let rounds = Rounds {
+            parts: (Arc::clone(&self.service), Arc::clone(ledger)),
+            catalog: Arc::clone(&catalog),
+            trust: Trust::All,
+            waiter: self.waiter(run, started),
+            tracking: self.tracking(CoverScope::OfRun(run), self.gate_of_reads()),
+            config: self.follow_config(),
+            clock: self.clock,
+            stop: self.stop(),
+        };
+        let (ended, progress) = rounds.follow(started, async |runner, _| runner.run().await).await?;
+        let covers = progress.covers;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let took = self.clock.now() - began;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
@@ -98,9 +100,12 @@ impl Night {
         run: RunId,
         started: UnixMillis,
     ) -> Result<u64, Broken> {
-        let mark =
-            Waiter { run, wants_files: self.settings.downloads, longest: self.settings.wait.unwrap_or(Duration::MAX) };
-        Ok(covers::take_up(catalog, ledger, Trust::All, mark, started).await?)
+        Ok(covers::take_up(catalog, ledger, Trust::All, self.waiter(run, started), started).await?)
+    }
+
+    pub(super) fn waiter(&self, run: RunId, began: UnixMillis) -> Waiter {
+        let longest = self.settings.wait.unwrap_or(Duration::MAX);
+        Waiter { run, wants_files: self.settings.downloads, began, longest }
     }
 
     pub(super) fn gate_of_reads(&self) -> Arc<Gate> {
@@ -131,7 +136,12 @@ impl Night {
 
     fn follow_config(&self) -> FollowConfig {
         let run = self.settings.run;
-        FollowConfig { concurrency: run.concurrency, max_attempts: run.rows.max_attempts, seed: run.seed }
+        FollowConfig {
+            concurrency: run.concurrency,
+            max_attempts: run.rows.max_attempts,
+            began: self.clock.unix(),
+            seed: run.seed,
+        }
     }
 
     fn images_path(&self) -> PathBuf {

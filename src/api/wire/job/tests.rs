@@ -67,6 +67,35 @@ fn every_code_in_both_forms_with_every_message_that_changes_its_meaning() {
 }
 
 #[test]
+fn words_that_say_the_opposite_cover_no_row() {
+    let verdict = |words: &str| submitted(200, &envelope(422, words, false)).verdict;
+    for words in [
+        "no existing task",
+        "No such task exists",
+        "the music task does not exist",
+        "it doesn’t exist",
+        "a nonexistent task",
+        "no cover record exists, generate music first",
+        "could not find an existing task",
+        "the record no longer exists",
+    ] {
+        assert_eq!(verdict(words), Verdict::Rejected, "{words}");
+        let covered = submitted(200, &envelope(409, words, false));
+        assert_eq!((covered.verdict, covered.reason), (Verdict::Rejected, Reason::NotFound), "{words}");
+    }
+    for words in [
+        "a cover already exists",
+        "it exists, no need to make another",
+        "not allowed: it exists",
+        "this cannot be made again because a cover already exists",
+        "duplicate request",
+        "任务已存在",
+    ] {
+        assert_eq!(verdict(words), Verdict::Covered(None), "{words}");
+    }
+}
+
+#[test]
 fn every_state_and_flag_with_and_without_images() {
     let states = ["waiting", "queuing", "generating", "success", "fail", "SUCCESS", "failed", ""];
     let states = states.map(|state| format!(r#","state":"{state}""#));

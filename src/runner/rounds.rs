@@ -1,0 +1,77 @@
+//! Covers of a catalog followed round after round, also beside others who follow the same ones.
+//!
+//! A cover is polled by one process at a time: the last that took it up. Whoever has nothing left to poll looks for what
+//! others took from it, and goes on with that, so that each has in hand in the end what it waits for, also if the other dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::progress::{Covers, Progress};
+use super::schedule::CoverTracking;
+use super::{FollowConfig, RunError, Runner, Stop};
+use crate::api::CoverApi;
+use crate::catalog::Catalog;
+use crate::clock::{Clock, UnixMillis};
+use crate::covers;
+use crate::domain::Ended;
+use crate::join::Trust;
+use crate::ledger::{Ledger, Waiter};
+use crate::worklist::WorklistError;
+
+/// How long others are left alone with the covers that they took, in a round in which nothing else was to be done.
+const REST: Duration = Duration::from_secs(5);
+
+/// What is followed, and how.
+pub struct Rounds<A, L> {
+    /// Who is asked, and where that is written down.
+    pub parts: (Arc<A>, Arc<L>),
+    /// Whose covers.
+    pub catalog: Arc<Catalog>,
+    /// What is believed of earlier results.
+    pub trust: Trust,
+    /// Who waits for them.
+    pub waiter: Waiter,
+    /// How they are followed.
+    pub tracking: CoverTracking,
+    /// What a round is set to.
+    pub config: FollowConfig,
+    /// The time.
+    pub clock: Clock,
+    /// Who asks for the end.
+    pub stop: Stop,
+}
+
+impl<A: CoverApi, L: Ledger> Rounds<A, L> {
+    /// Takes up from `at` on what is left to follow, and again until there is nothing more. `round` runs each round, which
+    /// follows so many covers, and may show how far it has come.
+    ///
+    /// # Errors
+    /// [`RunError`]
+    pub async fn follow(
+        &self,
+        mut at: UnixMillis,
+        round: impl AsyncFn(Runner<A, L>, u64) -> Result<Ended, RunError>,
+    ) -> Result<(Ended, Progress), RunError> {
+        let (mut ended, mut total) = (Ended::Finished, Progress::default());
+        while !self.stop.is_requested() {
+            let taken = covers::take_up(&self.catalog, &*self.parts.1, self.trust, self.waiter, at).await;
+            let taken = taken.map_err(WorklistError::from)?;
+            if taken == 0 {
+                break;
+            }
+            let tracking = (self.tracking.clone(), self.clock);
+            let runner = Runner::follower(self.parts.clone(), tracking, self.config, self.stop.clone());
+            let progress = runner.progress();
+            ended = round(runner, taken).await?;
+            let done = *progress.borrow();
+            total = total.and(done);
+            if done.covers == Covers::default() {
+                tokio::select! { () = sleep(REST) => {}, () = self.stop.wait() => {} }
+            }
+            at = self.clock.unix();
+        }
+        Ok((self.stop.requested().unwrap_or(ended), total))
+    }
+}
