@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
@@ -109,7 +109,8 @@ pub struct Runner<A, L> {
     balance: Option<BalanceChecks>,
     /// The polls and downloads of covers that are followed, if any are.
     covers: Option<CoverJobs>,
-    concurrency: usize,
+    /// Slots that no row has.
+    slots: Arc<Semaphore>,
     max_failures: MaxFailures,
     deadline: Option<Duration>,
     estimate: GenerationEstimate,
@@ -140,6 +141,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         (config, began): (RunConfig, UnixMillis),
         stop: Stop,
     ) -> Self {
+        let slots = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             context: Arc::new(TaskContext {
                 api,
@@ -158,7 +160,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             music: None,
             balance: None,
             covers: None,
-            concurrency: usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX),
+            slots: Arc::new(Semaphore::new(slots)),
             max_failures: config.max_failures,
             deadline: config.deadline,
             estimate: GenerationEstimate::default(),

@@ -66,6 +66,13 @@ impl ApiUrl {
         format!("{}{path}", self.as_str())
     }
 
+    /// The same, read once for all requests to it.
+    pub(super) fn endpoint(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
+        url
+    }
+
     /// Whether it is reached over TLS.
     pub(super) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"

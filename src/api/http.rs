@@ -10,7 +10,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, warn};
-use url::Position;
+use url::{Position, Url};
 
 use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
 use super::client::{self, CONNECT_TIMEOUT, ClientError, header, wait};
@@ -68,6 +68,8 @@ pub struct Probe {
 pub struct HttpApi {
     client: RwLock<Client>,
     authorization: HeaderValue,
+    /// Where submissions go.
+    submissions: Url,
     config: HttpConfig,
     odd_codes: Mutex<HashSet<i64>>,
     /// Whether a wrong address was told.
@@ -97,6 +99,7 @@ impl HttpApi {
         Ok(Self {
             client: RwLock::new(client),
             authorization,
+            submissions: config.api_url.endpoint(config.route.submit_path()),
             config,
             odd_codes: Mutex::default(),
             misled: Once::new(),
@@ -123,7 +126,7 @@ impl HttpApi {
     fn submission(&self, task: &MusicTaskId) -> RequestBuilder {
         let route = self.config.route;
         self.client()
-            .post(self.config.api_url.at(route.submit_path()))
+            .post(self.submissions.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(route.submission_body(task, &self.config.callback.for_task(task)))

@@ -33,7 +33,8 @@ impl RawTask<'_> {
 /// A JSON string.
 #[must_use]
 pub fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+    // Ruled out first: an error in words is made for what is none.
+    raw.get().starts_with('"').then(|| serde_json::from_str(raw.get()).ok())?
 }
 
 /// An id: a text, or a whole number as some libraries write it.

@@ -66,7 +66,8 @@ pub trait ReadLedger: Send + Sync + 'static {
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// What a run does that submits music tasks.
+/// What a run does that submits music tasks. What is asked for earlier is durable earlier, or together with what is asked for
+/// later: an answer, for one, and the next claim.
 pub trait SubmitLedger: ReadLedger {
     /// Takes over what an earlier results CSV says of music tasks that the ledger does not know. A cover that is known and
     /// whose images are not is due since its acceptance. Durable when this returns.

@@ -3,13 +3,14 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::join;
 use tracing::warn;
 
 use super::RunError;
 use super::queue::Row;
-use super::task::{Disposition, Submitted, TaskContext, TaskOutput};
+use super::task::{Disposition, Slot, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
-use crate::domain::{Ended, Outcome, Verdict};
+use crate::domain::{Ended, Outcome, RowState, Verdict};
 use crate::ledger::{AttemptKey, Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
 use crate::ratelimit::{Feedback, Reservation};
@@ -33,9 +34,11 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// anyone else does: whatever dies in between leaves the row in doubt and no more. The *reservation* counts against
     /// the limit from before the claim until the answer, so a slow disk delays this row and never crowds the window.
     /// The *end of the run*, or a pause, may come while the disk is busy: then nothing is sent and the claim is taken back.
+    /// The *slot* goes to the next row once the ledger is told of the answer, before that is durable: the next claim becomes
+    /// durable together with it or later, so no more rows are ever in doubt than there are slots.
     pub(super) async fn attempt(
         self: Arc<Self>,
-        row: Row,
+        (row, mut slot): (Row, Option<Slot>),
         reservation: Reservation,
         follow_up: FollowUp,
         jitter: Jitter,
@@ -77,7 +80,11 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let settlement = settlement.reported(reported).watched_by(follow_up.usual, follow_up.waiter);
         let poll_at = settlement.cover.is_some().then_some(settlement.poll_at);
         let (reason, message) = (settlement.reason, settlement.answer.message.clone());
-        if self.ledger.settle(key, settlement).await? == Settled::Overtaken {
+        // One that has failed is counted first: it may be one too many.
+        let is_accepted = matches!(disposition, Disposition::Done(RowState::Submitted | RowState::Exists));
+        let next = async { drop(slot.take_if(|_| is_accepted)) };
+        let (settled, ()) = join!(biased; self.ledger.settle(key, settlement), next);
+        if settled? == Settled::Overtaken {
             warn!(task = %row.task, "the answer came too late: this run was believed dead, and the row has been sent again since, or is ignored");
         }
         if let Disposition::Done(state) = disposition {

@@ -10,7 +10,7 @@ use super::attempt::FollowUp;
 use super::progress::{Covers, Progress};
 use super::queue::Row;
 use super::schedule::{BalanceChecks, CoverJobs};
-use super::task::{Disposition, JobResult, Submitted, TaskOutput};
+use super::task::{Disposition, JobResult, Slot, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::{Ended, RowState};
@@ -45,8 +45,9 @@ enum Event {
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Goes round until nothing is on its way and nothing is left to begin.
     ///
-    /// A row or a cover has a slot from its reservation at the gate until its answer is durable. So at most `concurrency` rows
-    /// are in doubt if the program dies, and nobody who waits at a gate keeps a slot from those who go on.
+    /// A row has a slot from its reservation at the gate until the ledger is told of its answer, a cover until its own is durable.
+    /// So at most `concurrency` rows are in doubt if the program dies, and nobody who waits at a gate keeps a slot from those
+    /// who go on.
     pub(super) async fn run_loop(&mut self) -> Result<Ended, RunError> {
         loop {
             while let Some(done) = self.tasks.try_join_next() {
@@ -104,6 +105,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             () = stop.wait_for_everything(), if !stop.ends_everything() => Event::Time,
             reserved = reserve(submit_gate.as_ref()) => reserved.map_or(Event::OutageOver(None), Event::MaySubmit),
             Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Event::TaskDone(done?),
+            _free = self.slots.acquire(), if self.slots.available_permits() == 0 => Event::Time,
             reserved = reserve(read_gate.as_ref()) => match (reserved, read) {
                 (Ok(reservation), Some(read)) => Event::MayRead(read, reservation),
                 (Ok(_), None) => Event::Time,
@@ -116,7 +118,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Begins the submission of the next row.
     fn submit(&mut self, reservation: Reservation) {
-        let Some(row) = self.queue.take() else { return };
+        let (slot, Some(row)) = (self.slot(), self.queue.take()) else { return };
         if let Some(balance) = &mut self.balance {
             balance.budget.ask();
         }
@@ -124,7 +126,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
         let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
         let jitter = self.jitter();
-        self.tasks.spawn(Arc::clone(&self.context).attempt(row, reservation, follow_up, jitter));
+        self.tasks.spawn(Arc::clone(&self.context).attempt((row, slot), reservation, follow_up, jitter));
     }
 
     /// Begins a read of the balance, if other processes leave room for it.
@@ -140,11 +142,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Begins the check of the next row's music, if other processes leave room for it.
     async fn check_music(&mut self, reservation: Reservation) -> Result<(), RunError> {
         let (jitter, at) = (self.jitter(), self.context.clock.unix());
+        let slot = self.slot();
         let Some(music) = &mut self.music else { return Ok(()) };
         if music.claim(&*self.context.ledger, at).await?
             && let Some(row) = self.queue.take_unchecked()
         {
-            self.tasks.spawn(Arc::clone(&self.context).check_music(row, reservation, jitter));
+            self.tasks.spawn(Arc::clone(&self.context).check_music((row, slot), reservation, jitter));
         }
         Ok(())
     }
@@ -297,7 +300,12 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Slots that neither a row nor a poll has.
     fn free_slots(&self) -> usize {
         let polls = self.covers.as_ref().map_or(0, |covers| covers.polls);
-        self.concurrency.saturating_sub(self.queue.in_flight() + polls)
+        self.slots.available_permits().saturating_sub(polls)
+    }
+
+    /// A slot for a row, if one is free.
+    fn slot(&self) -> Option<Slot> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 
     /// Whether one more cover may be asked for.

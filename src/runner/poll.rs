@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::RunError;
 use super::queue::Row;
 use super::schedule::CoverTracking;
-use super::task::{BalanceRead, Disposition, JobResult, TaskContext, TaskOutput};
+use super::task::{BalanceRead, Disposition, JobResult, Slot, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Ended, Found, MusicProgress, Reading, Reason, RowState};
 use crate::ledger::{CoverJob, IMAGES_APPEAR, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
@@ -130,7 +130,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// Reads the record of the music before its cover is asked for.
     pub(super) async fn check_music(
         self: Arc<Self>,
-        row: Row,
+        (row, _slot): (Row, Option<Slot>),
         reservation: Reservation,
         jitter: Jitter,
     ) -> Result<TaskOutput, RunError> {

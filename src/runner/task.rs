@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::Instant;
 
 use super::Stop;
@@ -40,6 +40,9 @@ impl<A, L> TaskContext<A, L> {
         }
     }
 }
+
+/// One of the places for rows that are under way; it is free again once this is dropped.
+pub(super) type Slot = OwnedSemaphorePermit;
 
 /// What a task comes back with. Everything about it is durable.
 #[derive(Debug)]

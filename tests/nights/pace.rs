@@ -127,6 +127,17 @@ async fn commits_slower_than_the_slack_cost_their_time_once() {
     }
 }
 
+/// A row costs the time of one commit and not of two, since its claim shares one with the answer before it.
+#[tokio::test(start_paused = true)]
+async fn the_next_row_is_claimed_along_with_the_answer_before_it() {
+    let night = Night::of(&numbered("song", 10))
+        .answers(|_| Reply::cover().after(millis(1)))
+        .with(|with| (with.rate, with.run.concurrency) = ("1000/1s".parse().unwrap(), nonzero(1)));
+    let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowWrites(millis(100)));
+    let took = night.run_on(&ledger).await.unwrap().took;
+    assert!((millis(1_100)..millis(1_200)).contains(&took), "{took:?}");
+}
+
 /// What a kill leaves in doubt is what has a slot, whatever else could be sent.
 #[tokio::test(start_paused = true)]
 async fn a_kill_leaves_as_many_rows_in_doubt_as_there_are_slots() {

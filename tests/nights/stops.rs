@@ -90,6 +90,16 @@ async fn so_many_failed_rows_end_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_whose_slot_a_failed_one_had_is_not_sent_before_that_is_counted() {
+    let night = Night::of(&numbered("song", 50)).answers(|_| Reply::code(404)).with(|with| {
+        with.rate = "1000/1s".parse().unwrap();
+        (with.run.concurrency, with.run.max_failures) = (nonzero(1), MaxFailures::Rows(nonzero(10)));
+    });
+    let morning = night.run().await;
+    assert_eq!((morning.ended, morning.sent.len()), (Ended::TooManyFailures, 10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_many_failed_rows_of_a_hundred_end_the_run_once_a_hundred_are_done() {
     let night = Night::of(&numbered("song", 300))
         .answers(|call| if call.number <= 50 { Reply::code(404) } else { Reply::cover() });

@@ -116,7 +116,7 @@ impl Others {
         if let Some(version) = self.version_now {
             return Ok(version);
         }
-        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         self.version_now = Some(version);
         Ok(version)
     }

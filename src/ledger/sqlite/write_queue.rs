@@ -1,5 +1,6 @@
-//! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, runs them
-//! in one transaction, and answers them only after the commit, so that one fsync serves many rows.
+//! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, and those that
+//! come meanwhile, runs them in one transaction in the order in which they came, and answers them only after the commit, so
+//! that one fsync serves many rows.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,40 +129,44 @@ impl WriteQueue {
     /// Serves operations in groups until none is waiting or one group fails; after that nothing is served.
     fn serve(&self) {
         let connection = self.connection();
-        while let Some((group, number)) = self.next_group() {
-            match self.commit(connection.as_ref(), group, number) {
+        while let Some(number) = self.next_transaction() {
+            match self.commit(connection.as_ref(), number) {
                 Ok(answers) => give(answers),
                 Err(failure) => self.fail(failure),
             }
         }
     }
 
-    /// All that are waiting, and the number of their transaction.
-    fn next_group(&self) -> Option<(Vec<Operation>, u64)> {
+    /// The number of the next transaction, if an operation is waiting.
+    fn next_transaction(&self) -> Option<u64> {
         let mut queue = self.queue();
-        let group = std::mem::take(&mut queue.waiting);
-        queue.is_served = !group.is_empty();
+        queue.is_served = !queue.waiting.is_empty();
         queue.transactions += 1;
-        queue.is_served.then_some((group, queue.transactions))
+        queue.is_served.then_some(queue.transactions)
     }
 
-    /// Runs a group in one transaction. If any of them fails, none of them happened.
-    fn commit(
-        &self,
-        connection: Option<&Connection>,
-        group: Vec<Operation>,
-        number: u64,
-    ) -> Result<Vec<Answered>, Failure> {
+    /// Runs all that are waiting in one transaction. If any of them fails, none of them happened.
+    fn commit(&self, connection: Option<&Connection>, number: u64) -> Result<Vec<Answered>, Failure> {
         let connection = connection.ok_or(Failure::Closed)?;
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = self.begin(connection)?;
-            let answers =
-                group.into_iter().map(|operation| operation(&transaction, number)).collect::<Result<_, _>>()?;
+            let mut answers = Vec::new();
+            // Those that come meanwhile join in. There is an end of them: whoever waits for an answer asks for nothing more.
+            while let Some(group) = self.waiting() {
+                for operation in group {
+                    answers.push(operation(&transaction, number)?);
+                }
+            }
             self.watch.check()?;
             transaction.commit()?;
             Ok(answers)
         }));
         committed.unwrap_or(Err(Failure::Panicked))
+    }
+
+    /// All that are waiting, if any are.
+    fn waiting(&self) -> Option<Vec<Operation>> {
+        Some(std::mem::take(&mut self.queue().waiting)).filter(|group| !group.is_empty())
     }
 
     /// Begins a transaction, once no other program keeps the file locked.

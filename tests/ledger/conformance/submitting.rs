@@ -1,6 +1,9 @@
 //! Claims, settlements, releases, runs, and what the pace counts.
 
+use std::cell::Cell;
+
 use coverbatch::domain::Ended;
+use tokio::join;
 
 use super::*;
 
@@ -24,6 +27,35 @@ async fn every_other_process_sees_a_claim_and_a_settlement_that_have_returned() 
     assert_eq!(claim(&other, run, "a", 11).await, Claim::InFlight);
     ledger.settle(attempt, settlement(RowState::Failed, Reason::NotFound, 12)).await.unwrap();
     assert_eq!(state(&other, "a").await, Some(RowState::Failed));
+    ledger.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn nobody_sees_a_claim_without_the_answer_that_was_told_before_it() {
+    let shared = Shared::new();
+    let (ledger, other) = (shared.open().await, shared.open().await);
+    let run = run_in(&ledger).await;
+    let ids: Vec<String> = (0..100).map(|row| format!("row-{row}")).collect();
+    let is_done = Cell::new(false);
+    let write = async {
+        let mut last = granted(&ledger, run, &ids[0], 10).await;
+        for id in &ids[1..] {
+            let answer = ledger.settle(last, settlement(RowState::Failed, Reason::NotFound, 12));
+            let (settled, next) = join!(biased; answer, granted(&ledger, run, id, 11));
+            settled.unwrap();
+            last = next;
+        }
+        is_done.set(true);
+    };
+    let read = async {
+        while !is_done.get() {
+            let seen = other.look_up(ids.iter().map(|id| task(id)).collect()).await.unwrap();
+            let in_flight = seen.iter().flatten().filter(|record| record.state == RowState::InFlight).count();
+            assert!(in_flight <= 1, "{in_flight} in flight");
+        }
+    };
+    join!(write, read);
     ledger.close().await;
     other.close().await;
 }
