@@ -100,7 +100,7 @@ fn a_lost_answer_to_a_job_is_held_unless_it_is_to_be_sent_again() {
     let submitted = service.submissions();
     batch.run(&JOBS).exit(4).results(&held);
     batch.call("results", &JOBS).exit(4).results(&held);
-    batch.call("status", &JOBS).exit(4).prints("a rerun             sends 0");
+    batch.call("status", &JOBS).exit(4).prints("a rerun             sends nothing");
     assert_eq!(service.submissions(), submitted);
     let command = ran.next().to_owned();
     assert!(command.contains("--kie-api jobs") && command.ends_with("--in-doubt resend"), "{command}");
