@@ -22,6 +22,10 @@ const THERE: [&str; 5] = ["already", "exist", "duplicate", "已存在", "已生�
 /// Words that turn that round if they stand close before it: "no existing task".
 const NEGATIONS: [&str; 5] = ["no", "not", "cannot", "without", "never"];
 
+/// Words that leave it open wherever they stand before it: "check that the task exists", "No task with that id exists". Only
+/// what is already there is there all the same.
+const LEAVING_OPEN: [&str; 7] = ["no", "check", "ensure", "sure", "verify", "whether", "if"];
+
 /// How close, in words: "could not find an existing task".
 const CLOSE: usize = 3;
 
@@ -70,16 +74,18 @@ fn judge_job(raw: RawAnswer<'_>, envelope: &Envelope<'_>, key: &ApiKey) -> (Verd
 fn is_there(words: &str) -> Option<bool> {
     let words = words.to_lowercase().replace('’', "'");
     let clauses = words.split(CLAUSE_ENDS).filter(|clause| speaks_of(clause, &THERE));
-    clauses.map(|clause| !is_negated(clause)).reduce(|one, other| one || other)
+    clauses.filter_map(says_it_is_there).reduce(|one, other| one || other)
 }
 
-/// Whether a clause that says that something is there says the opposite.
-fn is_negated(clause: &str) -> bool {
+/// Whether a clause that speaks of something that is there says so, or the opposite; `None` if it leaves that open.
+fn says_it_is_there(clause: &str) -> Option<bool> {
     let words: Vec<&str> = clause.split_whitespace().collect();
     let at = words.iter().position(|word| speaks_of(word, &THERE)).unwrap_or(0);
     let is_negation = |word: &&str| NEGATIONS.contains(word) || word.ends_with("n't");
-    words[at.saturating_sub(CLOSE)..at].iter().any(is_negation)
-        || words.get(at).is_some_and(|word| word.starts_with("non"))
+    let is_negated = words[at.saturating_sub(CLOSE)..at].iter().any(is_negation)
+        || words.get(at).is_some_and(|word| word.starts_with("non"));
+    let is_open = !clause.contains("already") && words[..at].iter().any(|word| LEAVING_OPEN.contains(word));
+    (is_negated || !is_open).then_some(!is_negated)
 }
 
 /// The record of a job, each field as it stands.

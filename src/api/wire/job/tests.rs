@@ -96,6 +96,21 @@ fn words_that_say_the_opposite_cover_no_row() {
 }
 
 #[test]
+fn words_that_leave_it_open_change_no_meaning() {
+    for words in [
+        "No task with this id exists",
+        "task not found, please check that it exists",
+        "invalid id: make sure the task exists",
+        "please verify whether the music exists",
+    ] {
+        let verdict = |code| submitted(200, &envelope(code, words, false)).verdict;
+        assert_eq!((verdict(422), verdict(409)), (Verdict::Rejected, Verdict::Covered(None)), "{words}");
+    }
+    let told = submitted(200, &envelope(422, "no credits were used since a cover already exists", false));
+    assert_eq!(told.verdict, Verdict::Covered(None));
+}
+
+#[test]
 fn every_state_and_flag_with_and_without_images() {
     let states = ["waiting", "queuing", "generating", "success", "fail", "SUCCESS", "failed", ""];
     let states = states.map(|state| format!(r#","state":"{state}""#));
