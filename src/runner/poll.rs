@@ -58,7 +58,9 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     fn unfinished(&self, job: &CoverJob, policy: PollPolicy, said: (Reason, Answer)) -> Settled {
         let now = self.clock.unix();
         let age = job.since.until(now);
-        let waited = job.since.max(self.began).until(now);
+        // One from the future, by a clock that was set back since, would be waited for until then.
+        let since = if job.since > now { self.began } else { job.since.max(self.began) };
+        let waited = since.until(now);
         // After trouble it is worth knowing that the record can be read again.
         let said = (job.failures > 0).then_some((Reason::Accepted, said.1));
         match policy.until_next_poll(age, waited) {

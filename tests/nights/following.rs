@@ -128,6 +128,19 @@ async fn a_stuck_cover_is_given_up_in_time_and_followed_on_by_the_next_night() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cover_accepted_in_the_future_is_waited_for_no_longer_than_others() {
+    let night = Night::of(&["stuck"]);
+    let morning = night.run().await;
+    let results = std::fs::read_to_string(night.results_path()).unwrap();
+    let finished = morning.results.cell("stuck", "cover_finished_at");
+    let night = Night::over(results.replace(&finished, "2099-01-01T00:00:00.000Z")).waiting();
+    night.service.shows(|_| Seen::Running);
+    let followed = night.follow().await;
+    assert_eq!((followed.tally.awaited, followed.covers.given_up), (1, 1));
+    assert!(followed.took < seconds(1802), "{:?}", followed.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_cover_is_looked_at_once_even_if_that_takes_longer_than_the_timeout() {
     let ids = numbered("song", 30);
     let night = Night::of(&ids).with(|with| {
