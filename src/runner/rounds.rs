@@ -20,7 +20,8 @@ use crate::join::Trust;
 use crate::ledger::{Ledger, Waiter};
 use crate::worklist::WorklistError;
 
-/// How long others are left alone with the covers that they took, in a round in which nothing else was to be done.
+/// How long others are left alone with the covers that they took, once it is known that they do: whoever took each cover back
+/// at once would have it taken again at once.
 const REST: Duration = Duration::from_secs(5);
 
 /// What is followed, and how.
@@ -54,7 +55,7 @@ impl<A: CoverApi, L: Ledger> Rounds<A, L> {
         mut at: UnixMillis,
         round: impl AsyncFn(Runner<A, L>, u64) -> Result<Ended, RunError>,
     ) -> Result<(Ended, Progress), RunError> {
-        let (mut ended, mut total) = (Ended::Finished, Progress::default());
+        let (mut ended, mut total, mut has_others) = (Ended::Finished, Progress::default(), false);
         while !self.stop.is_requested() {
             let taken = covers::take_up(&self.catalog, &*self.parts.1, self.trust, self.waiter, at).await;
             let taken = taken.map_err(WorklistError::from)?;
@@ -67,10 +68,11 @@ impl<A: CoverApi, L: Ledger> Rounds<A, L> {
             ended = round(runner, taken).await?;
             let done = *progress.borrow();
             total = total.and(done);
-            if done.covers == Covers::default() {
+            if has_others || done.covers == Covers::default() {
                 tokio::select! { () = sleep(REST) => {}, () = self.stop.wait() => {} }
             }
-            at = self.clock.unix();
+            // What is taken up after a round was taken by others in it.
+            (has_others, at) = (true, self.clock.unix());
         }
         Ok((self.stop.requested().unwrap_or(ended), total))
     }

@@ -1,5 +1,6 @@
 //! Covers followed to their images, put together as the program does it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct Followed {
     pub(crate) results: Table,
     pub(crate) tally: Tally,
     pub(crate) took: Duration,
+    /// How often the covers were taken up.
+    pub(crate) rounds: u32,
 }
 
 impl Night {
@@ -85,12 +88,17 @@ impl Night {
             clock: self.clock,
             stop: self.stop(),
         };
-        let (ended, progress) = rounds.follow(started, async |runner, _| runner.run().await).await?;
+        let count = Cell::new(0);
+        let round = async |runner: Runner<_, _>, _| {
+            count.update(|count| count + 1);
+            runner.run().await
+        };
+        let (ended, progress) = rounds.follow(started, round).await?;
         let covers = progress.covers;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let took = self.clock.now() - began;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
-        Ok(Followed { ended, covers, results, tally, took })
+        Ok(Followed { ended, covers, results, tally, took, rounds: count.get() })
     }
 
     pub(super) async fn take_up(
