@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use coverbatch::ledger::{LedgerError, PostgresLedger, Settled, SubmitLedger as _};
+use coverbatch::ledger::{Claim, LedgerError, PostgresLedger, Settled, SubmitLedger as _};
 use tokio::join;
 use tokio::time::{sleep, timeout};
 
-use super::rows::{begin, claim, rejection};
+use super::rows::{begin, claim, rejection, request};
 use super::server::Server;
 use super::story::wait_for;
 use super::{API, MAX_OUTAGE};
@@ -16,9 +16,9 @@ use super::{API, MAX_OUTAGE};
 const DATABASE: &str = "beside";
 
 /// Another session, inside a transaction that has done this and ends with the value's input.
-fn session(server: &Server, sql: &str) -> Child {
+fn session(server: &Server, database: &str, sql: &str) -> Child {
     let mut psql = Command::new("psql");
-    psql.args(["-X", "-q", "-U", "postgres", "-d", DATABASE, "-h"]).arg(server.folder());
+    psql.args(["-X", "-q", "-U", "postgres", "-d", database, "-h"]).arg(server.folder());
     let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     psql.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
     psql
@@ -38,13 +38,13 @@ async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_w
     let in_flight = claim(&ledger, begun, "in-flight").await.unwrap();
     let next = claim(&ledger, begun, "next").await.unwrap();
 
-    let shared = session(server, "SELECT pg_advisory_xact_lock_shared(1131831924, 1)");
+    let shared = session(server, DATABASE, "SELECT pg_advisory_xact_lock_shared(1131831924, 1)");
     wait_for("lock of another one", || locks(server, true) == "1");
     let answered = timeout(Duration::from_secs(15), ledger.settle(in_flight, rejection())).await;
     assert_eq!(answered.unwrap().unwrap(), Settled::Recorded);
     waits_for(server, shared, ledger.settle(late, rejection())).await;
 
-    let alone = session(server, "SELECT pg_advisory_xact_lock(1131831924, 1)");
+    let alone = session(server, DATABASE, "SELECT pg_advisory_xact_lock(1131831924, 1)");
     wait_for("lock of one that is alone", || locks(server, true) == "1");
     waits_for(server, alone, ledger.settle(next, rejection())).await;
 }
@@ -70,4 +70,33 @@ fn locks(server: &Server, is_granted: bool) -> String {
            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     );
     server.sql(DATABASE, &sql)
+}
+
+/// Where a transaction sees what was there when it began, a claim that waited for the account would be decided by that.
+#[tokio::test]
+async fn a_claim_that_has_waited_sees_what_was_done_meanwhile_whatever_isolation_is_usual_there() {
+    let (server, database) = (Server::shared(), "isolated");
+    let url = server.database(
+        database,
+        &format!("ALTER DATABASE {database} SET default_transaction_isolation TO 'repeatable read'"),
+    );
+    let ledger = PostgresLedger::open(&url, "main", API, MAX_OUTAGE).await.unwrap();
+    let begun = begin(&ledger).await;
+    let sql = "SELECT FROM coverbatch.account FOR UPDATE;
+               INSERT INTO coverbatch.task (account, id, state, submissions) VALUES (1, 'a', 'submitted', 1)";
+    let mut other = session(server, database, sql);
+    let count = |is: &str| {
+        server.sql(database, &format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {is}"))
+    };
+    wait_for("row of another one", || count("state = 'idle in transaction'") == "1");
+    let ends = async {
+        while count("wait_event_type = 'Lock'") != "1" {
+            sleep(Duration::from_millis(20)).await;
+        }
+        writeln!(other.stdin.take().unwrap(), "COMMIT;").unwrap();
+    };
+    let (claimed, ()) =
+        timeout(Duration::from_secs(60), async { join!(ledger.claim(request(begun, "a")), ends) }).await.unwrap();
+    assert_eq!(claimed.unwrap(), Claim::Refused);
+    other.wait().unwrap();
 }
