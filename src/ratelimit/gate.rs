@@ -4,7 +4,8 @@
 //! Callers are served in the order in which they ask, one at a time: governor's own waiting lets every waiter wake for
 //! every request, and sleeps past tokio's clock.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ struct State {
     sent: SendLog,
     /// Nobody passes before, for the sake of other runs.
     held_until: Instant,
-    /// The times that are kept for this run beside the others, in their order.
-    slots: VecDeque<UnixMillis>,
+    /// The times that are kept for this run beside the others, the first of them on top.
+    slots: BinaryHeap<Reverse<UnixMillis>>,
 }
 
 /// The gate of a run.
@@ -82,7 +83,7 @@ impl Gate {
             breaker: Breaker::new(max_outage),
             sent: SendLog::new(rate.period),
             held_until: now,
-            slots: VecDeque::new(),
+            slots: BinaryHeap::new(),
         };
         let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { clock, rate, turn, state, changed })
@@ -165,7 +166,7 @@ impl Gate {
             state.window.cancel();
             state.spacing.give_back(ticket.turn);
             if let Some(slot) = ticket.slot {
-                state.slots.push_back(slot);
+                state.slots.push(Reverse(slot));
             }
         }
         if ticket.is_probe {
@@ -199,7 +200,8 @@ impl State {
         // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
         self.spacing.set_share(self.share_at(now), now);
         self.window.reserve();
-        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, slot: self.slots.pop_front() })
+        let slot = self.slots.pop().map(|Reverse(slot)| slot);
+        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, slot })
     }
 
     fn report(&mut self, ticket: Ticket, feedback: Feedback, jitter: Jitter, now: Instant) -> PauseChange {
@@ -435,6 +437,20 @@ mod tests {
         drop(second);
         request(&gate, refused(Refusal::Throttled, None)).await;
         assert_eq!(gate.reserve().await.unwrap().asking().slot, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_for_a_row_that_cannot_be_sent_is_the_first_again() {
+        let (clock, gate) = gate();
+        let asked = clock.now();
+        let reserved = [gate.reserve().await.unwrap(), gate.reserve().await.unwrap()];
+        for (reservation, seconds) in reserved.into_iter().zip([2, 3]) {
+            let (slot, wait) = (Some(UnixMillis(seconds * 1_000)), Duration::from_secs(seconds.unsigned_abs()));
+            reservation.hold(NotYet { wait, pause: None, share: 1.0, slot }, asked);
+        }
+        for _ in 0..2 {
+            assert_eq!(gate.reserve().await.unwrap().asking().slot, Some(UnixMillis(2_000)));
+        }
     }
 
     #[tokio::test(start_paused = true)]
