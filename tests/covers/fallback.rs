@@ -86,10 +86,12 @@ fn named_rows_alone_are_waited_for_and_get_the_default_cover() {
     let batch = learned(["a1", "b2", "code-422-c3", "code-422-d4"], &service.address);
     jpeg(&batch);
     batch.run(&[]).exit(4);
-    hasten(&batch);
-    let only = |id: &'static str| download(&["--default-cover", "default.jpg", "--only", id]);
+    let only = |id: &'static str| download(&["--default-cover", "default.jpg", "--wait-timeout", "1s", "--only", id]);
     batch.run(&only("code-422-c3")).exit(4);
-    wait_for("the cover to be finished", || batch.run(&only("b2")).code == Some(0));
+    wait_for("the cover to be finished", || {
+        hasten(&batch);
+        batch.run(&only("b2")).code == Some(0)
+    });
     let ran = batch.call("results", &[]).exit(4);
     let expected =
         ["a1 submitted", "b2 completed b2-1.png", "code-422-c3 failed code-422-c3-1.jpg yes", "code-422-d4 failed"];

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::stage::{FOLDER, Seeing, assert_images, download, images, learns, quick};
-use crate::story::{Batch, Ran};
+use crate::stage::{FOLDER, Seeing, assert_images, download, hasten, images, learns, quick};
+use crate::story::{Batch, Ran, wait_for};
 
 const CATALOG: &str = "task_id,artist,title\na1,Miles Davis,So What\nb2,AC/DC,T.N.T.\nc3,MILES DAVIS,so what\nd4,,\n";
 
@@ -56,10 +56,14 @@ fn files_of_others_are_spared_and_default_covers_give_way() {
     image::DynamicImage::new_rgb8(16, 16).write_to(&mut content, image::ImageFormat::Jpeg).unwrap();
     fs::write(batch.path("default.jpg"), content.into_inner()).unwrap();
     let more = [&TEMPLATE[..], &["--default-cover", "default.jpg", "--wait-timeout"]].concat();
-    let ran = batch.run(&download(&[&more[..], &["1ms"]].concat())).exit(4);
+    let mut ran = batch.run(&download(&[&more[..], &["1ms"]].concat())).exit(4);
     let stand_ins = NAMED.map(|name| name.replace("b2 AC_DC - T.N.T._1", "b2 b2-1").replace(".png", ".jpg"));
     assert_eq!(first_files(&ran), stand_ins);
-    let ran = batch.run(&download(&[&more[..], &["1m"]].concat())).exit(0);
+    wait_for("the covers to be finished", || {
+        hasten(&batch);
+        ran = batch.run(&download(&[&more[..], &["1s"]].concat()));
+        ran.code == Some(0)
+    });
     let expected = NAMED.map(|name| name.replace("b2 AC_DC - T.N.T._1", "b2 b2-1"));
     assert_eq!(first_files(&ran), expected);
     assert_eq!(fs::read(&foreign).unwrap(), b"of another");

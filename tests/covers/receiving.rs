@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use coverbatch::clock::Clock;
 
 use crate::stage::{
-    DOWNLOAD, FOLDER, LEDGER, Seeing, assert_images, exchange, images, learned_tracks, ledger, quick, receive,
+    DOWNLOAD, FOLDER, LEDGER, Seeing, assert_images, exchange, hasten, images, learned_tracks, ledger, quick, receive,
 };
 use crate::story::{Batch, Ran, Running, Signal, wait_for};
 
@@ -197,6 +197,7 @@ fn covers_that_only_a_results_file_knew_are_followed_by_a_receiver() {
     fs::remove_file(batch.path(LEDGER)).unwrap();
     batch.run(&[]).exit(0).silent();
     assert_eq!(service.submissions(), 3, "the new ledger took over what the old one knew");
+    hasten(&batch);
     let (receiver, _) = receive(&batch, &[]);
     wait_for("all images", || completed(&batch) == 3);
     ends(receiver);
