@@ -1,7 +1,7 @@
 //! `receive`, called back by the stand-in and by strangers, alone and beside a run.
 
 use std::fs;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use coverbatch::clock::Clock;
 
@@ -188,7 +188,7 @@ fn a_receiver_without_a_secret_or_with_an_address_in_use_does_not_begin() {
 
 #[test]
 fn covers_that_only_a_results_file_knew_are_followed_by_a_receiver() {
-    let service = Seeing::quick();
+    let service = Seeing::with(|scenario| scenario.generation = Duration::ZERO..=Duration::ZERO);
     let batch = Batch::tracks(3).to(&service.address()).env("COVERBATCH_CALLBACK_SECRET", SECRET);
     batch.run(&[]).exit(0).silent();
     // What the stand-in says of itself is not believed.
