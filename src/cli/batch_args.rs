@@ -24,14 +24,14 @@ pub(super) struct BatchArgs<'a> {
 }
 
 impl BatchArgs<'_> {
-    /// Reads the catalog and the results that are there, and checks all that they hold; some rows only, if they are `chosen`.
+    /// Reads the catalog and the results that are there, and checks all that they hold; those rows only that are `chosen`, if
+    /// some are. `is_partial` tells whether the command takes up some rows only, for that or another reason.
     pub(super) async fn open(
         &self,
         (clock, stop): (Clock, Stop),
-        chosen: Option<BTreeSet<MusicTaskId>>,
+        (chosen, is_partial): (Option<BTreeSet<MusicTaskId>>, bool),
         (in_doubt, goal): (InDoubt, Goal),
     ) -> Result<BatchContext, Error> {
-        let is_partial = chosen.is_some();
         let (catalog, paths) = (self.catalog.open_for(chosen).await?, self.output.paths(self.catalog, self.ledger));
         let earlier = self.output.earlier(self.catalog, &catalog, &paths.results).await?;
         let (labels, names) = (self.label.find(&catalog)?, self.wait.names(&catalog)?);

@@ -94,7 +94,7 @@ async fn follow(
         wait: &args.wait,
         request: &args.request,
     };
-    let batch = options.open((clock, stop), None, (InDoubt::usual(route), args.wait.goal())).await?;
+    let batch = options.open((clock, stop), (None, false), (InDoubt::usual(route), args.wait.goal())).await?;
     check_writable(&batch.paths.results)?;
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;

@@ -55,8 +55,8 @@ pub(super) async fn prepare<'a>(
         wait: &args.wait,
         request: &args.request,
     };
-    let batch = options.open((clock, stop), args.rows.chosen().await?, (args.in_doubt()?, args.goal())).await?;
-    let batch = BatchContext { is_partial: args.rows.is_partial(), ..batch };
+    let rows = (args.rows.chosen().await?, args.rows.is_partial());
+    let batch = options.open((clock, stop), rows, (args.in_doubt()?, args.goal())).await?;
     // A service on this machine has its images on this machine.
     let is_local = service.api_url.as_ref().is_none_or(ApiUrl::is_loopback);
     let downloads = args.wait.read.downloads(args.request.timeout, is_local, clock)?;
