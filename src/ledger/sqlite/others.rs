@@ -29,6 +29,8 @@ pub(super) struct Others {
     /// What it has counted so far, if that was asked in this transaction.
     version_now: Option<i64>,
     newest: RunId,
+    /// When this run has asked last.
+    asked_at: UnixMillis,
     /// Whether another run was alive when it was last looked: it may have sent until it ended.
     were_alive: bool,
     looked_at: UnixMillis,
@@ -48,6 +50,7 @@ impl Others {
             transaction: 0,
             version_now: None,
             newest: RunId(0),
+            asked_at: UnixMillis(i64::MIN),
             were_alive: false,
             looked_at: UnixMillis(0),
             there_until: UnixMillis(i64::MIN),
@@ -59,11 +62,7 @@ impl Others {
     pub(super) fn begin(&mut self, connection: &Connection, new: &NewRun) -> Result<Begin, Failure> {
         self.locks.release();
         recover(connection, &self.locks, new.at)?;
-        // The clock was set back since: what seems to be still to come may have been just now, and holds up nobody longer.
-        connection.execute(
-            "UPDATE attempt SET paced_at = ?1 WHERE paced_at > ?1 AND paced_at < ?2",
-            params![new.at.0, IN_FLIGHT.0],
-        )?;
+        end_future(connection, new.at)?;
         let results = new.results.as_deref();
         if let Some(holder) = writer_of(connection, results)? {
             return Ok(Begin::ResultsInUse(holder));
@@ -72,7 +71,7 @@ impl Others {
         let (seen, counted_until) = last_attempt(connection)?;
         self.in_flight = in_flight(connection)?;
         self.run = open_run(connection, new, "run", Some(&lock))?;
-        (self.newest, self.there_until) = (self.run, counted_until);
+        (self.newest, self.there_until, self.asked_at) = (self.run, counted_until, new.at);
         self.were_alive = self.are_alive(connection)?;
         (self.looked_at, self.is_paused) = (UnixMillis(i64::MIN), true);
         self.forget_old_pause(connection, new.at)?;
@@ -96,11 +95,16 @@ impl Others {
         at: UnixMillis,
         reach: Duration,
     ) -> Result<bool, Failure> {
+        // Requests come here in the order of their times, but for moments: the clock was set back.
+        if at.after(BETWEEN_LOOKS) < self.asked_at {
+            end_future(connection, at)?;
+            (self.looked_at, self.there_until) = (UnixMillis(i64::MIN), self.there_until.min(at));
+        }
+        self.asked_at = at;
         let version = self.version_now(connection)?;
         // As long as one is alive it may have something in flight, which counts, and has not written since.
         let is_due = if self.were_alive || self.there_until.after(reach) > at {
-            // Also after the clock was set back.
-            !(self.looked_at..self.looked_at.after(BETWEEN_LOOKS)).contains(&at)
+            self.looked_at.after(BETWEEN_LOOKS) <= at
         } else {
             version != self.version
         };
@@ -155,6 +159,13 @@ impl Others {
     pub(super) fn was_in_flight(&self, attempt: AttemptKey) -> bool {
         self.in_flight.contains(&attempt)
     }
+}
+
+/// Has nothing count from later than `at`. The clock was set back since: what seems to be still to come may have been just
+/// now, and holds up nobody longer.
+fn end_future(connection: &Connection, at: UnixMillis) -> rusqlite::Result<()> {
+    let sql = "UPDATE attempt SET paced_at = ?1 WHERE paced_at > ?1 AND paced_at < ?2";
+    connection.execute(sql, [at.0, IN_FLIGHT.0]).map(drop)
 }
 
 /// The run that is alive and writes these results, on this host.

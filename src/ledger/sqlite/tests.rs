@@ -29,6 +29,23 @@ fn request(id: &str, ms: i64) -> ClaimRequest {
     ClaimRequest { run: RunId(1), task: task(id), seen: AttemptKey(i64::MAX), asking, at: UnixMillis(ms) }
 }
 
+fn settlement(state: RowState, reason: Reason, ms: i64) -> Settlement {
+    let (at, answer) = (UnixMillis(ms), Answer::default());
+    Settlement {
+        state,
+        reason,
+        answer,
+        cover: None,
+        route: Route::Legacy,
+        sent_at: at,
+        at,
+        poll_at: at,
+        waiter: None,
+        age: Duration::ZERO,
+        pause: PauseChange::Keep,
+    }
+}
+
 async fn claim(ledger: &SqliteLedger, id: &str) -> Result<Claim, LedgerError> {
     ledger.claim(request(id, 10)).await
 }
@@ -266,6 +283,36 @@ async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
     assert!(found.iter().all(|found| found.as_ref().unwrap().state == RowState::Pending));
 }
 
+/// A claim at a rate of two in ten seconds: its number, or for how many milliseconds it has to wait.
+async fn ask(ledger: &SqliteLedger, id: &str, ms: i64, is_probe: bool) -> Result<AttemptKey, u128> {
+    let asking = Asking { rate: "2/10s".parse().unwrap(), is_probe, slot: None };
+    match ledger.claim(ClaimRequest { asking, ..request(id, ms) }).await.unwrap() {
+        Claim::Granted(attempt) => Ok(attempt),
+        Claim::NotYet(not_yet) => Err(not_yet.wait.as_millis()),
+        claim @ (Claim::Refused | Claim::InFlight) => panic!("{id}: {claim:?}"),
+    }
+}
+
+/// Not only at the beginning of the next run: those that are there would stand still for as long as the step.
+#[tokio::test]
+async fn when_the_clock_is_set_back_runs_that_are_there_wait_for_no_longer_than_a_window() {
+    // One that is alone asks only as a probe, after an outage.
+    for is_alone in [false, true] {
+        let (_folder, path) = place();
+        let (ledger, other) = (SqliteLedger::open(&path, API).unwrap(), SqliteLedger::open(&path, API).unwrap());
+        begin_run(&ledger).await.unwrap();
+        if !is_alone {
+            begin_run(&other).await.unwrap();
+        }
+        for (id, ms) in [("a", 7_200_000), ("b", 7_206_000)] {
+            let attempt = ask(&ledger, id, ms, is_alone).await.unwrap();
+            ledger.settle(attempt, settlement(RowState::Failed, Reason::NotFound, ms)).await.unwrap();
+        }
+        assert_eq!(ask(&ledger, "c", 3_600_000, is_alone).await, Err(10_250), "alone: {is_alone}");
+        ask(&ledger, "c", 3_610_250, is_alone).await.unwrap();
+    }
+}
+
 /// What SQLite does to find what a statement asks for.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -324,22 +371,8 @@ async fn at_rest() -> (TempDir, PathBuf) {
         ("again", RowState::GaveUp, Reason::ServerError),
     ] {
         let Claim::Granted(attempt) = ledger.claim(request(id, 2)).await.unwrap() else { panic!("{id}") };
-        let (cover, at) = (Some(CoverTaskId::new("c").unwrap()), UnixMillis(3));
-        let cover = cover.filter(|_| state == RowState::Submitted);
-        let answer = Answer::default();
-        let settled = Settlement {
-            state,
-            reason,
-            answer,
-            cover,
-            route: Route::Legacy,
-            sent_at: at,
-            at,
-            poll_at: at,
-            waiter: None,
-            age: Duration::ZERO,
-            pause: PauseChange::Keep,
-        };
+        let cover = Some(CoverTaskId::new("c").unwrap()).filter(|_| state == RowState::Submitted);
+        let settled = Settlement { cover, ..settlement(state, reason, 3) };
         ledger.settle(attempt, settled).await.unwrap();
     }
     claim(&ledger, "flying").await.unwrap();
