@@ -69,9 +69,10 @@ CREATE TABLE task (
     is_forgotten  INTEGER AS (image_1 IS NOT NULL AND wants_files AND due_at IS NULL AND reason IS 'not_found')
 ) STRICT;
 
--- One row per submission. It is in flight while it has no reason, and its `paced_at` is the end of time.
+-- One row per submission. It is in flight while it has no reason, and its `paced_at` is the end of time. The number of one
+-- that was taken back is not used again: who has seen it takes what has that number or a smaller one for something older.
 CREATE TABLE attempt (
-    seq          INTEGER PRIMARY KEY,
+    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     task         INTEGER NOT NULL REFERENCES task (seq),
     run          INTEGER NOT NULL,
     state_before TEXT,    -- what to go back to if nothing was sent; empty if the claim made the task

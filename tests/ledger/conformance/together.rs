@@ -117,6 +117,27 @@ async fn a_run_that_is_gone_is_found_by_whoever_is_there_and_its_rows_in_doubt_a
     assert_eq!(two.ledger.recover(two.begun.run, seen, at(50)).await.unwrap().0, []);
 }
 
+/// Were its number used again, whoever has seen that would take what is sent by it for something older.
+#[tokio::test]
+async fn what_is_sent_after_a_claim_was_taken_back_is_news_to_whoever_has_seen_that_claim() {
+    let shared = Shared::new();
+    let dead = Process::begin(shared.open().await, 0).await;
+    let one = Process::begin(shared.open().await, 1).await;
+    let two = Process::begin(shared.open().await, 2).await;
+    dead.granted("in-doubt", 10).await;
+    dead.ledger.close().await;
+    let (_, seen_by_one) = one.ledger.recover(one.begun.run, one.begun.seen, at(20)).await.unwrap();
+    let taken_back = one.granted("other", 30).await;
+    let (left, seen_by_two) = two.ledger.recover(two.begun.run, two.begun.seen, at(40)).await.unwrap();
+    assert_eq!((left, seen_by_two), (vec![task("in-doubt")], taken_back));
+    one.ledger.release(taken_back).await.unwrap();
+    let request = ClaimRequest { seen: seen_by_one, ..one.request("in-doubt", 50) };
+    let attempt = granted_by(one.ledger.claim(request).await.unwrap());
+    one.settle(attempt, failed(60)).await;
+    let request = ClaimRequest { seen: seen_by_two, ..two.request("in-doubt", 70) };
+    assert_eq!(two.ledger.claim(request).await.unwrap(), Claim::Refused);
+}
+
 #[tokio::test]
 async fn a_run_over_another_catalog_is_not_told_of_rows_that_are_not_its_own() {
     let shared = Shared::new();
