@@ -88,8 +88,14 @@ impl Clock {
     #[must_use]
     pub fn unix(&self) -> UnixMillis {
         // The runtime's time is what tests pause; the steps are those of the system's time, whatever the runtime's is.
-        let steady = self.started_at.time_of_day.after(self.elapsed());
-        UnixMillis(steady.0.saturating_add(self.started_at.step_until(Reading::of_system())))
+        self.started_at().after(self.elapsed())
+    }
+
+    /// When it was started, by the system's time of day as that is set now.
+    #[must_use]
+    pub fn started_at(&self) -> UnixMillis {
+        let step = self.started_at.step_until(Reading::of_system());
+        UnixMillis(self.started_at.time_of_day.0.saturating_add(step))
     }
 
     /// Since this clock was started.

@@ -94,7 +94,10 @@ pub(super) async fn end_future(session: &Session, now: UnixMillis) -> Result<(),
         "UPDATE attempt SET paced_at = $2 WHERE account = $1 AND seq >= {FIRST_AFTER} AND paced_at > $2 AND paced_at < $3"
     );
     session.execute(&sql, &[&now.0, &IN_FLIGHT.0]).await?;
-    session.execute("DELETE FROM checkpoint WHERE account = $1 AND at > $2", &[&now.0]).await.map(drop)
+    session.execute("DELETE FROM checkpoint WHERE account = $1 AND at > $2", &[&now.0]).await?;
+    let mut others = session.context.others();
+    (others.counted, others.there_until) = (None, others.there_until.min(now));
+    Ok(())
 }
 
 /// Makes a checkpoint if that is due. One that sends long after those before it is answered keeps the next one back, so

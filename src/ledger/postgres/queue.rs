@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use super::connect::{Access, Connector};
 use super::context::Context;
+use super::counting::end_future;
 use super::failure::Failure;
 use super::operation::Group;
 use super::runs::revive;
@@ -233,9 +234,10 @@ impl Queue {
         turn: &mut Option<OwnedMutexGuard<()>>,
     ) -> Result<(), Failure> {
         let (context, client) = (&session.context, session.link.client());
-        context.server_clock.measure(client).await?;
+        let was_set_back = context.server_clock.measure(client).await?;
         let renewed = context.locks.renew().await?;
-        let session = &Session { is_alone: session.is_alone || renewed.is_some(), ..session.clone() };
+        let is_alone = session.is_alone || was_set_back || renewed.is_some();
+        let session = &Session { is_alone, ..session.clone() };
         // Prepared beforehand: what follows is not to be asked for before them.
         let (lock, flush) = (session.statement(LOCK).await?, session.statement(FLUSH).await?);
         // What a broken connection left behind may still hold the rows of these answers: the lock is waited for then.
@@ -247,6 +249,9 @@ impl Queue {
             try_join!(biased; begin, group.run_beside(session, lock))?;
         } else {
             let work = async {
+                if was_set_back {
+                    end_future(session, session.of_server(context.clock.unix())).await?;
+                }
                 if let Some(lock) = renewed {
                     revive(session, lock).await?;
                 }
@@ -262,6 +267,9 @@ impl Queue {
         let flush = async { Ok(client.execute(&flush, &[]).await?) };
         try_join!(biased; group.announce(session), commit, flush)?;
         context.locks.note_told(renewed).await;
+        if was_set_back {
+            context.server_clock.note_heeded();
+        }
         Ok(())
     }
 
