@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coverbatch::domain::{ManualKind, Reason, RowState};
 use coverbatch::ledger::{
-    Begun, DecideLedger as _, LedgerErrorKind, ManualDecision, PostgresLedger, ReadLedger as _, Settled,
+    Begin, Begun, DecideLedger as _, LedgerErrorKind, ManualDecision, NewRun, PostgresLedger, ReadLedger as _, Settled,
     SubmitLedger as _,
 };
 use coverbatch::policy::Judgement;
@@ -220,6 +220,29 @@ fn lock_of(run: Begun) -> String {
          WHERE locktype = 'advisory' AND granted AND run = {}",
         run.run
     )
+}
+
+/// It waits for a maintenance, say: after the time in which the others may come back, they would believe it dead.
+#[tokio::test]
+async fn a_run_that_writes_nothing_after_a_restart_takes_its_lock_again_and_stays_the_only_writer_of_its_results() {
+    let server = Server::start();
+    let (one, two) = (open(&server.url()).await, open(&server.url()).await);
+    let begin = async |ledger: &PostgresLedger| {
+        let (catalog, results) = ("/c.csv".to_owned(), Some("/r.csv".to_owned()));
+        let command = "again".to_owned();
+        ledger.begin_run(NewRun { catalog, is_partial: false, results, command, at: super::rows::now() }).await.unwrap()
+    };
+    let Begin::Begun(run) = begin(&one).await else { panic!("nobody else is there") };
+    server.end("fast");
+    server.start_again();
+    let is_held = || server.sql("postgres", &format!("SELECT count(*) FROM {}", lock_of(run))) == "1";
+    let held = async {
+        while !is_held() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(25), held).await.expect("its lock is held again");
+    assert!(matches!(begin(&two).await, Begin::ResultsInUse(_)));
 }
 
 /// What told others of the new lock is undone, and has to be told once more.

@@ -9,8 +9,7 @@ use tokio_postgres::Client;
 use super::connect::{Connector, server_process};
 use super::failure::Failure;
 
-/// A condition on `run`: nobody holds its lock, and that says something, because whoever held it may have come back since the
-/// server was started. `$1` is the account.
+/// A condition on `run`: nobody holds its lock; `recover` decides whether that proves its death. `$1` is the account.
 pub(super) const IS_DEAD: &str = "
     run.account = $1 AND run.kind = 'run' AND run.ended IS NULL
     AND NOT EXISTS (SELECT FROM pg_locks
@@ -31,6 +30,12 @@ struct Held {
     key: Option<i64>,
     /// Whether others do not know of this key yet, by which they would believe the run dead.
     is_untold: bool,
+}
+
+impl Held {
+    fn is_lost(&self) -> bool {
+        self.key.is_some() && self.client.as_ref().is_none_or(Client::is_closed)
+    }
 }
 
 impl Locks {
@@ -61,10 +66,15 @@ impl Locks {
         held.client = None;
     }
 
+    /// Whether the session of the lock that is held was lost.
+    pub(super) async fn is_lost(&self) -> bool {
+        self.session.lock().await.is_lost()
+    }
+
     /// Takes another lock if the session of the one that is held was lost; its key, until it is noted that others know it.
     pub(super) async fn renew(&self) -> Result<Option<i64>, Failure> {
         let mut held = self.session.lock().await;
-        if held.key.is_some() && held.client.as_ref().is_none_or(Client::is_closed) {
+        if held.is_lost() {
             self.lock(&mut held).await?;
             held.is_untold = true;
         }

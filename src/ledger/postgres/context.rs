@@ -10,8 +10,13 @@ use super::server_clock::ServerClock;
 use crate::clock::{Clock, UnixMillis};
 use crate::ledger::keys::{AttemptKey, RunId};
 
-/// How long after the loss of a connection nobody is believed dead: what cut this process off may have cut off others.
+/// How long after the loss of a connection, or the start of the server, nobody is believed dead: what cut this process off
+/// may have cut off others. Must be longer than the longest silence of a run that is alive, once the server is back:
+/// [`BETWEEN_LOOKS`], a wait between two attempts to reach the server, and an attempt.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
+
+/// Between two looks whether the lock of the run is held still.
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// The account, and what this process knows of it.
 #[derive(Debug)]

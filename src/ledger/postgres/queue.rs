@@ -12,20 +12,21 @@
 //! what it has not by the rows themselves.
 
 use std::fmt;
+use std::future::ready;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, SetOnce};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, SetOnce, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio::try_join;
 use tracing::{info, warn};
 
 use super::connect::{Access, Connector};
-use super::context::Context;
+use super::context::{BETWEEN_LOOKS, Context};
 use super::counting::end_future;
 use super::failure::Failure;
-use super::operation::Group;
+use super::operation::{Call, Group};
 use super::runs::revive;
 use super::session::{Link, Session};
 use crate::ledger::error::LedgerError;
@@ -89,7 +90,7 @@ impl Queue {
         (context, link): (Context, Arc<Link>),
         max_outage: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let queue = Arc::new(Self {
             location,
             access,
             connector,
@@ -99,7 +100,11 @@ impl Queue {
             turn: Arc::default(),
             waiting: Mutex::default(),
             failure: SetOnce::new(),
-        })
+        });
+        if access == Access::Write {
+            drop(tokio::spawn(keep_lock(Arc::downgrade(&queue))));
+        }
+        queue
     }
 
     /// Has what is added done in the next transaction; after a failure it is dropped.
@@ -286,6 +291,23 @@ impl Queue {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes nothing soon after the session of the lock was lost: with any write another lock is taken. A run may have nothing to
+/// write for long, in a pause for one, and would be believed dead.
+async fn keep_lock(queue: Weak<Queue>) {
+    loop {
+        sleep(BETWEEN_LOOKS).await;
+        let Some(queue) = queue.upgrade().filter(|queue| queue.is_healthy()) else { return };
+        if queue.context.locks.is_lost().await {
+            let (reply, written) = oneshot::channel();
+            let work = |_, ()| ready(Ok(()));
+            let call = Call { access: Access::Write, values: (), work, result: None, reply };
+            queue.submit(|group| group.calls.push(Box::new(call)));
+            // It fails only together with all others, which are told.
+            let _ = written.await;
+        }
     }
 }
 
