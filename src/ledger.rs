@@ -10,6 +10,7 @@ mod copy_text;
 mod cover_job;
 mod decision;
 mod error;
+mod fence;
 mod history;
 mod keys;
 mod postgres;

@@ -1,8 +1,7 @@
 //! One file, one machine: the ledger in an embedded SQLite database. The only home of the SQLite driver.
 //!
 //! `synchronous=FULL`: in WAL mode anything less may lose the last commits when the power fails, and a lost claim is a
-//! cover paid twice. The statements keep to what `PostgreSQL` understands too; settings of SQLite stay in `open` and
-//! `schema`.
+//! cover paid twice. Settings of SQLite stay in `open` and `schema`.
 
 mod alive;
 mod columns;

@@ -202,7 +202,8 @@ pub trait FollowLedger: ReadLedger {
     /// that comes before the answer with the id of the cover is remembered for that. Durable when this returns.
     fn wake(&self, task: &MusicTaskId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Lets others go on at once with the covers that a run waited for, which cannot go on itself.
+    /// Lets others go on at once with the covers that a run waited for, which cannot go on itself. Durable when this
+    /// returns.
     fn release_jobs(&self, run: RunId, at: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 

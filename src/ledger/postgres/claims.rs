@@ -13,7 +13,8 @@ use super::pace::{self, reach};
 use super::runs::recover;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::domain::{Reason, RowState};
+use crate::domain::RowState;
+use crate::ledger::fence::{LastSubmission, refusal};
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::submission::{Claim, ClaimRequest};
 use crate::ratelimit::{Counted, SharedPace};
@@ -26,15 +27,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 struct Known {
     seq: i64,
     state: RowState,
-    last: Option<Last>,
-}
-
-/// The last submission of a music task.
-#[derive(Debug, Clone, Copy)]
-struct Last {
-    attempt: AttemptKey,
-    run: RunId,
-    reason: Option<Reason>,
+    last: Option<LastSubmission>,
 }
 
 /// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
@@ -46,10 +39,10 @@ pub(super) async fn decide_all(session: &Session, requests: &[ClaimRequest]) -> 
         .iter()
         .map(|request| {
             let known = known.get(request.task.as_str()).copied();
-            let decided = match standing(session, request, known) {
-                Standing::Claimable if taken.contains(request.task.as_str()) => Decided::Claim(Claim::InFlight),
-                Standing::Claimable => turn.admit(session, request, known),
-                Standing::Settled(claim) => Decided::Claim(claim),
+            let decided = match refused(session, request, known) {
+                Some(claim) => Decided::Claim(claim),
+                None if taken.contains(request.task.as_str()) => Decided::Claim(Claim::InFlight),
+                None => turn.admit(session, request, known),
             };
             if matches!(decided, Decided::Granted { .. }) {
                 taken.insert(request.task.as_str());
@@ -78,7 +71,9 @@ async fn known<'a>(session: &Session, requests: &'a [ClaimRequest]) -> Result<Ha
     for row in session.rows(sql, &[&ids]).await? {
         let last = match value::<Option<i64>>(&row, 3)? {
             None => None,
-            Some(seq) => Some(Last { attempt: AttemptKey(seq), run: RunId(value(&row, 4)?), reason: reason(&row, 5)? }),
+            Some(seq) => {
+                Some(LastSubmission { attempt: AttemptKey(seq), run: RunId(value(&row, 4)?), reason: reason(&row, 5)? })
+            }
         };
         let nth = usize::try_from(value::<i64>(&row, 0)?).unwrap_or(0);
         let id = ids.get(nth.wrapping_sub(1)).copied().unwrap_or_default();
@@ -87,28 +82,13 @@ async fn known<'a>(session: &Session, requests: &'a [ClaimRequest]) -> Result<Ha
     Ok(known)
 }
 
-/// Whether a music task may be claimed at all.
-enum Standing {
-    Claimable,
-    Settled(Claim),
-}
-
-fn standing(session: &Session, request: &ClaimRequest, known: Option<Known>) -> Standing {
-    let Some(Known { state, last, .. }) = known else { return Standing::Claimable };
-    if state == RowState::InFlight {
-        // A run asks once for a row at a time: what it finds in flight for itself was granted before the answer was lost.
-        let ours = last.filter(|last| session.is_again && last.run == request.run);
-        return Standing::Settled(ours.map_or(Claim::InFlight, |last| Claim::Granted(last.attempt)));
-    }
-    let is_refused = state.is_settled() || last.is_some_and(|last| was_sent_since(session, request, last));
-    if is_refused { Standing::Settled(Claim::Refused) } else { Standing::Claimable }
-}
-
-/// Whether another run has sent a music task, or had an answer for it, since this one decided to send it.
-fn was_sent_since(session: &Session, request: &ClaimRequest, last: Last) -> bool {
-    let was_in_flight = || session.context.others().in_flight.contains(&last.attempt);
-    let is_news = last.attempt > request.seen || (last.reason != Some(Reason::Interrupted) && was_in_flight());
-    last.run != request.run && is_news
+/// The answer to a request for a music task that may not be claimed at all.
+fn refused(session: &Session, request: &ClaimRequest, known: Option<Known>) -> Option<Claim> {
+    let Known { state, last, .. } = known?;
+    let refusal = refusal(request, state, last, &session.context.others().in_flight)?;
+    // A run asks once for a row at a time: what it finds in flight for itself was granted before the answer was lost.
+    let ours = last.filter(|last| refusal == Claim::InFlight && session.is_again && last.run == request.run);
+    Some(ours.map_or(refusal, |last| Claim::Granted(last.attempt)))
 }
 
 /// The pace while a group of requests goes through it.

@@ -139,6 +139,8 @@ impl Others {
         let are_alive = self.are_alive(connection)?;
         if are_alive || self.were_alive || newest != self.newest {
             (self.newest, self.were_alive) = (newest, are_alive);
+            // Longer than until the next look, by as much: what they send may count from a little later than `at`, which was
+            // read before this request had its turn.
             self.there_until = at.after(2 * BETWEEN_LOOKS);
         }
         Ok(())
@@ -155,9 +157,9 @@ impl Others {
         self.is_paused = is_paused;
     }
 
-    /// Whether a submission was in flight in another run when this one began.
-    pub(super) fn was_in_flight(&self, attempt: AttemptKey) -> bool {
-        self.in_flight.contains(&attempt)
+    /// Submissions that were in flight in other runs when this one began.
+    pub(super) fn in_flight_at_begin(&self) -> &[AttemptKey] {
+        &self.in_flight
     }
 }
 

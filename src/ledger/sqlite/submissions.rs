@@ -8,6 +8,7 @@ use super::others::Others;
 use super::pace;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
+use crate::ledger::fence::{LastSubmission, refusal};
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::record::{Record, numbers_of};
 use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
@@ -123,32 +124,23 @@ fn claim_known(connection: &Connection, seq: i64, at: UnixMillis) -> rusqlite::R
 }
 
 fn standing(connection: &Connection, others: &Others, request: &ClaimRequest) -> rusqlite::Result<Standing> {
-    let mut find = connection.prepare_cached("SELECT seq, state FROM task WHERE id = ?1")?;
-    let known = find.query_row([request.task.as_str()], |row| Ok((row.get(0)?, state(row, 1)?)));
-    let Some((seq, state)) = known.optional()? else { return Ok(Standing::Unknown) };
-    Ok(if state == RowState::InFlight {
-        Standing::No(Claim::InFlight)
-    } else if state.is_settled() || was_sent_since(connection, others, seq, request)? {
-        Standing::No(Claim::Refused)
-    } else {
-        Standing::Claimable(seq, state)
-    })
-}
-
-/// Whether another run has sent a music task, or had an answer for it, since this one decided to send it.
-fn was_sent_since(
-    connection: &Connection,
-    others: &Others,
-    seq: i64,
-    request: &ClaimRequest,
-) -> rusqlite::Result<bool> {
-    let mut last =
-        connection.prepare_cached("SELECT seq, run, reason FROM attempt WHERE task = ?1 ORDER BY seq DESC LIMIT 1")?;
-    let last = last.query_row([seq], |row| Ok((AttemptKey(row.get(0)?), row.get(1)?, reason(row, 2)?))).optional()?;
-    Ok(last.is_some_and(|(attempt, run, reason)| {
-        let is_news = attempt > request.seen || (others.was_in_flight(attempt) && reason != Some(Reason::Interrupted));
-        RunId(run) != request.run && is_news
-    }))
+    let mut find = connection.prepare_cached(
+        "SELECT task.seq, task.state, last.seq, last.run, last.reason
+         FROM task LEFT JOIN attempt AS last ON last.seq = (SELECT max(seq) FROM attempt WHERE attempt.task = task.seq)
+         WHERE task.id = ?1",
+    )?;
+    let known = find.query_row([request.task.as_str()], |row| {
+        let last = match row.get(2)? {
+            None => None,
+            Some(seq) => {
+                Some(LastSubmission { attempt: AttemptKey(seq), run: RunId(row.get(3)?), reason: reason(row, 4)? })
+            }
+        };
+        Ok((row.get(0)?, state(row, 1)?, last))
+    });
+    let Some((seq, state, last)) = known.optional()? else { return Ok(Standing::Unknown) };
+    let refusal = refusal(request, state, last, others.in_flight_at_begin());
+    Ok(refusal.map_or(Standing::Claimable(seq, state), Standing::No))
 }
 
 pub(super) fn settle(
