@@ -35,23 +35,23 @@ const ANNOUNCE: &str = "
     )
     SELECT attempt FROM new ORDER BY attempt";
 
-/// What is decided of a request.
+/// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Decided {
+pub(super) enum Grant {
     /// It may be sent.
-    Granted {
+    Announce {
         /// Its music task, if that is known.
         task: Option<i64>,
         /// Where that stands.
         before: Option<RowState>,
     },
     /// Nothing has to be written for the answer.
-    Claim(Claim),
+    Answer(Claim),
 }
 
-/// What is decided of requests, in their order, before anything of it is written down.
-pub(super) struct Decisions {
-    decided: Vec<Decided>,
+/// What becomes of requests, in their order, before anything of it is written down.
+pub(super) struct Grants {
+    each: Vec<Grant>,
     /// When the next submission is due, in nanoseconds since 1970.
     next_at: i64,
     /// Whether that is news.
@@ -60,34 +60,34 @@ pub(super) struct Decisions {
     statement: Statement,
 }
 
-impl Decisions {
+impl Grants {
     /// With the time of the next submission before and after them.
     pub(super) async fn prepared(
         session: &Session,
-        decided: Vec<Decided>,
+        each: Vec<Grant>,
         (before, next_at): (u64, u64),
     ) -> Result<Self, Failure> {
         let statement = session.statement(ANNOUNCE).await?;
         let is_moved = next_at != before;
-        Ok(Self { decided, next_at: i64::try_from(next_at).unwrap_or(i64::MAX), is_moved, statement })
+        Ok(Self { each, next_at: i64::try_from(next_at).unwrap_or(i64::MAX), is_moved, statement })
     }
 
     /// Writes down what is granted, and what is promised.
     pub(super) async fn announce(self, session: &Session, requests: &[ClaimRequest]) -> Result<Vec<Claim>, Failure> {
         let mut attempts = self.written(session, requests).await?.into_iter();
-        let claim = |decided| match decided {
-            Decided::Granted { .. } => attempts.next().map(Claim::Granted).ok_or(Failure::NotInFlight),
-            Decided::Claim(claim) => Ok(claim),
+        let claim = |grant| match grant {
+            Grant::Announce { .. } => attempts.next().map(Claim::Granted).ok_or(Failure::NotInFlight),
+            Grant::Answer(claim) => Ok(claim),
         };
-        self.decided.into_iter().map(claim).collect()
+        self.each.into_iter().map(claim).collect()
     }
 
     /// The submission of each request that is granted, in their order.
     async fn written(&self, session: &Session, requests: &[ClaimRequest]) -> Result<Vec<AttemptKey>, Failure> {
         let granted = || {
-            requests.iter().zip(&self.decided).filter_map(|(request, decided)| match decided {
-                Decided::Granted { task, before } => Some((request, *task, before.map(RowState::word))),
-                Decided::Claim(_) => None,
+            requests.iter().zip(&self.each).filter_map(|(request, grant)| match grant {
+                Grant::Announce { task, before } => Some((request, *task, before.map(RowState::word))),
+                Grant::Answer(_) => None,
             })
         };
         let ids: Vec<&str> = granted().map(|(request, ..)| request.task.as_str()).collect();

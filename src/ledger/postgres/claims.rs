@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::try_join;
 
-use super::announce::{Decided, Decisions};
+use super::announce::{Grant, Grants};
 use super::columns::{reason, state, value};
 use super::counting::{checkpoint_if_due, counted_for};
 use super::failure::Failure;
@@ -30,28 +30,28 @@ struct Known {
     last: Option<LastSubmission>,
 }
 
-/// Decides what each of these may do, by what is known of its music task and by the pace of all runs.
-pub(super) async fn decide_all(session: &Session, requests: &[ClaimRequest]) -> Result<Decisions, Failure> {
+/// What becomes of each of these requests, by what is known of its music task and by the pace of all runs.
+pub(super) async fn grant_all(session: &Session, requests: &[ClaimRequest]) -> Result<Grants, Failure> {
     let (known, mut turn, ()) =
         try_join!(biased; known(session, requests), Turn::begin(session, requests), checkpoint_if_due(session))?;
     let (before, mut taken) = (turn.pace.next_at, HashSet::new());
-    let decided = requests
+    let grants = requests
         .iter()
         .map(|request| {
             let known = known.get(request.task.as_str()).copied();
-            let decided = match refused(session, request, known) {
-                Some(claim) => Decided::Claim(claim),
-                None if taken.contains(request.task.as_str()) => Decided::Claim(Claim::InFlight),
+            let grant = match refused(session, request, known) {
+                Some(claim) => Grant::Answer(claim),
+                None if taken.contains(request.task.as_str()) => Grant::Answer(Claim::InFlight),
                 None => turn.admit(session, request, known),
             };
-            if matches!(decided, Decided::Granted { .. }) {
+            if matches!(grant, Grant::Announce { .. }) {
                 taken.insert(request.task.as_str());
             }
-            decided
+            grant
         })
         .collect();
     note_announced(session, taken.len());
-    Decisions::prepared(session, decided, (before, turn.pace.next_at)).await
+    Grants::prepared(session, grants, (before, turn.pace.next_at)).await
 }
 
 fn note_announced(session: &Session, count: usize) {
@@ -125,15 +125,15 @@ impl Turn {
     }
 
     /// Lets a request pass for the sake of the other runs, or says when to ask again.
-    fn admit(&mut self, session: &Session, request: &ClaimRequest, known: Option<Known>) -> Decided {
+    fn admit(&mut self, session: &Session, request: &ClaimRequest, known: Option<Known>) -> Grant {
         if self.is_shared || request.asking.is_probe {
             let now = session.of_server(request.at);
             if let Err(not_yet) = self.pace.admit(request.asking, self.counted, now) {
-                return Decided::Claim(Claim::NotYet(not_yet));
+                return Grant::Answer(Claim::NotYet(not_yet));
             }
             self.counted.requests += 1;
         }
-        Decided::Granted { task: known.map(|known| known.seq), before: known.map(|known| known.state) }
+        Grant::Announce { task: known.map(|known| known.seq), before: known.map(|known| known.state) }
     }
 }
 

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use tokio::sync::oneshot;
 use tokio::try_join;
 
-use super::announce::Decisions;
-use super::claims::decide_all;
+use super::announce::Grants;
+use super::claims::grant_all;
 use super::connect::Access;
 use super::failure::Failure;
 use super::session::Session;
@@ -95,7 +95,7 @@ pub(super) struct Group {
     pub(super) settlements: Batch<(AttemptKey, Settlement), Settled>,
     pub(super) claims: Batch<ClaimRequest, Claim>,
     pub(super) calls: Vec<Box<dyn Operation>>,
-    decisions: Option<Decisions>,
+    grants: Option<Grants>,
 }
 
 impl Group {
@@ -111,19 +111,19 @@ impl Group {
     }
 
     /// Does all of it but the announcements. Answers before claims, since they make room; both at once if no answer changes the
-    /// pause of all, by which claims are decided.
+    /// pause of all, by which claims are granted.
     pub(super) async fn run(&mut self, session: &Session) -> Result<(), Failure> {
         for call in &mut self.calls {
             call.run(session.clone()).await?;
         }
-        let (settle, decide) = (settle(session, &self.settlements.asked), decide(session, &self.claims.asked));
-        (self.settlements.answers, self.decisions) =
-            if self.is_pausing() { (settle.await?, decide.await?) } else { try_join!(biased; settle, decide)? };
+        let (settle, grant) = (settle(session, &self.settlements.asked), grant(session, &self.claims.asked));
+        (self.settlements.answers, self.grants) =
+            if self.is_pausing() { (settle.await?, grant.await?) } else { try_join!(biased; settle, grant)? };
         Ok(())
     }
 
     /// The same for claims and answers beside those of others: answers that change no pause need not wait for the lock of the
-    /// account, which claims are decided under.
+    /// account, which claims are granted under.
     pub(super) async fn run_beside(
         &mut self,
         session: &Session,
@@ -133,8 +133,8 @@ impl Group {
             try_join!(biased; lock, self.run(session))?;
             return Ok(());
         }
-        let (settle, decide) = (settle(session, &self.settlements.asked), decide(session, &self.claims.asked));
-        (self.settlements.answers, (), self.decisions) = try_join!(biased; settle, lock, decide)?;
+        let (settle, grant) = (settle(session, &self.settlements.asked), grant(session, &self.claims.asked));
+        (self.settlements.answers, (), self.grants) = try_join!(biased; settle, lock, grant)?;
         Ok(())
     }
 
@@ -144,8 +144,8 @@ impl Group {
 
     /// Writes down what is about to be sent, as the last statement.
     pub(super) async fn announce(&mut self, session: &Session) -> Result<(), Failure> {
-        if let Some(decisions) = self.decisions.take() {
-            self.claims.answers = decisions.announce(session, &self.claims.asked).await?;
+        if let Some(grants) = self.grants.take() {
+            self.claims.answers = grants.announce(session, &self.claims.asked).await?;
         }
         Ok(())
     }
@@ -162,6 +162,6 @@ async fn settle(session: &Session, settled: &[(AttemptKey, Settlement)]) -> Resu
     if settled.is_empty() { Ok(Vec::new()) } else { settle_all(session, settled).await }
 }
 
-async fn decide(session: &Session, requests: &[ClaimRequest]) -> Result<Option<Decisions>, Failure> {
-    if requests.is_empty() { Ok(None) } else { decide_all(session, requests).await.map(Some) }
+async fn grant(session: &Session, requests: &[ClaimRequest]) -> Result<Option<Grants>, Failure> {
+    if requests.is_empty() { Ok(None) } else { grant_all(session, requests).await.map(Some) }
 }
