@@ -27,7 +27,7 @@ fn session(server: &Server, database: &str, sql: &str) -> Child {
 /// Whoever answers or claims beside others shares a lock of the server. Answers to what is in flight come in between nothing
 /// there; one that comes late may meet a claim of the same row.
 #[tokio::test]
-async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_whoever_is_alone() {
+async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_whoever_excludes_it() {
     let server = Server::shared();
     let url = server.database(DATABASE, "");
     let open = || PostgresLedger::open(&url, "main", API, MAX_OUTAGE);
@@ -44,9 +44,9 @@ async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_w
     assert_eq!(answered.unwrap().unwrap(), Settled::Recorded);
     waits_for(server, shared, ledger.settle(late, rejection())).await;
 
-    let alone = session(server, DATABASE, "SELECT pg_advisory_xact_lock(1131831924, 1)");
-    wait_for("lock of one that is alone", || locks(server, true) == "1");
-    waits_for(server, alone, ledger.settle(next, rejection())).await;
+    let exclusive = session(server, DATABASE, "SELECT pg_advisory_xact_lock(1131831924, 1)");
+    wait_for("lock of one that excludes all others", || locks(server, true) == "1");
+    waits_for(server, exclusive, ledger.settle(next, rejection())).await;
 }
 
 /// Holds that an answer is recorded only once another session has ended.

@@ -106,8 +106,8 @@ impl Turn {
         let ours = session.context.others().run;
         let mut shared = pace::read(session, ours).await?;
         if shared.has_others && is_time_to_look(session, now) {
-            if !session.is_alone {
-                return Err(Failure::NotAlone);
+            if !session.is_exclusive {
+                return Err(Failure::NeedsExclusive);
             }
             session.context.others().looked_at = now;
             recover(session, session.context.server_clock.of_ours(now)).await?;

@@ -30,9 +30,9 @@ pub(super) enum Failure {
     /// What is settled without having been claimed would be a hole in the promise.
     #[error("a submission was to be ended that is not in flight")]
     NotInFlight,
-    /// What others do at the same time stands in the way, and will not if it is begun anew alone.
+    /// What others do at the same time stands in the way, and will not if it is begun anew in exclusive mode.
     #[error("others write for the account")]
-    NotAlone,
+    NeedsExclusive,
     /// A row that no statement of this program leaves.
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
@@ -97,7 +97,7 @@ impl Failure {
             Self::Silent => true,
             Self::Wrong(wrong) => *wrong == WrongLedger::ReadOnly,
             Self::Place(_) | Self::NotInFlight | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
-            Self::NotAlone => false,
+            Self::NeedsExclusive => false,
             Self::Outage { .. } | Self::BeingMade { .. } | Self::Panicked | Self::Closed => false,
         }
     }
@@ -121,7 +121,7 @@ impl Failure {
             Self::Contradiction(_) | Self::Unbelievable { .. } => LedgerErrorKind::Damaged,
             Self::Silent | Self::Outage { .. } => LedgerErrorKind::Unreachable,
             Self::BeingMade { .. } => LedgerErrorKind::BeingMade,
-            Self::NotInFlight | Self::NotAlone | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
+            Self::NotInFlight | Self::NeedsExclusive | Self::Panicked | Self::Closed => LedgerErrorKind::Defect,
         }
     }
 }

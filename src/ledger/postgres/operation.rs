@@ -122,9 +122,9 @@ impl Group {
         Ok(())
     }
 
-    /// The same for claims and answers beside those of others: answers that change no pause need not wait for the lock of the
-    /// account, which claims are granted under.
-    pub(super) async fn run_beside(
+    /// The same for claims and answers in shared mode, beside those of others: answers that change no pause need not wait for
+    /// the lock of the account, which claims are granted under.
+    pub(super) async fn run_shared(
         &mut self,
         session: &Session,
         lock: impl Future<Output = Result<(), Failure>>,

@@ -50,8 +50,9 @@ const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit TO off";
 const BEGIN_PLANNED: &str =
     "BEGIN; SET LOCAL synchronous_commit TO off; SET LOCAL plan_cache_mode TO force_generic_plan";
 
-/// The lock of the server that those share who answer before they lock the account, which is its second number ("Cvbt").
-const BESIDE: i32 = 0x4376_6274;
+/// The lock of the server that those share who answer before they lock the account, and that others hold in exclusive mode. The
+/// account is its second number; this is the first ("Cvbt").
+const MODES: i32 = 0x4376_6274;
 
 /// Lets one transaction after the other write for the account, all but answers.
 const LOCK: &str = "SELECT FROM account WHERE account = $1 FOR UPDATE";
@@ -209,14 +210,14 @@ impl Queue {
             None => Link::new(self.connector.connect().await?),
         };
         let context = Arc::clone(&self.context);
-        let (is_again, is_alone) = (attempt > NonZeroU32::MIN, !group.calls.is_empty());
-        let mut session = Session { link: Arc::clone(&link), context, is_again, is_alone };
+        let (is_again, is_exclusive) = (attempt > NonZeroU32::MIN, !group.calls.is_empty());
+        let mut session = Session { link: Arc::clone(&link), context, is_again, is_exclusive };
         match (self.access, group.access()) {
             (Access::Read, _) | (_, Access::Read) => group.run(&session).await?,
             (Access::Write, Access::Write) => match self.write(&session, group, turn).await {
-                Err(Failure::NotAlone) => {
+                Err(Failure::NeedsExclusive) => {
                     session.link.client().batch_execute("ROLLBACK").await?;
-                    session.is_alone = true;
+                    session.is_exclusive = true;
                     self.write(&session, group, turn).await?;
                 }
                 done => done?,
@@ -226,8 +227,8 @@ impl Queue {
     }
 
     /// Whoever writes locks the account, so that one transaction after the other sees what the one before has done. Only answers
-    /// to what is in flight are written before if there are other runs: their rows are nobody else's, unless somebody who is
-    /// alone finds their run dead. That is half of the work, and is done beside that of others.
+    /// to what is in flight are written before if there are other runs: their rows are nobody else's, unless somebody in
+    /// exclusive mode finds their run dead. That is half of the work, and is done beside that of others.
     ///
     /// Statements follow each other without waiting for answers where they can, since the account is locked meanwhile. Never
     /// all of them: a transaction whose commit is asked for after an answer has come cannot be delivered by the network
@@ -241,17 +242,17 @@ impl Queue {
         let (context, client) = (&session.context, session.link.client());
         let was_set_back = context.server_clock.measure(client).await?;
         let renewed = context.locks.renew().await?;
-        let is_alone = session.is_alone || was_set_back || renewed.is_some();
-        let session = &Session { is_alone, ..session.clone() };
+        let is_exclusive = session.is_exclusive || was_set_back || renewed.is_some();
+        let session = &Session { is_exclusive, ..session.clone() };
         // Prepared beforehand: what follows is not to be asked for before them.
         let (lock, flush) = (session.statement(LOCK).await?, session.statement(FLUSH).await?);
         // What a broken connection left behind may still hold the rows of these answers: the lock is waited for then.
-        let is_beside = !session.is_alone && !session.is_again && context.others().were_there;
-        let sql = begin(session, is_beside, group.calls.is_empty());
+        let is_shared = !session.is_exclusive && !session.is_again && context.others().were_there;
+        let sql = begin(session, is_shared, group.calls.is_empty());
         let begin = async { Ok(client.batch_execute(&sql).await?) };
         let lock = async { session.rows_of(&lock, &[]).await.map(drop) };
-        if is_beside {
-            try_join!(biased; begin, group.run_beside(session, lock))?;
+        if is_shared {
+            try_join!(biased; begin, group.run_shared(session, lock))?;
         } else {
             let work = async {
                 if was_set_back {
@@ -311,12 +312,12 @@ async fn keep_lock(queue: Weak<Queue>) {
     }
 }
 
-/// The statements that begin a transaction: one that is to be alone, that writes before it locks the account, or neither.
-fn begin(session: &Session, is_beside: bool, is_planned: bool) -> String {
+/// The statements that begin a transaction: exclusive, shared, which writes before it locks the account, or neither.
+fn begin(session: &Session, is_shared: bool, is_planned: bool) -> String {
     let (begin, account) = (if is_planned { BEGIN_PLANNED } else { BEGIN }, session.context.account);
-    match (session.is_alone, is_beside) {
-        (true, _) => format!("{begin}; SELECT pg_advisory_xact_lock({BESIDE}, {account})"),
-        (false, true) => format!("{begin}; SELECT pg_advisory_xact_lock_shared({BESIDE}, {account})"),
+    match (session.is_exclusive, is_shared) {
+        (true, _) => format!("{begin}; SELECT pg_advisory_xact_lock({MODES}, {account})"),
+        (false, true) => format!("{begin}; SELECT pg_advisory_xact_lock_shared({MODES}, {account})"),
         (false, false) => begin.to_owned(),
     }
 }

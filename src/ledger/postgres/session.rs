@@ -37,8 +37,8 @@ pub(super) struct Session {
     pub(super) context: Arc<Context>,
     /// Whether the same was begun before and broke off, so that it may have been committed.
     pub(super) is_again: bool,
-    /// Whether nobody else writes for the account in any way.
-    pub(super) is_alone: bool,
+    /// Whether nobody else writes for the account in any way: its lock is held in exclusive mode.
+    pub(super) is_exclusive: bool,
 }
 
 impl Session {

@@ -83,8 +83,8 @@ pub(super) async fn settle_all(
         // Taken out, since a submission has one answer.
         let Found { is_answered, was_in_doubt, standing } = found.remove(key).ok_or(Failure::NotInFlight)?;
         standings.push(standing);
-        if was_in_doubt && !session.is_alone {
-            return Err(Failure::NotAlone);
+        if was_in_doubt && !session.is_exclusive {
+            return Err(Failure::NeedsExclusive);
         }
         if was_in_doubt {
             forget_checkpoints(session, *key).await?;
@@ -125,7 +125,7 @@ async fn answer_all(
             .map(|settlement| waiter(settlement).is_some_and(|waiter| waiter.wants_files))
             .collect::<Vec<_>>(),
         &settlements().map(|settlement| settlement.route.word()).collect::<Vec<_>>(),
-        &session.is_alone,
+        &session.is_exclusive,
     ];
     let rows = session.rows(ANSWER, &values).await?;
     rows.iter().map(|row| Ok((AttemptKey(value(row, 0)?), found(row)?))).collect()
