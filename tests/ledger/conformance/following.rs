@@ -302,15 +302,16 @@ async fn what_a_run_has_given_up_is_left_to_others() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
     let other = ledger.begin_follow("/c.csv", "follow again", at(0)).await.unwrap();
-    for id in ["a", "b"] {
-        accepted(&ledger, run, id, 0, Some(waiter(run, false))).await;
+    // Not due at the same time, which would leave open which one is first.
+    for (id, ms) in [("a", 0), ("b", 1)] {
+        accepted(&ledger, run, id, ms, Some(waiter(run, false))).await;
     }
     let job = claim_job(&ledger, CoverScope::OfRun(run), JobKind::Poll, 10).await.unwrap();
     let watch = async |run| ledger.watch(waiter(run, false), vec![task("a"), task("b")], at(0)).await.unwrap();
     assert_eq!(watch(other).await, 2);
     let gone = JobOutcome::Later { due: at(900), failures: 0, said: None, given_up_by: Some(run) };
     ledger.settle_job(job.key, gone, at(20)).await.unwrap();
-    assert_eq!(ledger.next_due(CoverScope::OfRun(other), at(20)).await.unwrap().0, Some(at(1)));
+    assert_eq!(ledger.next_due(CoverScope::OfRun(other), at(20)).await.unwrap().0, Some(at(2)));
     assert_eq!(polled_task(&ledger, CoverScope::OfRun(other), 20).await.as_deref(), Some("b"));
     assert_eq!(
         polled_task(&ledger, CoverScope::OfRun(other), 900).await.as_deref(),
