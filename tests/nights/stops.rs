@@ -34,8 +34,8 @@ async fn an_outage_ends_the_run_once_nobody_was_served_for_so_long() {
         assert_eq!(morning.ended, Ended::Outage);
         assert_eq!((morning.results.count("submitted"), morning.results.count("pending")), (20, 30));
         assert_rest_is_pending(&night, &morning, "outage");
-        let last_answer = morning.sent[19].answered() - morning.began;
-        let end = last_answer + seconds(1800);
+        // The first request of which nobody was served any more.
+        let end = morning.sent[20].at - morning.began + seconds(1800);
         assert!((end..=end + GRAIN).contains(&morning.took), "{:?} instead of {end:?}", morning.took);
     }
 }
