@@ -132,7 +132,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// Reads the record of the music before its cover is asked for.
     pub(super) async fn check_music(
         self: Arc<Self>,
-        (row, _slot): (Row, Option<Slot>),
+        (row, _slot): (Row, Slot),
         reservation: Reservation,
         jitter: Jitter,
     ) -> Result<TaskOutput, RunError> {

@@ -30,7 +30,7 @@ pub struct Progress {
     pub spending: Option<Spending>,
     /// When a cover was last accepted that is followed from then on.
     pub last_accepted: Option<UnixMillis>,
-    /// When the next cover is looked at, if one is waited for.
+    /// When the next cover is polled, if one is waited for.
     pub next_poll: Option<UnixMillis>,
 }
 

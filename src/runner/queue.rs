@@ -36,7 +36,7 @@ pub(super) struct Queue {
     /// The next row, if one is due.
     next: Option<Row>,
     /// Rows that go before the next one: their music was found to be finished, or other runs left no room for them.
-    checked: VecDeque<Row>,
+    front: VecDeque<Row>,
     checks_music: bool,
     /// Rows that were taken and have not come back.
     in_flight: usize,
@@ -53,7 +53,7 @@ impl Queue {
             waiting: BTreeMap::new(),
             turns: 0,
             next: None,
-            checked: VecDeque::new(),
+            front: VecDeque::new(),
             checks_music: false,
             in_flight: 0,
             is_exhausted: false,
@@ -71,7 +71,7 @@ impl Queue {
     /// While everyone is paused it is one that has not been sent yet, if there is one: it probes for the others, and those that
     /// are due may be the only ones that the service has trouble with.
     pub(super) async fn load(&mut self, now: Instant, room: usize, is_paused: bool) -> Result<(), WorklistError> {
-        if self.next.is_some() || self.has_ended || self.checked.len() >= room {
+        if self.next.is_some() || self.has_ended || self.front.len() >= room {
             return Ok(());
         }
         if is_paused {
@@ -99,7 +99,7 @@ impl Queue {
 
     /// Whether a row can be submitted.
     pub(super) fn has_row(&self) -> bool {
-        !self.checked.is_empty() || self.next.as_ref().is_some_and(|row| row.is_checked)
+        !self.front.is_empty() || self.next.as_ref().is_some_and(|row| row.is_checked)
     }
 
     /// Whether the music of a row is to be checked.
@@ -109,7 +109,7 @@ impl Queue {
 
     /// The row to submit, on its way now.
     pub(super) fn take(&mut self) -> Option<Row> {
-        let row = self.checked.pop_front().or_else(|| self.next.take_if(|row| row.is_checked))?;
+        let row = self.front.pop_front().or_else(|| self.next.take_if(|row| row.is_checked))?;
         self.in_flight += 1;
         Some(row)
     }
@@ -137,7 +137,7 @@ impl Queue {
     pub(super) fn put_back_checked(&mut self, row: Row) {
         self.in_flight -= 1;
         if !self.has_ended {
-            self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+            self.front.push_back(Row { is_checked: true, failures: 0, ..row });
         }
     }
 
@@ -145,7 +145,7 @@ impl Queue {
     pub(super) fn put_first(&mut self, row: Row) {
         self.in_flight -= 1;
         if !self.has_ended {
-            self.checked.push_front(row);
+            self.front.push_front(row);
         }
     }
 
@@ -161,7 +161,7 @@ impl Queue {
     pub(super) fn end(&mut self) {
         self.has_ended = true;
         self.next = None;
-        self.checked.clear();
+        self.front.clear();
     }
 
     /// Rows that were taken and have not come back.
@@ -176,7 +176,7 @@ impl Queue {
 
     /// When the next row that waits is due, if it could be taken at hand then: see [`Self::load`].
     pub(super) fn wakes_at(&self, room: usize) -> Option<Instant> {
-        self.next_due().filter(|_| self.next.is_none() && !self.has_ended && self.checked.len() < room)
+        self.next_due().filter(|_| self.next.is_none() && !self.has_ended && self.front.len() < room)
     }
 
     /// How many rows wait for another attempt.
@@ -190,6 +190,6 @@ impl Queue {
 
     /// Whether no row is at hand, on its way or waiting.
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.next.is_none() && self.checked.is_empty() && self.waiting.is_empty()
+        self.in_flight == 0 && self.next.is_none() && self.front.is_empty() && self.waiting.is_empty()
     }
 }

@@ -111,6 +111,20 @@ fn two_runs_that_wait_for_one_cover_both_have_it_in_hand() {
 }
 
 #[test]
+fn a_deadline_also_ends_a_run_that_goes_on_with_what_others_took_up() {
+    let service = quick(&["--generation", "300s"]);
+    let batch = learned(["a1", "b2"], &service.address);
+    let run = batch.start(&["--wait", "--deadline", "4s", "--wait-timeout", "40s"]);
+    wait_for("the covers to be waited for", || {
+        let taken = "UPDATE task SET waiter = NULL WHERE id IN ('a1', 'b2') AND waiter IS NOT NULL";
+        ledger(&batch).execute(taken, ()).unwrap() == 2
+    });
+    hasten(&batch);
+    let ran = run.finish().exit(4).says("stopped, --deadline passed");
+    assert_eq!(ends(&ran), ["submitted accepted"; 2]);
+}
+
+#[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     for command in ["run", "follow"] {
         let service = quick(&["--generation", "5s"]);

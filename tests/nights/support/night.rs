@@ -102,7 +102,7 @@ impl Settings {
     fn usual() -> Self {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
-        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
+        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, seed: 7 };
         Self {
             rate: "20/10s".parse().unwrap(),
             max_outage: seconds(3600),
@@ -278,7 +278,7 @@ impl Night {
     pub(super) fn stop(&self) -> Stop {
         let stop = Stop::default();
         if let Some((time, why)) = self.settings.stop {
-            drop(stop.after(time, why));
+            drop(stop.after(time, why).detach());
         }
         stop
     }
