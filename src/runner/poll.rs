@@ -199,3 +199,29 @@ fn feedback<T>(reading: &Reading<T>) -> Feedback {
         Found::Known(_) | Found::Unauthorized | Found::WrongAddress | Found::Troubled => Feedback::Answered,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_answered_leaves_the_gate_as_it_is() {
+        let (unavailable, throttled) = (Refusal::Unavailable, Refusal::Throttled);
+        let (reason, retry_after) = (Reason::Timeout, Some(Duration::from_secs(3)));
+        let refused = |refusal| Feedback::Refused { refusal, reason, retry_after };
+        for (found, with_status, without) in [
+            (Found::Known(()), Feedback::Answered, Feedback::Answered),
+            (Found::Throttled, refused(throttled), refused(throttled)),
+            (Found::Unavailable, refused(unavailable), refused(unavailable)),
+            (Found::Unauthorized, Feedback::Answered, Feedback::Answered),
+            (Found::WrongAddress, Feedback::Answered, Feedback::Answered),
+            (Found::Troubled, Feedback::Answered, Feedback::Lost),
+        ] {
+            for (http_status, expected) in [(Some(500), with_status), (None, without)] {
+                let answer = Answer { http_status, ..Answer::default() };
+                let reading = Reading { found: found.clone(), reason, answer, retry_after };
+                assert_eq!(feedback(&reading), expected, "{reading:?}");
+            }
+        }
+    }
+}

@@ -193,3 +193,111 @@ impl Queue {
         self.in_flight == 0 && self.next.is_none() && self.front.is_empty() && self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tempfile::NamedTempFile;
+
+    use super::*;
+    use crate::catalog::{Catalog, CatalogOptions};
+    use crate::clock::Clock;
+    use crate::ledger::SqliteLedger;
+    use crate::policy::{InDoubt, Retry};
+    use crate::worklist::Selection;
+
+    const ROOM: usize = 8;
+
+    /// Nothing but these rows, which are due at once.
+    fn of(ids: &[&str], now: Instant) -> Queue {
+        let mut queue = Queue::of(Worklist::default());
+        let tasks = ids.iter().map(|id| MusicTaskId::new(*id).unwrap()).collect();
+        queue.add(tasks, AttemptKey(7), now);
+        queue
+    }
+
+    async fn taken(queue: &mut Queue, now: Instant) -> Option<Row> {
+        queue.load(now, ROOM, false).await.unwrap();
+        queue.take()
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_due_at_the_same_time_come_in_the_order_in_which_they_were_put_back() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a", "b", "c"], now);
+        assert_eq!((queue.in_flight(), queue.waiting()), (0, 3));
+        for expected in ["a", "b", "c"] {
+            let row = taken(&mut queue, now).await.unwrap();
+            assert_eq!((row.task.as_str(), row.seen), (expected, Some(AttemptKey(7))));
+        }
+        assert_eq!(taken(&mut queue, now).await, None);
+        assert_eq!(queue.in_flight(), 3);
+    }
+
+    #[tokio::test]
+    async fn it_is_over_once_nothing_is_left_and_nothing_is_on_its_way() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a"], now);
+        assert!(!queue.is_over(), "a row waits");
+        taken(&mut queue, now).await.unwrap();
+        assert!(!queue.is_over(), "a row is on its way");
+        queue.end();
+        assert!(!queue.is_over(), "its answer is awaited in any case");
+        queue.finish();
+        assert!(queue.is_over());
+        let mut ended = of(&["a"], now);
+        ended.end();
+        assert!(ended.is_over(), "what waits is not sent any more");
+        let mut empty = Queue::of(Worklist::default());
+        assert!(!empty.is_over(), "nobody has looked into the worklist yet");
+        assert_eq!(taken(&mut empty, now).await, None);
+        assert!(empty.is_over());
+    }
+
+    #[tokio::test]
+    async fn a_row_whose_music_was_checked_begins_with_all_its_attempts() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a"], now);
+        let row = taken(&mut queue, now).await.unwrap();
+        queue.put_back_checked(Row { failures: 5, is_checked: false, ..row.clone() });
+        assert_eq!((queue.in_flight(), queue.take()), (0, Some(Row { failures: 0, is_checked: true, ..row })));
+    }
+
+    #[tokio::test]
+    async fn what_waits_wakes_the_loop_if_it_could_be_taken_at_hand_then() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a", "b"], now + Duration::from_secs(5));
+        let due = Some(now + Duration::from_secs(5));
+        assert_eq!((queue.wakes_at(1), queue.wakes_at(0)), (due, None));
+        queue.load(now, ROOM, false).await.unwrap();
+        assert!(!queue.has_row(), "it is not due yet");
+        let row = taken(&mut queue, now + Duration::from_secs(5)).await.unwrap();
+        queue.put_first(row);
+        assert_eq!((queue.wakes_at(2), queue.wakes_at(1)), (due, None), "one is at the front");
+        queue.end();
+        assert_eq!(queue.wakes_at(2), None);
+    }
+
+    #[tokio::test]
+    async fn while_ten_thousand_rows_wait_none_is_begun() {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(b"task_id\n").unwrap();
+        (0..=MOST_WAITING).for_each(|row| writeln!(file, "t{row:07}").unwrap());
+        let catalog = Arc::new(Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap());
+        let ledger = SqliteLedger::in_memory("https://api.example").unwrap();
+        let selection = Selection { retry: Retry::Retryable, in_doubt: InDoubt::Resend, limit: None };
+        let (worklist, _) = Worklist::plan(&catalog, vec![&ledger], selection).await.unwrap();
+        let (mut queue, now) = (Queue::of(worklist), Clock::start().now());
+        let later = now + Duration::from_secs(60);
+        for _ in 0..MOST_WAITING {
+            let row = taken(&mut queue, now).await.unwrap();
+            queue.put_back(row, later);
+        }
+        assert_eq!(taken(&mut queue, now).await, None);
+        assert_eq!(taken(&mut queue, later).await.unwrap().task.as_str(), "t0000000");
+        assert_eq!(taken(&mut queue, now).await.unwrap().task.as_str(), format!("t{MOST_WAITING:07}"));
+    }
+}
