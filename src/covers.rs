@@ -59,13 +59,32 @@ pub async fn take_up<L: Ledger>(
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        let tasks: Vec<MusicTaskId> =
-            chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id)).filter_map(followable).collect();
+        let tasks: Vec<MusicTaskId> = followable(catalog, &chunk, waiter.wants_files).collect();
         if !tasks.is_empty() {
             count += ledger.watch(waiter, tasks, at).await?;
         }
     }
     Ok(count)
+}
+
+/// Whether any cover of what is taken up of the catalog was accepted and is not finished, so that it can be worth to
+/// [`take_up`] more; whether it was given up is not asked.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn is_any_left<L: ReadLedger>(
+    catalog: &Arc<Catalog>,
+    ledger: &L,
+    trust: Trust,
+    waiter: Waiter,
+) -> Result<bool, JoinError> {
+    let mut join = Join::new(catalog, Some(ledger), trust)?;
+    while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+        if followable(catalog, &chunk, waiter.wants_files).next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes what the files of the catalog's images are called from now on. Of rows that repeat an id, the first counts.
@@ -87,9 +106,14 @@ pub async fn name_files<L: Ledger>(catalog: &Arc<Catalog>, ledger: &L, names: &R
     Ok(())
 }
 
-/// The music task of a row whose cover may be worth following; the ledger knows better.
-fn followable(joined: &Joined) -> Option<MusicTaskId> {
-    let record = joined.record.as_ref()?;
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists | RowState::Completed);
-    (is_accepted && record.cover.is_some() && !record.artwork.is_on_disk()).then(|| joined.row.id.clone().ok())?
+/// The music tasks whose covers may be worth following; the ledger knows better.
+fn followable(catalog: &Catalog, chunk: &[Joined], wants_files: bool) -> impl Iterator<Item = MusicTaskId> {
+    let taken_up = chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id));
+    taken_up.filter_map(move |joined| {
+        let record = joined.record.as_ref()?;
+        let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists);
+        let lacks_files = wants_files && record.state == RowState::Completed;
+        ((is_accepted || lacks_files) && record.cover.is_some() && !record.artwork.is_on_disk())
+            .then(|| joined.row.id.clone().ok())?
+    })
 }

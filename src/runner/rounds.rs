@@ -68,12 +68,19 @@ impl<A: CoverApi, L: Ledger> Rounds<A, L> {
             ended = round(runner, taken).await?;
             let done = *progress.borrow();
             total = total.and(done);
-            if has_others || done.covers == Covers::default() {
+            if (has_others || done.covers == Covers::default()) && self.is_any_left().await? {
                 tokio::select! { () = sleep(REST) => {}, () = self.stop.wait() => {} }
             }
             // What is taken up after a round was taken by others in it.
             (has_others, at) = (true, self.clock.unix());
         }
         Ok((self.stop.requested().unwrap_or(ended), total))
+    }
+
+    /// Whether there is a next round to rest before.
+    async fn is_any_left(&self) -> Result<bool, RunError> {
+        Ok(covers::is_any_left(&self.catalog, &*self.parts.1, self.trust, self.waiter)
+            .await
+            .map_err(WorklistError::from)?)
     }
 }

@@ -48,6 +48,7 @@ async fn two_that_wait_for_the_same_covers_both_have_them_in_the_end() {
     night.run().await;
     let night = night.waiting();
     night.service.shows(|_| Seen::DoneAfter(seconds(300)));
+    let began = night.clock.now();
     let (one, (other, read)) = tokio::join!(night.follow(), async {
         sleep(seconds(40)).await;
         (night.follow().await, night.reads().len())
@@ -58,6 +59,9 @@ async fn two_that_wait_for_the_same_covers_both_have_them_in_the_end() {
     let rounds = one.rounds + other.rounds;
     assert!(rounds < 60, "{rounds} rounds: each rests 5 s as soon as it knows of the other");
     assert!(read <= 20 * 12, "{read} reads: of each cover as many as if one had waited for it, or few more");
+    let end = began + one.took.min(seconds(40) + other.took);
+    let rested = end - *night.reads().last().unwrap();
+    assert!(rested < seconds(1), "with nothing left the first of them ended only after {rested:?}");
     assert!(night.is_read_in_pace());
 }
 
