@@ -18,7 +18,6 @@ mod task;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -26,7 +25,6 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
 use crate::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
@@ -53,14 +51,12 @@ const MOST_UNTOLD: usize = 256;
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {
-    /// Rows and covers that have a request on its way, or are being written down, at most.
+    /// Rows and covers that have a request on its way, or an answer that the ledger has not been told of, at most.
     pub concurrency: NonZeroU32,
     /// When a row is given up.
     pub rows: RowPolicy,
     /// When the run is.
     pub max_failures: MaxFailures,
-    /// After how long nothing new is sent.
-    pub deadline: Option<Duration>,
     /// What the random numbers start from.
     pub seed: u64,
 }
@@ -105,14 +101,13 @@ pub struct Runner<A, L> {
     recovery: Option<Recovery>,
     /// The check of a row's music before it is submitted, if that is wanted.
     music: Option<MusicChecks>,
-    /// The look at the balance, if only so much may be spent.
+    /// The read of the balance, if only so much may be spent.
     balance: Option<BalanceChecks>,
     /// The polls and downloads of covers that are followed, if any are.
     covers: Option<CoverJobs>,
     /// Slots that no row has.
     slots: Arc<Semaphore>,
     max_failures: MaxFailures,
-    deadline: Option<Duration>,
     estimate: GenerationEstimate,
     rng: fastrand::Rng,
     tasks: JoinSet<Result<TaskOutput, RunError>>,
@@ -162,7 +157,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             covers: None,
             slots: Arc::new(Semaphore::new(slots)),
             max_failures: config.max_failures,
-            deadline: config.deadline,
             estimate: GenerationEstimate::default(),
             rng: fastrand::Rng::with_seed(config.seed),
             tasks: JoinSet::new(),
@@ -186,7 +180,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let run = Begun { run, seen: AttemptKey::default() };
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
         let FollowConfig { concurrency, began, seed, .. } = config;
-        let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), deadline: None, seed };
+        let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), seed };
         let gate = (Arc::clone(&tracking.gate), clock);
         let runner = Self::begun((api, ledger), gate, (run, Worklist::default()), (config, began), stop);
         runner.tracking(tracking).confined()
@@ -232,18 +226,5 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn failures(&self) -> broadcast::Receiver<Failure> {
         self.context.failures.subscribe()
-    }
-
-    /// Does what is to be done. When this returns, every answer that came is durable.
-    ///
-    /// # Errors
-    /// [`RunError`]; answers still in flight are then lost, and the ledger knows which.
-    pub async fn run(mut self) -> Result<Ended, RunError> {
-        let timer = self.deadline.map(|deadline| self.context.stop.after(deadline, Ended::Deadline));
-        let ended = self.run_loop().await;
-        if let Some(timer) = timer {
-            timer.abort();
-        }
-        ended
     }
 }

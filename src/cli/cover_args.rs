@@ -194,8 +194,8 @@ impl WaitArgs {
         if self.read.download.is_some() { Goal::Files } else { Goal::Images }
     }
 
-    /// How a run that `began` then marks the covers it waits for.
-    pub(super) const fn mark(&self, run: RunId, began: UnixMillis) -> Waiter {
+    /// Who waits for covers in a run that `began` then.
+    pub(super) const fn waiter(&self, run: RunId, began: UnixMillis) -> Waiter {
         Waiter { run, wants_files: self.read.download.is_some(), began, longest: self.wait_timeout }
     }
 }

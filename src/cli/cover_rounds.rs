@@ -45,7 +45,7 @@ impl CoverRounds<'_> {
             parts,
             catalog: Arc::clone(&self.batch.catalog),
             trust: self.batch.trust,
-            waiter: self.wait.mark(run, began),
+            waiter: self.wait.waiter(run, began),
             tracking: self.tracking(run),
             config: FollowConfig { concurrency, max_attempts, began, seed: fastrand::u64(..) },
             clock: self.batch.clock,

@@ -139,6 +139,20 @@ fn not_in_hand_in_time(batch: &Batch, command: &str) {
 }
 
 #[test]
+fn a_deadline_also_ends_a_run_that_goes_on_with_what_others_took_up() {
+    let service = quick(&["--generation", "300s"]);
+    let batch = learned(["a1", "b2"], &service.address);
+    let run = batch.start(&["--wait", "--deadline", "4s", "--wait-timeout", "40s"]);
+    wait_for("the covers to be waited for", || {
+        let taken = "UPDATE task SET waiter = NULL WHERE id IN ('a1', 'b2') AND waiter IS NOT NULL";
+        ledger(&batch).execute(taken, ()).unwrap() == 2
+    });
+    hasten(&batch);
+    let ran = run.finish().exit(4).says("stopped, --deadline passed");
+    assert_eq!(ends(&ran), ["submitted accepted"; 2]);
+}
+
+#[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
     let service = quick(&["--generation", "4s"]);
     not_in_hand_in_time(&learned(["a1", "b2"], &service.address), "run");

@@ -279,11 +279,7 @@ async fn too_many_failures_end_submissions_and_the_accepted_are_followed_to_the_
 async fn a_deadline_or_a_signal_ends_looks_too_and_the_next_night_goes_on() {
     for ended in [Ended::Deadline, Ended::Interrupted(Signal::Interrupt)] {
         let night = Night::of(&numbered("song", 40)).waiting().with(|with| {
-            if ended == Ended::Deadline {
-                with.run.deadline = Some(seconds(75));
-            } else {
-                with.stop = Some((seconds(75), ended));
-            }
+            with.stop = Some((seconds(75), ended));
         });
         let morning = night.run().await;
         assert_eq!(morning.ended, ended);
@@ -291,7 +287,7 @@ async fn a_deadline_or_a_signal_ends_looks_too_and_the_next_night_goes_on() {
         assert!((5..20).contains(&looked), "{looked}");
         assert!(morning.took <= seconds(75) + LOOK + GRAIN, "{:?}", morning.took);
         assert_eq!(morning.tally.awaited, 40 - morning.results.count("completed") as u64);
-        let night = night.with(|with| (with.run.deadline, with.stop) = (None, None));
+        let night = night.with(|with| with.stop = None);
         let next = night.run().await;
         assert!(next.results.is_all("completed") && next.sent.is_empty());
         assert_eq!(night.reads().len(), 40);

@@ -51,6 +51,8 @@ impl PreparedRun<'_> {
             None => Some(start_sandbox(self.batch.clock).await?),
         };
         let parts = (Arc::new(self.api(sandbox.as_ref())?), Arc::clone(ledger));
+        let deadline = self.args.deadline(self.batch.clock.unix());
+        let _timer = deadline.map(|deadline| self.batch.stop.after(deadline, Ended::Deadline));
         let rounds = gates.reads.as_ref().map(|gate| self.rounds(gate, image_settings));
         let sent = self.loop_once(parts.clone(), gates, rounds.as_ref(), (run, worklist), to_do).await;
         let sent = match (sent, rounds) {
@@ -76,7 +78,7 @@ impl PreparedRun<'_> {
     ) -> Result<(Ended, Progress), Error> {
         let usual = self.usual(&parts.1).await?;
         let gate = (Arc::clone(&gates.submissions), self.batch.clock);
-        let config = self.args.config(self.batch.in_doubt, self.batch.clock.unix());
+        let config = self.args.config(self.batch.in_doubt);
         let runner = Runner::new(parts, gate, (run, worklist), config, self.batch.stop.clone());
         let runner = if self.batch.is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, rounds, run.run).knowing(usual);

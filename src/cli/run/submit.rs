@@ -29,7 +29,6 @@ impl PreparedRun<'_> {
         self.args.ledger.make_folder(place)?;
         let max_outage = self.args.request.max_outage;
         let ledger = Arc::new(AnyLedger::open(place, self.service.identity(), max_outage).await?);
-        // Nothing is sent meanwhile, and answers are kept: as in any outage.
         let results = &self.batch.paths.results;
         let new = NewRun {
             catalog: self.batch.identity.clone(),
@@ -63,8 +62,8 @@ impl PreparedRun<'_> {
         let (worklist, counts) = Worklist::plan(self.catalog(), vec![&**ledger], self.selection()).await?;
         let mut to_follow = 0;
         if self.args.waits() {
-            let mark = self.args.wait.mark(run, started);
-            to_follow = covers::take_up(self.catalog(), &**ledger, self.batch.trust, mark, started)
+            let waiter = self.args.wait.waiter(run, started);
+            to_follow = covers::take_up(self.catalog(), &**ledger, self.batch.trust, waiter, started)
                 .await
                 .map_err(worklist_error)?;
         }

@@ -54,7 +54,7 @@ impl Night {
     /// Follows all covers for some time, until a signal.
     pub(crate) async fn receive_for(&self, time: Duration) -> Covers {
         let stop = Stop::default();
-        drop(stop.after(time, Ended::Interrupted(Signal::Terminate)));
+        let _timer = stop.after(time, Ended::Interrupted(Signal::Terminate));
         let gate = self.gate_of_reads();
         let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
         let tracking = (self.tracking(CoverScope::All, gate), self.clock);

@@ -72,8 +72,8 @@ pub(crate) struct Morning {
     pub(crate) sent: Vec<Sent>,
     /// What it told of itself at last.
     pub(crate) progress: Progress,
-    /// Whether it ever told of a row that waits for another attempt.
-    pub(crate) has_waited: bool,
+    /// What it told before.
+    pub(crate) shown: Vec<Progress>,
     /// The failures that it told.
     pub(crate) failures: Vec<Failure>,
     pub(crate) began: Instant,
@@ -102,7 +102,7 @@ impl Settings {
     fn usual() -> Self {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
-        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
+        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, seed: 7 };
         Self {
             rate: "20/10s".parse().unwrap(),
             max_outage: seconds(3600),
@@ -217,14 +217,20 @@ impl Night {
         let runner = self.with_reads(runner, &**ledger, run).await?;
         let (progress, mut told) = (runner.progress(), runner.failures());
         let mut watched = runner.progress();
-        let waited = tokio::spawn(async move { watched.wait_for(|now| now.waiting > 0).await.is_ok() });
+        let shown = tokio::spawn(async move {
+            let mut shown = Vec::new();
+            while watched.changed().await.is_ok() {
+                shown.push(*watched.borrow_and_update());
+            }
+            shown
+        });
         let ended = runner.run().await?;
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
         let (sent, progress, gate) = (self.service.sent().split_off(before), *progress.borrow(), gate.view());
-        let (has_waited, failures) = (waited.await?, from_fn(|| told.try_recv().ok()).collect());
-        Ok(Morning { ended, counts, results, tally, gate, sent, progress, has_waited, failures, began, took })
+        let (shown, failures) = (shown.await?, from_fn(|| told.try_recv().ok()).collect());
+        Ok(Morning { ended, counts, results, tally, gate, sent, progress, shown, failures, began, took })
     }
 
     /// The runner, with music checked first, covers waited for and money counted as far as that is asked for.
@@ -278,7 +284,7 @@ impl Night {
     pub(super) fn stop(&self) -> Stop {
         let stop = Stop::default();
         if let Some((time, why)) = self.settings.stop {
-            drop(stop.after(time, why));
+            drop(stop.after(time, why).detach());
         }
         stop
     }
