@@ -191,7 +191,7 @@ impl BatchContext {
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 let catalog = (&self.catalog, self.names.as_ref());
-                default_covers::stand_in(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
+                default_covers::write(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };

@@ -29,7 +29,7 @@ pub(super) struct CoverRounds<'a> {
 impl CoverRounds<'_> {
     /// How a run follows its covers.
     pub(super) fn tracking(&self, run: RunId) -> CoverTracking {
-        let policy = (self.wait.patience(self.request.max_attempts), self.request.timeout);
+        let policy = (self.wait.poll_policy(self.request.max_attempts), self.request.timeout);
         self.wait.read.tracking(CoverScope::OfRun(run), self.gate, self.image_settings.folder.as_ref(), policy)
     }
 
