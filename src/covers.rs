@@ -1,4 +1,4 @@
-//! The covers of a catalog: those that only earlier results tell of, and those that a run waits for.
+//! The covers of a catalog: those that a run waits for, and what the files of their images are called.
 
 use std::sync::Arc;
 
@@ -6,43 +6,7 @@ use crate::catalog::{Catalog, RowNames};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{Ledger, ReadLedger, SubmitLedger, Waiter};
-
-/// Gives the ledger `into` what earlier results say of music tasks that the ledger `known` does not know. Returns how many
-/// these are.
-///
-/// # Errors
-/// [`JoinError`]
-pub async fn take_over<L: SubmitLedger>(
-    results: &Arc<Catalog>,
-    known: Option<&L>,
-    into: &L,
-    trust: Trust,
-) -> Result<u64, JoinError> {
-    let mut join = Join::new(results, known, trust)?;
-    let mut count = 0;
-    while let Some(news) = join.next_news().await? {
-        if !news.is_empty() {
-            count += news.len() as u64;
-            into.import(news).await?;
-        }
-    }
-    Ok(count)
-}
-
-/// Whether a ledger knows every music task that earlier results tell of.
-///
-/// # Errors
-/// [`JoinError`]
-pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust: Trust) -> Result<bool, JoinError> {
-    let mut join = Join::new(results, Some(ledger), trust)?;
-    while let Some(news) = join.next_news().await? {
-        if !news.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
+use crate::ledger::{Ledger, ReadLedger, Waiter};
 
 /// Lets a run wait from `at` on for the covers of what is taken up of the catalog that were accepted and are not finished, but
 /// for those that it has given up, or waits for no longer. Returns how many.
@@ -59,13 +23,32 @@ pub async fn take_up<L: Ledger>(
     let mut join = Join::new(catalog, Some(ledger), trust)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
-        let tasks: Vec<MusicTaskId> =
-            chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id)).filter_map(followable).collect();
+        let tasks: Vec<MusicTaskId> = followable(catalog, &chunk, waiter.wants_files).collect();
         if !tasks.is_empty() {
             count += ledger.watch(waiter, tasks, at).await?;
         }
     }
     Ok(count)
+}
+
+/// Whether any cover of what is taken up of the catalog was accepted and is not finished, so that it can be worth to
+/// [`take_up`] more; whether it was given up is not asked.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn is_any_left<L: ReadLedger>(
+    catalog: &Arc<Catalog>,
+    ledger: &L,
+    trust: Trust,
+    waiter: Waiter,
+) -> Result<bool, JoinError> {
+    let mut join = Join::new(catalog, Some(ledger), trust)?;
+    while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
+        if followable(catalog, &chunk, waiter.wants_files).next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes what the files of the catalog's images are called from now on. Of rows that repeat an id, the first counts.
@@ -87,9 +70,14 @@ pub async fn name_files<L: Ledger>(catalog: &Arc<Catalog>, ledger: &L, names: &R
     Ok(())
 }
 
-/// The music task of a row whose cover may be worth following; the ledger knows better.
-fn followable(joined: &Joined) -> Option<MusicTaskId> {
-    let record = joined.record.as_ref()?;
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists | RowState::Completed);
-    (is_accepted && record.cover.is_some() && !record.artwork.is_on_disk()).then(|| joined.row.id.clone().ok())?
+/// The music tasks whose covers may be worth following; the ledger knows better.
+fn followable(catalog: &Catalog, chunk: &[Joined], wants_files: bool) -> impl Iterator<Item = MusicTaskId> {
+    let taken_up = chunk.iter().filter(|joined| catalog.takes_up(&joined.row.id));
+    taken_up.filter_map(move |joined| {
+        let record = joined.record.as_ref()?;
+        let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists);
+        let lacks_files = wants_files && record.state == RowState::Completed;
+        ((is_accepted || lacks_files) && record.cover.is_some() && !record.artwork.is_on_disk())
+            .then(|| joined.row.id.clone().ok())?
+    })
 }

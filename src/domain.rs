@@ -21,8 +21,8 @@ pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use image_file::{ImageFile, ImageKind, ImageSize};
 pub use manual::ManualKind;
 pub use outcome::{
-    Answer, CoverProgress, Found, Generated, Images, MAX_IMAGE_BYTES, MAX_IMAGES, MusicProgress, Outcome, Reading,
-    Verdict,
+    Answer, CoverProgress, Found, Generated, IMAGES_APPEAR, IMAGES_LAST, Images, MAX_IMAGE_BYTES, MAX_IMAGES,
+    MusicProgress, Outcome, Reading, Verdict,
 };
 pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
 pub use route::Route;

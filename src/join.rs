@@ -10,8 +10,8 @@ use thiserror::Error;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::catalog::{BadRow, Catalog, CatalogError, PreviousResult, Row, Rows};
-use crate::domain::{Answer, Images, MusicTaskId, Route, RowState, Status};
-use crate::ledger::{Artwork, IMAGES_LAST, KnownState, LedgerError, ReadLedger, Record};
+use crate::domain::{Answer, IMAGES_LAST, Images, MusicTaskId, Route, RowState, Status};
+use crate::ledger::{Artwork, KnownState, LedgerError, ReadLedger, Record};
 use crate::policy::REJECTED_RUNS;
 
 /// Rows that are read and looked up together: few, since all of each is kept, in the memory of several threads.

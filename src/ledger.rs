@@ -22,7 +22,7 @@ mod traits;
 
 pub use any::{AnyLedger, LedgerPlace};
 pub use copy::{check, copy};
-pub use cover_job::{CoverJob, CoverScope, Due, IMAGES_APPEAR, IMAGES_LAST, JobKind, JobOutcome, JobStep, Waiter};
+pub use cover_job::{CoverJob, CoverScope, Due, JobKind, JobOutcome, JobStep, Waiter};
 pub use decision::{ManualDecision, PastDecision};
 pub use error::{LedgerError, LedgerErrorKind};
 pub use history::{Contents, PastRun, PollStats, RunResult, Sends};

@@ -18,7 +18,6 @@ mod task;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -26,7 +25,6 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::Ended;
 use crate::files::FileError;
 use crate::ledger::{AttemptKey, Begun, CoverScope, Ledger, LedgerError, RunId};
 use crate::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, RowPolicy};
@@ -50,17 +48,34 @@ pub const BLOCKING_THREADS: usize = 3;
 /// Failures that are kept for whoever is slow to hear of them.
 const MOST_UNTOLD: usize = 256;
 
+/// What a run works with.
+pub struct Parts<A, L> {
+    /// Who is asked.
+    pub api: Arc<A>,
+    /// Where that is written down.
+    pub ledger: Arc<L>,
+    /// The time.
+    pub clock: Clock,
+    /// Who asks for the end.
+    pub stop: Stop,
+}
+
+impl<A, L> Clone for Parts<A, L> {
+    fn clone(&self) -> Self {
+        let Self { api, ledger, clock, stop } = self;
+        Self { api: Arc::clone(api), ledger: Arc::clone(ledger), clock: *clock, stop: stop.clone() }
+    }
+}
+
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {
-    /// Rows and covers that have a request on its way, or are being written down, at most.
+    /// Rows and covers that have a request on its way, or an answer that the ledger has not been told of, at most.
     pub concurrency: NonZeroU32,
     /// When a row is given up.
     pub rows: RowPolicy,
     /// When the run is.
     pub max_failures: MaxFailures,
-    /// After how long nothing new is sent.
-    pub deadline: Option<Duration>,
     /// What the random numbers start from.
     pub seed: u64,
 }
@@ -105,14 +120,13 @@ pub struct Runner<A, L> {
     recovery: Option<Recovery>,
     /// The check of a row's music before it is submitted, if that is wanted.
     music: Option<MusicChecks>,
-    /// The look at the balance, if only so much may be spent.
+    /// The read of the balance, if only so much may be spent.
     balance: Option<BalanceChecks>,
     /// The polls and downloads of covers that are followed, if any are.
     covers: Option<CoverJobs>,
     /// Slots that no row has.
     slots: Arc<Semaphore>,
     max_failures: MaxFailures,
-    deadline: Option<Duration>,
     estimate: GenerationEstimate,
     rng: fastrand::Rng,
     tasks: JoinSet<Result<TaskOutput, RunError>>,
@@ -124,22 +138,18 @@ pub struct Runner<A, L> {
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// A run that has not begun; `run` is open in the ledger.
     #[must_use]
-    pub fn new(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (gate, clock): (Arc<Gate>, Clock),
-        (run, worklist): (Begun, Worklist),
-        config: RunConfig,
-        stop: Stop,
-    ) -> Self {
-        Self::begun((api, ledger), (gate, clock), (run, worklist), (config, clock.unix()), stop)
+    pub fn new(parts: Parts<A, L>, gate: Arc<Gate>, run: Begun, worklist: Worklist, config: RunConfig) -> Self {
+        let began = parts.clock.unix();
+        Self::begun(parts, gate, run, worklist, config, began)
     }
 
     fn begun(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (gate, clock): (Arc<Gate>, Clock),
-        (run, worklist): (Begun, Worklist),
-        (config, began): (RunConfig, UnixMillis),
-        stop: Stop,
+        Parts { api, ledger, clock, stop }: Parts<A, L>,
+        gate: Arc<Gate>,
+        run: Begun,
+        worklist: Worklist,
+        config: RunConfig,
+        began: UnixMillis,
     ) -> Self {
         let slots = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
@@ -162,7 +172,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             covers: None,
             slots: Arc::new(Semaphore::new(slots)),
             max_failures: config.max_failures,
-            deadline: config.deadline,
             estimate: GenerationEstimate::default(),
             rng: fastrand::Rng::with_seed(config.seed),
             tasks: JoinSet::new(),
@@ -173,12 +182,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// One that submits nothing and follows covers.
     #[must_use]
-    pub fn follower(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (tracking, clock): (CoverTracking, Clock),
-        config: FollowConfig,
-        stop: Stop,
-    ) -> Self {
+    pub fn follower(parts: Parts<A, L>, tracking: CoverTracking, config: FollowConfig) -> Self {
         let run = match tracking.scope {
             CoverScope::OfRun(run) => run,
             CoverScope::All => RunId(0),
@@ -186,9 +190,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let run = Begun { run, seen: AttemptKey::default() };
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
         let FollowConfig { concurrency, began, seed, .. } = config;
-        let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), deadline: None, seed };
-        let gate = (Arc::clone(&tracking.gate), clock);
-        let runner = Self::begun((api, ledger), gate, (run, Worklist::default()), (config, began), stop);
+        let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), seed };
+        let gate = Arc::clone(&tracking.gate);
+        let runner = Self::begun(parts, gate, run, Worklist::default(), config, began);
         runner.tracking(tracking).confined()
     }
 
@@ -232,18 +236,5 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     #[must_use]
     pub fn failures(&self) -> broadcast::Receiver<Failure> {
         self.context.failures.subscribe()
-    }
-
-    /// Does what is to be done. When this returns, every answer that came is durable.
-    ///
-    /// # Errors
-    /// [`RunError`]; answers still in flight are then lost, and the ledger knows which.
-    pub async fn run(mut self) -> Result<Ended, RunError> {
-        let timer = self.deadline.map(|deadline| self.context.stop.after(deadline, Ended::Deadline));
-        let ended = self.run_loop().await;
-        if let Some(timer) = timer {
-            timer.abort();
-        }
-        ended
     }
 }

@@ -185,7 +185,7 @@ impl WaitArgs {
         self.wait_timeout
     }
 
-    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
+    pub(super) const fn poll_policy(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
         PollPolicy { wait: Some(self.wait_timeout), max_attempts }
     }
 
@@ -194,8 +194,8 @@ impl WaitArgs {
         if self.read.download.is_some() { Goal::Files } else { Goal::Images }
     }
 
-    /// How a run that `began` then marks the covers it waits for.
-    pub(super) const fn mark(&self, run: RunId, began: UnixMillis) -> Waiter {
+    /// Who waits for covers in a run that `began` then.
+    pub(super) const fn waiter(&self, run: RunId, began: UnixMillis) -> Waiter {
         Waiter { run, wants_files: self.read.download.is_some(), began, longest: self.wait_timeout }
     }
 }

@@ -71,14 +71,3 @@ pub enum Signal {
     /// SIGTERM, as from a service manager.
     Terminate,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_early_end_has_a_reason_for_the_rows_it_leaves() {
-        assert_eq!(Ended::Finished.reason(), None);
-        assert_eq!(Ended::Interrupted(Signal::Terminate).reason(), Some(Reason::Interrupted));
-    }
-}

@@ -135,6 +135,12 @@ pub struct Generated {
     pub credits: Option<Credits>,
 }
 
+/// How long the service promises to keep the images of a cover.
+pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Within so long of its end a cover's images appear at their host, if late.
+pub const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The addresses of a cover's images, 1 to [`MAX_IMAGES`], in the service's order: http or https, without white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images(Vec<String>);

@@ -11,12 +11,6 @@ use crate::domain::{Answer, CoverTaskId, Credits, Generated, ImageFile, MusicTas
 use crate::images::{ImageNumber, NameWords};
 use crate::ledger::keys::{CoverKey, RunId};
 
-/// How long the service promises to keep the images of a cover.
-pub const IMAGES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// Within so long of its end a cover's images appear at their host, if late.
-pub const IMAGES_APPEAR: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// How long a cover rests after a poll, whoever wakes it.
 pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
 

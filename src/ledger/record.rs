@@ -1,8 +1,9 @@
 //! What the ledger holds of one music task, and the part of it that decides whether it is sent.
 
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Credits, ImageFile, ImageSize, Images, MAX_IMAGES, Reason, Route, RowState};
-use crate::ledger::cover_job::IMAGES_LAST;
+use crate::domain::{
+    Answer, CoverTaskId, Credits, IMAGES_LAST, ImageFile, ImageSize, Images, MAX_IMAGES, Reason, Route, RowState,
+};
 
 /// What the ledger holds of a music task.
 #[derive(Debug, Clone, PartialEq, Eq)]

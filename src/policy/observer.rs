@@ -118,7 +118,6 @@ struct Covers {
 impl Covers {
     /// Whether `cover` was given for another music task than `task`; remembers it if it was not given before.
     fn is_foreign(&mut self, cover: &CoverTaskId, task: &MusicTaskId) -> bool {
-        let hash = |id: &str| BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
         let (cover, task) = (hash(cover.as_str()), hash(task.as_str()));
         if let Some(owner) = self.recent.get(&cover).or_else(|| self.before.get(&cover)) {
             return *owner != task;

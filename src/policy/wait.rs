@@ -1,4 +1,4 @@
-//! How long to wait: after trouble, and for a cover.
+//! How long to wait: after trouble, and until the first poll of a cover.
 //!
 //! This is the only home of the `backoff` crate: it is no longer maintained and is used for its interval arithmetic alone,
 //! because its own jitter exceeds its cap, its `retry` sleeps past any rate limit, and its default stops silently after
@@ -92,9 +92,6 @@ const LEARNED_FROM: usize = 100;
 const EARLIEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(600);
 
-/// Between two polls of a cover: what the service documents.
-const INTERVAL: Duration = Duration::from_secs(30);
-
 /// How long covers usually take, learned from the last ones.
 #[derive(Debug, Clone, Default)]
 pub struct GenerationEstimate(VecDeque<Duration>);
@@ -119,35 +116,6 @@ impl GenerationEstimate {
         times.sort_unstable();
         let rank = (times.len() * FINISHED_PERCENT).div_ceil(100).saturating_sub(1);
         times.get(rank).map_or(AT_FIRST, |time| (*time).clamp(EARLIEST, LATEST))
-    }
-}
-
-/// How long a cover is followed.
-#[derive(Debug, Clone, Copy)]
-pub struct PollPolicy {
-    /// How long a run waits for a cover (`--wait-timeout`); `None` if nobody waits and it is followed as long as its
-    /// images last.
-    pub wait: Option<Duration>,
-    /// Calls in trouble, one after the other, before it is given up for this run.
-    pub max_attempts: NonZeroU32,
-}
-
-impl PollPolicy {
-    /// How long until the next poll of a cover that is `age` old and not finished; `None` if the run gives it up.
-    ///
-    /// One that nobody waits for, and that is late, is polled less and less often: after a tenth of its age.
-    #[must_use]
-    pub fn until_next_poll(self, age: Duration, waited: Duration) -> Option<Duration> {
-        match self.wait {
-            Some(longest) => (waited + INTERVAL <= longest).then_some(INTERVAL),
-            None => Some(Self::rest(age)),
-        }
-    }
-
-    /// After how long a cover that was given up is due for whoever follows it next.
-    #[must_use]
-    pub fn rest(age: Duration) -> Duration {
-        INTERVAL.max(age / 10)
     }
 }
 
@@ -211,24 +179,5 @@ mod tests {
         assert_eq!(GenerationEstimate::new([seconds(10_000)]).time(), seconds(600));
         assert_eq!(GenerationEstimate::new([Duration::ZERO]).time(), seconds(1));
         assert_eq!(GenerationEstimate::new((1..=1000).map(seconds)).time(), seconds(80));
-    }
-
-    #[test]
-    fn a_waited_for_cover_is_looked_at_each_30_s_and_given_up_in_time() {
-        let policy = PollPolicy { wait: Some(seconds(100)), max_attempts: NonZeroU32::MIN };
-        let waits = [0, 30, 70, 71, 1000].map(|waited| policy.until_next_poll(seconds(5000), seconds(waited)));
-        assert_eq!(waits, [Some(seconds(30)), Some(seconds(30)), Some(seconds(30)), None, None]);
-    }
-
-    #[test]
-    fn a_cover_that_nobody_waits_for_is_looked_at_less_and_less_often() {
-        let policy = PollPolicy { wait: None, max_attempts: NonZeroU32::MIN };
-        let waits = [0, 300, 3000, 86_400].map(|age| policy.until_next_poll(seconds(age), seconds(age)));
-        assert_eq!(waits, [30, 30, 300, 8640].map(|wait| Some(seconds(wait))));
-    }
-
-    #[test]
-    fn a_cover_that_was_given_up_rests_the_longer_the_older_it_is() {
-        assert_eq!([0, 300, 86_400].map(|age| PollPolicy::rest(seconds(age)).as_secs()), [30, 30, 8640]);
     }
 }

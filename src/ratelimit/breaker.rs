@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::shared::PauseCause;
-use super::{Admission, later};
+use super::{Admission, Refused, later};
 use crate::domain::{Brief, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
@@ -39,8 +39,10 @@ pub(super) struct Breaker {
     epoch: Epoch,
     /// Refusals since the last answer, each after a pause of its own.
     consecutive_refusals: u32,
-    /// The last answer that was no refusal, or the first request if there was none.
+    /// The last answer that was no refusal.
     last_answer: Option<Instant>,
+    /// Since when the service has served nobody, as far as it was asked.
+    outage_since: Option<Instant>,
     /// How long the service may refuse everyone.
     max_outage: Duration,
     pauses: Pauses,
@@ -53,6 +55,7 @@ impl Breaker {
             epoch: Epoch(0),
             consecutive_refusals: 0,
             last_answer: None,
+            outage_since: None,
             max_outage,
             pauses: Pauses::default(),
         }
@@ -68,7 +71,7 @@ impl Breaker {
 
     /// Whether a request may be made.
     pub(super) fn admit(&self, now: Instant) -> Admission {
-        let over = self.last_answer.filter(|_| self.consecutive_refusals > 0).map(|at| later(at, self.max_outage));
+        let over = self.outage_since.map(|since| later(since, self.max_outage));
         match self.state {
             _ if over.is_some_and(|over| over <= now) => Admission::Never,
             State::Probing => Admission::OnChange,
@@ -79,7 +82,6 @@ impl Breaker {
 
     /// A request is made that [`Self::admit`] allowed; whether it is a probe.
     pub(super) fn pass(&mut self, now: Instant) -> bool {
-        self.last_answer.get_or_insert(now);
         match self.state {
             State::Paused { refusal: Refusal::Unavailable, .. } => self.state = State::Probing,
             State::Paused { refusal: Refusal::Throttled, .. } => self.resume(now),
@@ -88,8 +90,8 @@ impl Breaker {
         self.state == State::Probing
     }
 
-    /// Whether a pause has just been over, and nobody has passed since.
-    pub(super) const fn is_paused(&self) -> bool {
+    /// Whether who passes now is the first since a pause began.
+    pub(super) const fn is_resuming(&self) -> bool {
         matches!(self.state, State::Paused { .. })
     }
 
@@ -102,19 +104,23 @@ impl Breaker {
     pub(super) fn answered(&mut self, epoch: Epoch, is_probe: bool, now: Instant) {
         self.last_answer = Some(now);
         if epoch == self.epoch {
-            self.consecutive_refusals = 0;
+            (self.consecutive_refusals, self.outage_since) = (0, None);
         }
+        // What was sent before the pause was served: the outage is younger than that, but may be one.
+        self.outage_since = self.outage_since.map(|_| now);
         if is_probe {
             self.resume(now);
             info!(paused = %Brief(self.pauses.total(now)), "the service answers again");
         }
     }
 
-    /// The service refused everyone in its answer to a request of `epoch`; the pause that begins with that, if one does.
+    /// The service refused everyone in its answer to a request of `epoch` that was sent at a time; the pause that begins with
+    /// that, if one does.
     pub(super) fn refused(
         &mut self,
         epoch: Epoch,
-        (refusal, reason, retry_after): (Refusal, Reason, Option<Duration>),
+        sent: Instant,
+        Refused { refusal, reason, retry_after }: Refused,
         jitter: Jitter,
         now: Instant,
     ) -> Option<(PauseCause, Duration)> {
@@ -129,6 +135,8 @@ impl Breaker {
         let nth = NonZeroU32::MIN.saturating_add(self.consecutive_refusals);
         let wait = GATE_BACKOFF.delay(nth, jitter, retry_after);
         self.consecutive_refusals = nth.get();
+        // Before this request was sent nobody may have asked for long, which is no outage.
+        self.outage_since.get_or_insert(self.last_answer.map_or(sent, |answered| answered.max(sent)));
         self.epoch.0 += 1;
         self.state = State::Paused { until: later(now, wait), refusal };
         self.pauses.begin(reason, now);
@@ -142,7 +150,7 @@ impl Breaker {
             self.epoch.0 += 1;
             self.pauses.begin(cause.reason, now);
         }
-        self.last_answer.get_or_insert(now);
+        self.outage_since.get_or_insert(now);
         self.consecutive_refusals = self.consecutive_refusals.max(cause.refusals);
         self.state = State::Paused { until, refusal: cause.refusal };
     }
@@ -220,8 +228,8 @@ mod tests {
 
     /// Whether a pause begins.
     fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> bool {
-        let refused = (Refusal::Unavailable, Reason::Maintenance, retry_after);
-        breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), now).is_some()
+        let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after };
+        breaker.refused(breaker.epoch(), now, refused, Jitter::new(0.0), now).is_some()
     }
 
     #[test]
@@ -257,8 +265,8 @@ mod tests {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
-        let refused = (Refusal::Throttled, Reason::RateLimited, None);
-        assert!(breaker.refused(breaker.epoch(), refused, Jitter::new(0.0), start).is_some());
+        let refused = Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after: None };
+        assert!(breaker.refused(breaker.epoch(), start, refused, Jitter::new(0.0), start).is_some());
         assert!(!breaker.pass(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
     }
@@ -272,8 +280,8 @@ mod tests {
         assert!(unavailable(&mut breaker, None, start));
         for (asked, until) in [(None, 1), (Some(30 * SECOND), 30), (Some(7 * SECOND), 30), (Some(86_400 * SECOND), 600)]
         {
-            let refused = (Refusal::Unavailable, Reason::Maintenance, asked);
-            assert_eq!(breaker.refused(sent_before, refused, Jitter::new(0.0), start), None);
+            let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after: asked };
+            assert_eq!(breaker.refused(sent_before, start, refused, Jitter::new(0.0), start), None);
             assert_eq!(breaker.admit(start), Admission::At(start + until * SECOND));
         }
         assert_eq!(breaker.epoch(), Epoch(1));
@@ -286,7 +294,7 @@ mod tests {
         breaker.pass(start);
         let sent_before = breaker.epoch();
         unavailable(&mut breaker, Some(300 * SECOND), start + SECOND);
-        assert_eq!(breaker.admit(start + SECOND), Admission::At(start + 10 * SECOND), "the outage is over before");
+        assert_eq!(breaker.admit(start + SECOND), Admission::At(start + 11 * SECOND), "the outage is over before");
         breaker.answered(sent_before, false, start + 5 * SECOND);
         assert_eq!(breaker.admit(start + 5 * SECOND), Admission::At(start + 15 * SECOND));
         assert_eq!(breaker.admit(start + 15 * SECOND), Admission::Never);
@@ -299,6 +307,44 @@ mod tests {
         breaker.pass(start);
         breaker.answered(breaker.epoch(), false, start);
         assert_eq!(breaker.admit(start + 60 * SECOND), Admission::Now);
+        assert!(!breaker.pass(start + 60 * SECOND));
+        assert!(unavailable(&mut breaker, Some(30 * SECOND), start + 60 * SECOND));
+        assert_eq!(breaker.admit(start + 61 * SECOND), Admission::At(start + 70 * SECOND));
+        assert_eq!(breaker.admit(start + 70 * SECOND), Admission::Never);
+    }
+
+    #[test]
+    fn an_outage_begins_with_the_last_answer_or_the_first_request_that_was_refused() {
+        let start = Clock::start().now();
+        // When the last answer came, and when what is refused at 40 s was sent; when the outage is over.
+        for (answered, sent, over) in [(None, 30, 90), (Some(20), 30, 90), (Some(35), 30, 95)] {
+            let mut breaker = Breaker::new(60 * SECOND);
+            if let Some(answered) = answered {
+                breaker.answered(breaker.epoch(), false, start + answered * SECOND);
+            }
+            let sent = start + sent * SECOND;
+            let retry_after = Some(600 * SECOND);
+            let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after };
+            let pause = breaker.refused(breaker.epoch(), sent, refused, Jitter::new(0.0), start + 40 * SECOND);
+            assert!(pause.is_some());
+            assert_eq!(
+                breaker.admit(start + 40 * SECOND),
+                Admission::At(start + over * SECOND),
+                "{answered:?} {sent:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_pause_of_another_run_after_a_quiet_time_is_no_outage_yet() {
+        let start = Clock::start().now();
+        let mut breaker = Breaker::new(60 * SECOND);
+        breaker.answered(breaker.epoch(), false, start);
+        let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 1 };
+        let (heard, until) = (start + 300 * SECOND, start + 310 * SECOND);
+        breaker.adopt(cause, until, heard);
+        assert_eq!(breaker.admit(heard), Admission::At(until));
+        assert_eq!(breaker.admit(heard + 60 * SECOND), Admission::Never);
     }
 
     #[test]

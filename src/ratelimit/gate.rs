@@ -17,7 +17,7 @@ use super::breaker::{Breaker, Epoch, Pause};
 use super::shared::{Asking, NotYet, PauseChange};
 use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
-use super::{Admission, Feedback, later};
+use super::{Admission, Feedback, Refused, later};
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Rate, Reason};
 use crate::policy::{Jitter, Refusal};
@@ -150,8 +150,9 @@ impl Gate {
     /// What came of a request that was sent at a time.
     fn report(&self, ticket: Ticket, sent: Option<Instant>, feedback: Feedback, jitter: Jitter) -> Reported {
         let (mut state, now) = (self.state(), self.clock.now());
-        let pause = state.report(ticket, feedback, jitter, now);
-        let age = sent.map_or(Duration::ZERO, |sent| (now - sent).saturating_sub(state.window.counts_after(sent, now)));
+        let sent = sent.unwrap_or(now);
+        let pause = state.report(ticket, sent, feedback, jitter, now);
+        let age = (now - sent).saturating_sub(state.window.counts_after(sent, now));
         drop(state);
         self.changed.notify_waiters();
         Reported { age, pause }
@@ -194,7 +195,7 @@ impl State {
             }
         }
         let turn = self.spacing.pass(now).map_err(Admission::At)?;
-        if self.breaker.is_paused() {
+        if self.breaker.is_resuming() {
             self.share.since = now - self.origin;
         }
         // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
@@ -204,7 +205,14 @@ impl State {
         Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, slot })
     }
 
-    fn report(&mut self, ticket: Ticket, feedback: Feedback, jitter: Jitter, now: Instant) -> PauseChange {
+    fn report(
+        &mut self,
+        ticket: Ticket,
+        sent: Instant,
+        feedback: Feedback,
+        jitter: Jitter,
+        now: Instant,
+    ) -> PauseChange {
         match feedback {
             Feedback::Lost => PauseChange::Keep,
             Feedback::Answered => {
@@ -215,12 +223,12 @@ impl State {
                 self.share.since = now - self.origin;
                 PauseChange::End
             }
-            Feedback::Refused { refusal, reason, retry_after } => {
-                let begun = self.breaker.refused(ticket.epoch, (refusal, reason, retry_after), jitter, now);
+            Feedback::Refused(refused) => {
+                let begun = self.breaker.refused(ticket.epoch, sent, refused, jitter, now);
                 let Some((cause, wait)) = begun else { return PauseChange::Keep };
                 self.slots.clear();
                 let (age, window) = (now - self.origin, self.rate.period);
-                self.share = self.share.paused(refusal, (age, age + wait), window);
+                self.share = self.share.paused(refused.refusal, (age, age + wait), window);
                 self.spacing.set_share(self.share_at(now), now);
                 PauseChange::Begin { cause, wait, window }
             }
@@ -293,6 +301,7 @@ impl Reservation {
     pub fn hold(self, not_yet: NotYet, asked: Instant) {
         let Self(mut place) = self;
         let gate = Arc::clone(&place.gate);
+        // Dropping the place puts this time among those that are kept for the run; a pause forgets them right after.
         place.ticket.slot = not_yet.slot;
         drop(place);
         let now = gate.clock.now();
@@ -323,9 +332,10 @@ impl InFlight {
         let feedback = match feedback {
             // Everyone waits for the answer of a probe: no answer is one too.
             Feedback::Lost if ticket.is_probe => {
-                Feedback::Refused { refusal: Refusal::Unavailable, reason: Reason::Connection, retry_after: None }
+                let (refusal, reason) = (Refusal::Unavailable, Reason::Connection);
+                Feedback::Refused(Refused { refusal, reason, retry_after: None })
             }
-            Feedback::Lost | Feedback::Answered | Feedback::Refused { .. } => feedback,
+            Feedback::Lost | Feedback::Answered | Feedback::Refused(_) => feedback,
         };
         place.gate.report(ticket, place.sent, feedback, jitter)
     }
@@ -356,7 +366,7 @@ mod tests {
             Refusal::Throttled => Reason::RateLimited,
             Refusal::Unavailable => Reason::Maintenance,
         };
-        Feedback::Refused { refusal, reason, retry_after }
+        Feedback::Refused(Refused { refusal, reason, retry_after })
     }
 
     /// A request that is sent as soon as it may be.
@@ -569,10 +579,11 @@ mod tests {
     async fn after_the_longest_outage_nobody_passes() {
         let (clock, gate) = gate();
         answered(&gate).await;
-        let last_answer = clock.now();
+        let mut first_refused = None;
         let ended = loop {
             match gate.reserve().await {
                 Ok(reservation) => {
+                    first_refused.get_or_insert(clock.now());
                     let refused = refused(Refusal::Unavailable, None);
                     reservation.depart().unwrap().report(refused, Jitter::new(0.0));
                 }
@@ -580,7 +591,7 @@ mod tests {
             }
         };
         assert_eq!(ended, OutageOver);
-        assert_eq!(clock.now() - last_answer, Duration::from_secs(3600));
+        assert_eq!(first_refused.map(|sent| clock.now() - sent), Some(Duration::from_secs(3600)));
     }
 
     #[tokio::test(start_paused = true)]

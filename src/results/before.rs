@@ -10,9 +10,9 @@ use super::named::{NamedRows, RowName};
 use super::standing::Standing;
 use crate::catalog::{Catalog, CatalogError, DuplicateIndex, Labels, Row, Rows};
 use crate::clock::UnixMillis;
-use crate::domain::Reason;
+use crate::domain::{IMAGES_APPEAR, Reason};
 use crate::join::{Trust, believed};
-use crate::ledger::{IMAGES_APPEAR, Record};
+use crate::ledger::Record;
 
 /// Where the rows of a catalog stood when earlier results were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -251,10 +251,11 @@ mod tests {
     use super::*;
     use crate::catalog::{CatalogOptions, Row};
     use crate::clock::UnixMillis;
+    use crate::domain::IMAGES_LAST;
     use crate::domain::{Answer, Credits, ImageFile, Images, Route};
     use crate::error::Exit;
     use crate::join::{Join, Trust};
-    use crate::ledger::{IMAGES_LAST, SqliteLedger};
+    use crate::ledger::SqliteLedger;
     use crate::results::Tally;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);

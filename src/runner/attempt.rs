@@ -13,7 +13,7 @@ use crate::api::CoverApi;
 use crate::domain::{Ended, Outcome, RowState, Verdict};
 use crate::ledger::{AttemptKey, Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
-use crate::ratelimit::{Feedback, Reservation};
+use crate::ratelimit::{Feedback, Refused, Reservation};
 
 /// After which time it is asked again whether a row that another run is sending has its answer.
 const ELSEWHERE: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ pub(super) struct FollowUp {
 impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// Submits a row, once.
     ///
-    /// Three states meet here. The *ledger* knows of the submission before its first byte is sent, and of the answer before
+    /// Four states meet here. The *ledger* knows of the submission before its first byte is sent, and of the answer before
     /// anyone else does: whatever dies in between leaves the row in doubt and no more. The *reservation* counts against
     /// the limit from before the claim until the answer, so a slow disk delays this row and never crowds the window.
     /// The *end of the run*, or a pause, may come while the disk is busy: then nothing is sent and the claim is taken back.
@@ -38,7 +38,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// durable together with it or later, so no more rows are ever in doubt than there are slots.
     pub(super) async fn attempt(
         self: Arc<Self>,
-        (row, mut slot): (Row, Option<Slot>),
+        (row, slot): (Row, Slot),
         reservation: Reservation,
         follow_up: FollowUp,
         jitter: Jitter,
@@ -58,7 +58,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let outcome = self.api.submit(&row.task).await;
         let (outcome, health) = self.observe(&row, outcome);
         let decision = decide(&outcome, health, row.failures, self.policy, jitter);
-        // Before anything is written down: everyone else may have to wait, or to stop.
+        // Before anything is written down: everyone else may have to wait, or to stop. Other runs learn of a pause by the
+        // settlement below.
         let reported = in_flight.report(feedback(&outcome, decision, health), jitter);
         if let Decision::Stop(why) = decision {
             self.stop.request(why);
@@ -82,6 +83,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         let (reason, message) = (settlement.reason, settlement.answer.message.clone());
         // One that has failed is counted first: it may be one too many.
         let is_accepted = matches!(disposition, Disposition::Done(RowState::Submitted | RowState::Exists));
+        let mut slot = Some(slot);
         let next = async { drop(slot.take_if(|_| is_accepted)) };
         let (settled, ()) = join!(biased; self.ledger.settle(key, settlement), next);
         if settled? == Settled::Overtaken {
@@ -113,7 +115,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
             Claim::InFlight => Err(Disposition::Elsewhere { due: self.clock.now() + ELSEWHERE }),
             Claim::NotYet(not_yet) => {
                 reservation.hold(not_yet, asked);
-                Err(Disposition::Held)
+                Err(Disposition::NotYet)
             }
         })
     }
@@ -144,7 +146,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 
 /// What an answer tells the gate.
 fn feedback(outcome: &Outcome, decision: Decision, health: Health) -> Feedback {
-    let refused = |refusal| Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
+    let refused =
+        |refusal| Feedback::Refused(Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after });
     match (decision, &outcome.verdict) {
         (Decision::Again(Scope::Account(refusal)), _) => refused(refusal),
         // The row is held back, and everyone else waits.

@@ -18,7 +18,7 @@ use crate::ledger::{JobKind, JobStep, Ledger};
 use crate::policy::{Allowance, Jitter};
 use crate::ratelimit::{Gate, OutageOver, Reservation};
 
-/// How often a row may be found on its way in another run: for two minutes, longer than a request takes.
+/// How often a row may be found on its way in another run: for two minutes, twice the usual `--timeout`.
 const MOST_ELSEWHERE: u32 = 120;
 
 /// A read that may be begun as soon as its gate lets it pass.
@@ -43,12 +43,15 @@ enum Event {
 }
 
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
-    /// Goes round until nothing is on its way and nothing is left to begin.
+    /// Does what is to be done. When this returns, every answer that came is durable.
     ///
     /// A row has a slot from its reservation at the gate until the ledger is told of its answer, a cover until its own is durable.
     /// So at most `concurrency` rows are in doubt if the program dies, and nobody who waits at a gate keeps a slot from those
     /// who go on.
-    pub(super) async fn run_loop(&mut self) -> Result<Ended, RunError> {
+    ///
+    /// # Errors
+    /// [`RunError`]; answers still in flight are then lost, and the ledger knows which.
+    pub async fn run(mut self) -> Result<Ended, RunError> {
         loop {
             while let Some(done) = self.tasks.try_join_next() {
                 self.on_task_done(done?)?;
@@ -99,6 +102,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             (self.queue.has_row() && self.free_slots() > 0 && self.may_spend()).then(|| Arc::clone(&self.gate));
         let read_gate = read.and_then(|read| self.gate_of(read)).cloned();
         let (woken, wake_at) = (self.tracked().map(|covers| Arc::clone(&covers.tracking.woken)), self.wakes_at());
+        // The order counts when several are ready. The end is first, so that nothing is begun after it. A submission goes
+        // before tasks that are done, as the top of each round takes those in anyway. Reads are last: they can wait.
         Ok(tokio::select! {
             biased;
             () = stop.wait(), if !is_stopped => Event::Time,
@@ -118,7 +123,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Begins the submission of the next row.
     fn submit(&mut self, reservation: Reservation) {
-        let (slot, Some(row)) = (self.slot(), self.queue.take()) else { return };
+        let Some(slot) = self.slot() else { return };
+        let Some(row) = self.queue.take() else { return };
         if let Some(balance) = &mut self.balance {
             balance.budget.ask();
         }
@@ -142,8 +148,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Begins the check of the next row's music, if other processes leave room for it.
     async fn check_music(&mut self, reservation: Reservation) -> Result<(), RunError> {
         let (jitter, at) = (self.jitter(), self.context.clock.unix());
-        let slot = self.slot();
-        let Some(music) = &mut self.music else { return Ok(()) };
+        let (Some(slot), Some(music)) = (self.slot(), &mut self.music) else { return Ok(()) };
         if music.claim(&*self.context.ledger, at).await?
             && let Some(row) = self.queue.take_unchecked()
         {
@@ -184,7 +189,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         Ok(())
     }
 
-    /// Tells whoever watches when the next cover is looked at.
+    /// Tells whoever watches when the next cover is polled.
     fn show_next_poll(&self) {
         let next = self.tracked().and_then(CoverJobs::next_poll);
         self.progress.send_if_modified(|progress| {
@@ -200,9 +205,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let mut progress = *self.progress.borrow();
         match done {
             Ok(TaskOutput::Submission(submitted)) => self.on_submitted(submitted, &mut progress),
-            Ok(TaskOutput::MusicCheck(row, held)) => {
+            Ok(TaskOutput::MusicCheck(row, disposition)) => {
                 progress.reads += 1;
-                match held {
+                match disposition {
                     None => self.queue.put_back_checked(row),
                     Some(disposition) => self.put_away(row, disposition, &mut progress),
                 }
@@ -248,7 +253,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             balance.budget.answer(reason);
         }
         if let (Some(poll_at), Some(covers)) = (poll_at, &mut self.covers) {
-            covers.includes(poll_at);
+            covers.expect_poll(poll_at);
             progress.covers.accepted += 1;
             progress.last_accepted = Some(self.context.clock.unix());
         }
@@ -270,7 +275,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                 progress.done += 1;
                 self.queue.finish();
             }
-            Disposition::Held => self.queue.put_first(row),
+            Disposition::NotYet => self.queue.put_first(row),
             Disposition::Stopped => self.queue.finish(),
         }
     }
@@ -299,6 +304,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Slots that neither a row nor a poll has.
     fn free_slots(&self) -> usize {
+        // A row holds a permit, which its task lets go as soon as the ledger is told of its answer. A poll holds none: it is
+        // counted until the loop has taken it in.
         let polls = self.covers.as_ref().map_or(0, |covers| covers.polls);
         self.slots.available_permits().saturating_sub(polls)
     }

@@ -12,9 +12,9 @@ use super::schedule::CoverTracking;
 use super::task::{BalanceRead, Disposition, JobResult, Slot, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Ended, Found, MusicProgress, Reading, Reason, RowState};
-use crate::ledger::{CoverJob, IMAGES_APPEAR, IMAGES_LAST, JobOutcome, JobStep, Ledger, LedgerError};
-use crate::policy::{Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
-use crate::ratelimit::{Feedback, Reservation};
+use crate::ledger::{CoverJob, JobOutcome, JobStep, Ledger, LedgerError};
+use crate::policy::{GivenUp, Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
+use crate::ratelimit::{Feedback, Refused, Reservation};
 
 /// What is written down of a job, and what that comes to.
 type Settled = (JobOutcome, JobResult);
@@ -54,21 +54,17 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         Ok(TaskOutput::Poll(result))
     }
 
-    /// A cover that is not finished is polled again, or given up by the run that waits for it.
+    /// A cover that is not finished is polled again, or given up.
     fn unfinished(&self, job: &CoverJob, policy: PollPolicy, said: (Reason, Answer)) -> Settled {
         let now = self.clock.unix();
-        let age = job.since.until(now);
-        // One from the future, by a clock that was set back since, would be waited for until then.
-        let since = if job.since > now { self.began } else { job.since.max(self.began) };
-        let waited = since.until(now);
         // After trouble it is worth knowing that the record can be read again.
         let said = (job.failures > 0).then_some((Reason::Accepted, said.1));
-        match policy.until_next_poll(age, waited) {
-            Some(next) if policy.wait.is_some() || age < IMAGES_LAST => {
+        match policy.until_next_poll(job.since, self.began, now) {
+            Some(next) => {
                 let due = now.after(next);
                 (JobOutcome::Later { due, failures: 0, said, given_up_by: None }, JobResult::Later)
             }
-            Some(_) | None => self.given_up(job, policy, said),
+            None => self.given_up(job, policy, said),
         }
     }
 
@@ -98,22 +94,18 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
         }
     }
 
-    /// A run gives a cover up for others to follow; whoever follows all gives it a rest. Nobody follows it any more once
-    /// its record is as old as images last and still says nothing, or once its images are gone: that is for their host to
-    /// say, and a host that has not got them yet may say the same.
+    /// A run gives a cover up for others to follow; whoever follows all gives it a rest.
     fn given_up(&self, job: &CoverJob, policy: PollPolicy, said: Option<(Reason, Answer)>) -> Settled {
         let now = self.clock.unix();
-        let (age, given_up_by) = (job.since.until(now), policy.wait.map(|_| self.run.run));
-        let is_over = match job.step {
-            JobStep::Poll => given_up_by.is_none() && age >= IMAGES_LAST,
-            JobStep::Download { .. } => {
-                age >= IMAGES_APPEAR && said.as_ref().is_some_and(|(reason, _)| *reason == Reason::NotFound)
-            }
+        let age = job.since.until(now);
+        let given_up = match job.step {
+            JobStep::Poll => policy.give_up_record(age),
+            JobStep::Download { .. } => PollPolicy::give_up_image(age, said.as_ref().map(|(reason, _)| *reason)),
         };
-        let outcome = if is_over {
-            JobOutcome::Forgotten(said)
-        } else {
-            JobOutcome::Later { due: now.after(PollPolicy::rest(age)), failures: 0, said, given_up_by }
+        let given_up_by = policy.wait.map(|_| self.run.run);
+        let outcome = match given_up {
+            GivenUp::Forgotten => JobOutcome::Forgotten(said),
+            GivenUp::Rests(rest) => JobOutcome::Later { due: now.after(rest), failures: 0, said, given_up_by },
         };
         (outcome, JobResult::GivenUp)
     }
@@ -132,7 +124,7 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
     /// Reads the record of the music before its cover is asked for.
     pub(super) async fn check_music(
         self: Arc<Self>,
-        (row, _slot): (Row, Option<Slot>),
+        (row, _slot): (Row, Slot),
         reservation: Reservation,
         jitter: Jitter,
     ) -> Result<TaskOutput, RunError> {
@@ -199,11 +191,38 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 
 /// What an answer tells the gate of reads.
 fn feedback<T>(reading: &Reading<T>) -> Feedback {
-    let refused = |refusal| Feedback::Refused { refusal, reason: reading.reason, retry_after: reading.retry_after };
+    let refused =
+        |refusal| Feedback::Refused(Refused { refusal, reason: reading.reason, retry_after: reading.retry_after });
     match reading.found {
         Found::Throttled => refused(Refusal::Throttled),
         Found::Unavailable => refused(Refusal::Unavailable),
         Found::Troubled if reading.answer.http_status.is_none() => Feedback::Lost,
         Found::Known(_) | Found::Unauthorized | Found::WrongAddress | Found::Troubled => Feedback::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_answered_leaves_the_gate_as_it_is() {
+        let (unavailable, throttled) = (Refusal::Unavailable, Refusal::Throttled);
+        let (reason, retry_after) = (Reason::Timeout, Some(Duration::from_secs(3)));
+        let refused = |refusal| Feedback::Refused(Refused { refusal, reason, retry_after });
+        for (found, with_status, without) in [
+            (Found::Known(()), Feedback::Answered, Feedback::Answered),
+            (Found::Throttled, refused(throttled), refused(throttled)),
+            (Found::Unavailable, refused(unavailable), refused(unavailable)),
+            (Found::Unauthorized, Feedback::Answered, Feedback::Answered),
+            (Found::WrongAddress, Feedback::Answered, Feedback::Answered),
+            (Found::Troubled, Feedback::Answered, Feedback::Lost),
+        ] {
+            for (http_status, expected) in [(Some(500), with_status), (None, without)] {
+                let answer = Answer { http_status, ..Answer::default() };
+                let reading = Reading { found: found.clone(), reason, answer, retry_after };
+                assert_eq!(feedback(&reading), expected, "{reading:?}");
+            }
+        }
     }
 }

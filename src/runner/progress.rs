@@ -30,7 +30,7 @@ pub struct Progress {
     pub spending: Option<Spending>,
     /// When a cover was last accepted that is followed from then on.
     pub last_accepted: Option<UnixMillis>,
-    /// When the next cover is looked at, if one is waited for.
+    /// When the next cover is polled, if one is waited for.
     pub next_poll: Option<UnixMillis>,
 }
 
@@ -111,5 +111,8 @@ mod tests {
         covers += Covers { accepted: 10, polls: 20, generated: 30, failed: 40, given_up: 50, saved: 60 };
         let sum = Covers { accepted: 11, polls: 22, generated: 33, failed: 44, given_up: 55, saved: 66 };
         assert_eq!(covers, sum);
+        let one = Progress { reads: 3, covers, ..Progress::default() };
+        let both = one.and(Progress { reads: 4, covers: Covers::default(), ..Progress::default() });
+        assert_eq!((both.reads, both.covers), (7, covers));
     }
 }

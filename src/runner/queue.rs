@@ -36,7 +36,7 @@ pub(super) struct Queue {
     /// The next row, if one is due.
     next: Option<Row>,
     /// Rows that go before the next one: their music was found to be finished, or other runs left no room for them.
-    checked: VecDeque<Row>,
+    front: VecDeque<Row>,
     checks_music: bool,
     /// Rows that were taken and have not come back.
     in_flight: usize,
@@ -53,7 +53,7 @@ impl Queue {
             waiting: BTreeMap::new(),
             turns: 0,
             next: None,
-            checked: VecDeque::new(),
+            front: VecDeque::new(),
             checks_music: false,
             in_flight: 0,
             is_exhausted: false,
@@ -71,7 +71,7 @@ impl Queue {
     /// While everyone is paused it is one that has not been sent yet, if there is one: it probes for the others, and those that
     /// are due may be the only ones that the service has trouble with.
     pub(super) async fn load(&mut self, now: Instant, room: usize, is_paused: bool) -> Result<(), WorklistError> {
-        if self.next.is_some() || self.has_ended || self.checked.len() >= room {
+        if self.next.is_some() || self.has_ended || self.front.len() >= room {
             return Ok(());
         }
         if is_paused {
@@ -99,7 +99,7 @@ impl Queue {
 
     /// Whether a row can be submitted.
     pub(super) fn has_row(&self) -> bool {
-        !self.checked.is_empty() || self.next.as_ref().is_some_and(|row| row.is_checked)
+        !self.front.is_empty() || self.next.as_ref().is_some_and(|row| row.is_checked)
     }
 
     /// Whether the music of a row is to be checked.
@@ -109,7 +109,7 @@ impl Queue {
 
     /// The row to submit, on its way now.
     pub(super) fn take(&mut self) -> Option<Row> {
-        let row = self.checked.pop_front().or_else(|| self.next.take_if(|row| row.is_checked))?;
+        let row = self.front.pop_front().or_else(|| self.next.take_if(|row| row.is_checked))?;
         self.in_flight += 1;
         Some(row)
     }
@@ -137,7 +137,7 @@ impl Queue {
     pub(super) fn put_back_checked(&mut self, row: Row) {
         self.in_flight -= 1;
         if !self.has_ended {
-            self.checked.push_back(Row { is_checked: true, failures: 0, ..row });
+            self.front.push_back(Row { is_checked: true, failures: 0, ..row });
         }
     }
 
@@ -145,7 +145,7 @@ impl Queue {
     pub(super) fn put_first(&mut self, row: Row) {
         self.in_flight -= 1;
         if !self.has_ended {
-            self.checked.push_front(row);
+            self.front.push_front(row);
         }
     }
 
@@ -161,7 +161,7 @@ impl Queue {
     pub(super) fn end(&mut self) {
         self.has_ended = true;
         self.next = None;
-        self.checked.clear();
+        self.front.clear();
     }
 
     /// Rows that were taken and have not come back.
@@ -176,7 +176,7 @@ impl Queue {
 
     /// When the next row that waits is due, if it could be taken at hand then: see [`Self::load`].
     pub(super) fn wakes_at(&self, room: usize) -> Option<Instant> {
-        self.next_due().filter(|_| self.next.is_none() && !self.has_ended && self.checked.len() < room)
+        self.next_due().filter(|_| self.next.is_none() && !self.has_ended && self.front.len() < room)
     }
 
     /// How many rows wait for another attempt.
@@ -190,6 +190,114 @@ impl Queue {
 
     /// Whether no row is at hand, on its way or waiting.
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.next.is_none() && self.checked.is_empty() && self.waiting.is_empty()
+        self.in_flight == 0 && self.next.is_none() && self.front.is_empty() && self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tempfile::NamedTempFile;
+
+    use super::*;
+    use crate::catalog::{Catalog, CatalogOptions};
+    use crate::clock::Clock;
+    use crate::ledger::SqliteLedger;
+    use crate::policy::{InDoubt, Retry};
+    use crate::worklist::Selection;
+
+    const ROOM: usize = 8;
+
+    /// Nothing but these rows, which are due at once.
+    fn of(ids: &[&str], now: Instant) -> Queue {
+        let mut queue = Queue::of(Worklist::default());
+        let tasks = ids.iter().map(|id| MusicTaskId::new(*id).unwrap()).collect();
+        queue.add(tasks, AttemptKey(7), now);
+        queue
+    }
+
+    async fn taken(queue: &mut Queue, now: Instant) -> Option<Row> {
+        queue.load(now, ROOM, false).await.unwrap();
+        queue.take()
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_due_at_the_same_time_come_in_the_order_in_which_they_were_put_back() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a", "b", "c"], now);
+        assert_eq!((queue.in_flight(), queue.waiting()), (0, 3));
+        for expected in ["a", "b", "c"] {
+            let row = taken(&mut queue, now).await.unwrap();
+            assert_eq!((row.task.as_str(), row.seen), (expected, Some(AttemptKey(7))));
+        }
+        assert_eq!(taken(&mut queue, now).await, None);
+        assert_eq!(queue.in_flight(), 3);
+    }
+
+    #[tokio::test]
+    async fn it_is_over_once_nothing_is_left_and_nothing_is_on_its_way() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a"], now);
+        assert!(!queue.is_over(), "a row waits");
+        taken(&mut queue, now).await.unwrap();
+        assert!(!queue.is_over(), "a row is on its way");
+        queue.end();
+        assert!(!queue.is_over(), "its answer is awaited in any case");
+        queue.finish();
+        assert!(queue.is_over());
+        let mut ended = of(&["a"], now);
+        ended.end();
+        assert!(ended.is_over(), "what waits is not sent any more");
+        let mut empty = Queue::of(Worklist::default());
+        assert!(!empty.is_over(), "nobody has looked into the worklist yet");
+        assert_eq!(taken(&mut empty, now).await, None);
+        assert!(empty.is_over());
+    }
+
+    #[tokio::test]
+    async fn a_row_whose_music_was_checked_begins_with_all_its_attempts() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a"], now);
+        let row = taken(&mut queue, now).await.unwrap();
+        queue.put_back_checked(Row { failures: 5, is_checked: false, ..row.clone() });
+        assert_eq!((queue.in_flight(), queue.take()), (0, Some(Row { failures: 0, is_checked: true, ..row })));
+    }
+
+    #[tokio::test]
+    async fn what_waits_wakes_the_loop_if_it_could_be_taken_at_hand_then() {
+        let now = Clock::start().now();
+        let mut queue = of(&["a", "b"], now + Duration::from_secs(5));
+        let due = Some(now + Duration::from_secs(5));
+        assert_eq!((queue.wakes_at(1), queue.wakes_at(0)), (due, None));
+        queue.load(now, ROOM, false).await.unwrap();
+        assert!(!queue.has_row(), "it is not due yet");
+        let row = taken(&mut queue, now + Duration::from_secs(5)).await.unwrap();
+        queue.put_first(row);
+        assert_eq!((queue.wakes_at(2), queue.wakes_at(1)), (due, None), "one is at the front");
+        queue.end();
+        assert_eq!(queue.wakes_at(2), None);
+    }
+
+    #[tokio::test]
+    async fn while_ten_thousand_rows_wait_none_is_begun() {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(b"task_id\n").unwrap();
+        (0..=MOST_WAITING).for_each(|row| writeln!(file, "t{row:07}").unwrap());
+        let catalog = Arc::new(Catalog::open(&file.path().to_path_buf().into(), &CatalogOptions::default()).unwrap());
+        let ledger = SqliteLedger::in_memory("https://api.example").unwrap();
+        let selection = Selection { retry: Retry::Retryable, in_doubt: InDoubt::Resend, limit: None };
+        let (worklist, _) = Worklist::plan(&catalog, vec![&ledger], selection).await.unwrap();
+        let (mut queue, now) = (Queue::of(worklist), Clock::start().now());
+        let later = now + Duration::from_secs(60);
+        for _ in 0..MOST_WAITING {
+            let row = taken(&mut queue, now).await.unwrap();
+            queue.put_back(row, later);
+        }
+        assert_eq!(taken(&mut queue, now).await, None);
+        assert_eq!(taken(&mut queue, later).await.unwrap().task.as_str(), "t0000000");
+        assert_eq!(taken(&mut queue, now).await.unwrap().task.as_str(), format!("t{MOST_WAITING:07}"));
     }
 }

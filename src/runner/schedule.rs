@@ -126,7 +126,7 @@ impl CoverJobs {
     }
 
     /// A cover is due at a time, as the one who wrote that down tells.
-    pub(super) fn includes(&mut self, poll: UnixMillis) {
+    pub(super) fn expect_poll(&mut self, poll: UnixMillis) {
         self.poll = Some(self.poll.map_or(poll, |before| before.min(poll)));
     }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::domain::Ended;
@@ -38,14 +38,13 @@ impl Stop {
         self.everything.cancel();
     }
 
-    /// Asks for the end after some time; the handle can be aborted.
-    #[must_use]
-    pub fn after(&self, wait: Duration, why: Ended) -> JoinHandle<()> {
+    /// Asks for the end after some time, as long as the handle is kept.
+    pub fn after(&self, wait: Duration, why: Ended) -> AbortOnDropHandle<()> {
         let stop = self.clone();
-        tokio::spawn(async move {
+        AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             stop.request(why);
-        })
+        }))
     }
 
     /// Whether the end was asked for: nothing new is submitted.
@@ -65,7 +64,7 @@ impl Stop {
         self.submitting.cancelled().await;
     }
 
-    /// Whether nothing at all is begun any more, not even a look at a cover.
+    /// Whether nothing at all is begun any more, not even a poll of a cover.
     #[must_use]
     pub fn ends_everything(&self) -> bool {
         self.everything.is_cancelled()

@@ -66,7 +66,7 @@ pub(super) struct Submitted {
     pub(super) disposition: Disposition,
     /// What its answer meant; `None` if it was not sent.
     pub(super) reason: Option<Reason>,
-    /// When its cover is to be looked at, if it has one.
+    /// When its cover is to be polled, if it has one.
     pub(super) poll_at: Option<UnixMillis>,
 }
 
@@ -80,7 +80,7 @@ pub(super) enum Disposition {
     /// Another run is sending it: what became of it is asked once it is due.
     Elsewhere { due: Instant },
     /// Other runs leave no room for it yet: it is the next one.
-    Held,
+    NotYet,
     /// Its answer stops the run.
     Stopped,
     /// The ledger does not let it be sent: it is settled, or another run has dealt with it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Uri, header};
 use flate2::read::{GzEncoder, ZlibEncoder};
-use image::{ImageFormat, ImageResult, Rgb, RgbImage};
+use image::{ImageFormat, ImageResult, RgbImage};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::spawn_blocking;
@@ -249,17 +249,21 @@ impl Gradient {
         Ok(bytes.into_inner())
     }
 
+    /// A pixel has the colour of the sum of its coordinates: each row is the one before it, moved by one.
     fn drawn(self) -> RgbImage {
         let mut rng = fastrand::Rng::with_seed(self.seed);
         let colors: [[u8; 3]; 2] = array::from_fn(|_| array::from_fn(|_| rng.u8(..)));
-        let side = u32::from(self.pixels);
-        RgbImage::from_fn(side, side, |x, y| {
-            let [from, to] = [2 * side - x - y, x + y];
-            Rgb(array::from_fn(|part| {
+        let steps = 2 * u32::from(self.pixels);
+        let color_at = |step| {
+            array::from_fn(|part| {
                 let [first, last] = colors.map(|color| u32::from(color[part]));
-                u8::try_from((first * from + last * to) / (2 * side)).unwrap_or(u8::MAX)
-            }))
-        })
+                u8::try_from((first * (steps - step) + last * step) / steps).unwrap_or(u8::MAX)
+            })
+        };
+        let (colors, side): (Vec<[u8; 3]>, _) = ((0..steps).map(color_at).collect(), usize::from(self.pixels));
+        let rows: Vec<&[u8]> = (0..side).map(|row| colors[row..row + side].as_flattened()).collect();
+        let [width, height] = [self.pixels; 2].map(u32::from);
+        RgbImage::from_raw(width, height, rows.concat()).unwrap_or_default()
     }
 }
 

@@ -80,7 +80,7 @@ fn covers_that_a_run_left_are_brought_home_by_follow() {
 fn follow_takes_up_what_a_run_beside_it_has_accepted_meanwhile() {
     let service = Seeing::quick();
     let batch = learned_tracks(30, &service.address());
-    let mut run = batch.start(&["--rate", "20/1s"]);
+    let mut run = batch.start(&["--rate", "30/1s"]);
     wait_for("the first covers", || service.stats().accepted >= 3);
     let ran = batch.call("follow", &download(&["-o", "followed.csv"])).exit(0).silent();
     assert!(run.is_over(), "follow went on for as long as there was something to follow");
@@ -92,17 +92,27 @@ fn follow_takes_up_what_a_run_beside_it_has_accepted_meanwhile() {
     assert_images(&batch, &ran);
 }
 
+/// The run that waits for both covers of a batch, once there is one.
+fn waiter(batch: &Batch) -> Option<i64> {
+    // Who looks for it too early would make it.
+    batch.path(LEDGER).exists().then(|| {
+        let sql = "SELECT min(waiter) FROM task WHERE due_at IS NOT NULL HAVING count(waiter) = 2";
+        ledger(batch).query_row(sql, (), |row| row.get(0)).ok()
+    })?
+}
+
 #[test]
 fn two_runs_that_wait_for_one_cover_both_have_it_in_hand() {
-    let service = quick(&["--generation", "3s"]);
-    let batch = learned(["a1", "b2"], &service.address);
-    let [first, second] = [&["--wait", "-o", "first.csv"][..], &["--wait", "-o", "second.csv"][..]];
-    let first = batch.start(first);
-    wait_for("the covers to be waited for", || {
-        let sql = "SELECT count(*) FROM task WHERE id IN ('a1', 'b2') AND waiter IS NOT NULL";
-        ledger(&batch).query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap() == 2
-    });
-    let second = batch.start(second);
+    let service = quick(&["--generation", "1ms"]);
+    // Nothing has taught this ledger how long covers take: nothing is looked at for a minute, unless it is hastened.
+    let batch = Batch::ids(["a1", "b2"]).to(&service.address);
+    let first = batch.start(&["--wait", "-o", "first.csv"]);
+    wait_for("the covers to be waited for", || waiter(&batch).is_some());
+    let before = waiter(&batch);
+    let second = batch.start(&["--wait", "-o", "second.csv"]);
+    wait_for("the second to take them over", || waiter(&batch) > before);
+    wait_for("the first to take them back", || waiter(&batch) == before);
+    hasten(&batch);
     for (run, results) in [(first, "first.csv"), (second, "second.csv")] {
         let ran = run.finish().exit(0).silent();
         let ran = Ran { results: batch.path(results), ..ran };
@@ -110,29 +120,50 @@ fn two_runs_that_wait_for_one_cover_both_have_it_in_hand() {
     }
 }
 
+/// Waits with this command for less time than covers take, and then as it says.
+fn not_in_hand_in_time(batch: &Batch, command: &str) {
+    let ran = batch.call(command, &download(&["--wait-timeout", "1s"])).exit(4);
+    assert_eq!(ends(&ran), ["submitted accepted"; 2]);
+    assert_eq!(images(batch), Vec::<String>::new());
+    let line = ran.next().to_owned();
+    assert_eq!(ran.stderr.trim_end().lines().last().unwrap().trim(), line);
+    wait_for("the covers to be finished", || {
+        hasten(batch);
+        let again = batch.shell(&line);
+        assert!(again.stdout.is_empty() && matches!(again.code, Some(0 | 4)), "{again:?}");
+        again.code == Some(0)
+    });
+    let done = batch.call("results", &[]).exit(0);
+    assert_eq!(ends(&done), ["completed generated"; 2]);
+    assert_images(batch, &done);
+}
+
+#[test]
+fn a_deadline_also_ends_a_run_that_goes_on_with_what_others_took_up() {
+    let service = quick(&["--generation", "300s"]);
+    let batch = learned(["a1", "b2"], &service.address);
+    let run = batch.start(&["--wait", "--deadline", "4s", "--wait-timeout", "40s"]);
+    wait_for("the covers to be waited for", || {
+        let taken = "UPDATE task SET waiter = NULL WHERE id IN ('a1', 'b2') AND waiter IS NOT NULL";
+        ledger(&batch).execute(taken, ()).unwrap() == 2
+    });
+    hasten(&batch);
+    let ran = run.finish().exit(4).says("stopped, --deadline passed");
+    assert_eq!(ends(&ran), ["submitted accepted"; 2]);
+}
+
 #[test]
 fn covers_not_in_hand_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
-    for command in ["run", "follow"] {
-        let service = quick(&["--generation", "5s"]);
-        let batch = learned(["a1", "b2"], &service.address);
-        if command == "follow" {
-            batch.run(&[]).exit(0);
-        }
-        let ran = batch.call(command, &download(&["--wait-timeout", "1s"])).exit(4);
-        assert_eq!(ends(&ran), ["submitted accepted"; 2]);
-        assert_eq!(images(&batch), Vec::<String>::new());
-        let line = ran.next().to_owned();
-        assert_eq!(ran.stderr.trim_end().lines().last().unwrap().trim(), line);
-        wait_for("the covers to be finished", || {
-            hasten(&batch);
-            let again = batch.shell(&line);
-            assert!(again.stdout.is_empty() && matches!(again.code, Some(0 | 4)), "{again:?}");
-            again.code == Some(0)
-        });
-        let done = batch.call("results", &[]).exit(0);
-        assert_eq!(ends(&done), ["completed generated"; 2]);
-        assert_images(&batch, &done);
-    }
+    let service = quick(&["--generation", "4s"]);
+    not_in_hand_in_time(&learned(["a1", "b2"], &service.address), "run");
+}
+
+#[test]
+fn covers_not_followed_in_time_are_an_exit_of_4_with_a_command_that_brings_them() {
+    let service = quick(&["--generation", "4s"]);
+    let batch = learned(["a1", "b2"], &service.address);
+    batch.run(&[]).exit(0);
+    not_in_hand_in_time(&batch, "follow");
 }
 
 #[test]

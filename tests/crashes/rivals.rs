@@ -60,15 +60,16 @@ fn leaves_a_dead_run(batch: &Batch, service: &Counting) {
 fn another_program_that_keeps_the_ledger_locked_is_waited_for_as_long_as_an_outage_may_last() {
     let service = Counting::answering_within(1..=5);
     let batch = Batch::tracks(30).to(&service.address());
-    let run = batch.start(&["--rate", "10/1s"]);
+    let run = batch.start(&["--rate", "20/1s"]);
     wait_for("some requests", || service.total() >= 5);
     let other = Connection::open(batch.path(LEDGER)).unwrap();
     other.busy_timeout(Duration::from_secs(30)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impatient = batch.start(&["-o", "other.csv", "--max-outage", "1s"]);
     wait_for("a word of it", || run.stderr_so_far().contains("another program keeps the ledger locked"));
     let before = service.total();
-    batch
-        .run(&["-o", "other.csv", "--max-outage", "1s"])
+    impatient
+        .finish()
         .exit(8)
         .says("caused by: database is locked")
         .says("hint: nothing was sent; once the ledger can be written, run again");

@@ -34,8 +34,8 @@ async fn an_outage_ends_the_run_once_nobody_was_served_for_so_long() {
         assert_eq!(morning.ended, Ended::Outage);
         assert_eq!((morning.results.count("submitted"), morning.results.count("pending")), (20, 30));
         assert_rest_is_pending(&night, &morning, "outage");
-        let last_answer = morning.sent[19].answered() - morning.began;
-        let end = last_answer + seconds(1800);
+        // The first request of which nobody was served any more.
+        let end = morning.sent[20].at - morning.began + seconds(1800);
         assert!((end..=end + GRAIN).contains(&morning.took), "{:?} instead of {end:?}", morning.took);
     }
 }
@@ -63,7 +63,7 @@ async fn short_outages_that_are_long_together_do_not_end_the_run() {
 async fn after_the_deadline_nothing_is_begun_and_what_is_in_flight_finishes() {
     let night = Night::of(&numbered("song", 100))
         .answers(|_| Reply::cover().after(seconds(5)))
-        .with(|with| with.run.deadline = Some(seconds(20)));
+        .with(|with| with.stop = Some((seconds(20), Ended::Deadline)));
     let morning = night.run().await;
     assert_eq!(morning.ended, Ended::Deadline);
     assert!(last_sent(&morning) < seconds(20) && last_sent(&morning) > seconds(19));
@@ -74,7 +74,7 @@ async fn after_the_deadline_nothing_is_begun_and_what_is_in_flight_finishes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_done_before_its_deadline_does_not_wait_for_it() {
-    let morning = Night::of(&["a"]).with(|with| with.run.deadline = Some(seconds(3600))).run().await;
+    let morning = Night::of(&["a"]).with(|with| with.stop = Some((seconds(3600), Ended::Deadline))).run().await;
     assert_eq!((morning.ended, morning.took), (Ended::Finished, millis(130)));
 }
 

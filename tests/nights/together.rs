@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use coverbatch::domain::Ended;
+use coverbatch::policy::InDoubt;
 use tokio::time::sleep;
 
-use crate::support::{Fault, Faulty, IMAGE, Morning, Night, Seen, millis, numbered, seconds};
+use crate::support::{Fault, Faulty, IMAGE, Morning, Night, Reply, Seen, millis, numbered, seconds};
 
 /// Every image of these music tasks is on disk, byte for byte, and nothing else.
 fn assert_in_hand(night: &Night, ids: &[String]) {
@@ -47,6 +48,7 @@ async fn two_that_wait_for_the_same_covers_both_have_them_in_the_end() {
     night.run().await;
     let night = night.waiting();
     night.service.shows(|_| Seen::DoneAfter(seconds(300)));
+    let began = night.clock.now();
     let (one, (other, read)) = tokio::join!(night.follow(), async {
         sleep(seconds(40)).await;
         (night.follow().await, night.reads().len())
@@ -57,6 +59,9 @@ async fn two_that_wait_for_the_same_covers_both_have_them_in_the_end() {
     let rounds = one.rounds + other.rounds;
     assert!(rounds < 60, "{rounds} rounds: each rests 5 s as soon as it knows of the other");
     assert!(read <= 20 * 12, "{read} reads: of each cover as many as if one had waited for it, or few more");
+    let end = began + one.took.min(seconds(40) + other.took);
+    let rested = end - *night.reads().last().unwrap();
+    assert!(rested < seconds(1), "with nothing left the first of them ended only after {rested:?}");
     assert!(night.is_read_in_pace());
 }
 
@@ -217,4 +222,39 @@ async fn rows_that_another_run_sends_are_asked_for_each_second_and_not_for_ever(
     let never = beside_a_run_that_takes(Duration::MAX).await;
     assert_eq!((never.ended, never.sent.len(), never.tally.to_send), (Ended::Finished, 0, 2));
     assert!((seconds(120)..seconds(121)).contains(&never.took), "{:?}", never.took);
+}
+
+/// Runs these rows beside a run that dies after so long and leaves the row `left`; when dead runs were looked for.
+async fn beside_a_run_that_dies(night: &Night, after: Duration) -> (Morning, Vec<u64>) {
+    let ledger = Faulty::new(&night.ledger, night.clock, Fault::Left(after, "left"));
+    let morning = night.run_on(&ledger).await.unwrap();
+    (morning, ledger.looks().iter().map(Duration::as_secs).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_dead_run_leaves_is_sent_once_nothing_else_is_left() {
+    let night = Night::of(&numbered("song", 20)).with(|with| with.rate = "1/10s".parse().unwrap());
+    let (morning, looks) = beside_a_run_that_dies(&night, seconds(30)).await;
+    let last = morning.sent.last().unwrap();
+    assert_eq!((morning.sent.len(), last.id.as_str()), (21, "left"));
+    // Each minute, so that others learn of it; then at the end, and once more after what was found there.
+    let (each_minute, end) = looks.split_at(3);
+    assert_eq!(each_minute, [60, 120, 180]);
+    let sent = |number: usize| (morning.sent[number].answered() - morning.began).as_secs();
+    assert_eq!(end, [sent(19), sent(20)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_dead_run_leaves_is_left_to_a_person_if_rows_in_doubt_are() {
+    let night = Night::of(&numbered("song", 3)).with(|with| with.run.rows.in_doubt = InDoubt::Hold);
+    let (morning, looks) = beside_a_run_that_dies(&night, Duration::ZERO).await;
+    assert_eq!((morning.sent.len(), looks.len()), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_asked_to_end_looks_for_no_rows_of_others() {
+    let night = Night::of(&numbered("song", 30)).with(|with| with.stop = Some((seconds(5), Ended::Deadline)));
+    let night = night.answers(|_| Reply::cover().after(seconds(70)));
+    let (morning, looks) = beside_a_run_that_dies(&night, Duration::ZERO).await;
+    assert_eq!((morning.ended, looks), (Ended::Deadline, vec![]));
 }

@@ -25,7 +25,8 @@ async fn everything_that_happens_is_told_and_counted_once() {
     });
     let morning = night.run().await;
     let Progress { done, failed, sent, waiting, outcomes, reads, covers, .. } = morning.progress;
-    assert_eq!((done, failed, sent, waiting, morning.has_waited), (5, 1, 6, 0, true));
+    assert_eq!((done, failed, sent, waiting), (5, 1, 6, 0));
+    assert!(morning.shown.iter().any(|shown| shown.waiting == 1), "the row in trouble waits");
     let meanings = [(Reason::Accepted, 4), (Reason::NotFound, 1), (Reason::ServerError, 1)];
     assert_eq!(outcomes.counts(), BTreeMap::from(meanings));
     let polls = 3 + night.looks_at("stuck").len() as u64;
@@ -35,4 +36,13 @@ async fn everything_that_happens_is_told_and_counted_once() {
     assert_eq!(told, [("rejected", Reason::NotFound), ("bad", Reason::GenerationFailed)]);
     assert!(morning.progress.last_accepted.is_some());
     assert_eq!(morning.progress.next_poll, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_next_cover_is_polled_is_told_before_it_is() {
+    let morning = Night::of(&["a"]).waiting().run().await;
+    let told = |shown: &&Progress| shown.covers.polls == 0 && shown.next_poll.is_some();
+    let shown = morning.shown.iter().find(told).unwrap();
+    let wait = shown.last_accepted.unwrap().until(shown.next_poll.unwrap());
+    assert_eq!(wait, seconds(60));
 }

@@ -1,6 +1,7 @@
 //! The options of `coverbatch run`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
@@ -191,13 +192,17 @@ impl RunArgs {
         })
     }
 
-    /// What a run is set to that sets out now, with dice of its own.
-    pub(super) fn config(&self, in_doubt: InDoubt, now: UnixMillis) -> RunConfig {
+    /// After how long a run that begins now sends nothing new.
+    pub(super) fn deadline(&self, now: UnixMillis) -> Option<Duration> {
+        self.pace.deadline.map(|deadline| deadline.since(now))
+    }
+
+    /// What a run is set to, with random numbers of its own.
+    pub(super) fn config(&self, in_doubt: InDoubt) -> RunConfig {
         RunConfig {
             concurrency: self.request.concurrency,
             rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt },
             max_failures: self.rerun.max_failures,
-            deadline: self.pace.deadline.map(|deadline| deadline.since(now)),
             seed: fastrand::u64(..),
         }
     }

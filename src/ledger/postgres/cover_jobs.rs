@@ -10,9 +10,9 @@ use super::look_up::IS_FORGOTTEN;
 use super::read_log::claim_read;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::domain::{MusicTaskId, Rate};
+use crate::domain::{IMAGES_LAST, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
+use crate::ledger::cover_job::{CoverJob, CoverScope, Due, JobKind, JobStep, WAKE_REST, Waiter};
 use crate::ledger::keys::{CoverKey, RunId};
 
 pub(super) async fn watch(

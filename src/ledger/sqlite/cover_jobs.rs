@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::columns::{route, time, time_if_any, unusable};
 use super::read_log::claim_read;
 use crate::clock::UnixMillis;
-use crate::domain::{CoverTaskId, MusicTaskId, Rate};
+use crate::domain::{CoverTaskId, IMAGES_LAST, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, IMAGES_LAST, JobKind, JobStep, WAKE_REST, Waiter};
+use crate::ledger::cover_job::{CoverJob, CoverScope, Due, JobKind, JobStep, WAKE_REST, Waiter};
 use crate::ledger::keys::{CoverKey, RunId};
 
 pub(super) fn watch(

@@ -19,6 +19,9 @@ fn an_image_is_of_its_seed_and_has_its_size() {
     for pixels in [1, 64] {
         let image = Gradient { pixels, ..gradient(1) }.drawn();
         assert_eq!(image.dimensions(), (pixels.into(), pixels.into()));
+        let last = u32::from(pixels) - 1;
+        assert_eq!(image.get_pixel(last, 0), image.get_pixel(0, last));
+        assert_eq!(image.get_pixel(0, 0) == image.get_pixel(last, last), pixels == 1);
     }
 }
 

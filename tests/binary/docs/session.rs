@@ -85,7 +85,7 @@ impl Session {
         symlink(PROGRAM, folder.path().join("bin/coverbatch")).unwrap();
         image::RgbImage::new(8, 8).save(folder.path().join("srv/label.png")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder, service: StandIn::quick(&["--generation", "100ms"]), port }
+        Self { folder, service: StandIn::quick(&["--generation", "100ms", "--image-pixels", "64"]), port }
     }
 
     /// Begins to run them.

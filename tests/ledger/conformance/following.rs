@@ -1,6 +1,7 @@
 //! Covers from their acceptance to their files.
 
-use coverbatch::ledger::{IMAGES_LAST, JobStep};
+use coverbatch::domain::IMAGES_LAST;
+use coverbatch::ledger::JobStep;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use coverbatch::clock::{Clock, UnixMillis};
@@ -26,7 +26,12 @@ pub(crate) enum Fault {
     SlowWrites(Duration),
     /// For so long another run has every row on its way.
     Elsewhere(Duration),
+    /// After so long another run is dead, which leaves this row in doubt.
+    Left(Duration, &'static str),
 }
+
+/// The last submission of a run that died.
+const LEFT: AttemptKey = AttemptKey(1_000_000);
 
 /// A ledger with a fault.
 #[derive(Debug)]
@@ -38,17 +43,26 @@ pub(crate) struct Faulty {
     /// How often `next_due` was called since the last other call.
     idle: AtomicUsize,
     failed_at: OnceLock<Instant>,
+    /// When runs that died were looked for.
+    looks: Mutex<Vec<Instant>>,
 }
 
 impl Faulty {
     pub(crate) fn new(inner: &Arc<SqliteLedger>, clock: Clock, fault: Fault) -> Arc<Self> {
         let (inner, calls, idle) = (Arc::clone(inner), AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { inner, clock, fault, calls, idle, failed_at: OnceLock::new() })
+        let (failed_at, looks) = (OnceLock::new(), Mutex::default());
+        Arc::new(Self { inner, clock, fault, calls, idle, failed_at, looks })
     }
 
     /// When the first call failed, if one did.
     pub(crate) fn failed_at(&self) -> Option<Instant> {
         self.failed_at.get().copied()
+    }
+
+    /// When runs that died were looked for, since the night began.
+    pub(crate) fn looks(&self) -> Vec<Duration> {
+        let start = self.clock.now() - self.clock.elapsed();
+        self.looks.lock().unwrap().iter().map(|at| *at - start).collect()
     }
 
     async fn call<T>(&self, work: impl Future<Output = Result<T, LedgerError>> + Send) -> Result<T, LedgerError> {
@@ -65,7 +79,9 @@ impl Faulty {
                 work.await?;
                 Err(self.fail())
             }
-            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) | Fault::Elsewhere(_) => work.await,
+            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) | Fault::Elsewhere(_) | Fault::Left(_, _) => {
+                work.await
+            }
         }
     }
 
@@ -149,7 +165,16 @@ impl SubmitLedger for Faulty {
         seen: AttemptKey,
         at: UnixMillis,
     ) -> Result<(Vec<MusicTaskId>, AttemptKey), LedgerError> {
-        self.call(self.inner.recover(run, seen, at)).await
+        self.looks.lock().unwrap().push(self.clock.now());
+        let (mut left, last) = self.call(self.inner.recover(run, seen, at)).await?;
+        if let Fault::Left(died, task) = self.fault
+            && self.clock.elapsed() >= died
+            && seen < LEFT
+        {
+            left.push(MusicTaskId::new(task).unwrap());
+            return Ok((left, LEFT));
+        }
+        Ok((left, last))
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claim, LedgerError> {

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
-use coverbatch::covers;
 use coverbatch::domain::{Credits, Ended, Rate};
+use coverbatch::earlier_results;
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
-use coverbatch::runner::{Failure, Progress, RunConfig, Runner, Stop};
+use coverbatch::runner::{Failure, Parts, Progress, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -72,8 +72,8 @@ pub(crate) struct Morning {
     pub(crate) sent: Vec<Sent>,
     /// What it told of itself at last.
     pub(crate) progress: Progress,
-    /// Whether it ever told of a row that waits for another attempt.
-    pub(crate) has_waited: bool,
+    /// What it told before.
+    pub(crate) shown: Vec<Progress>,
     /// The failures that it told.
     pub(crate) failures: Vec<Failure>,
     pub(crate) began: Instant,
@@ -102,7 +102,7 @@ impl Settings {
     fn usual() -> Self {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
-        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, deadline: None, seed: 7 };
+        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, seed: 7 };
         Self {
             rate: "20/10s".parse().unwrap(),
             max_outage: seconds(3600),
@@ -204,7 +204,7 @@ impl Night {
         let in_doubt = self.settings.run.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
-            covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let (worklist, counts) = Worklist::plan(&catalog, vec![&**ledger], selection).await?;
         if self.settings.wait.is_some() {
@@ -212,19 +212,24 @@ impl Night {
         }
         let gate = self.gate();
         let (began, before) = (self.clock.now(), self.service.sent().len());
-        let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
-        let runner = Runner::new(parts.0, parts.1, (opened, worklist), self.settings.run, self.stop());
+        let runner = Runner::new(self.parts(ledger), Arc::clone(&gate), opened, worklist, self.settings.run);
         let runner = self.with_reads(runner, &**ledger, run).await?;
         let (progress, mut told) = (runner.progress(), runner.failures());
         let mut watched = runner.progress();
-        let waited = tokio::spawn(async move { watched.wait_for(|now| now.waiting > 0).await.is_ok() });
+        let shown = tokio::spawn(async move {
+            let mut shown = Vec::new();
+            while watched.changed().await.is_ok() {
+                shown.push(*watched.borrow_and_update());
+            }
+            shown
+        });
         let ended = runner.run().await?;
         let took = self.clock.now() - began;
         ledger.end_run(run, ended, self.clock.unix()).await?;
         let (results, tally) = self.write_results(&catalog, &**ledger, ended).await?;
         let (sent, progress, gate) = (self.service.sent().split_off(before), *progress.borrow(), gate.view());
-        let (has_waited, failures) = (waited.await?, from_fn(|| told.try_recv().ok()).collect());
-        Ok(Morning { ended, counts, results, tally, gate, sent, progress, has_waited, failures, began, took })
+        let (shown, failures) = (shown.await?, from_fn(|| told.try_recv().ok()).collect());
+        Ok(Morning { ended, counts, results, tally, gate, sent, progress, shown, failures, began, took })
     }
 
     /// The runner, with music checked first, covers waited for and money counted as far as that is asked for.
@@ -275,10 +280,15 @@ impl Night {
         Gate::new(rate, max_outage, self.clock)
     }
 
-    pub(super) fn stop(&self) -> Stop {
+    /// What a run of this night works with.
+    pub(super) fn parts<L>(&self, ledger: &Arc<L>) -> Parts<Service, L> {
+        Parts { api: Arc::clone(&self.service), ledger: Arc::clone(ledger), clock: self.clock, stop: self.stop() }
+    }
+
+    fn stop(&self) -> Stop {
         let stop = Stop::default();
         if let Some((time, why)) = self.settings.stop {
-            drop(stop.after(time, why));
+            drop(stop.after(time, why).detach());
         }
         stop
     }
