@@ -1,4 +1,4 @@
-//! The covers of a catalog: those that only earlier results tell of, and those that a run waits for.
+//! The covers of a catalog: those that a run waits for, and what the files of their images are called.
 
 use std::sync::Arc;
 
@@ -6,43 +6,7 @@ use crate::catalog::{Catalog, RowNames};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, RowState};
 use crate::join::{Join, JoinError, Joined, Trust};
-use crate::ledger::{Ledger, ReadLedger, SubmitLedger, Waiter};
-
-/// Gives the ledger `into` what earlier results say of music tasks that the ledger `known` does not know. Returns how many
-/// these are.
-///
-/// # Errors
-/// [`JoinError`]
-pub async fn take_over<L: SubmitLedger>(
-    results: &Arc<Catalog>,
-    known: Option<&L>,
-    into: &L,
-    trust: Trust,
-) -> Result<u64, JoinError> {
-    let mut join = Join::new(results, known, trust)?;
-    let mut count = 0;
-    while let Some(news) = join.next_news().await? {
-        if !news.is_empty() {
-            count += news.len() as u64;
-            into.import(news).await?;
-        }
-    }
-    Ok(count)
-}
-
-/// Whether a ledger knows every music task that earlier results tell of.
-///
-/// # Errors
-/// [`JoinError`]
-pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust: Trust) -> Result<bool, JoinError> {
-    let mut join = Join::new(results, Some(ledger), trust)?;
-    while let Some(news) = join.next_news().await? {
-        if !news.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
+use crate::ledger::{Ledger, ReadLedger, Waiter};
 
 /// Lets a run wait from `at` on for the covers of what is taken up of the catalog that were accepted and are not finished, but
 /// for those that it has given up, or waits for no longer. Returns how many.

@@ -13,7 +13,7 @@ use crate::ledger::{Ledger, LedgerError};
 
 /// The default cover cannot be put in the place of a missing one.
 #[derive(Debug, Error)]
-pub enum StandInError {
+pub enum DefaultCoverError {
     /// Catalog or ledger.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -22,7 +22,7 @@ pub enum StandInError {
     File(#[from] FileError),
 }
 
-impl From<LedgerError> for StandInError {
+impl From<LedgerError> for DefaultCoverError {
     fn from(error: LedgerError) -> Self {
         Self::Join(error.into())
     }
@@ -32,13 +32,13 @@ impl From<LedgerError> for StandInError {
 /// disk, called as that would be, and writes down where. Returns how many music tasks it stands in for.
 ///
 /// # Errors
-/// [`StandInError`]
-pub async fn stand_in<L: Ledger>(
+/// [`DefaultCoverError`]
+pub async fn write<L: Ledger>(
     (catalog, names): (&Arc<Catalog>, Option<&RowNames>),
     ledger: &L,
     trust: Trust,
     (folder, cover): (&ImageFolder, &Arc<DefaultCover>),
-) -> Result<u64, StandInError> {
+) -> Result<u64, DefaultCoverError> {
     let mut join = Join::new(catalog, Some(ledger), trust).map_err(JoinError::from)?;
     let mut count = 0;
     while let Some(chunk) = Some(join.next().await?).filter(|chunk| !chunk.is_empty()) {
@@ -50,7 +50,7 @@ pub async fn stand_in<L: Ledger>(
         let mut copies = Vec::new();
         for (name, before) in noted(ledger, names).await?.into_iter().zip(copies_before) {
             let task = name.task.clone();
-            let copy = folder.stand_in(name, before.clone(), cover).await?;
+            let copy = folder.write_default_cover(name, before.clone(), cover).await?;
             if before.as_ref() != Some(&copy) {
                 copies.push((task, copy));
             }

@@ -10,7 +10,7 @@ use thiserror::Error as ThisError;
 
 use crate::api::client::ClientError;
 use crate::catalog::CatalogError;
-use crate::default_covers::StandInError;
+use crate::default_covers::DefaultCoverError;
 use crate::domain::{Ended, Signal, Status};
 use crate::files::FileError;
 use crate::join::JoinError;
@@ -131,7 +131,7 @@ pub enum Error {
     Worklist(#[from] WorklistError),
     /// The default cover.
     #[error(transparent)]
-    StandIn(#[from] StandInError),
+    DefaultCover(#[from] DefaultCoverError),
     /// The run.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -191,8 +191,8 @@ impl Error {
             Self::Ledger(error) if error.kind.is_wrong_ledger() => Exit::Usage,
             Self::Ledger(_) | Self::Results(_) | Self::Unwritable(_) | Self::Stdout(_) => Exit::Unwritten,
             Self::Worklist(WorklistError::Join(JoinError::Catalog(_)))
-            | Self::StandIn(StandInError::Join(JoinError::Catalog(_))) => Exit::Catalog,
-            Self::Worklist(_) | Self::StandIn(_) => Exit::Unwritten,
+            | Self::DefaultCover(DefaultCoverError::Join(JoinError::Catalog(_))) => Exit::Catalog,
+            Self::Worklist(_) | Self::DefaultCover(_) => Exit::Unwritten,
             Self::Run(RunError::Ledger(_) | RunError::Worklist(_) | RunError::Image(_)) => Exit::Unwritten,
             Self::Run(RunError::Defect(_)) | Self::System { .. } => Exit::Defect,
             Self::Client(_) | Self::Sandbox(_) | Self::Listen { .. } => Exit::Usage,
@@ -260,7 +260,7 @@ impl Error {
                 "nothing settled is lost; make room there, and run the same command again: it goes on with the images \
                  that are missing",
             ),
-            Self::StandIn(_) => Some(
+            Self::DefaultCover(_) => Some(
                 "the ledger holds every answer; once the folder of --download can be written, run the same command again",
             ),
             Self::Unwritable(_) => Some("nothing was sent; name a file that can be written, or make its folder"),
@@ -294,7 +294,7 @@ impl Error {
         if let Self::Ledger(error)
         | Self::Worklist(WorklistError::Join(JoinError::Ledger(error)))
         | Self::Run(RunError::Ledger(error))
-        | Self::StandIn(StandInError::Join(JoinError::Ledger(error)))
+        | Self::DefaultCover(DefaultCoverError::Join(JoinError::Ledger(error)))
         | Self::Results(ResultsError::Join(JoinError::Ledger(error))) = self
         {
             Some(error)

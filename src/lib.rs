@@ -15,6 +15,7 @@
 //! | [`ledger`] | durable rows | `rusqlite`, `tokio_postgres`, `tokio_postgres_rustls`, `rustls_native_certs`, `rustls` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `encoding_rs` |
 //! | [`join`] | catalog and ledger together | |
+//! | [`earlier_results`] | what they tell that the ledger does not know | |
 //! | [`covers`] | which covers are waited for | |
 //! | [`default_covers`] | what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
@@ -41,6 +42,7 @@ pub mod clock;
 pub mod covers;
 pub mod default_covers;
 pub mod domain;
+pub mod earlier_results;
 pub mod error;
 pub mod files;
 pub mod images;

@@ -9,11 +9,11 @@ mod chart;
 mod document;
 mod labels;
 mod row;
-mod stock;
+mod stages;
 mod thumbnail;
 
 pub use chart::{Activity, Kind};
 pub use document::{MAX_ROWS, Next, Page, RunLine};
 pub use row::{PageImage, PageRow, Stage};
-pub use stock::Stock;
+pub use stages::Stages;
 pub use thumbnail::{embedded_size, thumbnail_size, thumbnails};

@@ -43,14 +43,18 @@ pub enum Feedback {
     /// No answer came, which says nothing of the others.
     Lost,
     /// The service refused everyone.
-    Refused {
-        /// Whether it is there.
-        refusal: Refusal,
-        /// Why.
-        reason: Reason,
-        /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
-    },
+    Refused(Refused),
+}
+
+/// How the service refused everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Whether it is there.
+    pub refusal: Refusal,
+    /// Why.
+    pub reason: Reason,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// Whether a request may be made.

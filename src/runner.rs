@@ -48,6 +48,25 @@ pub const BLOCKING_THREADS: usize = 3;
 /// Failures that are kept for whoever is slow to hear of them.
 const MOST_UNTOLD: usize = 256;
 
+/// What a run works with.
+pub struct Parts<A, L> {
+    /// Who is asked.
+    pub api: Arc<A>,
+    /// Where that is written down.
+    pub ledger: Arc<L>,
+    /// The time.
+    pub clock: Clock,
+    /// Who asks for the end.
+    pub stop: Stop,
+}
+
+impl<A, L> Clone for Parts<A, L> {
+    fn clone(&self) -> Self {
+        let Self { api, ledger, clock, stop } = self;
+        Self { api: Arc::clone(api), ledger: Arc::clone(ledger), clock: *clock, stop: stop.clone() }
+    }
+}
+
 /// What a run is set to.
 #[derive(Debug, Clone, Copy)]
 pub struct RunConfig {
@@ -119,22 +138,18 @@ pub struct Runner<A, L> {
 impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// A run that has not begun; `run` is open in the ledger.
     #[must_use]
-    pub fn new(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (gate, clock): (Arc<Gate>, Clock),
-        (run, worklist): (Begun, Worklist),
-        config: RunConfig,
-        stop: Stop,
-    ) -> Self {
-        Self::begun((api, ledger), (gate, clock), (run, worklist), (config, clock.unix()), stop)
+    pub fn new(parts: Parts<A, L>, gate: Arc<Gate>, run: Begun, worklist: Worklist, config: RunConfig) -> Self {
+        let began = parts.clock.unix();
+        Self::begun(parts, gate, run, worklist, config, began)
     }
 
     fn begun(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (gate, clock): (Arc<Gate>, Clock),
-        (run, worklist): (Begun, Worklist),
-        (config, began): (RunConfig, UnixMillis),
-        stop: Stop,
+        Parts { api, ledger, clock, stop }: Parts<A, L>,
+        gate: Arc<Gate>,
+        run: Begun,
+        worklist: Worklist,
+        config: RunConfig,
+        began: UnixMillis,
     ) -> Self {
         let slots = usize::try_from(config.concurrency.get()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
@@ -167,12 +182,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// One that submits nothing and follows covers.
     #[must_use]
-    pub fn follower(
-        (api, ledger): (Arc<A>, Arc<L>),
-        (tracking, clock): (CoverTracking, Clock),
-        config: FollowConfig,
-        stop: Stop,
-    ) -> Self {
+    pub fn follower(parts: Parts<A, L>, tracking: CoverTracking, config: FollowConfig) -> Self {
         let run = match tracking.scope {
             CoverScope::OfRun(run) => run,
             CoverScope::All => RunId(0),
@@ -181,8 +191,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let rows = RowPolicy { max_attempts: config.max_attempts, in_doubt: InDoubt::Hold };
         let FollowConfig { concurrency, began, seed, .. } = config;
         let config = RunConfig { concurrency, rows, max_failures: MaxFailures::Percent(100), seed };
-        let gate = (Arc::clone(&tracking.gate), clock);
-        let runner = Self::begun((api, ledger), gate, (run, Worklist::default()), (config, began), stop);
+        let gate = Arc::clone(&tracking.gate);
+        let runner = Self::begun(parts, gate, run, Worklist::default(), config, began);
         runner.tracking(tracking).confined()
     }
 

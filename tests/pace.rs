@@ -11,7 +11,7 @@ use std::time::Duration;
 use coverbatch::clock::Clock;
 use coverbatch::domain::Reason;
 use coverbatch::policy::{Jitter, Refusal};
-use coverbatch::ratelimit::{Feedback, Gate, Reservation};
+use coverbatch::ratelimit::{Feedback, Gate, Refused, Reservation};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -169,7 +169,8 @@ async fn call(
     sleep(there).await;
     let admits = service.lock().unwrap().admits(clock.now());
     sleep(back).await;
-    let refused = Feedback::Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after: None };
+    let refused =
+        Feedback::Refused(Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after: None });
     in_flight.report(if admits { Feedback::Answered } else { refused }, jitter);
     admits
 }

@@ -147,7 +147,7 @@ impl HttpApi {
         tokio::select! {
             biased;
             answered = self.answered(request, read) => answered,
-            () = patience(longest) => Err(Fault::TimedOut(longest)),
+            () = expired(longest) => Err(Fault::TimedOut(longest)),
         }
     }
 
@@ -302,7 +302,7 @@ fn client(config: &HttpConfig) -> Result<reqwest::ClientBuilder, ClientError> {
 
 /// Waits so long, in steps: a process that stood still meanwhile, or a machine that slept, counts one of them, and hears what
 /// the service has said before it gives it up.
-async fn patience(longest: Duration) {
+async fn expired(longest: Duration) {
     let mut left = longest;
     while !left.is_zero() {
         let step = left.min(STEP);

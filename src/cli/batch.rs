@@ -18,6 +18,7 @@ use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
+use crate::earlier_results;
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
 use crate::join::{JoinError, Trust};
@@ -27,7 +28,7 @@ use crate::progress::{Rows, Style, Watched};
 use crate::ratelimit::{Gate, Pause};
 use crate::report::{Files, NextCommands, Paused, Summary, Traffic};
 use crate::results::{self, Before, Goal, Paths, ResultsError, Tally, View};
-use crate::runner::{Progress, RunError, Stop};
+use crate::runner::{Parts, Progress, RunError, Stop};
 use crate::worklist::WorklistError;
 
 use told::Told;
@@ -91,7 +92,7 @@ impl BatchContext {
     pub(super) async fn take_over_into(&self, into: &AnyLedger, known: Option<&AnyLedger>) -> Result<u64, Error> {
         let mut count = 0;
         for results in self.all_earlier() {
-            count += covers::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
+            count += earlier_results::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
         }
         Ok(count)
     }
@@ -190,7 +191,7 @@ impl BatchContext {
         let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 let catalog = (&self.catalog, self.names.as_ref());
-                default_covers::stand_in(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
+                default_covers::write(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };
@@ -231,8 +232,13 @@ impl BatchContext {
         }
     }
 
+    /// What the runs of this command work with.
+    pub(super) fn parts<A, L>(&self, api: &Arc<A>, ledger: &Arc<L>) -> Parts<A, L> {
+        Parts { api: Arc::clone(api), ledger: Arc::clone(ledger), clock: self.clock, stop: self.stop.clone() }
+    }
+
     /// What is shown of this command: so many rows to send and covers to follow, and `gate`, where all of it waits.
-    pub(super) fn watched(&self, style: Style, (rows, covers): (u64, u64), gate: &Arc<Gate>) -> Watched {
+    pub(super) fn watched(&self, style: Style, rows: u64, covers: u64, gate: &Arc<Gate>) -> Watched {
         let failing = Rows { catalog: Arc::clone(&self.catalog), labels: self.labels.clone() };
         Watched {
             style,

@@ -185,7 +185,7 @@ impl WaitArgs {
         self.wait_timeout
     }
 
-    pub(super) const fn patience(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
+    pub(super) const fn poll_policy(&self, max_attempts: std::num::NonZeroU32) -> PollPolicy {
         PollPolicy { wait: Some(self.wait_timeout), max_attempts }
     }
 

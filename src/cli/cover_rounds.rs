@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::ledger::{AnyLedger, CoverScope, RunId};
 use crate::progress::{Screen, Watched};
 use crate::ratelimit::Gate;
-use crate::runner::{CoverTracking, FollowConfig, Progress, Rounds, Runner};
+use crate::runner::{CoverTracking, FollowConfig, Parts, Progress, Rounds, Runner};
 
 /// What the command was told, and what it has at hand.
 pub(super) struct CoverRounds<'a> {
@@ -29,16 +29,17 @@ pub(super) struct CoverRounds<'a> {
 impl CoverRounds<'_> {
     /// How a run follows its covers.
     pub(super) fn tracking(&self, run: RunId) -> CoverTracking {
-        let policy = (self.wait.patience(self.request.max_attempts), self.request.timeout);
+        let policy = (self.wait.poll_policy(self.request.max_attempts), self.request.timeout);
         self.wait.read.tracking(CoverScope::OfRun(run), self.gate, self.image_settings.folder.as_ref(), policy)
     }
 
     /// Follows from `at` on what a run that `began` before that still waits for.
     pub(super) async fn follow(
         &self,
-        parts: (Arc<HttpApi>, Arc<AnyLedger>),
+        parts: Parts<HttpApi, AnyLedger>,
         run: RunId,
-        (began, at): (UnixMillis, UnixMillis),
+        began: UnixMillis,
+        at: UnixMillis,
     ) -> Result<(Ended, Progress), Error> {
         let RequestArgs { concurrency, max_attempts, .. } = *self.request;
         let rounds = Rounds {
@@ -48,11 +49,9 @@ impl CoverRounds<'_> {
             waiter: self.wait.waiter(run, began),
             tracking: self.tracking(run),
             config: FollowConfig { concurrency, max_attempts, began, seed: fastrand::u64(..) },
-            clock: self.batch.clock,
-            stop: self.batch.stop.clone(),
         };
         let round = async |runner: Runner<HttpApi, AnyLedger>, covers| {
-            let watched = self.log.style().map(|style| self.batch.watched(style, (0, covers), self.gate));
+            let watched = self.log.style().map(|style| self.batch.watched(style, 0, covers, self.gate));
             let watched = watched.map(|watched| Watched { wait: Some(self.wait.longest()), ..watched });
             let shown = watched.map(|watched| self.screen.follow(watched, runner.progress(), runner.failures()));
             let ended = runner.run().await;

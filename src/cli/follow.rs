@@ -140,8 +140,8 @@ impl Following<'_> {
             image_settings: &self.image_settings,
             gate: &gate,
         };
-        let parts = (Arc::clone(&self.api), Arc::clone(&self.ledger));
-        let followed = rounds.follow(parts, run, (started, started)).await;
+        let parts = self.batch.parts(&self.api, &self.ledger);
+        let followed = rounds.follow(parts, run, started, started).await;
         let (ended, progress) = self.batch.released(&self.ledger, run, followed).await?;
         Ok(RunOutcome {
             run,

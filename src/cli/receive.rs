@@ -23,7 +23,7 @@ use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, LedgerPlace, ReadLedger as _};
 use crate::policy::{GenerationEstimate, PollPolicy};
 use crate::progress::Screen;
-use crate::runner::{CoverTracking, FollowConfig, Runner, Stop};
+use crate::runner::{CoverTracking, FollowConfig, Parts, Runner, Stop};
 
 /// How long requests under way may take once the end is asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -118,7 +118,8 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
         seed: fastrand::u64(..),
     };
     let usual = GenerationEstimate::new(ledger.generation_times().await?);
-    let runner = Runner::follower((api, Arc::clone(&ledger)), (tracking, clock), config, stop.clone()).knowing(usual);
+    let parts = Parts { api, ledger: Arc::clone(&ledger), clock, stop: stop.clone() };
+    let runner = Runner::follower(parts, tracking, config).knowing(usual);
     let ended = runner.run().await;
     receiver.stop(GRACE).await;
     Ok(match ended? {

@@ -92,15 +92,15 @@ const MOST_RUNS: u32 = 10;
 async fn page(args: &ReportArgs, rows: &RowReader<'_>, tally: &Tally) -> Result<Page, Error> {
     let (catalog, now) = (args.catalog.identity(), rows.view.now);
     let runs = rows.ledger.past_runs(&catalog, MOST_RUNS).await?;
-    let (stock, shown) = rows.read(tally.left()).await?;
+    let (stages, shown) = rows.read(tally.left()).await?;
     Ok(Page {
         title: Path::new(&catalog).file_name().unwrap_or(OsStr::new(&catalog)).to_string_lossy().into_owned(),
         generated_at: now,
-        stock,
+        stages,
         counts: Status::ALL.iter().map(|status| (*status, tally.with(*status))).collect(),
         rows_total: tally.rows,
         duplicates: tally.duplicates,
-        stand_ins: tally.fallbacks,
+        default_covers: tally.fallbacks,
         causes: tally.causes().into_iter().cloned().collect(),
         activity: activity(rows.ledger, &runs, now).await?,
         runs: runs.iter().map(run_line).collect(),

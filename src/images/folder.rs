@@ -56,15 +56,15 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`FileError`]
-    pub async fn stand_in(
+    pub async fn write_default_cover(
         &self,
         name: ImageName,
         before: Option<String>,
         cover: &Arc<DefaultCover>,
     ) -> Result<String, FileError> {
         let (store, cover) = (self.store.clone(), Arc::clone(cover));
-        let stood_in = self.run(move || store.stand_in(&name, before.as_deref(), &cover)).await;
-        stood_in.unwrap_or_else(|late| Err(self.error(late)))
+        let written = self.run(move || store.write_default_cover(&name, before.as_deref(), &cover)).await;
+        written.unwrap_or_else(|late| Err(self.error(late)))
     }
 
     /// That images cannot be saved here because of `cause`, as when writing an [`ImageDraft`] fails.

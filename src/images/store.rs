@@ -44,7 +44,7 @@ impl Store {
 
     /// Puts a copy of the default cover where the first image would be, unless one is there; its name either way. `before`
     /// is the copy that is known already. Durable when this returns.
-    pub(super) fn stand_in(
+    pub(super) fn write_default_cover(
         &self,
         name: &ImageName,
         before: Option<&str>,
@@ -248,8 +248,8 @@ mod tests {
         kept.unwrap().unwrap().name
     }
 
-    fn stand_in(store: &Store, name: &ImageName, before: Option<&str>, kind: ImageKind) -> String {
-        store.stand_in(name, before, &default_cover(kind)).unwrap()
+    fn write_default_cover(store: &Store, name: &ImageName, before: Option<&str>, kind: ImageKind) -> String {
+        store.write_default_cover(name, before, &default_cover(kind)).unwrap()
     }
 
     /// Everything in the folder, hidden files too.
@@ -299,14 +299,14 @@ mod tests {
     #[test]
     fn a_default_cover_stands_in_once_and_gives_way_to_the_cover() {
         let (_folder, store) = store();
-        let name = stand_in(&store, &by_id(), None, ImageKind::Jpeg);
+        let name = write_default_cover(&store, &by_id(), None, ImageKind::Jpeg);
         assert_eq!(name, "a%2Fb-1.jpg");
         assert_eq!(fs::read(store.folder.join(&name)).unwrap(), sample(ImageKind::Jpeg));
         let before = fs::metadata(store.folder.join(&name)).unwrap().ino();
-        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Png), name);
+        assert_eq!(write_default_cover(&store, &by_id(), None, ImageKind::Png), name);
         assert_eq!(fs::metadata(store.folder.join(&name)).unwrap().ino(), before, "it is not written again");
         assert_eq!(keep(&store, ImageNumber::One, &sample(ImageKind::Png)).unwrap(), "a%2Fb-1.png");
-        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Jpeg), "a%2Fb-1.png");
+        assert_eq!(write_default_cover(&store, &by_id(), None, ImageKind::Jpeg), "a%2Fb-1.png");
         assert_eq!(names_in(&store), ["a%2Fb-1.png"]);
     }
 
@@ -314,7 +314,7 @@ mod tests {
     fn a_second_image_alone_does_not_keep_the_default_cover_away() {
         let (_folder, store) = store();
         keep(&store, ImageNumber::Two, &sample(ImageKind::Png)).unwrap();
-        assert_eq!(stand_in(&store, &by_id(), None, ImageKind::Png), "a%2Fb-1.png");
+        assert_eq!(write_default_cover(&store, &by_id(), None, ImageKind::Png), "a%2Fb-1.png");
     }
 
     #[test]
@@ -365,7 +365,7 @@ mod tests {
             let (_folder, store) = store();
             let name = format!("So What_1.{kind}");
             fs::write(store.folder.join(&name), "of another").unwrap();
-            assert_eq!(stand_in(&store, &in_words(), None, ImageKind::Png), "a%2Fb-1.png");
+            assert_eq!(write_default_cover(&store, &in_words(), None, ImageKind::Png), "a%2Fb-1.png");
             assert_eq!(keep_in_words(&store, ImageKind::Png, Some("a%2Fb-1.png")), "a%2Fb-1.png");
             assert_eq!(keep_in_words(&store, ImageKind::Jpeg, None), "a%2Fb-1.jpg");
             assert_eq!(fs::read(store.folder.join(&name)).unwrap(), b"of another");
@@ -390,12 +390,16 @@ mod tests {
     fn a_default_cover_in_words_gives_way_to_the_cover_of_any_kind() {
         for kind in [ImageKind::Png, ImageKind::Jpeg] {
             let (_folder, store) = store();
-            let copy = stand_in(&store, &in_words(), None, ImageKind::Jpeg);
+            let copy = write_default_cover(&store, &in_words(), None, ImageKind::Jpeg);
             assert_eq!(copy, "So What_1.jpg");
             let before = fs::metadata(store.folder.join(&copy)).unwrap().ino();
-            assert_eq!(stand_in(&store, &in_words(), Some(&copy), ImageKind::Png), copy);
+            assert_eq!(write_default_cover(&store, &in_words(), Some(&copy), ImageKind::Png), copy);
             assert_eq!(fs::metadata(store.folder.join(&copy)).unwrap().ino(), before, "it is not written again");
-            assert_eq!(stand_in(&store, &in_words(), None, ImageKind::Jpeg), copy, "left by a killed process");
+            assert_eq!(
+                write_default_cover(&store, &in_words(), None, ImageKind::Jpeg),
+                copy,
+                "left by a killed process"
+            );
             assert_eq!(keep_in_words(&store, kind, Some(&copy)), format!("So What_1.{kind}"));
             assert_eq!(names_in(&store), [format!("So What_1.{kind}")]);
         }
@@ -404,8 +408,8 @@ mod tests {
     #[test]
     fn a_default_cover_of_before_there_were_words_gives_way_too() {
         let (_folder, store) = store();
-        let copy = stand_in(&store, &by_id(), None, ImageKind::Jpeg);
-        assert_eq!(stand_in(&store, &in_words(), Some(&copy), ImageKind::Jpeg), copy);
+        let copy = write_default_cover(&store, &by_id(), None, ImageKind::Jpeg);
+        assert_eq!(write_default_cover(&store, &in_words(), Some(&copy), ImageKind::Jpeg), copy);
         assert_eq!(keep_in_words(&store, ImageKind::Png, Some(&copy)), "So What_1.png");
         assert_eq!(names_in(&store), ["So What_1.png"]);
     }

@@ -69,18 +69,18 @@ pub fn kind_of(first: &[u8]) -> Option<ImageKind> {
 pub fn check(source: impl Read + Seek) -> io::Result<Result<(ImageKind, ImageSize), NotAnImage>> {
     match Walk::start(source).and_then(|mut walk| walk.image()) {
         Ok(image) => Ok(Ok(image)),
-        Err(Halt::Refused(reason)) => Ok(Err(reason)),
-        Err(Halt::Unreadable(cause)) => Err(cause),
+        Err(Fault::Refused(reason)) => Ok(Err(reason)),
+        Err(Fault::Unreadable(cause)) => Err(cause),
     }
 }
 
 /// Why a walk ends before the image does.
-enum Halt {
+enum Fault {
     Refused(NotAnImage),
     Unreadable(io::Error),
 }
 
-impl From<io::Error> for Halt {
+impl From<io::Error> for Fault {
     fn from(cause: io::Error) -> Self {
         Self::Unreadable(cause)
     }
@@ -97,19 +97,19 @@ struct Walk<R> {
 }
 
 impl<R: Read + Seek> Walk<R> {
-    fn start(mut source: R) -> Result<Self, Halt> {
+    fn start(mut source: R) -> Result<Self, Fault> {
         let length = source.seek(SeekFrom::End(0))?;
         source.rewind()?;
         Ok(Self { source: BufReader::new(source), length, at: 0 })
     }
 
-    fn image(&mut self) -> Result<(ImageKind, ImageSize), Halt> {
+    fn image(&mut self) -> Result<(ImageKind, ImageSize), Fault> {
         let mut first = Vec::new();
         self.source.by_ref().take(SIGNATURE_BYTES as u64).read_to_end(&mut first)?;
         if first.is_empty() {
-            return Err(Halt::Refused(NotAnImage::Empty));
+            return Err(Fault::Refused(NotAnImage::Empty));
         }
-        let kind = kind_of(&first).ok_or(Halt::Refused(NotAnImage::Unknown))?;
+        let kind = kind_of(&first).ok_or(Fault::Refused(NotAnImage::Unknown))?;
         self.source.rewind()?;
         let pixels = match kind {
             ImageKind::Png => self.png()?,
@@ -117,18 +117,18 @@ impl<R: Read + Seek> Walk<R> {
             ImageKind::WebP => self.webp()?,
         };
         let pixels = pixels.filter(|(width, height)| *width > 0 && *height > 0);
-        let (width, height) = pixels.ok_or(Halt::Refused(NotAnImage::NoPicture(kind)))?;
+        let (width, height) = pixels.ok_or(Fault::Refused(NotAnImage::NoPicture(kind)))?;
         Ok((kind, ImageSize { width, height, bytes: self.length }))
     }
 
     /// Chunks of length, type, data and checksum, from `IHDR` to `IEND` (PNG, third edition, 5.3 and 5.6).
-    fn png(&mut self) -> Result<Pixels, Halt> {
+    fn png(&mut self) -> Result<Pixels, Fault> {
         let kind = ImageKind::Png;
         self.skip(kind, PNG_SIGNATURE.len() as u64)?;
         let (mut pixels, mut has_data) = (None, false);
         loop {
             let begin = self.at;
-            let damaged = Halt::Refused(NotAnImage::Damaged(kind, begin));
+            let damaged = Fault::Refused(NotAnImage::Damaged(kind, begin));
             let length = u32::from_be_bytes(self.take(kind)?);
             let name: [u8; 4] = self.take(kind)?;
             let is_head = begin == PNG_SIGNATURE.len() as u64;
@@ -157,12 +157,12 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Takes the bytes up to `end` into the checksum.
-    fn sum_up(&mut self, checksum: &mut crc32fast::Hasher, kind: ImageKind, end: u64) -> Result<(), Halt> {
+    fn sum_up(&mut self, checksum: &mut crc32fast::Hasher, kind: ImageKind, end: u64) -> Result<(), Fault> {
         while self.at < end {
             let block = self.source.fill_buf()?;
             let used = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(block.len());
             if used == 0 {
-                return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+                return Err(Fault::Refused(NotAnImage::CutOff(kind)));
             }
             checksum.update(&block[..used]);
             self.source.consume(used);
@@ -172,24 +172,25 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Marker segments, and after each start of scan coded data up to the next marker (ITU T.81, B.1.1 and B.2).
-    fn jpeg(&mut self) -> Result<Pixels, Halt> {
+    fn jpeg(&mut self) -> Result<Pixels, Fault> {
         let kind = ImageKind::Jpeg;
         self.skip(kind, 2)?;
         let (mut pixels, mut has_scan) = (None, false);
         loop {
             let begin = self.at;
             if self.take(kind)? != [0xff] {
-                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+                return Err(Fault::Refused(NotAnImage::Damaged(kind, begin)));
             }
             match self.marker()? {
                 0xd9 => return Ok(pixels.filter(|_| has_scan)),
                 // Without a segment: TEM and the restarts.
                 0x01 | 0xd0..=0xd7 => {}
                 // No marker at all, or a second start of image.
-                0x00 | 0xd8 => return Err(Halt::Refused(NotAnImage::Damaged(kind, begin))),
+                0x00 | 0xd8 => return Err(Fault::Refused(NotAnImage::Damaged(kind, begin))),
                 marker => {
                     let length = u64::from(u16::from_be_bytes(self.take(kind)?));
-                    let end = self.at + length.checked_sub(2).ok_or(Halt::Refused(NotAnImage::Damaged(kind, begin)))?;
+                    let end =
+                        self.at + length.checked_sub(2).ok_or(Fault::Refused(NotAnImage::Damaged(kind, begin)))?;
                     if is_frame(marker) && self.at + FRAME_HEAD_BYTES <= end {
                         let [_precision] = self.take(kind)?;
                         let [height, width] = [self.take(kind)?, self.take(kind)?].map(u16::from_be_bytes);
@@ -206,7 +207,7 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// The byte that tells which marker stands here; any number of fill bytes may stand before it.
-    fn marker(&mut self) -> Result<u8, Halt> {
+    fn marker(&mut self) -> Result<u8, Fault> {
         loop {
             let [byte] = self.take(ImageKind::Jpeg)?;
             if byte != 0xff {
@@ -216,12 +217,12 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Goes to the marker that ends a scan: neither a coded `ff` (followed by 0) nor a restart.
-    fn skip_scan(&mut self) -> Result<(), Halt> {
+    fn skip_scan(&mut self) -> Result<(), Fault> {
         let mut after_ff = false;
         loop {
             let block = self.source.fill_buf()?;
             if block.is_empty() {
-                return Err(Halt::Refused(NotAnImage::CutOff(ImageKind::Jpeg)));
+                return Err(Fault::Refused(NotAnImage::CutOff(ImageKind::Jpeg)));
             }
             for (before, byte) in block.iter().enumerate() {
                 if after_ff && !matches!(byte, 0 | 0xd0..=0xd7 | 0xff) {
@@ -236,7 +237,7 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Chunks that fill the size given in the head, one of them a picture (RFC 9649, 2.3 to 2.7).
-    fn webp(&mut self) -> Result<Pixels, Halt> {
+    fn webp(&mut self) -> Result<Pixels, Fault> {
         let kind = ImageKind::WebP;
         self.skip(kind, 4)?;
         let end = 8 + u64::from(u32::from_le_bytes(self.take(kind)?));
@@ -247,7 +248,7 @@ impl<R: Read + Seek> Walk<R> {
             let name: [u8; 4] = self.take(kind)?;
             let size = u64::from(u32::from_le_bytes(self.take(kind)?));
             if self.at + size > end {
-                return Err(Halt::Refused(NotAnImage::Damaged(kind, begin)));
+                return Err(Fault::Refused(NotAnImage::Damaged(kind, begin)));
             }
             // Odd sizes are padded, though not by everyone at the end.
             let next = (self.at + size + size % 2).min(end);
@@ -262,9 +263,9 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// The next bytes.
-    fn take<const N: usize>(&mut self, kind: ImageKind) -> Result<[u8; N], Halt> {
+    fn take<const N: usize>(&mut self, kind: ImageKind) -> Result<[u8; N], Fault> {
         if self.at + N as u64 > self.length {
-            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+            return Err(Fault::Refused(NotAnImage::CutOff(kind)));
         }
         let mut bytes = [0; N];
         self.source.read_exact(&mut bytes)?;
@@ -273,14 +274,14 @@ impl<R: Read + Seek> Walk<R> {
     }
 
     /// Leaves out this many bytes, which must be there.
-    fn skip(&mut self, kind: ImageKind, count: u64) -> Result<(), Halt> {
+    fn skip(&mut self, kind: ImageKind, count: u64) -> Result<(), Fault> {
         if self.at + count > self.length {
-            return Err(Halt::Refused(NotAnImage::CutOff(kind)));
+            return Err(Fault::Refused(NotAnImage::CutOff(kind)));
         }
         self.step_to(self.at + count)
     }
 
-    fn step_to(&mut self, at: u64) -> Result<(), Halt> {
+    fn step_to(&mut self, at: u64) -> Result<(), Fault> {
         self.source.seek_relative(at.cast_signed() - self.at.cast_signed())?;
         self.at = at;
         Ok(())

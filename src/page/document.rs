@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::chart::{Activity, Chart, Kind};
 use super::labels::{Expiry, Thousands as _};
 use super::row::{PageRow, Stage};
-use super::stock::Stock;
+use super::stages::Stages;
 use crate::clock::UnixMillis;
 use crate::domain::{Brief, Status, one_line};
 use crate::results::{Cause, Remedy};
@@ -27,7 +27,7 @@ pub struct Page {
     /// When this is told; what expires is measured against it.
     pub generated_at: UnixMillis,
     /// How far the covers have come, of the whole catalog.
-    pub stock: Stock,
+    pub stages: Stages,
     /// Rows by status, of the whole catalog.
     pub counts: Vec<(Status, u64)>,
     /// Rows of the catalog, also those that are not in `rows`.
@@ -35,7 +35,7 @@ pub struct Page {
     /// Rows that repeat an earlier one.
     pub duplicates: u64,
     /// Rows for which the default cover stands in.
-    pub stand_ins: u64,
+    pub default_covers: u64,
     /// Why rows have no cover, the most frequent first.
     pub causes: Vec<Cause>,
     /// Submissions over time.
@@ -103,9 +103,9 @@ impl Page {
 
     /// How many covers are in hand: `198 of 215 covers are in hand`.
     fn headline(&self) -> String {
-        let (saved, online) = (self.stock.with(Stage::Saved), self.stock.with(Stage::Online));
+        let (saved, online) = (self.stages.with(Stage::Saved), self.stages.with(Stage::Online));
         // Nobody waits for one that is left out.
-        let all = self.rows_total.saturating_sub(self.stock.with(Stage::Ignored));
+        let all = self.rows_total.saturating_sub(self.stages.with(Stage::Ignored));
         let of_all = |rows: u64| match (rows, all) {
             (1, 1) => "The one cover is".to_owned(),
             (0, 1) => "The one cover is not".to_owned(),

@@ -127,7 +127,7 @@ pub struct PageImage {
 }
 
 impl PageRow {
-    /// Whether it stands in a list of rows without a cover. There is its anchor, also if the stand-in cover is shown.
+    /// Whether it stands in a list of rows without a cover. There is its anchor, also if the default cover is shown.
     pub(super) fn is_listed(&self) -> bool {
         !self.stage.has_cover()
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::shared::PauseCause;
-use super::{Admission, later};
+use super::{Admission, Refused, later};
 use crate::domain::{Brief, Reason};
 use crate::policy::{GATE_BACKOFF, Jitter, Refusal};
 
@@ -118,8 +118,9 @@ impl Breaker {
     /// that, if one does.
     pub(super) fn refused(
         &mut self,
-        (epoch, sent): (Epoch, Instant),
-        (refusal, reason, retry_after): (Refusal, Reason, Option<Duration>),
+        epoch: Epoch,
+        sent: Instant,
+        Refused { refusal, reason, retry_after }: Refused,
         jitter: Jitter,
         now: Instant,
     ) -> Option<(PauseCause, Duration)> {
@@ -227,8 +228,8 @@ mod tests {
 
     /// Whether a pause begins.
     fn unavailable(breaker: &mut Breaker, retry_after: Option<Duration>, now: Instant) -> bool {
-        let refused = (Refusal::Unavailable, Reason::Maintenance, retry_after);
-        breaker.refused((breaker.epoch(), now), refused, Jitter::new(0.0), now).is_some()
+        let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after };
+        breaker.refused(breaker.epoch(), now, refused, Jitter::new(0.0), now).is_some()
     }
 
     #[test]
@@ -264,8 +265,8 @@ mod tests {
         let start = Clock::start().now();
         let mut breaker = Breaker::new(3600 * SECOND);
         breaker.pass(start);
-        let refused = (Refusal::Throttled, Reason::RateLimited, None);
-        assert!(breaker.refused((breaker.epoch(), start), refused, Jitter::new(0.0), start).is_some());
+        let refused = Refused { refusal: Refusal::Throttled, reason: Reason::RateLimited, retry_after: None };
+        assert!(breaker.refused(breaker.epoch(), start, refused, Jitter::new(0.0), start).is_some());
         assert!(!breaker.pass(start + SECOND));
         assert_eq!(breaker.admit(start + SECOND), Admission::Now);
     }
@@ -279,8 +280,8 @@ mod tests {
         assert!(unavailable(&mut breaker, None, start));
         for (asked, until) in [(None, 1), (Some(30 * SECOND), 30), (Some(7 * SECOND), 30), (Some(86_400 * SECOND), 600)]
         {
-            let refused = (Refusal::Unavailable, Reason::Maintenance, asked);
-            assert_eq!(breaker.refused((sent_before, start), refused, Jitter::new(0.0), start), None);
+            let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after: asked };
+            assert_eq!(breaker.refused(sent_before, start, refused, Jitter::new(0.0), start), None);
             assert_eq!(breaker.admit(start), Admission::At(start + until * SECOND));
         }
         assert_eq!(breaker.epoch(), Epoch(1));
@@ -321,10 +322,16 @@ mod tests {
             if let Some(answered) = answered {
                 breaker.answered(breaker.epoch(), false, start + answered * SECOND);
             }
-            let refused = (Refusal::Unavailable, Reason::Maintenance, Some(600 * SECOND));
-            let request = (breaker.epoch(), start + sent * SECOND);
-            assert!(breaker.refused(request, refused, Jitter::new(0.0), start + 40 * SECOND).is_some());
-            assert_eq!(breaker.admit(start + 40 * SECOND), Admission::At(start + over * SECOND), "{answered:?} {sent}");
+            let sent = start + sent * SECOND;
+            let retry_after = Some(600 * SECOND);
+            let refused = Refused { refusal: Refusal::Unavailable, reason: Reason::Maintenance, retry_after };
+            let pause = breaker.refused(breaker.epoch(), sent, refused, Jitter::new(0.0), start + 40 * SECOND);
+            assert!(pause.is_some());
+            assert_eq!(
+                breaker.admit(start + 40 * SECOND),
+                Admission::At(start + over * SECOND),
+                "{answered:?} {sent:?}"
+            );
         }
     }
 

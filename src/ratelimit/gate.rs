@@ -17,7 +17,7 @@ use super::breaker::{Breaker, Epoch, Pause};
 use super::shared::{Asking, NotYet, PauseChange};
 use super::spacing::{Spacing, Turn};
 use super::window::{SendLog, Window};
-use super::{Admission, Feedback, later};
+use super::{Admission, Feedback, Refused, later};
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Rate, Reason};
 use crate::policy::{Jitter, Refusal};
@@ -151,7 +151,7 @@ impl Gate {
     fn report(&self, ticket: Ticket, sent: Option<Instant>, feedback: Feedback, jitter: Jitter) -> Reported {
         let (mut state, now) = (self.state(), self.clock.now());
         let sent = sent.unwrap_or(now);
-        let pause = state.report((ticket, sent), feedback, jitter, now);
+        let pause = state.report(ticket, sent, feedback, jitter, now);
         let age = (now - sent).saturating_sub(state.window.counts_after(sent, now));
         drop(state);
         self.changed.notify_waiters();
@@ -207,7 +207,8 @@ impl State {
 
     fn report(
         &mut self,
-        (ticket, sent): (Ticket, Instant),
+        ticket: Ticket,
+        sent: Instant,
         feedback: Feedback,
         jitter: Jitter,
         now: Instant,
@@ -222,13 +223,12 @@ impl State {
                 self.share.since = now - self.origin;
                 PauseChange::End
             }
-            Feedback::Refused { refusal, reason, retry_after } => {
-                let refused = (refusal, reason, retry_after);
-                let begun = self.breaker.refused((ticket.epoch, sent), refused, jitter, now);
+            Feedback::Refused(refused) => {
+                let begun = self.breaker.refused(ticket.epoch, sent, refused, jitter, now);
                 let Some((cause, wait)) = begun else { return PauseChange::Keep };
                 self.slots.clear();
                 let (age, window) = (now - self.origin, self.rate.period);
-                self.share = self.share.paused(refusal, (age, age + wait), window);
+                self.share = self.share.paused(refused.refusal, (age, age + wait), window);
                 self.spacing.set_share(self.share_at(now), now);
                 PauseChange::Begin { cause, wait, window }
             }
@@ -332,9 +332,10 @@ impl InFlight {
         let feedback = match feedback {
             // Everyone waits for the answer of a probe: no answer is one too.
             Feedback::Lost if ticket.is_probe => {
-                Feedback::Refused { refusal: Refusal::Unavailable, reason: Reason::Connection, retry_after: None }
+                let (refusal, reason) = (Refusal::Unavailable, Reason::Connection);
+                Feedback::Refused(Refused { refusal, reason, retry_after: None })
             }
-            Feedback::Lost | Feedback::Answered | Feedback::Refused { .. } => feedback,
+            Feedback::Lost | Feedback::Answered | Feedback::Refused(_) => feedback,
         };
         place.gate.report(ticket, place.sent, feedback, jitter)
     }
@@ -365,7 +366,7 @@ mod tests {
             Refusal::Throttled => Reason::RateLimited,
             Refusal::Unavailable => Reason::Maintenance,
         };
-        Feedback::Refused { refusal, reason, retry_after }
+        Feedback::Refused(Refused { refusal, reason, retry_after })
     }
 
     /// A request that is sent as soon as it may be.

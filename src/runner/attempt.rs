@@ -13,7 +13,7 @@ use crate::api::CoverApi;
 use crate::domain::{Ended, Outcome, RowState, Verdict};
 use crate::ledger::{AttemptKey, Claim, ClaimRequest, Ledger, Settled, Settlement, Waiter};
 use crate::policy::{Decision, Health, Jitter, Refusal, Scope, decide};
-use crate::ratelimit::{Feedback, Reservation};
+use crate::ratelimit::{Feedback, Refused, Reservation};
 
 /// After which time it is asked again whether a row that another run is sending has its answer.
 const ELSEWHERE: Duration = Duration::from_secs(1);
@@ -146,7 +146,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 
 /// What an answer tells the gate.
 fn feedback(outcome: &Outcome, decision: Decision, health: Health) -> Feedback {
-    let refused = |refusal| Feedback::Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after };
+    let refused =
+        |refusal| Feedback::Refused(Refused { refusal, reason: outcome.reason, retry_after: outcome.retry_after });
     match (decision, &outcome.verdict) {
         (Decision::Again(Scope::Account(refusal)), _) => refused(refusal),
         // The row is held back, and everyone else waits.

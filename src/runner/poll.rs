@@ -14,7 +14,7 @@ use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Ended, Found, MusicProgress, Reading, Reason, RowState};
 use crate::ledger::{CoverJob, JobOutcome, JobStep, Ledger, LedgerError};
 use crate::policy::{GivenUp, Jitter, PollFailure, PollPolicy, Refusal, Scope, found};
-use crate::ratelimit::{Feedback, Reservation};
+use crate::ratelimit::{Feedback, Refused, Reservation};
 
 /// What is written down of a job, and what that comes to.
 type Settled = (JobOutcome, JobResult);
@@ -191,7 +191,8 @@ impl<A: CoverApi, L: Ledger> TaskContext<A, L> {
 
 /// What an answer tells the gate of reads.
 fn feedback<T>(reading: &Reading<T>) -> Feedback {
-    let refused = |refusal| Feedback::Refused { refusal, reason: reading.reason, retry_after: reading.retry_after };
+    let refused =
+        |refusal| Feedback::Refused(Refused { refusal, reason: reading.reason, retry_after: reading.retry_after });
     match reading.found {
         Found::Throttled => refused(Refusal::Throttled),
         Found::Unavailable => refused(Refusal::Unavailable),
@@ -208,7 +209,7 @@ mod tests {
     fn only_what_nobody_answered_leaves_the_gate_as_it_is() {
         let (unavailable, throttled) = (Refusal::Unavailable, Refusal::Throttled);
         let (reason, retry_after) = (Reason::Timeout, Some(Duration::from_secs(3)));
-        let refused = |refusal| Feedback::Refused { refusal, reason, retry_after };
+        let refused = |refusal| Feedback::Refused(Refused { refusal, reason, retry_after });
         for (found, with_status, without) in [
             (Found::Known(()), Feedback::Answered, Feedback::Answered),
             (Found::Throttled, refused(throttled), refused(throttled)),

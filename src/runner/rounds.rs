@@ -10,10 +10,10 @@ use tokio::time::sleep;
 
 use super::progress::{Covers, Progress};
 use super::schedule::CoverTracking;
-use super::{FollowConfig, RunError, Runner, Stop};
+use super::{FollowConfig, Parts, RunError, Runner};
 use crate::api::CoverApi;
 use crate::catalog::Catalog;
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::UnixMillis;
 use crate::covers;
 use crate::domain::Ended;
 use crate::join::Trust;
@@ -26,8 +26,8 @@ const REST: Duration = Duration::from_secs(5);
 
 /// What is followed, and how.
 pub struct Rounds<A, L> {
-    /// Who is asked, and where that is written down.
-    pub parts: (Arc<A>, Arc<L>),
+    /// What each round works with.
+    pub parts: Parts<A, L>,
     /// Whose covers.
     pub catalog: Arc<Catalog>,
     /// What is believed of earlier results.
@@ -38,10 +38,6 @@ pub struct Rounds<A, L> {
     pub tracking: CoverTracking,
     /// What a round is set to.
     pub config: FollowConfig,
-    /// The time.
-    pub clock: Clock,
-    /// Who asks for the end.
-    pub stop: Stop,
 }
 
 impl<A: CoverApi, L: Ledger> Rounds<A, L> {
@@ -55,31 +51,31 @@ impl<A: CoverApi, L: Ledger> Rounds<A, L> {
         mut at: UnixMillis,
         round: impl AsyncFn(Runner<A, L>, u64) -> Result<Ended, RunError>,
     ) -> Result<(Ended, Progress), RunError> {
+        let Parts { clock, stop, .. } = &self.parts;
         let (mut ended, mut total, mut has_others) = (Ended::Finished, Progress::default(), false);
-        while !self.stop.is_requested() {
-            let taken = covers::take_up(&self.catalog, &*self.parts.1, self.trust, self.waiter, at).await;
+        while !stop.is_requested() {
+            let taken = covers::take_up(&self.catalog, &*self.parts.ledger, self.trust, self.waiter, at).await;
             let taken = taken.map_err(WorklistError::from)?;
             if taken == 0 {
                 break;
             }
-            let tracking = (self.tracking.clone(), self.clock);
-            let runner = Runner::follower(self.parts.clone(), tracking, self.config, self.stop.clone());
+            let runner = Runner::follower(self.parts.clone(), self.tracking.clone(), self.config);
             let progress = runner.progress();
             ended = round(runner, taken).await?;
             let done = *progress.borrow();
             total = total.and(done);
             if (has_others || done.covers == Covers::default()) && self.is_any_left().await? {
-                tokio::select! { () = sleep(REST) => {}, () = self.stop.wait() => {} }
+                tokio::select! { () = sleep(REST) => {}, () = stop.wait() => {} }
             }
             // What is taken up after a round was taken by others in it.
-            (has_others, at) = (true, self.clock.unix());
+            (has_others, at) = (true, clock.unix());
         }
-        Ok((self.stop.requested().unwrap_or(ended), total))
+        Ok((stop.requested().unwrap_or(ended), total))
     }
 
     /// Whether there is a next round to rest before.
     async fn is_any_left(&self) -> Result<bool, RunError> {
-        Ok(covers::is_any_left(&self.catalog, &*self.parts.1, self.trust, self.waiter)
+        Ok(covers::is_any_left(&self.catalog, &*self.parts.ledger, self.trust, self.waiter)
             .await
             .map_err(WorklistError::from)?)
     }

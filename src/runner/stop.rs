@@ -39,7 +39,6 @@ impl Stop {
     }
 
     /// Asks for the end after some time, as long as the handle is kept.
-    #[must_use]
     pub fn after(&self, wait: Duration, why: Ended) -> AbortOnDropHandle<()> {
         let stop = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {

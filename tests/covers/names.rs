@@ -57,8 +57,8 @@ fn files_of_others_are_spared_and_default_covers_give_way() {
     fs::write(batch.path("default.jpg"), content.into_inner()).unwrap();
     let more = [&TEMPLATE[..], &["--default-cover", "default.jpg", "--wait-timeout"]].concat();
     let mut ran = batch.run(&download(&[&more[..], &["1ms"]].concat())).exit(4);
-    let stand_ins = NAMED.map(|name| name.replace("b2 AC_DC - T.N.T._1", "b2 b2-1").replace(".png", ".jpg"));
-    assert_eq!(first_files(&ran), stand_ins);
+    let default_covers = NAMED.map(|name| name.replace("b2 AC_DC - T.N.T._1", "b2 b2-1").replace(".png", ".jpg"));
+    assert_eq!(first_files(&ran), default_covers);
     wait_for("the covers to be finished", || {
         hasten(&batch);
         ran = batch.run(&download(&[&more[..], &["1s"]].concat()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coverbatch::clock::{Clock, UnixMillis};
 use coverbatch::domain::{Reason, Status};
 use coverbatch::page::{
-    Activity, Kind, Next, Page, PageImage, PageRow, RunLine, Stage, Stock, thumbnail_size, thumbnails,
+    Activity, Kind, Next, Page, PageImage, PageRow, RunLine, Stage, Stages, thumbnail_size, thumbnails,
 };
 use coverbatch::results::{Cause, Remedy, RowName};
 use image::{Rgb, RgbImage};
@@ -146,9 +146,9 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
         cause
     };
     let lacking = Status::ALL.iter().copied().filter(|status| !status.is_settled() && count(*status) > 0);
-    let mut stock = Stock::new(now);
+    let mut stages = Stages::new(now);
     for row in &rows {
-        stock.add(row.stage, row.expires_at);
+        stages.add(row.stage, row.expires_at);
     }
     let began = now.before(Duration::from_secs(21_000));
     Page {
@@ -157,8 +157,8 @@ pub(crate) fn page(title: &str, rows: Vec<PageRow>, now: UnixMillis) -> Page {
         counts: Status::ALL.iter().map(|status| (*status, count(*status))).collect(),
         rows_total: u64::try_from(rows.len()).unwrap(),
         duplicates: 3,
-        stand_ins: u64::try_from(rows.iter().filter(|row| row.fallback).count()).unwrap(),
-        stock,
+        default_covers: u64::try_from(rows.iter().filter(|row| row.fallback).count()).unwrap(),
+        stages,
         causes: lacking.map(cause).collect(),
         activity: activity(now),
         runs: vec![RunLine {

@@ -8,7 +8,7 @@ use crate::domain::Status;
 use crate::error::Error;
 use crate::join::{Join, Joined};
 use crate::ledger::{AnyLedger, Artwork};
-use crate::page::{MAX_ROWS, PageRow, Stage, Stock};
+use crate::page::{MAX_ROWS, PageRow, Stage, Stages};
 use crate::results::{Cover, Remedy, ResultLine, ResultsError, Standing, View};
 
 /// Where rows come from, and how they look.
@@ -22,10 +22,10 @@ pub(super) struct RowReader<'a> {
 
 impl RowReader<'_> {
     /// All rows counted, and those to show: those that are `left` first, and then as many others as there is room for.
-    pub(super) async fn read(&self, left: u64) -> Result<(Stock, Vec<PageRow>), Error> {
+    pub(super) async fn read(&self, left: u64) -> Result<(Stages, Vec<PageRow>), Error> {
         let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
         let mut room_for_others = most.saturating_sub(left);
-        let (mut stock, mut rows, mut files) = (Stock::new(self.view.now), Vec::new(), Vec::new());
+        let (mut stages, mut rows, mut files) = (Stages::new(self.view.now), Vec::new(), Vec::new());
         let mut join = Join::new(self.catalog, Some(self.ledger), self.view.trust)?;
         loop {
             let chunk = join.next().await.map_err(ResultsError::from)?;
@@ -35,7 +35,7 @@ impl RowReader<'_> {
             for joined in &chunk {
                 let (line, art) = (ResultLine::new(self.catalog, joined, self.view), art_of(joined));
                 let stage = stage(&line, art);
-                stock.add(stage, art.and_then(Artwork::expires_at));
+                stages.add(stage, art.and_then(Artwork::expires_at));
                 let is_left = !line.status.is_settled() || matches!(line.cover, Cover::Awaited | Cover::Forgotten);
                 if rows.len() >= MAX_ROWS || (!is_left && room_for_others == 0) {
                     continue;
@@ -46,7 +46,7 @@ impl RowReader<'_> {
             }
         }
         self.pictures.put_into(&mut rows, files).await;
-        Ok((stock, rows))
+        Ok((stages, rows))
     }
 
     fn row(&self, joined: &Joined, line: &ResultLine, stage: Stage) -> PageRow {

@@ -12,13 +12,23 @@ use crate::ledger::{AnyLedger, Begun, ReadLedger as _, RunId};
 use crate::policy::GenerationEstimate;
 use crate::progress::Watched;
 use crate::ratelimit::Gate;
-use crate::runner::{Progress, Runner};
+use crate::runner::{Parts, Progress, Runner};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::Worklist;
 
 use super::api::{address, http_api, start_sandbox};
 use super::args::RunArgs;
 use super::prepared::PreparedRun;
+
+/// What a run has to do, since it began.
+#[derive(Clone, Copy)]
+pub(super) struct ToDo {
+    pub(super) began: UnixMillis,
+    /// Rows to send.
+    pub(super) rows: u64,
+    /// Covers to follow that were accepted before.
+    pub(super) covers: u64,
+}
 
 /// The gates that requests pass: those of submissions, and those of reads if there are any.
 pub(super) struct Gates {
@@ -43,21 +53,22 @@ impl PreparedRun<'_> {
         ledger: &Arc<AnyLedger>,
         gates: &Gates,
         image_settings: &ImageSettings,
-        (run, worklist): (Begun, Worklist),
-        (began, to_do): (UnixMillis, (u64, u64)),
+        run: Begun,
+        worklist: Worklist,
+        to_do: ToDo,
     ) -> Result<(Ended, Progress), Error> {
         let sandbox = match self.service.api_url {
             Some(_) => None,
             None => Some(start_sandbox(self.batch.clock).await?),
         };
-        let parts = (Arc::new(self.api(sandbox.as_ref())?), Arc::clone(ledger));
+        let parts = self.batch.parts(&Arc::new(self.api(sandbox.as_ref())?), ledger);
         let deadline = self.args.deadline(self.batch.clock.unix());
         let _timer = deadline.map(|deadline| self.batch.stop.after(deadline, Ended::Deadline));
         let rounds = gates.reads.as_ref().map(|gate| self.rounds(gate, image_settings));
-        let sent = self.loop_once(parts.clone(), gates, rounds.as_ref(), (run, worklist), to_do).await;
+        let sent = self.loop_once(parts.clone(), gates, rounds.as_ref(), run, worklist, to_do).await;
         let sent = match (sent, rounds) {
             (Ok((Ended::Finished, sent)), Some(rounds)) if self.args.waits() && !sent.has_given_up_covers => {
-                let followed = rounds.follow(parts, run.run, (began, self.batch.clock.unix())).await;
+                let followed = rounds.follow(parts, run.run, to_do.began, self.batch.clock.unix()).await;
                 followed.map(|(ended, followed)| (ended, sent.and(followed)))
             }
             (sent, _) => sent,
@@ -70,22 +81,22 @@ impl PreparedRun<'_> {
 
     async fn loop_once(
         &self,
-        parts: (Arc<HttpApi>, Arc<AnyLedger>),
+        parts: Parts<HttpApi, AnyLedger>,
         gates: &Gates,
         rounds: Option<&CoverRounds<'_>>,
-        (run, worklist): (Begun, Worklist),
-        to_do: (u64, u64),
+        run: Begun,
+        worklist: Worklist,
+        to_do: ToDo,
     ) -> Result<(Ended, Progress), Error> {
-        let usual = self.usual(&parts.1).await?;
-        let gate = (Arc::clone(&gates.submissions), self.batch.clock);
+        let usual = self.usual(&parts.ledger).await?;
         let config = self.args.config(self.batch.in_doubt);
-        let runner = Runner::new(parts, gate, (run, worklist), config, self.batch.stop.clone());
+        let runner = Runner::new(parts, Arc::clone(&gates.submissions), run, worklist, config);
         let runner = if self.batch.is_partial { runner.confined() } else { runner };
         let runner = self.with_reads(runner, rounds, run.run).knowing(usual);
         let progress = runner.progress();
         let watched = self.args.log.style().map(|style| {
             let wait = self.args.waits().then(|| self.args.wait.longest());
-            let watched = self.batch.watched(style, to_do, &gates.submissions);
+            let watched = self.batch.watched(style, to_do.rows, to_do.covers, &gates.submissions);
             Watched { rate: Some(self.args.pace.rate), reads: gates.reads.clone(), wait, ..watched }
         });
         let shown = watched.map(|watched| self.screen.follow(watched, progress.clone(), runner.failures()));

@@ -17,6 +17,7 @@ use crate::ledger::{AnyLedger, Begin, Begun, NewRun, SubmitLedger as _};
 use crate::worklist::Worklist;
 
 use super::prepared::PreparedRun;
+use super::send::ToDo;
 
 impl PreparedRun<'_> {
     /// Sends what is to be sent, and writes down what came of it.
@@ -38,7 +39,7 @@ impl PreparedRun<'_> {
             at: started,
         };
         let submitted = match ledger.begin_run(new).await {
-            Ok(Begin::Begun(begun)) => self.submit(&ledger, &image_settings, (begun, started)).await,
+            Ok(Begin::Begun(begun)) => self.submit(&ledger, &image_settings, begun, started).await,
             // The results are not ours to write.
             Ok(Begin::ResultsInUse(holder)) => return Err(Error::ResultsInUse { results: results.clone(), holder }),
             Err(error) => Err(error.into()),
@@ -50,7 +51,8 @@ impl PreparedRun<'_> {
         &self,
         ledger: &Arc<AnyLedger>,
         image_settings: &ImageSettings,
-        (begun, started): (Begun, UnixMillis),
+        begun: Begun,
+        started: UnixMillis,
     ) -> Result<RunOutcome, Error> {
         if self.is_watched() && !self.catalog().is_confined() {
             // In a mail, the digest tells of them.
@@ -68,8 +70,8 @@ impl PreparedRun<'_> {
                 .map_err(worklist_error)?;
         }
         let gates = self.gates();
-        let to_do = (counts.to_send, to_follow);
-        let sent = self.send(ledger, &gates, image_settings, (begun, worklist), (started, to_do)).await;
+        let to_do = ToDo { began: started, rows: counts.to_send, covers: to_follow };
+        let sent = self.send(ledger, &gates, image_settings, begun, worklist, to_do).await;
         let (ended, progress) = self.batch.released(ledger, run, sent).await?;
         let ended = if ended == Ended::Finished && counts.over_limit > 0 { Ended::Limit } else { ended };
         Ok(RunOutcome {

@@ -57,18 +57,18 @@ fn page(text: &str) -> Page {
     let covered = PageRow { images: vec![image; 2], expires_at: Some(night), ..row(3, text, Status::Completed) };
     let mut cause = Cause::new(Status::Failed, Some(Reason::NotFound), Remedy::Person);
     cause.add(true, (Some(404), text), || RowName { line: Some(2), id: None, labels: vec![text.to_owned(); 2] });
-    let mut stock = Stock::new(night);
-    stock.add(Stage::Saved, Some(night));
-    stock.add(Stage::Online, Some(night));
-    stock.add(Stage::Person, None);
+    let mut stages = Stages::new(night);
+    stages.add(Stage::Saved, Some(night));
+    stages.add(Stage::Online, Some(night));
+    stages.add(Stage::Person, None);
     Page {
         title: text.to_owned(),
         generated_at: night,
         counts: vec![(Status::Completed, 1), (Status::Failed, 1)],
-        stock,
+        stages,
         rows_total: 2,
         duplicates: 1,
-        stand_ins: 1,
+        default_covers: 1,
         causes: vec![cause],
         activity,
         runs: vec![RunLine { started: night, ended: None, how: text.to_owned() }],
@@ -167,12 +167,12 @@ fn what_is_online_only_says_how_long_and_what_stands_in_is_marked() {
     let days = |days: u64| Duration::from_secs(3600 * 24 * days);
     let saved = shown(Stage::Saved, days(12), false);
     assert!(saved.contains("<p class=\"kept\">Saved, online until 4 Dec</p>"));
-    assert!(!saved.contains("stand-in cover</span>"));
+    assert!(!saved.contains("default cover</span>"));
     let later = shown(Stage::Online, days(12), false);
     assert!(later.contains("<p class=\"expiry later\"") && later.contains("<b>12 days left</b></p>"));
     let soon = shown(Stage::Online, days(2), true);
     assert!(soon.contains("<p class=\"expiry soon\"") && soon.contains("Online only until 24 Nov: <b>2 days left</b>"));
-    assert!(soon.contains("stand-in cover</span>"));
+    assert!(soon.contains("default cover</span>"));
     assert!(shown(Stage::Online, Duration::ZERO, false).contains("<b>may be gone</b></p>"));
 }
 
@@ -180,10 +180,10 @@ fn what_is_online_only_says_how_long_and_what_stands_in_is_marked() {
 fn the_headline_tells_how_many_covers_are_in_hand() {
     let mut page = page("harmless");
     let mut headline = |stages: &[(Stage, u64)]| {
-        page.stock = Stock::new(page.generated_at);
+        page.stages = Stages::new(page.generated_at);
         page.rows_total = stages.iter().map(|(_, rows)| rows).sum();
         for (stage, rows) in stages {
-            (0..*rows).for_each(|_| page.stock.add(*stage, None));
+            (0..*rows).for_each(|_| page.stages.add(*stage, None));
         }
         page.headline()
     };
@@ -208,8 +208,8 @@ fn rows_that_do_not_fit_are_counted_and_empty_parts_are_left_out() {
         counts: Vec::new(),
         rows_total: 0,
         duplicates: 0,
-        stand_ins: 0,
-        stock: Stock::new(page.generated_at),
+        default_covers: 0,
+        stages: Stages::new(page.generated_at),
         causes: Vec::new(),
         activity: Activity::default(),
         runs: Vec::new(),

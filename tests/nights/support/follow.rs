@@ -10,13 +10,14 @@ use coverbatch::catalog::Catalog;
 use coverbatch::clock::UnixMillis;
 use coverbatch::covers;
 use coverbatch::domain::{Ended, MusicTaskId, Signal};
+use coverbatch::earlier_results;
 use coverbatch::images::{ImageFolder, Store};
 use coverbatch::join::Trust;
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::ratelimit::Gate;
 use coverbatch::results::Tally;
-use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Rounds, Runner, Stop};
+use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Parts, Rounds, Runner, Stop};
 use tokio::time::{Instant, timeout};
 
 use super::night::Broken;
@@ -56,10 +57,10 @@ impl Night {
         let stop = Stop::default();
         let _timer = stop.after(time, Ended::Interrupted(Signal::Terminate));
         let gate = self.gate_of_reads();
-        let parts = (Arc::clone(&self.service), Arc::clone(&self.ledger));
-        let tracking = (self.tracking(CoverScope::All, gate), self.clock);
+        let parts = Parts { stop, ..self.parts(&self.ledger) };
+        let tracking = self.tracking(CoverScope::All, gate);
         let usual = GenerationEstimate::new(self.ledger.generation_times().await.unwrap());
-        let runner = Runner::follower(parts, tracking, self.follow_config(), stop).knowing(usual);
+        let runner = Runner::follower(parts, tracking, self.follow_config()).knowing(usual);
         let progress = runner.progress();
         let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
         assert_eq!(ended, Ended::Interrupted(Signal::Terminate));
@@ -75,18 +76,16 @@ impl Night {
     async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
         let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
         if catalog.is_results() {
-            covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let run = ledger.begin_follow("songs", "again", started).await?;
         let rounds = Rounds {
-            parts: (Arc::clone(&self.service), Arc::clone(ledger)),
+            parts: self.parts(ledger),
             catalog: Arc::clone(&catalog),
             trust: Trust::All,
             waiter: self.waiter(run, started),
             tracking: self.tracking(CoverScope::OfRun(run), self.gate_of_reads()),
             config: self.follow_config(),
-            clock: self.clock,
-            stop: self.stop(),
         };
         let count = Cell::new(0);
         let round = async |runner: Runner<_, _>, _| {

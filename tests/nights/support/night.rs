@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
-use coverbatch::covers;
 use coverbatch::domain::{Credits, Ended, Rate};
+use coverbatch::earlier_results;
 use coverbatch::join::Trust;
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
-use coverbatch::runner::{Failure, Progress, RunConfig, Runner, Stop};
+use coverbatch::runner::{Failure, Parts, Progress, RunConfig, Runner, Stop};
 use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -204,7 +204,7 @@ impl Night {
         let in_doubt = self.settings.run.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
-            covers::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let (worklist, counts) = Worklist::plan(&catalog, vec![&**ledger], selection).await?;
         if self.settings.wait.is_some() {
@@ -212,8 +212,7 @@ impl Night {
         }
         let gate = self.gate();
         let (began, before) = (self.clock.now(), self.service.sent().len());
-        let parts = ((Arc::clone(&self.service), Arc::clone(ledger)), (Arc::clone(&gate), self.clock));
-        let runner = Runner::new(parts.0, parts.1, (opened, worklist), self.settings.run, self.stop());
+        let runner = Runner::new(self.parts(ledger), Arc::clone(&gate), opened, worklist, self.settings.run);
         let runner = self.with_reads(runner, &**ledger, run).await?;
         let (progress, mut told) = (runner.progress(), runner.failures());
         let mut watched = runner.progress();
@@ -281,7 +280,12 @@ impl Night {
         Gate::new(rate, max_outage, self.clock)
     }
 
-    pub(super) fn stop(&self) -> Stop {
+    /// What a run of this night works with.
+    pub(super) fn parts<L>(&self, ledger: &Arc<L>) -> Parts<Service, L> {
+        Parts { api: Arc::clone(&self.service), ledger: Arc::clone(ledger), clock: self.clock, stop: self.stop() }
+    }
+
+    fn stop(&self) -> Stop {
         let stop = Stop::default();
         if let Some((time, why)) = self.settings.stop {
             drop(stop.after(time, why).detach());

@@ -9,7 +9,7 @@ const DAYS: usize = 15;
 
 /// All rows of the catalog by how far their covers have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stock {
+pub struct Stages {
     now: UnixMillis,
     stages: [u64; Stage::ALL.len()],
     /// Covers that are online only, by the begun days that are left; those at 0 may be gone.
@@ -24,7 +24,7 @@ pub(super) struct End {
     pub(super) rows: u64,
 }
 
-impl Stock {
+impl Stages {
     /// No rows yet; what ends is measured against `now`.
     #[must_use]
     pub const fn new(now: UnixMillis) -> Self {
@@ -45,7 +45,7 @@ impl Stock {
     }
 
     /// Rows by stage, as far as there are any.
-    pub(super) fn stages(&self) -> impl Iterator<Item = (Stage, u64)> {
+    pub(super) fn counts(&self) -> impl Iterator<Item = (Stage, u64)> {
         Stage::ALL.iter().map(|stage| (*stage, self.with(*stage))).filter(|(_, rows)| *rows > 0)
     }
 
@@ -68,13 +68,13 @@ mod tests {
     #[test]
     fn what_is_online_only_is_counted_by_the_day_on_which_it_ends() {
         let now = UnixMillis::from_rfc3339("2026-11-27T09:00:00Z").unwrap();
-        let mut stock = Stock::new(now);
+        let mut stages = Stages::new(now);
         for left in [-DAY, 0, 1, DAY, DAY + 1, 14 * DAY, 400 * DAY, i64::MAX - now.0] {
-            stock.add(Stage::Online, Some(UnixMillis(now.0 + left)));
+            stages.add(Stage::Online, Some(UnixMillis(now.0 + left)));
         }
-        stock.add(Stage::Saved, Some(UnixMillis(now.0 + DAY)));
-        stock.add(Stage::Online, None);
-        let ends = stock.ends().into_iter().map(|end| (end.expiry.words(), end.until, end.rows));
+        stages.add(Stage::Saved, Some(UnixMillis(now.0 + DAY)));
+        stages.add(Stage::Online, None);
+        let ends = stages.ends().into_iter().map(|end| (end.expiry.words(), end.until, end.rows));
         let until = |day: &str| Some(day.to_owned());
         let expected = [
             ("may be gone", None, 2),
@@ -84,6 +84,6 @@ mod tests {
             ("15 days left", None, 2),
         ];
         assert!(ends.eq(expected.map(|(words, until, rows)| (words.to_owned(), until, rows))));
-        assert!(stock.stages().eq([(Stage::Saved, 1), (Stage::Online, 9)]));
+        assert!(stages.counts().eq([(Stage::Saved, 1), (Stage::Online, 9)]));
     }
 }
