@@ -46,7 +46,7 @@ mod tests {
 
     /// Why run 1 may not, which knew of 7 submissions when it decided, of which the fifth was in flight when it began.
     fn refused(state: RowState, last: Option<LastSubmission>) -> Option<Claim> {
-        let asking = Asking { rate: "1/1s".parse().unwrap(), is_probe: false, slot: None };
+        let asking = Asking { rate: "1/1s".parse().unwrap(), is_probe: false, promised: None };
         let (task, seen) = (MusicTaskId::new("a").unwrap(), AttemptKey(7));
         refusal(&ClaimRequest { run: RunId(1), task, seen, asking, at: UnixMillis(0) }, state, last, &[AttemptKey(5)])
     }

@@ -11,7 +11,7 @@ const DAYS: usize = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stages {
     now: UnixMillis,
-    stages: [u64; Stage::ALL.len()],
+    rows: [u64; Stage::ALL.len()],
     /// Covers that are online only, by the begun days that are left; those at 0 may be gone.
     ends: [u64; DAYS + 1],
 }
@@ -28,12 +28,12 @@ impl Stages {
     /// No rows yet; what ends is measured against `now`.
     #[must_use]
     pub const fn new(now: UnixMillis) -> Self {
-        Self { now, stages: [0; Stage::ALL.len()], ends: [0; DAYS + 1] }
+        Self { now, rows: [0; Stage::ALL.len()], ends: [0; DAYS + 1] }
     }
 
     /// Counts a row, whose images the service deletes at `end`.
     pub fn add(&mut self, stage: Stage, end: Option<UnixMillis>) {
-        self.stages[stage as usize] += 1;
+        self.rows[stage as usize] += 1;
         if let (Stage::Online, Some(end)) = (stage, end) {
             let days = usize::try_from(Expiry::at(self.now, end).days()).unwrap_or(DAYS);
             self.ends[days.min(DAYS)] += 1;
@@ -41,7 +41,7 @@ impl Stages {
     }
 
     pub(super) const fn with(&self, stage: Stage) -> u64 {
-        self.stages[stage as usize]
+        self.rows[stage as usize]
     }
 
     /// Rows by stage, as far as there are any.

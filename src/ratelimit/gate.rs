@@ -55,7 +55,7 @@ struct State {
     /// Nobody passes before, for the sake of other runs.
     held_until: Instant,
     /// The times that are kept for this run beside the others, the first of them on top.
-    slots: BinaryHeap<Reverse<UnixMillis>>,
+    promised: BinaryHeap<Reverse<UnixMillis>>,
 }
 
 /// The gate of a run.
@@ -83,7 +83,7 @@ impl Gate {
             breaker: Breaker::new(max_outage),
             sent: SendLog::new(rate.period),
             held_until: now,
-            slots: BinaryHeap::new(),
+            promised: BinaryHeap::new(),
         };
         let (turn, state, changed) = (tokio::sync::Mutex::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { clock, rate, turn, state, changed })
@@ -166,8 +166,8 @@ impl Gate {
         } else {
             state.window.cancel();
             state.spacing.give_back(ticket.turn);
-            if let Some(slot) = ticket.slot {
-                state.slots.push(Reverse(slot));
+            if let Some(promised) = ticket.promised {
+                state.promised.push(Reverse(promised));
             }
         }
         if ticket.is_probe {
@@ -201,8 +201,8 @@ impl State {
         // Right after a request, where a new limiter, which lets nobody pass at once, costs nothing.
         self.spacing.set_share(self.share_at(now), now);
         self.window.reserve();
-        let slot = self.slots.pop().map(|Reverse(slot)| slot);
-        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, slot })
+        let promised = self.promised.pop().map(|Reverse(promised)| promised);
+        Ok(Ticket { epoch: self.breaker.epoch(), is_probe: self.breaker.pass(now), turn, promised })
     }
 
     fn report(
@@ -226,7 +226,7 @@ impl State {
             Feedback::Refused(refused) => {
                 let begun = self.breaker.refused(ticket.epoch, sent, refused, jitter, now);
                 let Some((cause, wait)) = begun else { return PauseChange::Keep };
-                self.slots.clear();
+                self.promised.clear();
                 let (age, window) = (now - self.origin, self.rate.period);
                 self.share = self.share.paused(refused.refusal, (age, age + wait), window);
                 self.spacing.set_share(self.share_at(now), now);
@@ -240,7 +240,7 @@ impl State {
         let until = later(asked, wait);
         if let Some(cause) = pause {
             // Those times are over when it ends, for all runs at once.
-            self.slots.clear();
+            self.promised.clear();
             self.held_until = until;
             self.breaker.adopt(cause, until, now);
         } else {
@@ -263,7 +263,7 @@ struct Ticket {
     is_probe: bool,
     turn: Turn,
     /// The time that other runs leave to it.
-    slot: Option<UnixMillis>,
+    promised: Option<UnixMillis>,
 }
 
 /// What the gate says of a request whose answer it was told.
@@ -293,7 +293,7 @@ impl Reservation {
     #[must_use]
     pub fn asking(&self) -> Asking {
         let Self(place) = self;
-        Asking { rate: place.gate.rate, is_probe: place.ticket.is_probe, slot: place.ticket.slot }
+        Asking { rate: place.gate.rate, is_probe: place.ticket.is_probe, promised: place.ticket.promised }
     }
 
     /// Other runs of the account, which were asked at a time, leave no room yet: the request is not made, and none of this run
@@ -302,7 +302,7 @@ impl Reservation {
         let Self(mut place) = self;
         let gate = Arc::clone(&place.gate);
         // Dropping the place puts this time among those that are kept for the run; a pause forgets them right after.
-        place.ticket.slot = not_yet.slot;
+        place.ticket.promised = not_yet.promised;
         drop(place);
         let now = gate.clock.now();
         gate.state().hold(not_yet, asked, now);
@@ -414,10 +414,10 @@ mod tests {
         let (clock, gate) = gate();
         let start = clock.now();
         for wait in [0, 300, 0] {
-            gate.reserve()
-                .await
-                .unwrap()
-                .hold(NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0, slot: None }, clock.now());
+            gate.reserve().await.unwrap().hold(
+                NotYet { wait: Duration::from_millis(wait), pause: None, share: 1.0, promised: None },
+                clock.now(),
+            );
         }
         answered(&gate).await;
         assert_eq!((clock.now() - start).as_millis(), 300);
@@ -432,21 +432,21 @@ mod tests {
         let first = gate.reserve().await.unwrap();
         let second = gate.reserve().await.unwrap();
         for (reservation, seconds) in [(first, 2), (second, 3)] {
-            let slot = Some(UnixMillis(seconds * 1_000));
+            let promised = Some(UnixMillis(seconds * 1_000));
             let wait = Duration::from_secs(seconds.unsigned_abs());
-            reservation.hold(NotYet { wait, pause: None, share: 1.0, slot }, asked);
+            reservation.hold(NotYet { wait, pause: None, share: 1.0, promised }, asked);
         }
         let first = gate.reserve().await.unwrap();
         assert_eq!((clock.now() - asked).as_millis(), 2_000, "the first of them");
-        assert_eq!(first.asking().slot, Some(UnixMillis(2_000)));
+        assert_eq!(first.asking().promised, Some(UnixMillis(2_000)));
         first.depart().unwrap().report(Feedback::Answered, Jitter::new(0.0));
         // Its row could not be sent: the next one has it.
-        assert_eq!(gate.reserve().await.unwrap().asking().slot, Some(UnixMillis(3_000)));
+        assert_eq!(gate.reserve().await.unwrap().asking().promised, Some(UnixMillis(3_000)));
         let second = gate.reserve().await.unwrap();
-        assert_eq!(second.asking().slot, Some(UnixMillis(3_000)));
+        assert_eq!(second.asking().promised, Some(UnixMillis(3_000)));
         drop(second);
         request(&gate, refused(Refusal::Throttled, None)).await;
-        assert_eq!(gate.reserve().await.unwrap().asking().slot, None);
+        assert_eq!(gate.reserve().await.unwrap().asking().promised, None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -455,11 +455,11 @@ mod tests {
         let asked = clock.now();
         let reserved = [gate.reserve().await.unwrap(), gate.reserve().await.unwrap()];
         for (reservation, seconds) in reserved.into_iter().zip([2, 3]) {
-            let (slot, wait) = (Some(UnixMillis(seconds * 1_000)), Duration::from_secs(seconds.unsigned_abs()));
-            reservation.hold(NotYet { wait, pause: None, share: 1.0, slot }, asked);
+            let (promised, wait) = (Some(UnixMillis(seconds * 1_000)), Duration::from_secs(seconds.unsigned_abs()));
+            reservation.hold(NotYet { wait, pause: None, share: 1.0, promised }, asked);
         }
         for _ in 0..2 {
-            assert_eq!(gate.reserve().await.unwrap().asking().slot, Some(UnixMillis(2_000)));
+            assert_eq!(gate.reserve().await.unwrap().asking().promised, Some(UnixMillis(2_000)));
         }
     }
 
@@ -469,7 +469,7 @@ mod tests {
         let asked = clock.now();
         let reservation = gate.reserve().await.unwrap();
         sleep(Duration::from_millis(200)).await;
-        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None, share: 1.0, slot: None }, asked);
+        reservation.hold(NotYet { wait: Duration::from_millis(300), pause: None, share: 1.0, promised: None }, asked);
         answered(&gate).await;
         assert_eq!((clock.now() - asked).as_millis(), 300);
     }
@@ -482,7 +482,7 @@ mod tests {
         gate.reserve()
             .await
             .unwrap()
-            .hold(NotYet { wait: 5 * SECOND, pause: Some(cause), share: 1.0, slot: None }, start);
+            .hold(NotYet { wait: 5 * SECOND, pause: Some(cause), share: 1.0, promised: None }, start);
         let probe = gate.reserve().await.unwrap();
         assert_eq!(clock.now() - start, 5 * SECOND);
         assert!(probe.asking().is_probe);
@@ -499,7 +499,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_share_that_all_runs_use_is_the_one_of_this_run() {
         let (clock, gate) = gate();
-        let told = |share| NotYet { wait: Duration::ZERO, pause: None, share, slot: None };
+        let told = |share| NotYet { wait: Duration::ZERO, pause: None, share, promised: None };
         for share in [0.5, 0.7] {
             gate.reserve().await.unwrap().hold(told(share), clock.now());
             assert!((gate.view().share - share).abs() < 1e-9);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::aimd::RateShare;
 use super::slack;
-use super::spacing::{furthest, next_slot};
+use super::spacing::{furthest, next_due_at};
 use crate::clock::UnixMillis;
 use crate::domain::{Rate, Reason};
 use crate::policy::{GATE_BACKOFF, Refusal};
@@ -27,7 +27,7 @@ pub struct Asking {
     /// Whether it asks as a probe, after a pause.
     pub is_probe: bool,
     /// The time that it was promised when it asked before.
-    pub slot: Option<UnixMillis>,
+    pub promised: Option<UnixMillis>,
 }
 
 /// Why nothing is sent.
@@ -78,7 +78,7 @@ pub struct NotYet {
     /// The share of the rate that all runs use together.
     pub share: f64,
     /// The time that is kept for it, to ask with again: runs that ask earlier, or are nearer to the ledger, do not take it.
-    pub slot: Option<UnixMillis>,
+    pub promised: Option<UnixMillis>,
 }
 
 /// What all runs share.
@@ -104,18 +104,23 @@ impl SharedPace {
     pub fn admit(&mut self, asking: Asking, counted: Counted, now: UnixMillis) -> Result<(), NotYet> {
         let share = self.rate_share().at(since_1970(now), asking.rate.period);
         if let Some((cause, wait)) = self.paused_for(asking.is_probe, now) {
-            return Err(NotYet { wait, pause: Some(cause), share, slot: None });
+            return Err(NotYet { wait, pause: Some(cause), share, promised: None });
         }
         if counted.requests >= u64::from(asking.rate.count.get()) {
             // To the moment: who waits for longer once a window loses as much of each one.
             let reach = asking.rate.period + slack(asking.rate);
             let wait = counted.first.map_or(LOOK_AGAIN, |first| now.until(first.after(reach)));
-            return Err(NotYet { wait, pause: None, share, slot: asking.slot });
+            return Err(NotYet { wait, pause: None, share, promised: asking.promised });
         }
-        let slot = self.slot(asking, share, now);
-        if slot > now {
-            let is_kept = slot <= now.after(asking.rate.period);
-            return Err(NotYet { wait: now.until(slot), pause: None, share, slot: Some(slot).filter(|_| is_kept) });
+        let due_at = self.due_at(asking, share, now);
+        if due_at > now {
+            let is_kept = due_at <= now.after(asking.rate.period);
+            return Err(NotYet {
+                wait: now.until(due_at),
+                pause: None,
+                share,
+                promised: Some(due_at).filter(|_| is_kept),
+            });
         }
         self.is_probing |= asking.is_probe;
         Ok(())
@@ -132,11 +137,11 @@ impl SharedPace {
 
     /// From when a request may be made for the sake of even spacing: what it was promised, or else the next time that nobody
     /// was, which is promised to it unless that is further ahead than a window.
-    fn slot(&mut self, Asking { rate, slot, .. }: Asking, share: f64, now: UnixMillis) -> UnixMillis {
+    fn due_at(&mut self, Asking { rate, promised, .. }: Asking, share: f64, now: UnixMillis) -> UnixMillis {
         // One from long ago would come together with others; one further ahead is of a clock that was set back since.
-        let is_good = |slot: &UnixMillis| (now.before(rate.period)..=now.after(furthest(rate))).contains(slot);
-        slot.filter(is_good).unwrap_or_else(|| {
-            let (wait, next_at) = next_slot(rate, share, self.next_at, nanos(now));
+        let is_good = |promised: &UnixMillis| (now.before(rate.period)..=now.after(furthest(rate))).contains(promised);
+        promised.filter(is_good).unwrap_or_else(|| {
+            let (wait, next_at) = next_due_at(rate, share, self.next_at, nanos(now));
             if wait <= rate.period {
                 self.next_at = next_at;
             }
@@ -212,7 +217,7 @@ mod tests {
     }
 
     fn asked(pace: &mut SharedPace, seconds: i64) -> Result<(), NotYet> {
-        let asking = Asking { rate: "20/10s".parse().unwrap(), is_probe: false, slot: None };
+        let asking = Asking { rate: "20/10s".parse().unwrap(), is_probe: false, promised: None };
         pace.admit(asking, NOTHING, UnixMillis(seconds * 1_000))
     }
 
@@ -242,7 +247,7 @@ mod tests {
     }
 
     fn asking(is_probe: bool) -> Asking {
-        Asking { rate: "2/10s".parse().unwrap(), is_probe, slot: None }
+        Asking { rate: "2/10s".parse().unwrap(), is_probe, promised: None }
     }
 
     fn paused(refusal: Refusal, wait: Duration) -> (SharedPace, PauseCause) {
@@ -264,7 +269,7 @@ mod tests {
             let admitted = pace().admit(asking(false), Counted { requests, first }, NOW);
             assert_eq!(
                 admitted.err(),
-                wait.map(|wait| NotYet { wait, pause: None, share: 1.0, slot: None }),
+                wait.map(|wait| NotYet { wait, pause: None, share: 1.0, promised: None }),
                 "{requests} {first:?}"
             );
         }
@@ -274,12 +279,12 @@ mod tests {
     fn who_is_told_to_wait_keeps_its_time_whoever_asks_before_it() {
         let mut pace = pace();
         let in_millis = |ms| NOW.after(Duration::from_millis(ms));
-        let mut ask = |slot: Option<u64>, ms| {
-            let asking = Asking { slot: slot.map(in_millis), ..asking(false) };
+        let mut ask = |promised: Option<u64>, ms| {
+            let asking = Asking { promised: promised.map(in_millis), ..asking(false) };
             let asked = pace.admit(asking, NOTHING, in_millis(ms));
-            asked.map_err(|not_yet| (not_yet.wait.as_millis(), not_yet.slot))
+            asked.map_err(|not_yet| (not_yet.wait.as_millis(), not_yet.promised))
         };
-        let not_yet = |wait, slot| Err((wait, Some(in_millis(slot))));
+        let not_yet = |wait, promised| Err((wait, Some(in_millis(promised))));
         assert_eq!(ask(None, 0), Ok(()));
         assert_eq!(ask(None, 1_000), not_yet(4_125, 5_125));
         assert_eq!(ask(None, 5_124), not_yet(5_126, 10_250), "another run is quicker");
@@ -294,16 +299,16 @@ mod tests {
     fn nothing_is_promised_for_longer_than_a_window() {
         let mut pace = pace();
         assert_eq!(asked(&mut pace, 1_000), Ok(()));
-        let slots: Vec<_> = (0..30).map(|_| asked(&mut pace, 1_000).unwrap_err().slot).collect();
-        assert_eq!(slots.iter().filter(|slot| slot.is_some()).count(), 19, "one each 512.5 ms");
-        assert_eq!(slots.last(), Some(&None));
+        let promised: Vec<_> = (0..30).map(|_| asked(&mut pace, 1_000).unwrap_err().promised).collect();
+        assert_eq!(promised.iter().filter(|promised| promised.is_some()).count(), 19, "one each 512.5 ms");
+        assert_eq!(promised.last(), Some(&None));
         assert_eq!(asked(&mut pace, 1_000).unwrap_err().wait, Duration::from_millis(10_250));
     }
 
     #[test]
     fn after_an_outage_one_run_probes_and_the_others_wait_for_what_comes_of_it() {
         let (mut pace, cause) = paused(Refusal::Unavailable, 5 * SECOND);
-        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause), share: 1.0, slot: None });
+        let not_yet = |wait| Err(NotYet { wait, pause: Some(cause), share: 1.0, promised: None });
         let over = NOW.after(5 * SECOND);
         for is_probe in [false, true] {
             assert_eq!(pace.admit(asking(is_probe), NOTHING, NOW.after(SECOND)), not_yet(4 * SECOND));

@@ -79,7 +79,7 @@ impl StateStore for Arrival {
 
 /// How long one request has to wait at `now` behind those before it, and the arrival time of the one after it. The times are
 /// nanoseconds since 1970, so that several processes can share them.
-pub(super) fn next_slot(rate: Rate, share: f64, next_at: u64, now: u64) -> (Duration, u64) {
+pub(super) fn next_due_at(rate: Rate, share: f64, next_at: u64, now: u64) -> (Duration, u64) {
     let (dial, arrival) = (Dial::default(), Arrival::default());
     // Made at time zero: a limiter counts from when it was made.
     let limiter: Limiter = RateLimiter::new(quota(rate, share), arrival.clone(), dial.clone());
@@ -211,7 +211,7 @@ mod tests {
         let (rate, start) = (rate("20/10s"), 1_800_000_000_000_000_000);
         let mut next_at = 0;
         let mut wait_at = |now| {
-            let (wait, next) = next_slot(rate, 1.0, next_at, now);
+            let (wait, next) = next_due_at(rate, 1.0, next_at, now);
             next_at = next;
             wait.as_micros()
         };

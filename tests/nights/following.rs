@@ -373,3 +373,14 @@ async fn covers_that_take_20_to_90_s_are_read_little_more_than_once_each() {
     let reads = [reads_at("20/10s").await, reads_at("5/10s").await];
     assert!(reads.iter().all(|reads| (500..650).contains(reads)), "{reads:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn trouble_with_a_record_is_told_until_that_can_be_read_again() {
+    for (bad, told) in [(1, "accepted"), (usize::MAX, "server_error")] {
+        let night = Night::of(&["a"]).waiting().with(|with| with.wait = Some(seconds(70)));
+        night.service.shows(move |look| if look.nth <= bad { Seen::Code(500) } else { Seen::Running });
+        let morning = night.run().await;
+        assert_eq!(morning.results.cell("a", "cover_reason"), told, "{bad}");
+        assert!(night.looks_at("a").len() > 1);
+    }
+}

@@ -146,12 +146,12 @@ async fn a_server_whose_clock_is_set_back_holds_up_nobody_for_longer_than_a_wind
 
 /// Claims at a rate of two in two seconds.
 async fn claim_slowly(ledger: &PostgresLedger, run: Begun, id: &str) -> AttemptKey {
-    let mut asking = Asking { rate: "2/2s".parse().unwrap(), is_probe: false, slot: None };
+    let mut asking = Asking { rate: "2/2s".parse().unwrap(), is_probe: false, promised: None };
     loop {
         match ledger.claim(ClaimRequest { asking, ..request(run, id) }).await.unwrap() {
             Claim::Granted(attempt) => return attempt,
             Claim::NotYet(not_yet) => {
-                asking.slot = not_yet.slot;
+                asking.promised = not_yet.promised;
                 sleep(not_yet.wait).await;
             }
             claim @ (Claim::Refused | Claim::InFlight) => panic!("{id}: {claim:?}"),

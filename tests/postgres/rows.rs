@@ -29,7 +29,7 @@ pub(super) async fn begin(ledger: &PostgresLedger) -> Begun {
 
 /// Asks at a rate that nothing here reaches.
 pub(super) fn request(begun: Begun, id: &str) -> ClaimRequest {
-    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false, slot: None };
+    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false, promised: None };
     ClaimRequest { run: begun.run, task: task(id), seen: begun.seen, asking, at: now() }
 }
 

@@ -25,7 +25,7 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 fn request(id: &str, ms: i64) -> ClaimRequest {
-    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false, slot: None };
+    let asking = Asking { rate: "100000/1s".parse().unwrap(), is_probe: false, promised: None };
     ClaimRequest { run: RunId(1), task: task(id), seen: AttemptKey(i64::MAX), asking, at: UnixMillis(ms) }
 }
 
@@ -285,7 +285,7 @@ async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
 
 /// A claim at a rate of two in ten seconds: its number, or for how many milliseconds it has to wait.
 async fn ask(ledger: &SqliteLedger, id: &str, ms: i64, is_probe: bool) -> Result<AttemptKey, u128> {
-    let asking = Asking { rate: "2/10s".parse().unwrap(), is_probe, slot: None };
+    let asking = Asking { rate: "2/10s".parse().unwrap(), is_probe, promised: None };
     match ledger.claim(ClaimRequest { asking, ..request(id, ms) }).await.unwrap() {
         Claim::Granted(attempt) => Ok(attempt),
         Claim::NotYet(not_yet) => Err(not_yet.wait.as_millis()),

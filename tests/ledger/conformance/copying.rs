@@ -184,7 +184,7 @@ async fn what_is_copied_of_the_pace_keeps_the_limit_and_the_pause() {
         let next = begun(&other, CATALOG, now + 10).await;
         let Claim::NotYet(paused) = claim(&other, next.run, "a", now + 10).await else { panic!("{to} goes on") };
         assert_eq!(paused.pause, Some(cause));
-        let asking = Asking { rate: pace(3, 60), is_probe: true, slot: None };
+        let asking = Asking { rate: pace(3, 60), is_probe: true, promised: None };
         let probe = |ms| ClaimRequest { asking, ..request(next.run, "a", ms) };
         let Claim::NotYet(full) = other.claim(probe(now + 30_000)).await.unwrap() else {
             panic!("{to} sends too much")
@@ -206,7 +206,7 @@ async fn what_is_copied_goes_on_at_the_pace_that_was_found_out() {
         let throttled = Settlement { pause: begins(cause, 1), ..rejection(now) };
         ledger.settle(attempt, throttled).await.unwrap();
         // A probe takes its turn among all runs, whether or not there are others: one in 0.615 s, and a tenth longer.
-        let asking = Asking { rate: pace(100, 60), is_probe: true, slot: None };
+        let asking = Asking { rate: pace(100, 60), is_probe: true, promised: None };
         let probe = |run, id, ms| ClaimRequest { asking, ..request(run, id, ms) };
         let granted = ledger.claim(probe(run, "b", now + 2_000)).await.unwrap();
         assert!(matches!(granted, Claim::Granted(_)), "{granted:?}");

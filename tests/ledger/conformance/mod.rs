@@ -151,7 +151,7 @@ fn begins(cause: PauseCause, seconds: u64) -> PauseChange {
 
 /// How a run asks that is as good as unlimited.
 fn asking() -> Asking {
-    Asking { rate: pace(100_000, 1), is_probe: false, slot: None }
+    Asking { rate: pace(100_000, 1), is_probe: false, promised: None }
 }
 
 /// A claim of a run that knows every submission until now.

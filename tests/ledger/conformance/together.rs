@@ -29,13 +29,13 @@ impl<L: Ledger> Process<L> {
 
     /// A claim at a rate of two in ten seconds.
     async fn slow_claim(&self, id: &str, ms: i64, is_probe: bool) -> Claim {
-        let asking = Asking { rate: pace(2, 10), is_probe, slot: None };
+        let asking = Asking { rate: pace(2, 10), is_probe, promised: None };
         self.ledger.claim(ClaimRequest { asking, ..self.request(id, ms) }).await.unwrap()
     }
 
     /// A claim at that rate with a time that was promised.
-    async fn claim_with(&self, id: &str, slot: Option<UnixMillis>, ms: i64) -> Claim {
-        let asking = Asking { rate: pace(2, 10), is_probe: false, slot };
+    async fn claim_with(&self, id: &str, promised: Option<UnixMillis>, ms: i64) -> Claim {
+        let asking = Asking { rate: pace(2, 10), is_probe: false, promised };
         self.ledger.claim(ClaimRequest { asking, ..self.request(id, ms) }).await.unwrap()
     }
 
@@ -329,7 +329,7 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
             wait: Duration::from_millis(wait),
             pause: Some(PauseCause { refusals, ..cause }),
             share: 1.0,
-            slot: None,
+            promised: None,
         })
     };
     assert_eq!(two.claim("b", 2 * SECOND).await, told(4_000, 1));
@@ -355,15 +355,15 @@ async fn a_run_that_is_told_to_wait_keeps_its_time_whoever_asks_before_it() {
     let one = Process::begin(shared.open().await, 0).await;
     let two = Process::begin(shared.open().await, 0).await;
     let promised = |claim| match claim {
-        Claim::NotYet(NotYet { slot: Some(slot), .. }) => slot,
+        Claim::NotYet(NotYet { promised: Some(promised), .. }) => promised,
         Claim::NotYet(_) | Claim::Granted(_) | Claim::Refused | Claim::InFlight => panic!("{claim:?}"),
     };
     let first = granted_by(one.claim_with("a", None, 0).await);
     one.settle(first, failed(1)).await;
-    let slot = promised(two.claim_with("b", None, SECOND).await);
+    let first = promised(two.claim_with("b", None, SECOND).await);
     let later = promised(one.claim_with("c", None, 6 * SECOND).await);
-    assert!(slot.until(later) >= Duration::from_secs(5), "{slot:?} {later:?}");
-    granted_by(two.claim_with("b", Some(slot), 6 * SECOND).await);
+    assert!(first.until(later) >= Duration::from_secs(5), "{first:?} {later:?}");
+    granted_by(two.claim_with("b", Some(first), 6 * SECOND).await);
 }
 
 /// The service allows less than both are told: what one of them finds out is the pace of both, and of the next one.
