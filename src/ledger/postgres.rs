@@ -259,8 +259,12 @@ impl SubmitLedger for PostgresLedger {
     }
 
     async fn begin_run(&self, run: NewRun) -> Result<Begin, LedgerError> {
+        let clock = self.queue.context.clock;
+        let asked_at = clock.now();
         loop {
-            match self.write(run.clone(), runs::begin).await? {
+            // When it begins, not when that was asked for: what others send meanwhile is not of a clock that was set back since.
+            let at = run.at.after(clock.now().duration_since(asked_at));
+            match self.write(NewRun { at, ..run.clone() }, runs::begin).await? {
                 Some(begin) => return Ok(begin),
                 None => sleep(LOOK_AGAIN).await,
             }

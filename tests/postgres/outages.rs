@@ -245,6 +245,28 @@ async fn a_run_that_writes_nothing_after_a_restart_takes_its_lock_again_and_stay
     assert!(matches!(begin(&two).await, Begin::ResultsInUse(_)));
 }
 
+/// It waits until the dead can be told, and the others go on meanwhile.
+#[tokio::test]
+async fn a_run_that_waits_to_begin_moves_nothing_that_was_sent_meanwhile_out_of_the_window() {
+    let server = Server::start();
+    let (one, two) = (open(&server.url()).await, open(&server.url()).await);
+    let run = begin(&one).await;
+    let dead = open(&server.url()).await;
+    begin(&dead).await;
+    server.end("fast");
+    drop(dead);
+    server.start_again();
+    let goes_on = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let attempt = claim(&one, run, "a").await.unwrap();
+        one.settle(attempt, rejection()).await.unwrap();
+    };
+    tokio::join!(begin(&two), goes_on);
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM coverbatch.run WHERE ended = 'interrupted'"), "1");
+    let moved = server.sql("postgres", "SELECT answered_at - paced_at FROM coverbatch.attempt");
+    assert!(moved.parse::<i64>().unwrap().abs() < 1_000, "{moved} ms");
+}
+
 /// What told others of the new lock is undone, and has to be told once more.
 #[tokio::test]
 async fn a_lock_that_was_renewed_in_a_transaction_that_broke_off_is_told_again() {

@@ -15,9 +15,14 @@ use crate::domain::{Ended, MusicTaskId, Reason};
 use crate::ledger::keys::{AttemptKey, RunId};
 use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
 
-/// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive.
+/// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive, or if the
+/// connection broke.
 pub(super) async fn begin(session: Session, new: NewRun) -> Result<Option<Begin>, Failure> {
     let context = &session.context;
+    if session.is_again {
+        // It may have been out of reach for long; it is asked once more, at the time that it is now.
+        return Ok(None);
+    }
     // The run that was begun before with the same ledger is over, whatever the locks of others say.
     if let Some(lock) = context.locks.release().await? {
         let sql = "SELECT run FROM run WHERE account = $1 AND kind = 'run' AND ended IS NULL AND lock = $2";

@@ -129,7 +129,8 @@ async fn what_is_sent_after_a_claim_was_taken_back_is_news_to_whoever_has_seen_t
     let (_, seen_by_one) = one.ledger.recover(one.begun.run, one.begun.seen, at(20)).await.unwrap();
     let taken_back = one.granted("other", 30).await;
     let (left, seen_by_two) = two.ledger.recover(two.begun.run, two.begun.seen, at(40)).await.unwrap();
-    assert_eq!((left, seen_by_two), (vec![task("in-doubt")], taken_back));
+    assert_eq!(left, [task("in-doubt")]);
+    assert!(seen_by_two >= taken_back, "{seen_by_two:?}");
     one.ledger.release(taken_back).await.unwrap();
     let request = ClaimRequest { seen: seen_by_one, ..one.request("in-doubt", 50) };
     let attempt = granted_by(one.ledger.claim(request).await.unwrap());
