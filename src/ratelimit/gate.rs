@@ -576,6 +576,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_share_of_the_rate_grows_by_what_is_sent_and_not_by_waiting() {
+        let (_, gate) = gate();
+        request(&gate, refused(Refusal::Throttled, Some(60 * SECOND))).await;
+        sleep(600 * SECOND).await;
+        answered(&gate).await;
+        assert!((gate.view().share - 0.9).abs() < 1e-9, "{}", gate.view().share);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_the_longest_outage_nobody_passes() {
         let (clock, gate) = gate();
         answered(&gate).await;

@@ -54,6 +54,7 @@ async fn a_budget_that_is_not_reached_changes_nothing_but_moments() {
     assert_eq!((morning.ended, morning.results.count("submitted")), (Ended::Finished, 300));
     let spending = morning.progress.spending.unwrap();
     assert_eq!((spending.left.to_string(), spending.spent.to_string()), ("49700".to_owned(), "300".to_owned()));
+    assert_eq!(morning.progress.reads, night.service.balances().len() as u64);
     let plain = Night::of(&numbered("song", 300)).run().await;
     assert!(morning.took < plain.took + seconds(5), "{:?} and {:?}", morning.took, plain.took);
 }

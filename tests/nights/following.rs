@@ -384,3 +384,15 @@ async fn trouble_with_a_record_is_told_until_that_can_be_read_again() {
         assert!(night.looks_at("a").len() > 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_more_covers_are_polled_at_a_time_than_requests_may_be_under_way() {
+    let night = Night::of(&numbered("song", 8)).waiting().with(|with| with.run.concurrency = nonzero(2));
+    night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    // The first read of each has no answer for 30 s.
+    let mut first: Vec<_> = (1..=8).map(|song| night.looks_at(&format!("song-{song:04}"))[0]).collect();
+    first.sort_unstable();
+    assert!(first.windows(3).all(|three| three[2] - three[0] >= seconds(30)), "{first:?}");
+}

@@ -66,13 +66,14 @@ async fn a_row_in_trouble_does_not_have_its_music_checked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_in_trouble_is_made_again_after_longer_and_longer_waits_and_costs_the_row_no_attempt() {
-    let night = checking(&ids(&["shaky"])).with(|with| with.run.rows.max_attempts = nonzero(3));
-    let night = night.answers(|call| if call.nth <= 2 { Reply::code(500) } else { Reply::cover() });
+    let night = checking(&ids(&["shaky"])).with(|with| with.run.rows.max_attempts = nonzero(5));
+    let night = night.answers(|call| if call.nth <= 4 { Reply::code(500) } else { Reply::cover() });
     let morning = night.run().await;
     assert_eq!(morning.results.verdict("shaky"), "submitted accepted no");
     let waits: Vec<_> = night.service.listens().windows(2).map(|pair| pair[1].at - pair[0].at).collect();
-    assert_eq!((waits.len(), morning.progress.reads), (2, 3));
-    assert!(waits[0] >= millis(500) && waits[1] >= millis(1000), "{waits:?}");
+    assert_eq!((waits.len(), morning.progress.reads), (4, 5));
+    // Longer than the pace of reads asks for.
+    assert!(waits[2] >= seconds(2) && waits[3] >= seconds(4), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
