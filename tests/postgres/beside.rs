@@ -1,7 +1,7 @@
 //! What is written for an account beside others, and what waits for them.
 
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use coverbatch::ledger::{Claim, LedgerError, PostgresLedger, Settled, SubmitLedger as _};
@@ -14,15 +14,6 @@ use super::story::wait_for;
 use super::{API, MAX_OUTAGE};
 
 const DATABASE: &str = "beside";
-
-/// Another session, inside a transaction that has done this and ends with the value's input.
-fn session(server: &Server, database: &str, sql: &str) -> Child {
-    let mut psql = Command::new("psql");
-    psql.args(["-X", "-q", "-U", "postgres", "-d", database, "-h"]).arg(server.folder());
-    let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    psql.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
-    psql
-}
 
 /// Whoever answers or claims beside others shares a lock of the server. Answers to what is in flight come in between nothing
 /// there; one that comes late may meet a claim of the same row.
@@ -38,13 +29,13 @@ async fn a_late_answer_waits_for_whoever_answers_or_claims_and_another_one_for_w
     let in_flight = claim(&ledger, begun, "in-flight").await.unwrap();
     let next = claim(&ledger, begun, "next").await.unwrap();
 
-    let shared = session(server, DATABASE, "SELECT pg_advisory_xact_lock_shared(1131831924, 1)");
+    let shared = server.transaction(DATABASE, "SELECT pg_advisory_xact_lock_shared(1131831924, 1)");
     wait_for("lock of another one", || locks(server, true) == "1");
     let answered = timeout(Duration::from_secs(15), ledger.settle(in_flight, rejection())).await;
     assert_eq!(answered.unwrap().unwrap(), Settled::Recorded);
     waits_for(server, shared, ledger.settle(late, rejection())).await;
 
-    let exclusive = session(server, DATABASE, "SELECT pg_advisory_xact_lock(1131831924, 1)");
+    let exclusive = server.transaction(DATABASE, "SELECT pg_advisory_xact_lock(1131831924, 1)");
     wait_for("lock of one that excludes all others", || locks(server, true) == "1");
     waits_for(server, exclusive, ledger.settle(next, rejection())).await;
 }
@@ -84,7 +75,7 @@ async fn a_claim_that_has_waited_sees_what_was_done_meanwhile_whatever_isolation
     let begun = begin(&ledger).await;
     let sql = "SELECT FROM coverbatch.account FOR UPDATE;
                INSERT INTO coverbatch.task (account, id, state, submissions) VALUES (1, 'a', 'submitted', 1)";
-    let mut other = session(server, database, sql);
+    let mut other = server.transaction(database, sql);
     let count = |is: &str| {
         server.sql(database, &format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {is}"))
     };

@@ -4,6 +4,8 @@ use std::thread::spawn;
 use std::time::Duration;
 
 use coverbatch::ledger::{LedgerError, LedgerErrorKind, LedgerPlace, PostgresLedger, ReadLedger as _, copy};
+use tokio::join;
+use tokio::time::sleep;
 
 use super::rows::{task, works};
 use super::server::Server;
@@ -156,33 +158,35 @@ async fn an_account_that_a_copy_is_making_is_waited_for() {
         let ledger = open(&from).await.unwrap();
         works(&ledger).await;
         ledger.close().await;
-        // The last table that is copied is locked for a while.
-        let seen = |of: &str, what: &str| {
-            let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{of}' AND {what}");
-            server.sql("postgres", &sql) != "0"
-        };
-        let locked = source.clone();
-        let lock = spawn(move || {
-            Server::shared().sql(&locked, "BEGIN; LOCK TABLE coverbatch.read_log; SELECT pg_sleep(6); COMMIT")
-        });
-        wait_for("the lock", || seen(&source, "wait_event = 'PgSleep'"));
+        // The last table that is copied is locked until the copy was waited for in vain.
+        let mut lock = server.transaction(&source, "LOCK TABLE coverbatch.read_log");
+        let held = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted
+                       AND relation = 'coverbatch.read_log'::regclass";
+        wait_for("the lock", || server.sql(&source, held) == "1");
         let place =
             |url: &str| LedgerPlace::Database { url: url.to_owned(), account: ACCOUNT.to_owned(), is_named: true };
         let (from, copied) = (place(&from), place(&to));
         let copy = tokio::spawn(async move { copy(&from, &copied).await });
-        while !seen(target, "query LIKE 'COPY read_log%'") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let copying =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{target}' AND query LIKE 'COPY read_log%'");
+        while server.sql("postgres", &copying) == "0" {
+            sleep(Duration::from_millis(20)).await;
         }
         let error = PostgresLedger::open(&to, ACCOUNT, API, Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(error.kind, LedgerErrorKind::BeingMade);
         let words = error.cause.to_string();
         assert!(words.starts_with("another process was making the account for 2"), "{words}");
         assert!(error.kind.hint().is_some());
-        let ledger = open(&to).await.unwrap();
+        let ends = async {
+            sleep(Duration::from_millis(300)).await;
+            drop(lock.stdin.take());
+        };
+        let (ledger, ()) = join!(open(&to), ends);
+        let ledger = ledger.unwrap();
         assert!(!ledger.is_new());
         assert!(ledger.look_up(vec![task("a")]).await.unwrap()[0].is_some());
         assert!(copy.await.unwrap().unwrap());
-        lock.join().unwrap();
+        lock.wait().unwrap();
     }
 }
 

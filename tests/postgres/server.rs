@@ -1,6 +1,6 @@
 //! A `PostgreSQL` server of its own, from the packages of Debian, without a TCP port.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -89,6 +89,15 @@ impl Server {
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.sql(name, sql);
         self.url_of("postgres", name)
+    }
+
+    /// Another session, inside a transaction that has done this and ends with the value's input.
+    pub(super) fn transaction(&self, database: &str, sql: &str) -> Child {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-q", "-U", "postgres", "-d", database, "-h"]).arg(&self.folder);
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        psql.stdin.as_mut().unwrap().write_all(format!("BEGIN; {sql};\n").as_bytes()).unwrap();
+        psql
     }
 
     /// Runs statements as the owner of everything; the values of the last one.
