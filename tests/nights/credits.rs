@@ -1,8 +1,9 @@
 //! Runs that may spend only so much.
 
 use coverbatch::domain::{Ended, Signal};
+use tokio::time::{Instant, sleep};
 
-use crate::support::{Night, Reply, millis, numbered, seconds};
+use crate::support::{Night, Reply, Seen, millis, numbered, seconds};
 
 /// A batch of so many rows that may spend this.
 fn of(rows: usize, most: &str) -> Night {
@@ -118,4 +119,25 @@ async fn covers_are_followed_and_music_is_checked_within_a_budget() {
     let morning = night.run().await;
     assert_eq!((morning.ended, morning.results.count("completed")), (Ended::Budget, 10));
     assert_eq!(night.service.sent().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_the_balance_and_another_process_that_polls_share_the_pace() {
+    let night = Night::of(&numbered("old", 200));
+    night.run().await;
+    night.service.shows(|look| if look.nth <= 2 { Seen::Running } else { Seen::Done });
+    night.service.charges(5_000.0, 1.0);
+    night.now_of(&numbered("new", 200));
+    let night = night.with(|with| with.max_credits = Some("1000".parse().unwrap()));
+    sleep(seconds(40)).await;
+    let (morning, _) = tokio::join!(night.run(), night.receive_for(seconds(1200)));
+    assert!(morning.results.is_all("submitted"));
+    let balances: Vec<_> = night.service.balances().iter().map(|(at, _)| *at).collect();
+    let mut reads: Vec<_> = night.reads().into_iter().chain(balances.iter().copied()).collect();
+    reads.sort_unstable();
+    let beside =
+        |balance: &Instant| reads.iter().filter(|at| **at > *balance - seconds(10) && **at <= *balance).count();
+    let busiest = balances.iter().map(beside).max();
+    assert!(busiest.is_some_and(|reads| (2..=10).contains(&reads)), "{busiest:?}");
+    assert!(reads.windows(11).all(|eleven| eleven[10] - eleven[0] >= seconds(10)));
 }
