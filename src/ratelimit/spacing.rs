@@ -181,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_takes_as_long_as_its_spacing_but_for_the_burst() {
+        for (text, submissions, expected) in
+            [("20/10s", 0, 0), ("20/10s", 1, 0), ("20/10s", 101, 51_250), ("1/2s", 4, 6_150), ("10000/1s", 20, 0)]
+        {
+            let expected = Duration::from_millis(expected);
+            assert_eq!(expected_time(rate(text), submissions), expected, "{submissions} at {text}");
+        }
+    }
+
+    #[test]
     fn the_usual_limit_sends_one_each_half_second_and_a_little() {
         assert_eq!(quota(rate("20/10s"), 1.0).replenish_interval(), Duration::from_micros(512_500));
         assert_eq!(quota(rate("20/10s"), 1.0).burst_size().get(), 1);
