@@ -188,7 +188,7 @@ impl BatchContext {
     ) -> Result<CommandOutcome, Error> {
         let is_new = ledger.is_new();
         let noted = ledger.end_run(outcome.run, outcome.ended, self.clock.unix()).await;
-        let stood_in = match (&image_settings.folder, &image_settings.default_cover) {
+        let defaults = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 let catalog = (&self.catalog, self.names.as_ref());
                 default_covers::write(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
@@ -211,7 +211,7 @@ impl BatchContext {
         let tally = written?;
         // By now everything is sent.
         noted.map_err(RunError::Ledger)?;
-        stood_in?;
+        defaults?;
         let summary = self.summary(outcome, tally, is_new);
         let digest = summary.digest();
         Ok(CommandOutcome { summary, digest })

@@ -105,9 +105,10 @@ impl Breaker {
         self.last_answer = Some(now);
         if epoch == self.epoch {
             (self.consecutive_refusals, self.outage_since) = (0, None);
+        } else {
+            // What was sent before the pause was served: the outage is younger than that, but may be one.
+            self.outage_since = self.outage_since.map(|_| now);
         }
-        // What was sent before the pause was served: the outage is younger than that, but may be one.
-        self.outage_since = self.outage_since.map(|_| now);
         if is_probe {
             self.resume(now);
             info!(paused = %Brief(self.pauses.total(now)), "the service answers again");
