@@ -295,8 +295,8 @@ impl Queue {
     }
 }
 
-/// Writes nothing soon after the session of the lock was lost: with any write another lock is taken. A run may have nothing to
-/// write for long, in a pause for one, and would be believed dead.
+/// Makes an empty write soon after the session of the run's lock was lost: with any write another lock is taken. A run may have
+/// nothing to write for long, as in a pause, and would be believed dead.
 async fn keep_lock(queue: Weak<Queue>) {
     loop {
         sleep(BETWEEN_LOOKS).await;
