@@ -1,8 +1,9 @@
 //! The catalog read once from end to end, by each reading that its quotes and line ends allow.
 //!
-//! A file says nowhere how it is written. Where that makes a difference, the reading is taken under which most rows have
-//! the cells of the header, no quotes contradict each other, and no rows vanish within quotes; if that does not tell two
-//! of them apart, the file is refused.
+//! A file says nowhere how it is written. Where that makes a difference, the reading is taken under which most rows fit the
+//! header, no quotes contradict each other, and no rows vanish within quotes; if that does not tell two of them apart, the
+//! file is refused. A row fits that has as many cells as the header, or the verdict of an earlier run in its place: results
+//! are read as they were written, whatever surplus cells they repeat.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -49,8 +50,8 @@ pub(super) struct Checked {
     pub(super) line_break: LineBreak,
     pub(super) check: Check,
     pub(super) duplicates: Duplicates,
-    /// Rows with as many cells as the header.
-    regular: u32,
+    /// Rows that fit the header.
+    fitting: u32,
 }
 
 pub(super) fn check(file: &Arc<SourceFile>, start: Start, id_column: Option<&str>) -> Result<Checked, CatalogError> {
@@ -80,12 +81,12 @@ pub(super) fn check(file: &Arc<SourceFile>, start: Start, id_column: Option<&str
 /// The one under which most rows look like the header, if no other one has as much for it.
 fn best(file: &Arc<SourceFile>, start: Start, readable: Vec<Checked>) -> Result<Option<Checked>, CatalogError> {
     let mut ranked = readable;
-    ranked.sort_by_key(|checked| Reverse((checked.regular, Reverse(checked.irregular()))));
+    ranked.sort_by_key(|checked| Reverse((checked.fitting, Reverse(checked.unfit()))));
     let mut ranked = ranked.into_iter();
     let Some(best) = ranked.next() else { return Ok(None) };
     for other in ranked {
-        let is_as_good = other.regular == best.regular && other.irregular() == best.irregular();
-        if (is_as_good || other.irregular() < best.irregular())
+        let is_as_good = other.fitting == best.fitting && other.unfit() == best.unfit();
+        if (is_as_good || other.unfit() < best.unfit())
             && let Some(line) = first_difference(file, start, [&best, &other])?
         {
             return Err(CatalogError::Ambiguous(file.line(line)));
@@ -122,9 +123,9 @@ impl Checked {
         }
     }
 
-    /// Rows with more or fewer cells than the header.
-    fn irregular(&self) -> u32 {
-        self.check.rows - self.regular
+    /// Rows that do not fit the header.
+    fn unfit(&self) -> u32 {
+        self.check.rows - self.fitting
     }
 }
 
@@ -147,8 +148,8 @@ fn checked(
     let mut rows = Rows::new(reader, &columns, &file.source);
     let checked = every_row(&mut rows, &columns, suspects, file);
     *doubts = rows.reader.doubts;
-    let (check, duplicates, regular) = checked?;
-    Ok(Checked { columns, line_break, check, duplicates, regular })
+    let (check, duplicates, fitting) = checked?;
+    Ok(Checked { columns, line_break, check, duplicates, fitting })
 }
 
 fn read_header(
@@ -172,11 +173,11 @@ fn every_row(
 ) -> Result<(Check, Duplicates, u32), CatalogError> {
     let (mut check, mut index, mut shapes, mut row) =
         (Check::default(), DuplicateIndex::new(), Shapes::default(), Row::default());
-    let mut regular = 0;
+    let mut fitting = 0;
     while rows.next_row(&mut row)? {
         check.rows = row.number;
         let is_regular = row.record.len() == columns.width();
-        regular += u32::from(is_regular);
+        fitting += u32::from(is_regular || row.previous.is_some());
         // A carriage return within a row looks like the end of one, and leaves two pieces.
         if rows.reader.is_odd() && !is_regular {
             return Err(CatalogError::MixedLineEnds(file.line(row.line)));
@@ -203,7 +204,7 @@ fn every_row(
     check.duplicates = u32::try_from(duplicates.count()).unwrap_or(u32::MAX);
     check.distinct = check.rows - check.invalid - check.duplicates;
     check.unlike = shapes.unlike();
-    Ok((check, duplicates, regular))
+    Ok((check, duplicates, fitting))
 }
 
 impl Check {

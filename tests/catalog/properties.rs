@@ -344,6 +344,13 @@ proptest! {
     }
 }
 
+/// Cells in which a quote comes after blanks, one beyond the last column: rows within the quotes of line 2 tell that such a
+/// quote means itself, and among more columns they do not look like rows any more.
+#[test]
+fn surplus_cells_do_not_change_how_results_are_read() {
+    is_repeated(b"id\n\"1\n\"\"1\n\"\n1, \"\"\n \"x, y\"\n").unwrap();
+}
+
 #[test]
 fn three_hundred_thousand_rows_have_the_duplicates_of_a_table_in_memory() {
     let mut bytes = b"id,note\n".to_vec();
