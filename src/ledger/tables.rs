@@ -242,4 +242,14 @@ mod tests {
             assert_eq!(columns(schema), expected);
         }
     }
+
+    #[test]
+    fn a_decision_remembers_neither_what_was_sent_nor_who_works_on_a_cover() {
+        let known: BTreeSet<&str> = known_columns().collect();
+        let others = ["id", "submissions", "first_sent_at", "waiter", "claimed_at", "woken_at"];
+        let all: BTreeSet<&str> =
+            TABLES.iter().find(|table| table.name == "task").unwrap().columns.iter().copied().collect();
+        assert_eq!(all.difference(&known).copied().collect::<BTreeSet<_>>(), others.into());
+        assert!(known.contains("state"));
+    }
 }

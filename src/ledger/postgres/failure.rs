@@ -168,3 +168,33 @@ fn kind_of(code: &SqlState) -> LedgerErrorKind {
         LedgerErrorKind::Unavailable
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_sorted_by_what_helps() {
+        use LedgerErrorKind::{Damaged, Login, NoRights, Pooled, ReadOnly, Unavailable, Unreachable};
+        for (code, kind, is_passed) in [
+            (SqlState::INVALID_PASSWORD, Login, false),
+            (SqlState::INVALID_AUTHORIZATION_SPECIFICATION, Login, false),
+            (SqlState::INSUFFICIENT_PRIVILEGE, NoRights, false),
+            (SqlState::INVALID_SQL_STATEMENT_NAME, Pooled, true),
+            (SqlState::READ_ONLY_SQL_TRANSACTION, ReadOnly, true),
+            (SqlState::ADMIN_SHUTDOWN, Unreachable, true),
+            (SqlState::TOO_MANY_CONNECTIONS, Unreachable, true),
+            (SqlState::CONNECTION_FAILURE, Unreachable, true),
+            (SqlState::T_R_DEADLOCK_DETECTED, Unreachable, true),
+            (SqlState::INVALID_CATALOG_NAME, Unreachable, false),
+            (SqlState::NUMERIC_VALUE_OUT_OF_RANGE, Damaged, false),
+            (SqlState::UNIQUE_VIOLATION, Damaged, false),
+            (SqlState::UNDEFINED_TABLE, Damaged, false),
+            (SqlState::DISK_FULL, Unavailable, false),
+            (SqlState::INTERNAL_ERROR, Unavailable, false),
+        ] {
+            assert_eq!(kind_of(&code), kind, "{code:?}");
+            assert_eq!(is_passing(&code), is_passed, "{code:?}");
+        }
+    }
+}

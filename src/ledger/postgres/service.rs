@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_service_is_what_stands_below_its_name() {
-        let text = "# ours\n[other]\nhost=no\n\n[covers]\nhost = db.example\n# not this\nport=6432\npassword=a=b\n[last]\nuser=me";
+        let text = "# ours\n[other]\nhost=no\n\n[covers]\nhost = db.example\n# not=this\nport=6432\npassword=a=b\n[last]\nuser=me";
         let pairs = |pairs: &[(&str, &str)]| {
             Some(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
         };

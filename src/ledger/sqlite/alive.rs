@@ -86,6 +86,8 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -112,6 +114,24 @@ mod tests {
         assert!(companion(&path, RUNS).exists());
         last.release();
         assert!(!companion(&path, RUNS).exists());
+    }
+
+    /// Whoever ends takes away the folder that another is about to put its lock into.
+    #[test]
+    fn runs_that_begin_while_others_end_have_their_locks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    let mut locks = Locks::beside(&path);
+                    for _ in 0..500 {
+                        locks.take().unwrap();
+                        locks.release();
+                    }
+                });
+            }
+        });
     }
 
     /// Whoever took such a run for dead would pay for its rows a second time.

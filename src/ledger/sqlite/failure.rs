@@ -72,19 +72,6 @@ impl Failure {
         self.kind() == LedgerErrorKind::Busy
     }
 
-    /// Whether the way in which the database was to be read is not open to this user.
-    pub(super) fn is_refused(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
-            ),
-            Self::Wrong(_) | Self::Moved(_) | Self::Changed(_) | Self::Copy(_) => false,
-            Self::Damaged(_) | Self::Contradiction(_) | Self::Unbelievable { .. } => false,
-            Self::NotInFlight | Self::Panicked | Self::Closed => false,
-        }
-    }
-
     fn kind(&self) -> LedgerErrorKind {
         match self {
             Self::Sqlite(error) => kind_of(error),
@@ -107,5 +94,34 @@ fn kind_of(error: &rusqlite::Error) -> LedgerErrorKind {
         LedgerErrorKind::Busy
     } else {
         LedgerErrorKind::Unavailable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_the_database_says_is_sorted_by_what_helps() {
+        use LedgerErrorKind::{Busy, Damaged, Unavailable, Unreadable};
+        let failed = |code| Failure::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for (code, kind, to_a_reader) in [
+            (ffi::SQLITE_BUSY, Busy, Unreadable),
+            (ffi::SQLITE_LOCKED, Busy, Unreadable),
+            (ffi::SQLITE_FULL, Unavailable, Unreadable),
+            (ffi::SQLITE_IOERR, Unavailable, Unreadable),
+            (ffi::SQLITE_CANTOPEN, Unavailable, Unreadable),
+            (ffi::SQLITE_READONLY, Unavailable, Unreadable),
+            (ffi::SQLITE_PERM, Unavailable, Unreadable),
+            (ffi::SQLITE_CORRUPT, Damaged, Damaged),
+            (ffi::SQLITE_NOTADB, Damaged, Damaged),
+            (ffi::SQLITE_ERROR, Damaged, Damaged),
+        ] {
+            assert_eq!(failed(code).is_busy(), kind == Busy, "{code}");
+            assert_eq!(failed(code).at("write to", Path::new("x.db")).kind, kind, "{code}");
+            assert_eq!(failed(code).unreadable(Path::new("x.db")).kind, to_a_reader, "{code}");
+        }
     }
 }

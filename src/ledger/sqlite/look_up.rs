@@ -29,22 +29,7 @@ pub(super) trait Known: Clone {
 /// What is known of each of these music tasks, in their order.
 pub(super) fn look_up<K: Known>(connection: &Connection, tasks: &[MusicTaskId]) -> Result<Vec<Option<K>>, Failure> {
     let mut look_up = LookUp::new(connection, tasks)?;
-    let mut absent = 0;
-    for task in tasks {
-        // One that repeats an earlier one is searched for itself, since the walk gives each row to one only.
-        if !look_up.wanted.contains_key(task.as_str()) {
-            continue;
-        }
-        let is_in_vain = if let Some(seq) = look_up.place_of(task)? {
-            look_up.walk(seq)? < usize::from(PATIENCE)
-        } else {
-            absent += 1;
-            absent == PATIENCE
-        };
-        if is_in_vain {
-            break;
-        }
-    }
+    look_up.walk_along()?;
     look_up.search()
 }
 
@@ -72,6 +57,27 @@ impl<'a, K: Known> LookUp<'a, K> {
             wanted: tasks.iter().map(MusicTaskId::as_str).zip(0..).collect(),
             found: vec![None; tasks.len()],
         })
+    }
+
+    /// Meets on walks what stands close together, for as long as that is most of it.
+    fn walk_along(&mut self) -> Result<(), Failure> {
+        let mut absent = 0;
+        for task in self.tasks {
+            // One that repeats an earlier one is searched for itself, since the walk gives each row to one only.
+            if !self.wanted.contains_key(task.as_str()) {
+                continue;
+            }
+            let is_in_vain = if let Some(seq) = self.place_of(task)? {
+                self.walk(seq)? < usize::from(PATIENCE)
+            } else {
+                absent += 1;
+                absent == PATIENCE
+            };
+            if is_in_vain {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Where in the table a music task is; if nowhere, it is not wanted any more.
@@ -246,5 +252,24 @@ mod tests {
         assert_eq!(walked(vec![100, 101, 103, 102, 101 + gap]), 5);
         assert_eq!(walked(vec![100, 100 + gap, 101 + 2 * gap]), 2);
         assert_eq!(walked(vec![100, 100 - gap + 1, 99]), 3, "those shortly before it are met too");
+    }
+
+    #[test]
+    fn walks_meet_what_stands_close_together_and_end_with_the_first_that_is_in_vain() {
+        let connection = ledger(|row| row);
+        let met = |rows: Vec<usize>| {
+            let tasks: Vec<MusicTaskId> = rows.into_iter().map(id).collect();
+            let mut look_up = LookUp::<KnownState>::new(&connection, &tasks).unwrap();
+            look_up.walk_along().unwrap();
+            look_up.found.iter().flatten().count()
+        };
+        let enough = usize::from(PATIENCE);
+        assert_eq!(met((0..KNOWN).collect()), KNOWN);
+        assert_eq!(met((0..KNOWN).rev().collect()), KNOWN);
+        assert_eq!(met((0..enough).chain(300..300 + enough).collect()), 2 * enough);
+        assert_eq!(met((1..enough).chain(300..300 + enough).collect()), enough - 1);
+        assert_eq!(met((0..KNOWN).step_by(200).collect()), 1);
+        let after = |absent: usize| met((KNOWN..KNOWN + absent).chain(0..100).collect());
+        assert_eq!([after(enough - 1), after(enough)], [100, 0]);
     }
 }

@@ -18,8 +18,8 @@ use crate::ledger::error::WrongLedger;
 /// its transaction does, and pages are written whole.
 pub(super) const PAGE_BYTES: i32 = 2048;
 
-/// Memory for pages, in KiB. Ids are in no order, so nearly every row meets another page of their index.
-const CACHE_KIB: i32 = 16 * 1024;
+/// Pages in memory: 16 MiB of a new ledger. Ids are in no order, so nearly every row meets another page of their index.
+const CACHE_PAGES: i32 = 8 * 1024;
 
 /// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
 /// transactions have changed by then is copied once.
@@ -120,7 +120,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The words of states are our own. Comparing each with the list in the schema would be two fifths of the work of a
     // row; the check is there for other hands.
     connection.pragma_update(None, "ignore_check_constraints", true)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }
@@ -140,5 +140,35 @@ fn switch_to_log(connection: &Connection) -> Result<(), Failure> {
             }
             Err(failure) => return Err(failure),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::ledger::error::LedgerErrorKind;
+
+    #[test]
+    fn where_there_is_no_write_ahead_log_there_is_no_ledger() {
+        let failure = switch_to_log(&Connection::open_in_memory().unwrap()).unwrap_err();
+        assert_eq!(failure.at("open", Path::new("x.db")).kind, LedgerErrorKind::Unsuitable);
+    }
+
+    #[test]
+    fn whoever_writes_while_the_log_is_switched_to_is_waited_for_but_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, theirs] = [(); 2].map(|()| Connection::open(folder.path().join("x.db")).unwrap());
+        ours.busy_timeout(Duration::ZERO).unwrap();
+        theirs.execute_batch("CREATE TABLE some (x); BEGIN IMMEDIATE").unwrap();
+        assert!(switch_to_log(&ours).unwrap_err().is_busy());
+        thread::scope(|threads| {
+            threads.spawn(move || {
+                sleep(10 * SWITCH_PAUSE);
+                theirs.execute_batch("COMMIT").unwrap();
+            });
+            switch_to_log(&ours).unwrap();
+        });
     }
 }

@@ -103,11 +103,7 @@ impl Others {
         self.asked_at = at;
         let version = self.version_now(connection)?;
         // As long as one is alive it may have something in flight, which counts, and has not written since.
-        let is_due = if self.were_alive || self.there_until.after(reach) > at {
-            self.looked_at.after(BETWEEN_LOOKS) <= at
-        } else {
-            version != self.version
-        };
+        let is_due = if self.were_alive { self.looked_at.after(BETWEEN_LOOKS) <= at } else { version != self.version };
         if is_due {
             (self.version, self.looked_at) = (version, at);
             self.look(connection, at)?;

@@ -21,10 +21,9 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Watch), Failure> {
     let (has_log, has_index) = (has(LOG), has(INDEX));
     if has_log && has_index {
         let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(Failure::from).and_then(read_once);
-        match opened {
-            // Its log may have gone away meanwhile, or its index be another user's.
-            Err(failure) if failure.is_refused() => {}
-            opened => return Ok((opened?, Watch::default())),
+        // Its log may have gone away meanwhile, or its index be another user's. What else is wrong is wrong with a copy too.
+        if let Ok(connection) = opened {
+            return Ok((connection, Watch::default()));
         }
     }
     if has_log || has(JOURNAL) { copy(path) } else { as_it_stands(path) }

@@ -283,6 +283,28 @@ async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
     assert!(found.iter().all(|found| found.as_ref().unwrap().state == RowState::Pending));
 }
 
+/// A log whose index is gone, and one whose index cannot be used.
+#[tokio::test]
+async fn a_log_without_an_index_is_read_and_none_is_made() {
+    let (folder, path) = place();
+    let ledger = SqliteLedger::open(&path, API).unwrap();
+    claim(&ledger, "a").await.unwrap();
+    let killed = folder.path().join("killed.db");
+    for end in ["", names::LOG] {
+        std::fs::copy(names::companion(&path, end), names::companion(&killed, end)).unwrap();
+    }
+    let index = names::companion(&killed, names::INDEX);
+    for is_unusable in [false, true] {
+        if is_unusable {
+            std::fs::create_dir(&index).unwrap();
+        }
+        let reader = SqliteLedger::open_to_read(&killed, Some(API)).unwrap().unwrap();
+        assert_eq!(reader.look_up(vec![task("a")]).await.unwrap().remove(0).unwrap().state, RowState::InFlight);
+        reader.close().await;
+        assert_eq!(index.exists(), is_unusable);
+    }
+}
+
 /// A claim at a rate of two in ten seconds: its number, or for how many milliseconds it has to wait.
 async fn ask(ledger: &SqliteLedger, id: &str, ms: i64, is_probe: bool) -> Result<AttemptKey, u128> {
     let asking = Asking { rate: "2/10s".parse().unwrap(), is_probe, promised: None };

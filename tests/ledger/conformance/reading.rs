@@ -56,6 +56,18 @@ async fn whatever_the_order_of_the_ledger_and_of_what_is_asked_the_answers_are_t
 }
 
 #[tokio::test]
+async fn ids_that_begin_alike_are_told_in_their_order_and_no_more_of_them_than_asked_for() {
+    let ledger = fresh().await;
+    let ids = ["ab_c", "ab", "b", "abz", "ab-c", "aB", "AB", "aab", "ab.c"].map(task);
+    ledger.import(ids.map(|id| (id, accepted_record("cover"))).to_vec()).await.unwrap();
+    let beginning = async |start, most| ledger.beginning_with(&task(start), most).await.unwrap();
+    assert_eq!(beginning("ab", 9).await, ["ab", "ab-c", "ab.c", "ab_c", "abz"].map(task));
+    assert_eq!(beginning("ab", 2).await, ["ab", "ab-c"].map(task));
+    assert_eq!(beginning("ab_", 9).await, ["ab_c"].map(task), "it stands for itself");
+    assert_eq!(beginning("abc", 9).await, []);
+}
+
+#[tokio::test]
 async fn every_submission_of_a_music_task_can_be_told() {
     let ledger = fresh().await;
     assert_eq!(ledger.history(&task("a")).await.unwrap(), []);
@@ -206,6 +218,13 @@ async fn the_last_100_times_of_generation_are_told_latest_first() {
     }
     let times = ledger.generation_times().await.unwrap();
     assert_eq!(times, (2..102).rev().map(Duration::from_millis).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_ledger_is_new_to_whoever_opens_it_first() {
+    let shared = Shared::new();
+    assert!(shared.open().await.is_new());
+    assert!(!shared.open().await.is_new());
 }
 
 #[tokio::test]

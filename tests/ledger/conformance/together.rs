@@ -1,5 +1,7 @@
 //! Several runs of one account at a time: who is alive, who may send what, and what they share of the pace.
 
+use std::fs;
+
 use coverbatch::domain::Ended;
 
 use super::*;
@@ -201,7 +203,7 @@ async fn results_have_one_writer_and_catalogs_may_have_many() {
     let Begin::Begun(first) = one.begin_run(new("/r.csv", 5)).await.unwrap() else { panic!("nobody else is there") };
     let Begin::ResultsInUse(holder) = two.begin_run(new("/r.csv", 6)).await.unwrap() else { panic!("it is in use") };
     assert_eq!((holder.pid, holder.started), (std::process::id(), at(5)));
-    assert!(!holder.host.is_empty());
+    assert_eq!(holder.host, fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
     assert!(matches!(two.begin_run(new("/s.csv", 7)).await.unwrap(), Begin::Begun(_)));
     one.end_run(first.run, Ended::Finished, at(8)).await.unwrap();
     assert!(matches!(two.begin_run(new("/r.csv", 9)).await.unwrap(), Begin::Begun(_)));
@@ -408,6 +410,60 @@ async fn once_a_throttle_is_over_a_run_that_is_alone_is_held_up_by_its_own_gate_
     for (id, ms) in [("b", 30_000), ("c", 30_001), ("d", 30_002), ("e", 30_003)] {
         granted_by(two.slow_claim(id, ms, false).await);
     }
+}
+
+/// Nobody is left who would find out whether the service answers again.
+#[tokio::test]
+async fn an_outage_that_is_over_when_a_run_begins_alone_holds_it_up_no_longer() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    let first = one.granted("a", 0).await;
+    let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 1 };
+    let pause = begins(cause, 5);
+    one.settle(first, Settlement { pause, ..settlement(RowState::Pending, Reason::Maintenance, 1) }).await;
+    one.ledger.end_run(one.begun.run, Ended::Finished, at(2)).await.unwrap();
+    one.ledger.close().await;
+    let early = Process::begin(shared.open().await, SECOND).await;
+    assert_eq!(waits(early.slow_claim("a", 4 * SECOND, false).await), 1_001);
+    early.ledger.end_run(early.begun.run, Ended::Finished, at(4 * SECOND)).await.unwrap();
+    early.ledger.close().await;
+    let late = Process::begin(shared.open().await, 20 * SECOND).await;
+    granted_by(late.slow_claim("a", 20 * SECOND, false).await);
+}
+
+/// Until its window is over, and not a moment longer than that.
+#[tokio::test]
+async fn a_run_that_begins_alone_keeps_clear_of_what_the_last_one_sent() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    for id in ["a", "b"] {
+        let attempt = one.granted(id, 0).await;
+        one.settle(attempt, failed(0)).await;
+    }
+    one.ledger.end_run(one.begun.run, Ended::Finished, at(1)).await.unwrap();
+    one.ledger.close().await;
+    let two = Process::begin(shared.open().await, SECOND).await;
+    assert_eq!(waits(two.slow_claim("c", 9 * SECOND, false).await), 1_250);
+    assert_eq!(waits(two.slow_claim("c", 10 * SECOND, false).await), 250);
+    granted_by(two.slow_claim("c", 10_250, false).await);
+}
+
+/// It has been alone for a while, and looks for others no more than they have written.
+#[tokio::test]
+async fn a_run_that_was_alone_shares_the_pace_with_one_that_begins_later() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    for (id, ms) in [("a", 30 * SECOND), ("b", 60 * SECOND)] {
+        let attempt = granted_by(one.slow_claim(id, ms, false).await);
+        one.settle(attempt, failed(ms)).await;
+    }
+    let two = Process::begin(shared.open().await, 100 * SECOND).await;
+    let ids = ["c", "d"];
+    for (id, ms) in ids.into_iter().zip([100 * SECOND, 105_125]) {
+        let attempt = granted_by(two.slow_claim(id, ms, false).await);
+        two.settle(attempt, failed(ms)).await;
+    }
+    assert_eq!(waits(one.slow_claim("e", 106 * SECOND, false).await), 4_250);
 }
 
 #[tokio::test]
