@@ -230,3 +230,44 @@ impl FollowLedger for AnyLedger {
         release_jobs(run: RunId, at: UnixMillis) -> ();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    const API: &str = "https://api.example";
+
+    fn task(nth: u32) -> MusicTaskId {
+        MusicTaskId::new(nth.to_string()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_has_failed_is_not_healthy_and_what_it_holds_can_be_read() {
+        let ledger = AnyLedger::Sqlite(SqliteLedger::in_memory(API).unwrap());
+        ledger.note_default_covers(vec![(task(1), "1.jpg".to_owned())]).await.unwrap();
+        assert!(ledger.is_healthy());
+        ledger.release(AttemptKey(1)).await.unwrap_err();
+        assert!(!ledger.is_healthy());
+        let left = ledger.left_to_read().unwrap();
+        assert!(left.look_up(vec![task(1)]).await.unwrap()[0].is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_closes_a_ledger_waits_for_what_is_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = LedgerPlace::File(folder.path().join("x.db"));
+        let ledger = AnyLedger::open(&place, API, Duration::ZERO).await.unwrap();
+        let rows = (0..20_000).map(|nth| (task(nth), String::new())).collect();
+        tokio::select! {
+            biased;
+            _ = ledger.note_default_covers(rows) => panic!("that cannot be done yet"),
+            () = ready(()) => {}
+        }
+        ledger.close().await;
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "its log is gone");
+        let ledger = AnyLedger::open_to_read(&place, None).await.unwrap().unwrap();
+        assert!(ledger.look_up(vec![task(19_999)]).await.unwrap()[0].is_some());
+    }
+}

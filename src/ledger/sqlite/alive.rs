@@ -86,6 +86,7 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
     use super::*;
@@ -118,19 +119,19 @@ mod tests {
 
     /// Whoever ends takes away the folder that another is about to put its lock into.
     #[test]
-    fn runs_that_begin_while_others_end_have_their_locks() {
+    fn a_run_that_begins_while_others_end_has_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
+        let (mut locks, is_done) = (Locks::beside(&path), AtomicBool::new(false));
         thread::scope(|threads| {
-            for _ in 0..4 {
-                threads.spawn(|| {
-                    let mut locks = Locks::beside(&path);
-                    for _ in 0..500 {
-                        locks.take().unwrap();
-                        locks.release();
-                    }
-                });
-            }
+            threads.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    let _ = fs::remove_dir(companion(&path, RUNS));
+                }
+            });
+            let taken = (0..3000).try_for_each(|_| locks.take().map(|_| locks.release()));
+            is_done.store(true, Ordering::Relaxed);
+            taken.unwrap();
         });
     }
 
