@@ -3,6 +3,7 @@
 use std::fs;
 
 use coverbatch::domain::Ended;
+use coverbatch::ratelimit::Reported;
 
 use super::*;
 
@@ -217,7 +218,8 @@ async fn the_requests_of_all_runs_fall_into_one_window_that_reaches_from_their_a
     let first = granted_by(one.slow_claim("a", 0, false).await);
     let second = granted_by(two.slow_claim("b", 6 * SECOND, false).await);
     assert_eq!(waits(two.slow_claim("c", 12 * SECOND, false).await), 50, "both are in flight");
-    one.settle(first, Settlement { age: Duration::from_secs(1), ..failed(13 * SECOND) }).await;
+    let reported = Reported { age: Duration::from_secs(1), pause: PauseChange::Keep };
+    one.settle(first, failed(13 * SECOND).reported(reported)).await;
     two.settle(second, failed(13 * SECOND)).await;
     // The first counts from 12 s, for 10 s and a quarter of one.
     assert_eq!(waits(two.slow_claim("c", 14 * SECOND, false).await), 8_250);
@@ -245,6 +247,32 @@ async fn what_a_run_sent_before_it_ended_counts_for_one_that_has_not_asked_since
         let attempt = granted_by(two.slow_claim("c", 61_250, false).await);
         two.settle(attempt, failed(61_250)).await;
     }
+}
+
+/// Both have waited for their turns, and come to them late, at the same time.
+#[tokio::test]
+async fn of_requests_that_are_late_together_no_more_pass_than_the_window_has_room_for() {
+    let shared = Shared::new();
+    let one = Process::begin(shared.open().await, 0).await;
+    let two = Process::begin(shared.open().await, 0).await;
+    granted_by(one.slow_claim("in-flight", 0, false).await);
+    let [first, second] = [5_125, 10_250].map(|ms| Some(at(ms)));
+    let (first, second) =
+        tokio::join!(two.claim_with("a", first, 12 * SECOND), two.claim_with("b", second, 12 * SECOND));
+    granted_by(first);
+    assert!(waits(second) > 0);
+}
+
+/// It takes a look at the others, which have been there for a while, and is not alone with that.
+#[tokio::test]
+async fn a_claim_can_be_made_at_the_same_time_as_anything_else() {
+    let shared = Shared::new();
+    let _other = Process::begin(shared.open().await, 0).await;
+    let one = Process::begin(shared.open().await, 0).await;
+    let rows = vec![(task("b"), "b.jpg".to_owned())];
+    let (claim, noted) = tokio::join!(one.claim("a", 5 * SECOND), one.ledger.note_default_covers(rows));
+    granted_by(claim);
+    noted.unwrap();
 }
 
 #[tokio::test]
@@ -321,9 +349,9 @@ async fn a_pause_of_one_run_is_a_pause_of_all_and_one_probe_ends_it() {
     let one = Process::begin(shared.open().await, 0).await;
     let two = Process::begin(shared.open().await, 0).await;
     let cause = PauseCause { refusal: Refusal::Unavailable, reason: Reason::Maintenance, refusals: 1 };
-    let refused = |ms, refusals, seconds| Settlement {
-        pause: begins(PauseCause { refusals, ..cause }, seconds),
-        ..settlement(RowState::Pending, Reason::Maintenance, ms)
+    let refused = |ms, refusals, seconds| {
+        let pause = begins(PauseCause { refusals, ..cause }, seconds);
+        settlement(RowState::Pending, Reason::Maintenance, ms).reported(Reported { age: Duration::ZERO, pause })
     };
     let first = one.granted("a", 0).await;
     one.settle(first, refused(SECOND, 1, 5)).await;
