@@ -373,3 +373,24 @@ impl FollowLedger for PostgresLedger {
         self.write((run, at), cover_jobs::release_jobs).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_from_a_file_and_shown_without_what_is_secret_in_it() {
+        for (text, is_url) in [
+            ("postgres://me:secret@db.example/covers", true),
+            ("PostgreSQL://db.example", true),
+            ("postgres.db", false),
+            ("folder/postgres://db.example", false),
+        ] {
+            assert_eq!(PostgresLedger::is_url(text), is_url, "{text}");
+        }
+        let (good, bad) = ("postgres://me:secret@db.example/covers", "postgres://me:secret@db.example:port/covers");
+        assert_eq!(PostgresLedger::location(good), "postgres://db.example:5432/covers");
+        assert_eq!(PostgresLedger::without_password(good), "postgres://me@db.example/covers");
+        assert_eq!([PostgresLedger::location(bad), PostgresLedger::without_password(bad)], [UNKNOWN, UNKNOWN]);
+    }
+}

@@ -88,3 +88,15 @@ impl Artwork {
         known > 0 && self.files.iter().take(known).all(Option::is_some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_kept_for_14_days_from_their_completion() {
+        let completed = |at| Artwork { completed_at: at, ..Artwork::default() }.expires_at();
+        assert_eq!(completed(Some(UnixMillis(5))), Some(UnixMillis(14 * 24 * 3_600_000 + 5)));
+        assert_eq!(completed(None), None);
+    }
+}

@@ -79,6 +79,7 @@ mod tests {
         assert_eq!(host("named", Some("named")).unwrap(), "named");
         assert_eq!(host("both", Some("named")).unwrap(), "machines");
         assert_eq!(host("both", Some("nowhere")).unwrap(), "machines");
+        assert!(matches!(host("both", Some("")), Err(BadPlace::File { .. })), "a folder is no file");
         let missing = host("named", None).unwrap_err().to_string();
         assert_eq!(
             missing,
