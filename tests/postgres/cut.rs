@@ -67,7 +67,7 @@ fn a_run_that_is_cut_off_sends_nothing_twice_and_the_others_go_on() {
     let through = way.url("cut_off");
     let service = Counting::answering_within(20..=200);
     let batch = Batch::tracks(200).to(&service.address()).env("COVERBATCH_LEDGER", &direct);
-    let options = ["--rate", "20/1s", "--in-doubt", "hold"];
+    let options = ["--rate", "20/1s", "--in-doubt", "hold", "-v"];
     let cut_off = batch.start(&[&["-o", "cut.csv", "--ledger", &through], &options[..]].concat());
     wait_for("its requests", || service.total() >= 10);
     let other = batch.start(&[&["-o", "other.csv"], &options[..]].concat());
@@ -77,9 +77,12 @@ fn a_run_that_is_cut_off_sends_nothing_twice_and_the_others_go_on() {
     let before = service.total();
     assert!(before > 100, "the other one goes on: {before}");
     way.cut(false);
-    for run in [other, cut_off] {
+    for (run, was_cut_off) in [(other, false), (cut_off, true)] {
         let ran = run.finish();
         assert!(matches!(ran.code, Some(0 | 3 | 4)), "{ran:?}");
+        for said in ["the ledger is out of reach", "the ledger is back"] {
+            assert_eq!(ran.stderr.contains(said), was_cut_off, "{said}: {ran:?}");
+        }
     }
     assert_eq!(repeated(&service, 0), Vec::<String>::new());
     known(&batch).holds_against(&service.asked(), &service.answered());
