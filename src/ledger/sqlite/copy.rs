@@ -165,3 +165,34 @@ fn push_value(line: &mut Vec<u8>, column: usize, value: ValueRef<'_>) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ledger::sqlite::open;
+
+    #[test]
+    fn a_long_table_is_sent_whole_in_few_pieces() {
+        const ROWS: usize = 50_000;
+        let connection = open::in_memory("https://api.example").unwrap();
+        let fill = "INSERT INTO task (id, state, submissions)
+                    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                    SELECT 'n' || i, 'pending', 0 FROM n";
+        connection.execute(fill, [i64::try_from(ROWS).unwrap()]).unwrap();
+        let (parts, mut sent) = mpsc::channel(2 * ROWS);
+        send(&connection, &parts).unwrap();
+        drop(parts);
+        let mut pieces = Vec::new();
+        while let Some(part) = sent.blocking_recv() {
+            if let Part::Lines(lines) = part {
+                pieces.push(lines);
+            }
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        assert_eq!(pieces.concat().iter().filter(|byte| **byte == b'\n').count(), ROWS);
+        assert!(pieces.len() > 2);
+        assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() >= PIECE_BYTES));
+    }
+}
