@@ -6,7 +6,6 @@
 mod any;
 mod contradictions;
 mod copy;
-mod copy_text;
 mod cover_job;
 mod decision;
 mod error;

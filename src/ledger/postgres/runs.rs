@@ -4,12 +4,11 @@ use rustix::system::uname;
 
 use super::alive::IS_DEAD;
 use super::columns::{task_id, time, value};
-use super::context::GRACE;
 use super::counting::{FIRST_AFTER, IN_FLIGHT, counted_until, end_future, in_flight};
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use super::pace;
-use super::session::{Session, Value};
+use super::session::{GRACE, Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
 use crate::ledger::keys::{AttemptKey, RunId};
