@@ -16,8 +16,7 @@
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `encoding_rs` |
 //! | [`join`] | catalog and ledger together | |
 //! | [`earlier_results`] | what they tell that the ledger does not know | |
-//! | [`covers`] | which covers are waited for | |
-//! | [`default_covers`] | what stands in for missing ones | |
+//! | [`covers`] | which covers are waited for, and what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
 //! | [`results`] | the results and failures CSVs | `csv` |
 //! | [`runner`] | the one loop | |
@@ -40,7 +39,6 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod covers;
-pub mod default_covers;
 pub mod domain;
 pub mod earlier_results;
 pub mod error;

@@ -16,7 +16,6 @@ use crate::cli::cover_args::ImageSettings;
 use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
-use crate::default_covers;
 use crate::domain::{Ended, Rate, Reason};
 use crate::earlier_results;
 use crate::error::{Error, Exit};
@@ -191,7 +190,7 @@ impl BatchContext {
         let defaults = match (&image_settings.folder, &image_settings.default_cover) {
             (Some(folder), Some(cover)) => {
                 let catalog = (&self.catalog, self.names.as_ref());
-                default_covers::write(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
+                covers::write_default_covers(catalog, &*ledger, self.trust, (folder, cover)).await.map(drop)
             }
             (_, _) => Ok(()),
         };
