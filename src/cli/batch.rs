@@ -17,10 +17,9 @@ use crate::cli::outcome::CommandOutcome;
 use crate::clock::{Clock, UnixMillis};
 use crate::covers;
 use crate::domain::{Ended, Rate, Reason};
-use crate::earlier_results;
 use crate::error::{Error, Exit};
 use crate::files::is_stdout;
-use crate::join::{JoinError, Trust};
+use crate::join::{self, JoinError, Trust};
 use crate::ledger::{AnyLedger, FollowLedger as _, LedgerPlace, ReadLedger as _, RunId, RunResult, SubmitLedger as _};
 use crate::policy::InDoubt;
 use crate::progress::{Rows, Style, Watched};
@@ -91,7 +90,7 @@ impl BatchContext {
     pub(super) async fn take_over_into(&self, into: &AnyLedger, known: Option<&AnyLedger>) -> Result<u64, Error> {
         let mut count = 0;
         for results in self.all_earlier() {
-            count += earlier_results::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
+            count += join::take_over(results, known, into, self.trust).await.map_err(WorklistError::from)?;
         }
         Ok(count)
     }

@@ -10,9 +10,8 @@ use coverbatch::catalog::Catalog;
 use coverbatch::clock::UnixMillis;
 use coverbatch::covers;
 use coverbatch::domain::{Ended, MusicTaskId, Signal};
-use coverbatch::earlier_results;
 use coverbatch::images::{ImageFolder, Store};
-use coverbatch::join::Trust;
+use coverbatch::join::{self, Trust};
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::ratelimit::Gate;
@@ -76,7 +75,7 @@ impl Night {
     async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
         let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
         if catalog.is_results() {
-            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            join::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let run = ledger.begin_follow("songs", "again", started).await?;
         let rounds = Rounds {

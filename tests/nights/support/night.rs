@@ -10,8 +10,7 @@ use std::time::Duration;
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Credits, Ended, Rate};
-use coverbatch::earlier_results;
-use coverbatch::join::Trust;
+use coverbatch::join::{self, Trust};
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateView};
@@ -204,7 +203,7 @@ impl Night {
         let in_doubt = self.settings.run.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
-            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            join::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let (worklist, counts) = Worklist::plan(&catalog, vec![&**ledger], selection).await?;
         if self.settings.wait.is_some() {
