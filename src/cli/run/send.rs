@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::http::HttpApi;
 use crate::cli::cover_args::ImageSettings;
-use crate::cli::cover_rounds::CoverRounds;
+use crate::cli::follow::CoverRounds;
 use crate::clock::UnixMillis;
 use crate::domain::Ended;
 use crate::error::Error;
