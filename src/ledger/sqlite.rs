@@ -37,12 +37,12 @@ use tokio::task::spawn_blocking;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
-use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::contradictions::Contents;
+use crate::ledger::cover_job::{CoverKey, CoverScope, Due, JobKind, JobOutcome, PollStats, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{Contents, PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::run::{AttemptKey, Begin, NewRun, PastRun, RunId, RunResult};
+use crate::ledger::submission::{Claim, ClaimRequest, Sends, Settled, Settlement, Submission};
 use crate::ledger::tables::Part;
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 

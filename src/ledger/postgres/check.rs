@@ -8,9 +8,8 @@ use super::failure::Failure;
 use super::open::find_account;
 use super::place::Place;
 use super::{PostgresLedger, place_at};
-use crate::ledger::contradictions::{Contradiction, contradictions};
+use crate::ledger::contradictions::{Contents, Contradiction, contradictions};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::Contents;
 
 impl PostgresLedger {
     /// Makes sure that the ledger of an account does not contradict itself, and its server keeps what it says; counts what it

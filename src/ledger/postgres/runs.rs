@@ -11,8 +11,7 @@ use super::pace;
 use super::session::{GRACE, Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
+use crate::ledger::run::{AttemptKey, Begin, Begun, NewRun, RunHolder, RunId};
 
 /// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive, or if the
 /// connection broke.

@@ -13,7 +13,7 @@ use super::alive::Locks;
 use super::failure::Failure;
 use super::server_clock::ServerClock;
 use crate::clock::{Clock, UnixMillis};
-use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::run::{AttemptKey, RunId};
 
 /// How long after the loss of a connection, or the start of the server, nobody is believed dead: what cut this process off
 /// may have cut off others. Must be longer than the longest silence of a run that is alive, once the server is back:

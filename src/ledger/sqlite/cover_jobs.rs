@@ -9,8 +9,8 @@ use super::columns::{route, time, time_if_any, unusable};
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, IMAGES_LAST, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, JobKind, JobStep, READS_KEPT, WAKE_REST, Waiter};
-use crate::ledger::keys::{CoverKey, RunId};
+use crate::ledger::cover_job::{CoverJob, CoverKey, CoverScope, Due, JobKind, JobStep, READS_KEPT, WAKE_REST, Waiter};
+use crate::ledger::run::RunId;
 use crate::ratelimit::slack;
 
 pub(super) fn watch(

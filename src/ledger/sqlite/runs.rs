@@ -9,8 +9,7 @@ use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::NewRun;
+use crate::ledger::run::{AttemptKey, NewRun, RunId};
 
 /// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
 pub(super) fn recover(connection: &Connection, locks: &Locks, at: UnixMillis) -> Result<(), Failure> {

@@ -8,9 +8,8 @@ use super::others::Others;
 use super::pace;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, RowState};
-use crate::ledger::fence::{LastSubmission, refusal};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
+use crate::ledger::run::{AttemptKey, RunId};
+use crate::ledger::submission::{Claim, ClaimRequest, LastSubmission, Settled, Settlement, refusal};
 use crate::ratelimit::slack;
 
 /// Where a music task stands for a run that wants to send it.
