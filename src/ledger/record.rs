@@ -35,6 +35,15 @@ pub struct Record {
     pub artwork: Artwork,
 }
 
+impl Record {
+    /// Since when its cover is known, if its images are not.
+    pub(super) fn unfinished_since(&self) -> Option<UnixMillis> {
+        let is_accepted = matches!(self.state, RowState::Submitted | RowState::Exists) && self.cover.is_some();
+        let is_unfinished = is_accepted && self.artwork.images.is_none();
+        self.finished_at.or(self.first_sent_at).filter(|_| is_unfinished)
+    }
+}
+
 /// How far a music task has come, as far as that decides whether it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownState {

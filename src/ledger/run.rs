@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rustix::system::uname;
+
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
 
@@ -61,6 +63,11 @@ pub struct RunHolder {
     pub host: String,
     /// When it began.
     pub started: UnixMillis,
+}
+
+/// The name of this machine.
+pub(super) fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A run over a catalog, as the ledger remembers it.

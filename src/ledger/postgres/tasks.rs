@@ -61,7 +61,7 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[0]),
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[1]),
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[2]),
-                &numbers(|record| unfinished_since(record).map(|at| at.0)),
+                &numbers(|record| record.unfinished_since().map(|at| at.0)),
             ],
         )
         .await
@@ -76,13 +76,6 @@ fn image(record: &Record, nth: usize) -> Option<&str> {
 /// The name of the file of an image.
 fn file(record: &Record, nth: usize) -> Option<&str> {
     record.artwork.files[nth].as_ref().map(|file| file.name.as_str())
-}
-
-/// Since when the cover of a record is known, if its images are not.
-fn unfinished_since(record: &Record) -> Option<UnixMillis> {
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists) && record.cover.is_some();
-    let is_unfinished = is_accepted && record.artwork.images.is_none();
-    record.finished_at.or(record.first_sent_at).filter(|_| is_unfinished)
 }
 
 pub(super) async fn note_music(

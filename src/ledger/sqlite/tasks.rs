@@ -42,7 +42,7 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
             first.map(|file| &file.name),
             second.map(|file| &file.name),
             art.fallback,
-            unfinished_since(record).map(|at| at.0),
+            record.unfinished_since().map(|at| at.0),
             record.route.word(),
             record.credits.map(Credits::thousandths),
             width_1,
@@ -54,13 +54,6 @@ pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) ->
         ])?;
     }
     Ok(())
-}
-
-/// Since when the cover of a record is known, if its images are not.
-fn unfinished_since(record: &Record) -> Option<UnixMillis> {
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists) && record.cover.is_some();
-    let is_unfinished = is_accepted && record.artwork.images.is_none();
-    record.finished_at.or(record.first_sent_at).filter(|_| is_unfinished)
 }
 
 pub(super) fn note_music(
