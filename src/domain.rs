@@ -21,7 +21,7 @@ pub use outcome::{
     Answer, CoverProgress, Found, Generated, IMAGES_APPEAR, IMAGES_LAST, Images, MAX_IMAGE_BYTES, MAX_IMAGES,
     MusicProgress, Outcome, Reading, Route, Verdict,
 };
-pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
+pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, day_and_time, parse_duration, plural};
 pub use status::{ManualKind, Reason, ResultColumn, RowState, Status};
 pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};
 pub(crate) use words::words;

@@ -9,10 +9,8 @@ pub mod metrics;
 mod next;
 mod status;
 mod summary;
-mod words;
 
 pub use digest::DIGEST_LINES;
 pub use next::{NextCommands, NextStep};
 pub use status::{CatalogStatus, SHOWN_RUNS};
 pub use summary::{Files, Paused, RowCounts, Summary, Traffic};
-pub use words::plural;
