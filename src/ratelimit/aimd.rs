@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::policy::Refusal;
 
-/// What is left of the share after a throttle. Found, with [`INCREASE`], by the simulation in `tests/pace.rs`: a larger
+/// What is left of the share after a throttle. Found, with [`INCREASE`], by the simulation in `tests/modules/pace.rs`: a larger
 /// step down wastes throughput, a larger step up wastes requests.
 const DECREASE: f64 = 0.9;
 

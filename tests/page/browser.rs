@@ -5,11 +5,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::Duration;
 
 use coverbatch::clock::Clock;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The longest that one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,32 +35,36 @@ pub(crate) const ENTER: &str = "\u{e007}";
 pub(crate) const ESCAPE: &str = "\u{e00c}";
 pub(crate) const RIGHT: &str = "\u{e014}";
 
-/// A browser with one window, ended when dropped.
+/// The browser of the tests that are going on. To start one takes longer than most of them; the last one ends it.
+static SHARED: Mutex<Weak<Process>> = Mutex::new(Weak::new());
+
+/// One test after the other has it.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A window of its own in the browser, which nobody else uses meanwhile.
 pub(crate) struct Browser {
+    process: Arc<Process>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// A browser, ended when dropped.
+struct Process {
     driver: Child,
     port: u16,
     session: String,
-    profile: tempfile::TempDir,
+    profile: TempDir,
     /// Kept open, as the driver ends when nobody listens.
     _output: BufReader<ChildStdout>,
 }
 
-impl Browser {
-    /// A fresh browser; `None`, and said so, where none is installed, which is an error in CI.
-    pub(crate) fn start() -> Option<Self> {
-        let program = |name: &str| Command::new(name).arg("--version").output().is_ok();
-        if !program("chromium") || !program("chromedriver") {
-            assert!(std::env::var_os("CI").is_none(), "chromium and chromedriver are needed in CI");
-            println!("not tested: chromium and chromedriver are not installed");
-            return None;
-        }
+impl Process {
+    fn start() -> Self {
         let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(driver.stdout.take().unwrap());
-        let port = port_of(&mut output);
-        let profile = tempfile::tempdir().unwrap();
-        let mut browser = Self { driver, port, session: String::new(), profile, _output: output };
-        browser.open_session();
-        Some(browser)
+        let (port, profile) = (port_of(&mut output), tempfile::tempdir().unwrap());
+        let mut process = Self { driver, port, session: String::new(), profile, _output: output };
+        process.open_session();
+        process
     }
 
     fn open_session(&mut self) {
@@ -82,9 +88,47 @@ impl Browser {
         assert!(answer["value"].get("error").is_none(), "{method} {path}: {}", answer["value"]);
         answer["value"].take()
     }
+}
+
+impl Browser {
+    /// A new window, once nobody else needs the browser; `None`, and said so, where none is installed, which is an error in CI.
+    pub(crate) fn start() -> Option<Self> {
+        let process = Self::shared()?;
+        let browser = Self { process, _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) };
+        browser.change_window();
+        Some(browser)
+    }
+
+    fn shared() -> Option<Arc<Process>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = shared.upgrade() {
+            return Some(process);
+        }
+        let program = |name: &str| Command::new(name).arg("--version").output().is_ok();
+        if !program("chromium") || !program("chromedriver") {
+            assert!(std::env::var_os("CI").is_none(), "chromium and chromedriver are needed in CI");
+            println!("not tested: chromium and chromedriver are not installed");
+            return None;
+        }
+        let process = Arc::new(Process::start());
+        *shared = Arc::downgrade(&process);
+        Some(process)
+    }
+
+    /// Leaves the window of the test before, and what that has set and logged, for a new one.
+    fn change_window(&self) {
+        let window = self.post("window/new", &json!({ "type": "window" }));
+        self.call("DELETE", "window");
+        self.post("window", &json!({ "handle": window["handle"] }));
+        drop(self.console());
+    }
+
+    fn call(&self, method: &str, command: &str) -> Value {
+        self.process.call(method, &format!("/session/{}/{command}", self.process.session), &Value::Null)
+    }
 
     fn post(&self, command: &str, body: &Value) -> Value {
-        self.call("POST", &format!("/session/{}/{command}", self.session), body)
+        self.process.call("POST", &format!("/session/{}/{command}", self.process.session), body)
     }
 
     /// Opens a file, at this hash, and waits until it is loaded.
@@ -174,13 +218,13 @@ impl Browser {
 
     /// Writes what is to be seen as a PNG.
     pub(crate) fn take_picture(&self, to: &Path) {
-        let picture = self.call("GET", &format!("/session/{}/screenshot", self.session), &Value::Null);
+        let picture = self.call("GET", "screenshot");
         let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, picture.as_str().unwrap());
         fs::write(to, bytes.unwrap()).unwrap();
     }
 }
 
-impl Drop for Browser {
+impl Drop for Process {
     fn drop(&mut self) {
         if !self.session.is_empty() && !std::thread::panicking() {
             self.call("DELETE", &format!("/session/{}", self.session), &Value::Null);

@@ -37,10 +37,10 @@ fn rows(count: u64) -> Vec<coverbatch::page::PageRow> {
 
 #[test]
 fn a_view_in_the_address_is_restored_and_typing_changes_it() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let page = sample::write(&sample::page("night.csv", rows(300), sample::morning()), folder.path(), "report.html");
 
+    let Some(browser) = Browser::start() else { return };
     browser.open(&page, "");
     assert_eq!(browser.text(FOUND), "300 rows");
     browser.open(&page, "#status=failed&q=not%20FOUND");
@@ -61,9 +61,9 @@ fn a_view_in_the_address_is_restored_and_typing_changes_it() {
 
 #[test]
 fn the_page_is_worked_with_keys_alone() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let page = sample::write(&sample::page("night.csv", rows(300), sample::morning()), folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.open(&page, "");
     let focus = "const e = document.activeElement; return e.id || e.textContent.trim()";
 
@@ -93,7 +93,6 @@ fn texts(value: &serde_json::Value) -> Vec<String> {
 
 #[test]
 fn rows_are_put_into_the_order_that_is_wanted_and_back() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = rows(300);
     sample::illustrate(&mut rows, folder.path());
@@ -105,6 +104,7 @@ fn rows_are_put_into_the_order_that_is_wanted_and_back() {
     let covers = || rows.iter().filter(|row| !row.images.is_empty());
     let in_catalog: Vec<String> = covers().map(|row| row.labels[0].clone()).collect();
 
+    let Some(browser) = Browser::start() else { return };
     browser.open(&page, "#sort=title");
     let mut by_title = in_catalog.clone();
     by_title.sort_by_key(|title| title.to_lowercase());
@@ -129,11 +129,11 @@ fn rows_are_put_into_the_order_that_is_wanted_and_back() {
 
 #[test]
 fn a_cover_is_seen_larger_with_both_images_and_the_next_one_after_it() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = rows(12);
     sample::illustrate(&mut rows, folder.path());
     let page = sample::write(&sample::page("night.csv", rows, sample::morning()), folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.look(1280, 900, "light");
     browser.open(&page, "");
     let (place, small) =
@@ -160,10 +160,10 @@ fn a_cover_is_seen_larger_with_both_images_and_the_next_one_after_it() {
 
 #[test]
 fn times_are_told_in_utc_and_beside_it_where_the_reader_is() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let morning = UnixMillis::from_rfc3339("2026-11-22T23:10:00Z").unwrap();
     let page = sample::write(&sample::page("night.csv", rows(12), morning), folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     for (zone, made, axis) in [
         ("UTC", "As of 22 Nov 2026, 23:10 UTC", ""),
         ("America/New_York", "As of 22 Nov 2026, 23:10 UTC (18:10 GMT-5)", "GMT-5"),
@@ -178,11 +178,11 @@ fn times_are_told_in_utc_and_beside_it_where_the_reader_is() {
 
 #[test]
 fn without_script_everything_is_there_and_links_lead_to_the_images() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = rows(300);
     sample::illustrate(&mut rows, folder.path());
     let page = sample::write(&sample::page("night.csv", rows, sample::morning()), folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.without_script();
     browser.open(&page, "");
     assert!(!browser.run("return document.getElementById('filter').checkVisibility()").as_bool().unwrap());
@@ -203,7 +203,6 @@ const FETCHED: &str =
 
 #[test]
 fn a_page_with_its_images_inside_works_alone_in_another_place() {
-    let Some(browser) = Browser::start() else { return };
     let (folder, mail) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("tracks.csv"), "task_id,title\na,Stella\nb,Nardis\n").unwrap();
     for words in [
@@ -216,6 +215,7 @@ fn a_page_with_its_images_inside_works_alone_in_another_place() {
     let page = mail.path().join("report.html");
     std::fs::copy(folder.path().join("report.html"), &page).unwrap();
     drop(folder);
+    let Some(browser) = Browser::start() else { return };
     browser.look(1280, 900, "light");
     browser.open(&page, "");
     browser.shows(PICTURES, "4 4");
@@ -227,11 +227,11 @@ fn a_page_with_its_images_inside_works_alone_in_another_place() {
 
 #[test]
 fn nothing_is_cut_when_it_is_printed() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = rows(300);
     sample::illustrate(&mut rows, folder.path());
     let page = sample::write(&sample::page("night.csv", rows, sample::morning()), folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.open(&page, "");
     browser.put_on_paper();
     for whole in [".card", ".list tbody tr", ".list-of-causes li", "figure"] {
@@ -245,7 +245,6 @@ fn nothing_is_cut_when_it_is_printed() {
 
 #[test]
 fn nothing_of_the_catalog_runs() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut rows = rows(20);
     for row in &mut rows {
@@ -259,6 +258,7 @@ fn nothing_of_the_catalog_runs() {
     }
     let page = sample::page(sample::HOSTILE, rows, sample::morning());
     let page = sample::write(&page, folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.open(&page, "#q=%3Cscript%3E");
     assert_eq!(browser.text(FOUND), "20 rows");
     assert_eq!(browser.count("return document.scripts.length"), 1);
@@ -271,13 +271,13 @@ fn nothing_of_the_catalog_runs() {
 
 #[test]
 fn the_policy_refuses_what_is_slipped_in() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = sample::write(&sample::page("night.csv", rows(3), sample::morning()), folder.path(), "report.html");
     let html = std::fs::read_to_string(&path).unwrap();
     let broken =
         "<script>document.title='ran'</script><p style='color:red' onclick='1'>x</p><img src=https://cdn.example/x>";
     std::fs::write(&path, html.replace("</main>", &format!("{broken}</main>"))).unwrap();
+    let Some(browser) = Browser::start() else { return };
     browser.open(&path, "");
     assert_ne!(browser.text("return document.title"), "ran");
     assert!(browser.console().len() >= 3, "{:?}", browser.console());
@@ -285,10 +285,10 @@ fn the_policy_refuses_what_is_slipped_in() {
 
 #[test]
 fn ten_thousand_rows_load_and_are_filtered_quickly() {
-    let Some(browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let page = sample::page("year.csv", rows(u64::try_from(MAX_ROWS).unwrap()), sample::morning());
     let path = sample::write(&page, folder.path(), "report.html");
+    let Some(browser) = Browser::start() else { return };
     browser.open(&path, "#status=failed");
     let failed = page.rows.iter().filter(|row| row.status == Status::Failed).count();
     assert_eq!(browser.text(FOUND), format!("{failed} of 10,000 rows"));

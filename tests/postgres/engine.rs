@@ -1,4 +1,4 @@
-//! The ledger that runs share here: a database. The same stories are told of a file in `tests/crashes`.
+//! The ledger that runs share here: a database. The same stories are told of a file in `tests/program/crashes`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

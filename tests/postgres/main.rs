@@ -6,16 +6,16 @@
 
 mod beside;
 mod clocks;
-#[path = "../ledger/conformance/mod.rs"]
+#[path = "../modules/ledger/conformance/mod.rs"]
 mod conformance;
 mod copies;
-#[path = "../crashes/counting.rs"]
+#[path = "../program/crashes/counting.rs"]
 mod counting;
 mod cut;
 mod disk;
 mod engine;
 #[expect(dead_code, reason = "what is known is shared with the tests of crashes, which ask more")]
-#[path = "../crashes/known.rs"]
+#[path = "../program/crashes/known.rs"]
 mod known;
 mod outages;
 mod pooler;
@@ -25,10 +25,10 @@ mod refusals;
 mod rows;
 mod server;
 #[expect(dead_code, unused_imports, reason = "the words are shared with the tests of the binary, which use them all")]
-#[path = "../binary/story/mod.rs"]
+#[path = "../program/story/mod.rs"]
 mod story;
 mod tls;
-#[path = "../crashes/together.rs"]
+#[path = "../program/crashes/together.rs"]
 mod together;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
 //! What is SQLite's own: files, their settings, transactions and plans. The promises of the traits are tested in
-//! `tests/ledger`.
+//! `tests/modules/ledger`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;

@@ -1,7 +1,0 @@
-//! What the traits of the ledger promise, held against every engine.
-//!
-//! An engine has a file here, which says how its ledgers are made and includes the same tests as the others.
-
-#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
-
-mod sqlite;
