@@ -23,7 +23,7 @@ use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, RunId};
 use crate::policy::InDoubt;
 use crate::progress::{Screen, Watched};
 use crate::ratelimit::Gate;
-use crate::runner::{CoverTracking, FollowConfig, Parts, Progress, Rounds, Runner, Stop};
+use crate::runner::{CoverTracking, Parts, Progress, Rounds, Runner, Stop};
 
 /// Follow accepted covers until they are finished; submits nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -169,10 +169,11 @@ pub(super) struct CoverRounds<'a> {
 }
 
 impl CoverRounds<'_> {
-    /// How a run follows its covers.
-    pub(super) fn tracking(&self, run: RunId) -> CoverTracking {
+    /// How a run that `began` then follows its covers.
+    pub(super) fn tracking(&self, run: RunId, began: UnixMillis) -> CoverTracking {
         let policy = (self.wait.poll_policy(self.request.max_attempts), self.request.timeout);
-        self.wait.read.tracking(CoverScope::OfRun(run), self.gate, self.image_settings.folder.as_ref(), policy)
+        let folder = self.image_settings.folder.as_ref();
+        self.wait.read.tracking(CoverScope::OfRun(run), began, self.gate, folder, policy)
     }
 
     /// Follows from `at` on what a run that `began` before that still waits for.
@@ -183,14 +184,13 @@ impl CoverRounds<'_> {
         began: UnixMillis,
         at: UnixMillis,
     ) -> Result<(Ended, Progress), Error> {
-        let RequestArgs { concurrency, max_attempts, .. } = *self.request;
         let rounds = Rounds {
             parts,
             catalog: Arc::clone(&self.batch.catalog),
             trust: self.batch.trust,
             waiter: self.wait.waiter(run, began),
-            tracking: self.tracking(run),
-            config: FollowConfig { concurrency, max_attempts, began, seed: fastrand::u64(..) },
+            tracking: self.tracking(run, began),
+            config: self.request.run_config(),
         };
         let round = async |runner: Runner<HttpApi, AnyLedger>, covers| {
             let watched = self.log.style().map(|style| self.batch.watched(style, 0, covers, self.gate));
