@@ -9,7 +9,6 @@ pub mod ping;
 pub mod proxy;
 mod reach;
 mod route;
-mod trouble;
 pub mod wire;
 
 use std::future::Future;

@@ -4,10 +4,8 @@
 
 mod account;
 mod batch;
-mod batch_args;
 mod config;
 mod cover_args;
-mod cover_rounds;
 mod decide;
 mod folders;
 mod follow;
@@ -27,7 +25,6 @@ mod run;
 mod sandbox;
 mod service;
 mod settings;
-mod variables;
 mod why;
 
 use std::env;
@@ -46,7 +43,7 @@ use crate::runner::BLOCKING_THREADS;
 
 use outcome::MetricsFile;
 use output::{eprint, print};
-use settings::{Refused, Settings, typed, variable_of};
+use settings::{Refused, Settings, typed, unknown_variables, variable_of};
 
 /// Asks a cover-art API for one cover per music task of a catalog, unattended.
 #[derive(Debug, Parser)]
@@ -145,7 +142,7 @@ fn run() -> ExitCode {
         Err(refused) => return ExitCode::from(report_refused(&refused)),
     };
     if matches!(cli.command, Command::Run(_) | Command::Check(_) | Command::Follow(_) | Command::Receive(_)) {
-        eprint(&variables::unknown_text(&Cli::command()));
+        eprint(&unknown_variables(&Cli::command()));
     }
     let screen = Screen::default();
     let exit = dispatch(cli.command, &settings, &screen).unwrap_or_else(|error| {

@@ -7,10 +7,8 @@ mod credits;
 mod ended;
 mod id;
 mod image_file;
-mod manual;
 mod outcome;
 mod rate;
-mod route;
 mod status;
 mod text;
 mod words;
@@ -19,13 +17,11 @@ pub use credits::{BadCredits, Credits};
 pub use ended::{Ended, Signal};
 pub use id::{BadId, CoverTaskId, MAX_ID_BYTES, MusicTaskId};
 pub use image_file::{ImageFile, ImageKind, ImageSize};
-pub use manual::ManualKind;
 pub use outcome::{
     Answer, CoverProgress, Found, Generated, IMAGES_APPEAR, IMAGES_LAST, Images, MAX_IMAGE_BYTES, MAX_IMAGES,
-    MusicProgress, Outcome, Reading, Verdict,
+    MusicProgress, Outcome, Reading, Route, Verdict,
 };
-pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, parse_duration};
-pub use route::Route;
-pub use status::{Reason, ResultColumn, RowState, Status};
+pub use rate::{BadDuration, BadRate, Brief, MAX_RATE_COUNT, Rate, day_and_time, parse_duration, plural};
+pub use status::{ManualKind, Reason, ResultColumn, RowState, Status};
 pub use text::{MAX_MESSAGE_CHARS, escape_formula, is_blank, is_formula, one_line, trimmed, unescape_formula, visible};
 pub(crate) use words::words;

@@ -10,7 +10,7 @@ use thiserror::Error as ThisError;
 
 use crate::api::client::ClientError;
 use crate::catalog::CatalogError;
-use crate::default_covers::DefaultCoverError;
+use crate::covers::DefaultCoverError;
 use crate::domain::{Ended, Signal, Status};
 use crate::files::FileError;
 use crate::join::JoinError;

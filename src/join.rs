@@ -1,30 +1,26 @@
 //! The catalog joined with the ledger: every row together with what is known of its music task.
 //!
 //! What the ledger knows counts. Where it knows nothing, a row of an earlier results CSV speaks for itself, so that such
-//! a file continues where it stood even without its ledger. The stand-in service's word is worth nothing to a real
-//! account, so rows that it wrote are not believed there. The next rows are read while those before are looked up.
+//! a file continues where it stood even without its ledger. The next rows are read while those before are looked up.
+
+mod believed;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::catalog::{BadRow, Catalog, CatalogError, PreviousResult, Row, Rows};
-use crate::domain::{Answer, IMAGES_LAST, Images, MusicTaskId, Route, RowState, Status};
-use crate::ledger::{Artwork, KnownState, LedgerError, ReadLedger, Record};
-use crate::policy::REJECTED_RUNS;
+use crate::catalog::{BadRow, Catalog, CatalogError, Row, Rows};
+use crate::domain::MusicTaskId;
+use crate::ledger::{KnownState, LedgerError, ReadLedger, Record, SubmitLedger};
+
+pub use believed::{Trust, believed};
 
 /// Rows that are read and looked up together: few, since all of each is kept, in the memory of several threads.
 const RECORD_CHUNK: usize = 250;
 
 /// Rows whose states alone are looked up together.
 const STATE_CHUNK: usize = 1000;
-
-/// The word that the stand-in service puts into everything it says of a cover.
-const STAND_IN: &str = "(sandbox)";
-
-/// How the images of the stand-in service begin.
-const STAND_IN_IMAGES: &str = "http://127.0.0.1:";
 
 /// Reading the catalog or the ledger failed.
 #[derive(Debug, Error)]
@@ -35,15 +31,6 @@ pub enum JoinError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-}
-
-/// Whether the verdicts in a results CSV are believed where the ledger knows nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// All of them.
-    All,
-    /// All but those that come from the stand-in service.
-    Real,
 }
 
 /// A row and what is known of it.
@@ -159,63 +146,45 @@ impl<'a, L: ReadLedger> StateJoin<'a, L> {
     }
 }
 
+/// Gives the ledger `into` what earlier results say of music tasks that the ledger `known` does not know. Returns how many
+/// these are.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn take_over<L: SubmitLedger>(
+    results: &Arc<Catalog>,
+    known: Option<&L>,
+    into: &L,
+    trust: Trust,
+) -> Result<u64, JoinError> {
+    let mut join = Join::new(results, known, trust)?;
+    let mut count = 0;
+    while let Some(news) = join.next_news().await? {
+        if !news.is_empty() {
+            count += news.len() as u64;
+            into.import(news).await?;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether a ledger knows every music task that earlier results tell of.
+///
+/// # Errors
+/// [`JoinError`]
+pub async fn knows_all<L: ReadLedger>(results: &Arc<Catalog>, ledger: &L, trust: Trust) -> Result<bool, JoinError> {
+    let mut join = Join::new(results, Some(ledger), trust)?;
+    while let Some(news) = join.next_news().await? {
+        if !news.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The music tasks of the rows that name one.
 fn valid<'r>(ids: impl Iterator<Item = &'r Result<MusicTaskId, BadRow>>) -> Vec<MusicTaskId> {
     ids.filter_map(|id| id.as_ref().ok().cloned()).collect()
-}
-
-/// What a row of an earlier results CSV says of its music task, if that is worth keeping.
-#[must_use]
-pub fn believed(previous: &PreviousResult, trust: Trust) -> Option<Record> {
-    let state = match previous.status {
-        Status::Submitted => RowState::Submitted,
-        Status::Exists => RowState::Exists,
-        Status::Failed => RowState::Failed,
-        Status::GaveUp => RowState::GaveUp,
-        Status::InDoubt => RowState::InDoubt,
-        Status::Completed => RowState::Completed,
-        Status::GenerationFailed => RowState::GenerationFailed,
-        Status::Ignored => RowState::Ignored,
-        Status::Pending if previous.attempts > 0 => RowState::Pending,
-        Status::Pending | Status::Invalid => return None,
-    };
-    if trust == Trust::Real && is_of_the_stand_in(previous) {
-        return None;
-    }
-    // The file does not say in how many runs a row was rejected, but whether that was the last one.
-    let failed_runs = match (state, previous.retryable) {
-        (RowState::Failed | RowState::GenerationFailed, Some(false)) => REJECTED_RUNS,
-        (RowState::Failed | RowState::GenerationFailed, _) => 1,
-        (_, _) => 0,
-    };
-    Some(Record {
-        state,
-        reason: previous.reason,
-        answer: Answer { http_status: previous.http_status, code: previous.code, message: previous.message.clone() },
-        cover: previous.cover.clone(),
-        route: previous.route.unwrap_or(Route::Legacy),
-        credits: previous.credits,
-        submissions: previous.attempts,
-        failed_runs,
-        first_sent_at: previous.first_sent_at,
-        finished_at: previous.finished_at,
-        artwork: artwork(previous),
-    })
-}
-
-/// Whether the stand-in service wrote a row: by its word, or by images on this machine itself.
-fn is_of_the_stand_in(previous: &PreviousResult) -> bool {
-    let images = previous.images.as_ref().map_or(&[][..], Images::urls);
-    previous.message.ends_with(STAND_IN) || images.iter().any(|url| url.starts_with(STAND_IN_IMAGES))
-}
-
-/// What a row of an earlier results CSV says of the images.
-fn artwork(previous: &PreviousResult) -> Artwork {
-    let [first, second] = previous.files.clone();
-    let (files, fallback) =
-        if previous.is_fallback { ([None, None], first.map(|file| file.name)) } else { ([first, second], None) };
-    let completed_at = previous.expires_at.map(|expires| expires.before(IMAGES_LAST));
-    Artwork { images: previous.images.clone(), completed_at, files, fallback, is_forgotten: false }
 }
 
 /// A pass over the rows, as far as something is taken of each.

@@ -14,17 +14,14 @@
 //! | [`images`] | the bytes of images, judged, named and put into files | `unicode_normalization` |
 //! | [`ledger`] | durable rows | `rusqlite`, `tokio_postgres`, `tokio_postgres_rustls`, `rustls_native_certs`, `rustls` |
 //! | [`catalog`] | the input CSV, checked whole before anything is sent | `encoding_rs` |
-//! | [`join`] | catalog and ledger together | |
-//! | [`earlier_results`] | what they tell that the ledger does not know | |
-//! | [`covers`] | which covers are waited for | |
-//! | [`default_covers`] | what stands in for missing ones | |
+//! | [`join`] | catalog and ledger together, and what earlier results tell beside them | |
+//! | [`covers`] | which covers are waited for, and what stands in for missing ones | |
 //! | [`worklist`] | which rows a run sends, in which order | |
 //! | [`results`] | the results and failures CSVs | `csv` |
 //! | [`runner`] | the one loop | |
 //! | [`error`] | everything that can end the program, and its exit code | |
-//! | [`report`] | the digest and the JSON summary | |
+//! | [`report`] | the digest, the JSON summary, and the metrics of a run | |
 //! | [`page`] | the report page: one HTML file, pictures included | `askama`, `image` (with `sandbox`) |
-//! | [`metrics`] | the last run for the node exporter | |
 //! | [`progress`] | the progress line, and failures as they happen | `indicatif`, `console` |
 //! | [`sandbox`] | the stand-in service | `axum`, `image`, `flate2` |
 //! | [`callback`] | where the service calls when a cover is done | `hyper` |
@@ -40,15 +37,12 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod covers;
-pub mod default_covers;
 pub mod domain;
-pub mod earlier_results;
 pub mod error;
 pub mod files;
 pub mod images;
 pub mod join;
 pub mod ledger;
-pub mod metrics;
 pub mod page;
 pub mod policy;
 pub mod progress;

@@ -1,9 +1,12 @@
-//! What the HTTP clients have in common: who they say they are, how long they wait, and how they find hosts.
+//! What the HTTP clients have in common: who they say they are, how long they wait, how they find hosts, and
+//! what their errors mean, in words for an operator.
 //!
 //! None repeats a request or follows a redirect by itself: a second request would pass the rate limit unseen and could
 //! carry the key to another host.
 
+use std::error::Error as StdError;
 use std::ffi::OsString;
+use std::iter::successors;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,12 +16,13 @@ use std::{env, fs, io, thread};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, ClientBuilder, redirect, retry};
+use rustls::{CertificateError, Error as TlsError};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::proxy::{BadProxy, proxies};
 use super::wire::{Wait, read_wait};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 
 /// A missing User-Agent is blocked by the CDN before the API ("error code: 1010").
 pub const USER_AGENT: &str = concat!("coverbatch/", env!("CARGO_PKG_VERSION"));
@@ -33,6 +37,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest silence that a client is asked to bear: a year, since `reqwest` adds it to the time of day and no clock shows
 /// the end of time.
 pub(super) const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What the library says of its own layers, which tells an operator nothing.
+const LAYERS: [&str; 3] = ["client error (", "request or response body error", "error resolving DNS"];
+
+/// What it says where a proxy is the trouble.
+const PROXIED: [&str; 3] = ["proxy", "socks", "tunnel"];
+
+/// What it says of a proxy that answers 407.
+const PROXY_WANTS_PASSWORD: &str = "proxy authorization required";
 
 /// Why there is no client.
 #[derive(Debug, Error)]
@@ -121,6 +134,74 @@ pub async fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
     // Whoever gave up waiting needs no answer.
     thread::Builder::new().name("resolver".to_owned()).spawn(move || drop(tell.send(look_up())))?;
     told.await.map_err(io::Error::other)?
+}
+
+/// The innermost causes of an error in one sentence; the outer ones only name the URL and the libraries' layers.
+pub(super) fn causes(error: &reqwest::Error) -> String {
+    let mut words: Vec<String> = chain(error).map(ToString::to_string).collect();
+    words.retain(|word| !LAYERS.iter().any(|layer| word.starts_with(layer)));
+    words.dedup();
+    if words.is_empty() {
+        return "the request could not be sent".to_owned();
+    }
+    let words = words.join(": ");
+    if PROXIED.iter().any(|word| words.to_lowercase().contains(word)) { words + &by_proxies() } else { words }
+}
+
+/// Which proxies the environment names, since the library does not say which of them failed.
+fn by_proxies() -> String {
+    proxies().unwrap_or_default().iter().fold(String::new(), |words, proxy| format!("{words}; {proxy}"))
+}
+
+/// Why no connection to `host` will stand before somebody changes something, in a sentence; `None` if one may.
+pub(super) fn lasting(error: &reqwest::Error, host: &str) -> Option<String> {
+    if let Some(bad) = chain(error).find_map(bad_certificate) {
+        return Some(format!("the certificate of `{host}` cannot be trusted: {}", in_words(bad)));
+    }
+    let wants_password = chain(error).any(|cause| cause.to_string().contains(PROXY_WANTS_PASSWORD));
+    wants_password.then(|| {
+        format!(
+            "the proxy before `{host}` wants a user name and a password (HTTP 407): `http://user:password@proxy:port`"
+        )
+    })
+}
+
+/// The causes of an error, the outermost first.
+pub(super) fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
+}
+
+/// What is wrong with a certificate, if that is the cause; the runtime wraps it into errors of input and output.
+fn bad_certificate<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a CertificateError> {
+    if let Some(outer) = cause.downcast_ref::<io::Error>() {
+        return bad_certificate(outer.get_ref()?);
+    }
+    if let TlsError::InvalidCertificate(bad) = cause.downcast_ref::<TlsError>()? { Some(bad) } else { None }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library has good words for the others, and may add some")]
+fn in_words(bad: &CertificateError) -> String {
+    let day = |seconds: u64| {
+        let time = UnixMillis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)).to_string();
+        time.split('T').next().unwrap_or_default().to_owned()
+    };
+    match bad {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("it expired on {} (if not, this machine's clock is wrong)", day(not_after.as_secs()))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it begins on {} (if not, this machine's clock is wrong)", day(not_before.as_secs()))
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // Each as `DnsName("x.example")`.
+            let names = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name));
+            format!("it is for {}", names.collect::<Vec<_>>().join(", "))
+        }
+        CertificateError::UnknownIssuer => {
+            "this machine does not know its issuer, whose certificate SSL_CERT_FILE may name".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use reqwest::{Client, ClientBuilder, Response};
 use thiserror::Error;
 use url::Url;
 
-use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, wait};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, MAX_SILENCE, causes, chain, lasting, wait};
 use super::proxy::proxies;
 use super::reach::{Forbidden, Reach, Resolver};
-use super::trouble::{causes, chain, lasting};
 use crate::api::ImageSink;
 use crate::clock::Clock;
 use crate::domain::{Answer, Brief, Found, MAX_IMAGE_BYTES, Reading, Reason, one_line};

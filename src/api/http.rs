@@ -13,9 +13,8 @@ use tracing::{debug, error, info, warn};
 use url::{Position, Url};
 
 use super::address::{ApiUrl, CallbackUrl, MUSIC_RECORD_PATH, percent_encoded};
-use super::client::{self, CONNECT_TIMEOUT, ClientError, header, wait};
+use super::client::{self, CONNECT_TIMEOUT, ClientError, causes, header, lasting, wait};
 use super::download::Downloads;
-use super::trouble::{causes, lasting};
 use super::wire::{
     Fault, MAX_BODY_BYTES, Provider, RawAnswer, is_known_code, is_unclear, read_balance, read_date, read_fault,
     read_music_record, read_no_answer, resolved, unpacked, with_successor, without_echo,

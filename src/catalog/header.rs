@@ -1,5 +1,4 @@
-//! Where the header is, and what divides its cells: found out from the first lines. And how many rows follow that of an
-//! earlier night's results CSV: a catalog that lost most of them is not believed.
+//! Where the header is, and what divides its cells: found out from the first lines.
 
 use std::sync::Arc;
 

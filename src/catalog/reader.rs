@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::{fmt, io};
 
-use super::columns::{Columns, PreviousResult};
+use super::columns::Columns;
 use super::dialect::{Grammar, LineBreak, Reading};
 use super::error::{CatalogError, CatalogSource, MAX_RECORD_BYTES};
 use super::ids::BadRow;
+use super::previous::PreviousResult;
 use super::record::{Extent, NoRecord, Record};
 use super::source::{SourceFile, Text};
 use crate::domain::{BadId, MusicTaskId};

@@ -19,7 +19,7 @@ use crate::ledger::{CoverScope, RunId, Waiter};
 use crate::policy::PollPolicy;
 use crate::ratelimit::Gate;
 use crate::results::Goal;
-use crate::runner::{BLOCKING_THREADS, CoverTracking};
+use crate::runner::{BLOCKING_THREADS, CoverTracking, RunConfig};
 
 /// How covers are read and fetched.
 #[derive(Debug, Args)]
@@ -118,12 +118,14 @@ impl ReadArgs {
     pub(super) fn tracking(
         &self,
         scope: CoverScope,
+        began: UnixMillis,
         gate: &Arc<Gate>,
         folder: Option<&ImageFolder>,
         (policy, timeout): (PollPolicy, Duration),
     ) -> CoverTracking {
         CoverTracking {
             scope,
+            began,
             gate: Arc::clone(gate),
             pace: self.poll_rate,
             policy,
@@ -132,6 +134,13 @@ impl ReadArgs {
             longest_download: Downloads::longest(timeout),
             woken: Arc::default(),
         }
+    }
+}
+
+impl RequestArgs {
+    /// What a run is set to, with random numbers of its own.
+    pub(super) fn run_config(&self) -> RunConfig {
+        RunConfig { concurrency: self.concurrency, seed: fastrand::u64(..) }
     }
 }
 

@@ -7,23 +7,23 @@ use clap::Args;
 use crate::api::CallbackUrl;
 use crate::api::http::{HttpApi, HttpConfig};
 use crate::cli::account::{LedgerArgs, open_existing};
-use crate::cli::batch::{BatchContext, RunOutcome};
-use crate::cli::batch_args::BatchArgs;
+use crate::cli::batch::{BatchArgs, BatchContext, RunOutcome};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
-use crate::cli::cover_rounds::CoverRounds;
 use crate::cli::guard::Guard;
 use crate::cli::next_command::next_commands;
 use crate::cli::options::{CatalogArgs, LabelArgs, OutputArgs};
 use crate::cli::outcome::{CommandOutcome, MetricsFile, TellArgs, watch_signals};
 use crate::cli::output::LogArgs;
 use crate::cli::service::KeyArgs;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
+use crate::domain::Ended;
 use crate::error::{Error, Exit};
 use crate::files::check_writable;
-use crate::ledger::{AnyLedger, FollowLedger as _};
+use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, RunId};
 use crate::policy::InDoubt;
-use crate::progress::Screen;
-use crate::runner::Stop;
+use crate::progress::{Screen, Watched};
+use crate::ratelimit::Gate;
+use crate::runner::{CoverTracking, Parts, Progress, Rounds, Runner, Stop};
 
 /// Follow accepted covers until they are finished; submits nothing, also while a run is going on
 #[derive(Debug, Args)]
@@ -153,5 +153,55 @@ impl Following<'_> {
             reads: Some((args.wait.read.poll_rate, gate)),
             next,
         })
+    }
+}
+
+/// Covers of a catalog followed to their ends, as `run` does it too: what the command was told, and what it has at hand.
+pub(super) struct CoverRounds<'a> {
+    pub(super) batch: &'a BatchContext,
+    pub(super) wait: &'a WaitArgs,
+    pub(super) request: &'a RequestArgs,
+    pub(super) log: &'a LogArgs,
+    pub(super) screen: &'a Screen,
+    pub(super) image_settings: &'a ImageSettings,
+    /// Where reads wait.
+    pub(super) gate: &'a Arc<Gate>,
+}
+
+impl CoverRounds<'_> {
+    /// How a run that `began` then follows its covers.
+    pub(super) fn tracking(&self, run: RunId, began: UnixMillis) -> CoverTracking {
+        let policy = (self.wait.poll_policy(self.request.max_attempts), self.request.timeout);
+        let folder = self.image_settings.folder.as_ref();
+        self.wait.read.tracking(CoverScope::OfRun(run), began, self.gate, folder, policy)
+    }
+
+    /// Follows from `at` on what a run that `began` before that still waits for.
+    pub(super) async fn follow(
+        &self,
+        parts: Parts<HttpApi, AnyLedger>,
+        run: RunId,
+        began: UnixMillis,
+        at: UnixMillis,
+    ) -> Result<(Ended, Progress), Error> {
+        let rounds = Rounds {
+            parts,
+            catalog: Arc::clone(&self.batch.catalog),
+            trust: self.batch.trust,
+            waiter: self.wait.waiter(run, began),
+            tracking: self.tracking(run, began),
+            config: self.request.run_config(),
+        };
+        let round = async |runner: Runner<HttpApi, AnyLedger>, covers| {
+            let watched = self.log.style().map(|style| self.batch.watched(style, 0, covers, self.gate));
+            let watched = watched.map(|watched| Watched { wait: Some(self.wait.longest()), ..watched });
+            let shown = watched.map(|watched| self.screen.follow(watched, runner.progress(), runner.failures()));
+            let ended = runner.run().await;
+            if let Some(shown) = shown {
+                shown.end().await;
+            }
+            ended
+        };
+        Ok(rounds.follow(at, round).await?)
     }
 }

@@ -6,10 +6,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::account::{AccountArgs, checked_name, no_ledger};
 use crate::cli::output::{LogFormat, begin_logging, print};
+use crate::domain::plural;
 use crate::error::{Error, Exit};
 use crate::ledger::{self, LedgerPlace, PostgresLedger, SqliteLedger};
 use crate::progress::Screen;
-use crate::report::plural;
 
 /// Copy a ledger, check one, or print its tables
 #[derive(Debug, Subcommand)]

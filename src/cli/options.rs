@@ -16,11 +16,10 @@ use tokio::task::spawn_blocking;
 use crate::catalog::{Catalog, CatalogError, CatalogOptions, CatalogSource, Delimiter, Labels, NoSuchColumn};
 use crate::cli::account::LedgerArgs;
 use crate::cli::guard::Guard;
-use crate::domain::{MusicTaskId, parse_duration};
+use crate::domain::{MusicTaskId, parse_duration, plural};
 use crate::error::Error;
 use crate::files::is_stdout;
 use crate::ledger::LedgerPlace;
-use crate::report::plural;
 use crate::results::{Format, Paths};
 
 /// The stem of the files that belong to a catalog from standard input or another pipe.

@@ -25,8 +25,8 @@ use crate::clock::Clock;
 use crate::domain::{Ended, Signal};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, replace_whole};
-use crate::metrics::{self, End};
 use crate::report::Summary;
+use crate::report::metrics::{self, End};
 use crate::runner::Stop;
 use crate::secret::masked_url;
 

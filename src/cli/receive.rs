@@ -23,7 +23,7 @@ use crate::error::{Error, Exit};
 use crate::ledger::{AnyLedger, CoverScope, FollowLedger as _, LedgerPlace, ReadLedger as _};
 use crate::policy::{GenerationEstimate, PollPolicy};
 use crate::progress::Screen;
-use crate::runner::{CoverTracking, FollowConfig, Parts, Runner, Stop};
+use crate::runner::{CoverTracking, Parts, Runner, Stop};
 
 /// How long requests under way may take once the end is asked for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -107,19 +107,13 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     let receiver = Receiver::start(args.listen, config, hints).await.map_err(listen)?;
     print(&format!("listening on http://{}\n", receiver.address()))?;
     let gate = args.read.gate(FOR_EVER, clock);
-    let max_attempts = args.request.max_attempts;
-    let policy = (PollPolicy { wait: None, max_attempts }, args.request.timeout);
-    let tracking = args.read.tracking(CoverScope::All, &gate, folder.as_ref(), policy);
+    let policy = PollPolicy { wait: None, max_attempts: args.request.max_attempts };
+    let policy = (policy, args.request.timeout);
+    let tracking = args.read.tracking(CoverScope::All, clock.unix(), &gate, folder.as_ref(), policy);
     let tracking = CoverTracking { woken, ..tracking };
-    let config = FollowConfig {
-        concurrency: args.request.concurrency,
-        max_attempts,
-        began: clock.unix(),
-        seed: fastrand::u64(..),
-    };
     let usual = GenerationEstimate::new(ledger.generation_times().await?);
     let parts = Parts { api, ledger: Arc::clone(&ledger), clock, stop: stop.clone() };
-    let runner = Runner::follower(parts, tracking, config).knowing(usual);
+    let runner = Runner::new(parts, args.request.run_config()).tracking(tracking).knowing(usual);
     let ended = runner.run().await;
     receiver.stop(GRACE).await;
     Ok(match ended? {

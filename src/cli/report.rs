@@ -1,7 +1,6 @@
 //! `coverbatch report`: one self-contained page of the batch and its covers, filled from catalog and ledger.
 
 mod night;
-mod pictures;
 mod rows;
 
 use std::ffi::OsStr;
@@ -24,8 +23,7 @@ use crate::report::NextCommands;
 use crate::results::{self, Goal, Tally, View};
 
 use night::{activity, run_line};
-use pictures::Pictures;
-use rows::RowReader;
+use rows::{Pictures, RowReader};
 
 /// Under which heading the help tells of the options that no other command has.
 const PAGE: &str = "Page";

@@ -11,9 +11,8 @@ use crate::cli::output::print;
 use crate::cli::settings::{Origin, Settings};
 use crate::clock::Clock;
 use crate::domain::Rate;
-use crate::earlier_results;
 use crate::error::{Error, Exit};
-use crate::join::Trust;
+use crate::join::{self, Trust};
 use crate::ledger::{AnyLedger, ReadLedger as _};
 use crate::policy::InDoubt;
 use crate::report::{CatalogStatus, SHOWN_RUNS};
@@ -76,7 +75,7 @@ pub(super) async fn results(args: ResultsArgs, settings: &Settings) -> Result<Ex
 
 /// Refuses to replace results that tell more than the ledger knows.
 async fn refuse_loss(earlier: &Arc<Catalog>, ledger: &AnyLedger, trust: Trust) -> Result<(), Error> {
-    let is_known = earlier_results::knows_all(earlier, ledger, trust).await.map_err(WorklistError::from)?;
+    let is_known = join::knows_all(earlier, ledger, trust).await.map_err(WorklistError::from)?;
     is_known.then_some(()).ok_or_else(|| {
         let problem = "the results that are there tell of music tasks that the ledger does not know";
         Error::usage(problem, "`coverbatch run` takes them over; until then name another file with --results")

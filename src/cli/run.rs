@@ -6,7 +6,6 @@ mod check;
 mod deadline;
 mod dry_run;
 mod findings;
-mod plan;
 mod prepared;
 mod rows;
 mod send;

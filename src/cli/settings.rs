@@ -21,7 +21,7 @@ use crate::error::Error;
 
 use file::{ConfigFile, Entry};
 
-pub(super) use check::{is_setting, nearest_setting, words_of};
+pub(super) use check::{is_setting, unknown_variables, words_of};
 pub(super) use guess::{guessed_path, typed, variable_of};
 
 /// Where a value comes from; what comes later wins.

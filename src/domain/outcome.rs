@@ -1,4 +1,5 @@
-//! What one call came to: a submission, or one that only reads a record or an image.
+//! One call of the service: the way that it goes, and what it came to, a submission or one that only reads a record or an
+//! image.
 //!
 //! Reading is harmless, so unlike a submission it leaves nothing in doubt: a call without an answer is made again.
 
@@ -7,7 +8,18 @@ use std::time::Duration;
 use super::credits::Credits;
 use super::id::CoverTaskId;
 use super::status::Reason;
+use super::words::words;
 use crate::clock::UnixMillis;
+
+words! {
+    /// A way to ask for a cover and to read its record: other paths, other bodies, other words for the same.
+    Route {
+        /// The endpoints for covers alone, which both providers have.
+        Legacy = "legacy",
+        /// kie.ai's endpoints for jobs of all models.
+        Jobs = "jobs",
+    }
+}
 
 /// What the service said, as far as it said anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

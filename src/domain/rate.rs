@@ -1,4 +1,4 @@
-//! Rates and durations, as options say them and as messages show them.
+//! Rates and durations, as options say them and as messages show them; counts and times, as messages show them.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
+
+use crate::clock::UnixMillis;
 
 /// At most `count` in any window of `period`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,18 @@ impl fmt::Display for Brief {
             (h, m, _) => write!(f, "{h}h {m:02}m"),
         }
     }
+}
+
+/// `2026-11-22 02:10 UTC`.
+#[must_use]
+pub fn day_and_time(time: UnixMillis) -> String {
+    format!("{} UTC", time.to_string().get(..16).unwrap_or_default().replace('T', " "))
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Where a row stands, in the ledger and in the results, and why; what the results CSV calls it all.
+//! Where a row stands, in the ledger and in the results, and why; what a person decides about that; what the results
+//! CSV calls it all.
 
 use super::words::words;
 
@@ -48,6 +49,29 @@ impl RowState {
             Self::Completed => Status::Completed,
             Self::GenerationFailed => Status::GenerationFailed,
             Self::Ignored => Status::Ignored,
+        }
+    }
+}
+
+words! {
+    /// What a person decides about a single music task.
+    ManualKind {
+        /// It is never sent, nor is its cover followed, and that is no failure.
+        Ignore = "ignore",
+        /// The next run sends it, whatever became of it before.
+        Retry = "retry",
+        /// What is known of it is set aside, so that the next run sends it like one that is new.
+        Forget = "forget",
+    }
+}
+
+impl ManualKind {
+    /// Where a music task stands once it is decided so.
+    #[must_use]
+    pub const fn state(self) -> RowState {
+        match self {
+            Self::Ignore => RowState::Ignored,
+            Self::Retry | Self::Forget => RowState::Pending,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What no row of a ledger may be, in SQL that every engine understands.
+//! What a check of a ledger finds: how much it holds, or what no row of it may be, in SQL that every engine understands.
 //!
 //! No engine notices all that can happen to its files. What it does not notice may still show in rows that contradict
 //! themselves, since every row was written by statements that keep to these sentences.
@@ -89,4 +89,15 @@ pub(super) fn contradictions() -> impl Iterator<Item = (String, &'static str)> {
 fn unknown<'a>(column: &str, words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
     format!("SELECT id FROM task WHERE {column} NOT IN ({})", words.join(", "))
+}
+
+/// How much a ledger holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// Music tasks.
+    pub music_tasks: u64,
+    /// Submissions that were made with it.
+    pub submissions: u64,
+    /// Runs, and commands that followed covers.
+    pub runs: u64,
 }

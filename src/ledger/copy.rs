@@ -3,8 +3,8 @@
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::ledger::any::LedgerPlace;
+use crate::ledger::contradictions::Contents;
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::Contents;
 use crate::ledger::postgres::PostgresLedger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::tables::{PIECES, Part};

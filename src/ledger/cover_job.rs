@@ -9,13 +9,22 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Generated, ImageFile, MusicTaskId, Reason, Route};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::keys::{CoverKey, RunId};
+use crate::ledger::run::RunId;
 
 /// How long a cover rests after a poll, whoever wakes it.
 pub(super) const WAKE_REST: Duration = Duration::from_secs(10);
 
 /// How long reads are remembered: longer than the window of any pace.
 pub(super) const READS_KEPT: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// A music task and its cover: one whose cover is forgotten may have another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoverKey {
+    /// The music task.
+    pub task: i64,
+    /// Since when the cover is known.
+    pub since: Option<UnixMillis>,
+}
 
 /// Whose covers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,4 +153,13 @@ pub enum JobOutcome {
         /// In which file.
         file: ImageFile,
     },
+}
+
+/// How often a cover was polled, and when it will be next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollStats {
+    /// Records read of it.
+    pub polls: u32,
+    /// When it is due, if it is followed.
+    pub due_at: Option<UnixMillis>,
 }

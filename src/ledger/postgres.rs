@@ -6,39 +6,31 @@
 
 mod alive;
 mod announce;
-mod bad_place;
 mod check;
 mod claims;
 mod columns;
 mod connect;
-mod context;
 mod copy;
 mod counting;
 mod cover_jobs;
 mod decisions;
 mod failure;
-mod file_names;
 mod history;
 mod job_outcomes;
 mod look_up;
 mod open;
 mod operation;
 mod pace;
-mod password;
 mod place;
-mod pooler;
 mod queue;
-mod read_log;
 mod runs;
 mod schema;
 mod server_clock;
-mod service;
 mod session;
 mod settings;
 mod settlements;
 mod tasks;
 mod tls;
-mod whole;
 
 use std::env;
 use std::sync::Arc;
@@ -50,12 +42,11 @@ use tokio::time::sleep;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
-use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::cover_job::{CoverKey, CoverScope, Due, JobKind, JobOutcome, PollStats, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::run::{AttemptKey, Begin, NewRun, PastRun, RunId, RunResult};
+use crate::ledger::submission::{Claim, ClaimRequest, Sends, Settled, Settlement, Submission};
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use connect::Access;
@@ -331,7 +322,7 @@ impl FollowLedger for PostgresLedger {
     }
 
     async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
-        self.write(rows, file_names::name_files).await
+        self.write(rows, tasks::name_files).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
@@ -358,7 +349,7 @@ impl FollowLedger for PostgresLedger {
     }
 
     async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
-        self.write((at, pace), read_log::claim_read).await
+        self.write((at, pace), cover_jobs::claim_read).await
     }
 
     async fn settle_job(&self, key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {

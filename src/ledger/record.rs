@@ -1,9 +1,12 @@
-//! What the ledger holds of one music task, and the part of it that decides whether it is sent.
+//! What the ledger holds of one music task: how far it has come, the part of that which decides whether it is sent, and what
+//! people decide about it.
 
 use crate::clock::UnixMillis;
 use crate::domain::{
-    Answer, CoverTaskId, Credits, IMAGES_LAST, ImageFile, ImageSize, Images, MAX_IMAGES, Reason, Route, RowState,
+    Answer, CoverTaskId, Credits, IMAGES_LAST, ImageFile, ImageSize, Images, MAX_IMAGES, ManualKind, MusicTaskId,
+    Reason, Route, RowState,
 };
+use crate::policy::Judgement;
 
 /// What the ledger holds of a music task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,15 @@ pub struct Record {
     pub finished_at: Option<UnixMillis>,
     /// Its cover in hand, as far as that has come.
     pub artwork: Artwork,
+}
+
+impl Record {
+    /// Since when its cover is known, if its images are not.
+    pub(super) fn unfinished_since(&self) -> Option<UnixMillis> {
+        let is_accepted = matches!(self.state, RowState::Submitted | RowState::Exists) && self.cover.is_some();
+        let is_unfinished = is_accepted && self.artwork.images.is_none();
+        self.finished_at.or(self.first_sent_at).filter(|_| is_unfinished)
+    }
 }
 
 /// How far a music task has come, as far as that decides whether it is sent.
@@ -87,6 +99,45 @@ impl Artwork {
         let known = self.images.as_ref().map_or(0, |images| images.urls().len());
         known > 0 && self.files.iter().take(known).all(Option::is_some)
     }
+}
+
+/// A decision that is to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManualDecision {
+    /// Which.
+    pub kind: ManualKind,
+    /// Whether also what might be a mistake is meant, as [`judge`](crate::policy::judge) says.
+    pub is_sure: bool,
+    /// Why, in one line; may be empty.
+    pub reason: String,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// A decision as the ledger remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastDecision {
+    /// Which.
+    pub kind: ManualKind,
+    /// Why, in one line; may be empty.
+    pub reason: String,
+    /// On which machine.
+    pub host: String,
+    /// When.
+    pub at: UnixMillis,
+    /// Where the music task stood before; `None` if the ledger did not know it.
+    pub before: Option<RowState>,
+    /// Its cover then, if that was known.
+    pub cover: Option<CoverTaskId>,
+    /// When it was taken back, if it was.
+    pub undone_at: Option<UnixMillis>,
+}
+
+/// The music tasks that a decision moves: none, if it is refused for one.
+pub(super) fn moved<'a>(tasks: &'a [MusicTaskId], judgements: &[Judgement]) -> impl Iterator<Item = &'a MusicTaskId> {
+    let is_refused = judgements.iter().any(|judgement| matches!(judgement, Judgement::Refused(_)));
+    let is_moved = move |judgement: &Judgement| !is_refused && matches!(judgement, Judgement::Moved(_));
+    tasks.iter().zip(judgements).filter(move |(_, judgement)| is_moved(judgement)).map(|(task, _)| task)
 }
 
 #[cfg(test)]

@@ -4,29 +4,25 @@
 //! cover paid twice. Settings of SQLite stay in `open` and `schema`.
 
 mod alive;
+mod check;
 mod columns;
-mod connect;
 mod copy;
 mod cover_jobs;
-mod damage;
 mod decisions;
 mod failure;
-mod file_names;
+mod files;
 mod history;
 mod job_outcomes;
 mod look_up;
-mod names;
 mod open;
 mod others;
 mod pace;
-mod read_log;
-mod reader;
 mod runs;
 mod schema;
 mod submissions;
+mod tasks;
 #[cfg(test)]
 mod tests;
-mod watch;
 mod write_queue;
 
 use std::path::{Path, PathBuf};
@@ -41,20 +37,20 @@ use tokio::task::spawn_blocking;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
-use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
+use crate::ledger::contradictions::Contents;
+use crate::ledger::cover_job::{CoverKey, CoverScope, Due, JobKind, JobOutcome, PollStats, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{Contents, PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
 use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::run::{AttemptKey, Begin, NewRun, PastRun, RunId, RunResult};
+use crate::ledger::submission::{Claim, ClaimRequest, Sends, Settled, Settlement, Submission};
 use crate::ledger::tables::Part;
 use crate::ledger::traits::{FollowLedger, ReadLedger, SubmitLedger};
 
 use alive::Locks;
 use failure::Failure;
+use files::Watch;
 use open::{Missing, Opened};
 use others::Others;
-use watch::Watch;
 use write_queue::{Access, WriteQueue};
 
 /// The ledger in a SQLite database.
@@ -121,7 +117,7 @@ impl SqliteLedger {
 
     /// The files of a ledger at `path`: itself, and those in which changes wait.
     pub fn files_at(path: &Path) -> impl Iterator<Item = PathBuf> {
-        ["", names::LOG, names::JOURNAL].into_iter().map(|end| names::companion(path, end))
+        ["", files::LOG, files::JOURNAL].into_iter().map(|end| files::companion(path, end))
     }
 
     /// Makes a copy of the ledger as it is at one moment, while others write to it. Durable when this returns.
@@ -150,7 +146,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError`], damaged if it is not so.
     pub async fn check(&self) -> Result<Contents, LedgerError> {
-        self.call(damage::check_whole).await
+        self.call(check::check_whole).await
     }
 
     /// An empty ledger that ends with the process.
@@ -280,7 +276,7 @@ impl ReadLedger for SqliteLedger {
 
 impl SubmitLedger for SqliteLedger {
     async fn import(&self, rows: Vec<(MusicTaskId, Record)>) -> Result<(), LedgerError> {
-        self.call(move |connection| submissions::import(connection, &rows)).await
+        self.call(move |connection| tasks::import(connection, &rows)).await
     }
 
     async fn begin_run(&self, run: NewRun) -> Result<Begin, LedgerError> {
@@ -331,11 +327,11 @@ impl SubmitLedger for SqliteLedger {
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
         let task = task.clone();
-        self.call(move |connection| submissions::note_music(connection, &task, state, &said, at)).await
+        self.call(move |connection| tasks::note_music(connection, &task, state, &said, at)).await
     }
 
     async fn note_default_covers(&self, rows: Vec<(MusicTaskId, String)>) -> Result<(), LedgerError> {
-        self.call(move |connection| submissions::note_default_covers(connection, &rows)).await
+        self.call(move |connection| tasks::note_default_covers(connection, &rows)).await
     }
 }
 
@@ -347,7 +343,7 @@ impl FollowLedger for SqliteLedger {
     }
 
     async fn name_files(&self, rows: Vec<(MusicTaskId, NameWords)>) -> Result<Vec<Option<NameWords>>, LedgerError> {
-        self.call(move |connection| file_names::name_files(connection, &rows)).await
+        self.call(move |connection| tasks::name_files(connection, &rows)).await
     }
 
     async fn watch(&self, waiter: Waiter, tasks: Vec<MusicTaskId>, at: UnixMillis) -> Result<u64, LedgerError> {
@@ -374,7 +370,7 @@ impl FollowLedger for SqliteLedger {
     }
 
     async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
-        self.call(move |connection| read_log::claim_read(connection, at, pace)).await
+        self.call(move |connection| cover_jobs::claim_read(connection, at, pace)).await
     }
 
     async fn settle_job(&self, key: CoverKey, outcome: JobOutcome, at: UnixMillis) -> Result<(), LedgerError> {

@@ -8,13 +8,11 @@ use std::time::Duration;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Ended, ManualKind, MusicTaskId, Rate, Reason, RowState};
 use crate::images::NameWords;
-use crate::ledger::cover_job::{CoverScope, Due, JobKind, JobOutcome, Waiter};
-use crate::ledger::decision::{ManualDecision, PastDecision};
+use crate::ledger::cover_job::{CoverKey, CoverScope, Due, JobKind, JobOutcome, PollStats, Waiter};
 use crate::ledger::error::LedgerError;
-use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::{AttemptKey, CoverKey, RunId};
-use crate::ledger::record::{KnownState, Record};
-use crate::ledger::submission::{Begin, Claim, ClaimRequest, NewRun, Settled, Settlement, Submission};
+use crate::ledger::record::{KnownState, ManualDecision, PastDecision, Record};
+use crate::ledger::run::{AttemptKey, Begin, NewRun, PastRun, RunId, RunResult};
+use crate::ledger::submission::{Claim, ClaimRequest, Sends, Settled, Settlement, Submission};
 use crate::policy::Judgement;
 
 /// What is read, also beside runs that are going on.

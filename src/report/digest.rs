@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::summary::{Paused, Summary, Traffic};
-use super::words::plural;
 use crate::clock::UnixMillis;
-use crate::domain::{Brief, Ended, Rate, Reason, Status};
+use crate::domain::{Brief, Ended, Rate, Reason, Status, plural};
 use crate::files::is_stdout;
 use crate::policy::Spending;
 use crate::results::{Cause, NamedRows, Remedy};

@@ -1,8 +1,7 @@
 //! The first line of the digest, which alone tells whether anything is new, and why a run stopped.
 
 use super::summary::Summary;
-use super::words::{day_and_time, plural};
-use crate::domain::{Brief, Ended, Reason, Status};
+use crate::domain::{Brief, Ended, Reason, Status, day_and_time, plural};
 use crate::results::Cause;
 
 /// Characters of the service's words in a headline.

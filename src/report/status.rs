@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::summary::RowCounts;
-use super::words::{day_and_time, plural};
-use crate::domain::{Brief, Rate, Reason, Status};
+use crate::domain::{Brief, Rate, Reason, Status, day_and_time, plural};
 use crate::ledger::PastRun;
 use crate::ratelimit::expected_time;
 use crate::results::{Cause, Remedy, RowName, Tally};

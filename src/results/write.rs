@@ -8,8 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use super::format::LineFormat;
-use super::json::JsonFormat;
+use super::format::{JsonFormat, LineFormat};
 use super::line::{ResultLine, View};
 use super::tally::Tally;
 use crate::catalog::{Catalog, CatalogError};

@@ -7,25 +7,22 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::FollowUp;
+use super::cover_task::CoverTask;
 use super::progress::{Covers, Progress};
-use super::queue::Row;
-use super::schedule::{BalanceChecks, CoverJobs};
-use super::task::{Disposition, JobResult, Slot, Submitted, TaskOutput};
+use super::schedule::CoverJobs;
+use super::submissions::{Check, Submissions};
+use super::task::{JobResult, Slot, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;
-use crate::domain::{Ended, RowState};
+use crate::domain::Ended;
 use crate::ledger::{JobKind, JobStep, Ledger};
-use crate::policy::{Allowance, Jitter};
+use crate::policy::Jitter;
 use crate::ratelimit::{Gate, OutageOver, Reservation};
-
-/// How often a row may be found on its way in another run: for two minutes, twice the usual `--timeout`.
-const MOST_ELSEWHERE: u32 = 120;
 
 /// A read that may be begun as soon as its gate lets it pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
-    Balance,
-    Music,
+    BeforeSubmission(Check),
     Cover,
 }
 
@@ -56,17 +53,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             while let Some(done) = self.tasks.try_join_next() {
                 self.on_task_done(done?)?;
             }
-            if self.context.stop.is_requested() {
-                self.queue.end();
-            }
-            let is_paused = self.gate.is_paused();
-            self.queue.load(self.context.clock.now(), self.free_slots(), is_paused).await?;
-            if self.has_spent_all() {
-                self.context.stop.request(Ended::Budget);
-                continue;
-            }
-            if let Some(recovery) = &mut self.recovery {
-                recovery.look(&self.context, &mut self.queue).await?;
+            let room = self.free_slots();
+            if let Some(submissions) = &mut self.submissions {
+                submissions.prepare(&self.context, room).await?;
             }
             self.start_downloads().await?;
             self.show_next_poll();
@@ -80,11 +69,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             match self.next_event(read).await? {
                 Event::TaskDone(done) => self.on_task_done(done)?,
                 Event::MaySubmit(reservation) => self.submit(reservation),
-                Event::MayRead(Read::Balance, reservation) => self.check_balance(reservation).await?,
-                Event::MayRead(Read::Music, reservation) => self.check_music(reservation).await?,
+                Event::MayRead(Read::BeforeSubmission(check), reservation) => self.check(check, reservation).await?,
                 Event::MayRead(Read::Cover, reservation) => self.poll(reservation).await?,
                 // Rows can be submitted although nobody tells what became of earlier ones.
-                Event::OutageOver(Some(Read::Cover)) if !self.queue.is_over() => {
+                Event::OutageOver(Some(Read::Cover)) if !self.has_submitted_all() => {
                     self.progress.send_modify(|progress| progress.has_given_up_covers = true);
                 }
                 Event::OutageOver(_) => self.context.stop.request(Ended::Outage),
@@ -99,7 +87,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let (context, is_stopped) = (Arc::clone(&self.context), self.context.stop.is_requested());
         let stop = &context.stop;
         let submit_gate =
-            (self.queue.has_row() && self.free_slots() > 0 && self.may_spend()).then(|| Arc::clone(&self.gate));
+            self.submissions.as_ref().filter(|_| self.free_slots() > 0).and_then(Submissions::gate).cloned();
         let read_gate = read.and_then(|read| self.gate_of(read)).cloned();
         let (woken, wake_at) = (self.tracked().map(|covers| Arc::clone(&covers.tracking.woken)), self.wakes_at());
         // The order counts when several are ready. The end is first, so that nothing is begun after it. A submission goes
@@ -123,38 +111,27 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Begins the submission of the next row.
     fn submit(&mut self, reservation: Reservation) {
-        let Some(slot) = self.slot() else { return };
-        let Some(row) = self.queue.take() else { return };
-        if let Some(balance) = &mut self.balance {
-            balance.budget.ask();
-        }
-        let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter(self.context.began));
+        let (slot, jitter) = (self.slot(), self.jitter());
+        let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter());
         let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
         let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
+        if let (Some(submissions), Some(slot)) = (&mut self.submissions, slot) {
+            submissions.submit(&self.context, &mut self.tasks, slot, reservation, follow_up, jitter);
+        }
+    }
+
+    /// Begins a read that comes before a submission.
+    async fn check(&mut self, check: Check, reservation: Reservation) -> Result<(), RunError> {
         let jitter = self.jitter();
-        self.tasks.spawn(Arc::clone(&self.context).attempt((row, slot), reservation, follow_up, jitter));
-    }
-
-    /// Begins a read of the balance, if other processes leave room for it.
-    async fn check_balance(&mut self, reservation: Reservation) -> Result<(), RunError> {
-        let (jitter, at) = (self.jitter(), self.context.clock.unix());
-        let Some(balance) = &mut self.balance else { return Ok(()) };
-        if balance.claim(&*self.context.ledger, at).await? {
-            self.tasks.spawn(Arc::clone(&self.context).check_balance(reservation, balance.troubles(), jitter));
+        let slot = self.slot();
+        let Some(submissions) = &mut self.submissions else { return Ok(()) };
+        match (check, slot) {
+            (Check::Balance, _) => submissions.check_balance(&self.context, &mut self.tasks, reservation, jitter).await,
+            (Check::Music, Some(slot)) => {
+                submissions.check_music(&self.context, &mut self.tasks, slot, reservation, jitter).await
+            }
+            (Check::Music, None) => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Begins the check of the next row's music, if other processes leave room for it.
-    async fn check_music(&mut self, reservation: Reservation) -> Result<(), RunError> {
-        let (jitter, at) = (self.jitter(), self.context.clock.unix());
-        let (Some(slot), Some(music)) = (self.slot(), &mut self.music) else { return Ok(()) };
-        if music.claim(&*self.context.ledger, at).await?
-            && let Some(row) = self.queue.take_unchecked()
-        {
-            self.tasks.spawn(Arc::clone(&self.context).check_music((row, slot), reservation, jitter));
-        }
-        Ok(())
     }
 
     /// Begins the poll of the cover that has been due for longest, if other processes leave one.
@@ -163,8 +140,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         let Some(covers) = &mut self.covers else { return Ok(()) };
         if let Some(job) = covers.claim(&*self.context.ledger, JobKind::Poll, at).await? {
             covers.polls += 1;
-            let tracking = Arc::clone(&covers.tracking);
-            self.tasks.spawn(Arc::clone(&self.context).poll(job, reservation, tracking, jitter));
+            let (context, tracking) = (Arc::clone(&self.context), Arc::clone(&covers.tracking));
+            self.tasks.spawn(CoverTask { context, tracking, job }.poll(reservation, jitter));
         }
         Ok(())
     }
@@ -183,8 +160,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             let Some(job) = covers.claim(&*ledger, JobKind::Download, clock.unix()).await? else { continue };
             let JobStep::Download { number, url } = job.step.clone() else { continue };
             covers.downloads += 1;
-            let (jitter, to) = (Jitter::new(self.rng.f64()), (Arc::clone(&covers.tracking), store.clone()));
-            self.tasks.spawn(Arc::clone(&self.context).download(job, (number, url), to, jitter));
+            let (context, tracking) = (Arc::clone(&self.context), Arc::clone(&covers.tracking));
+            let (jitter, folder) = (Jitter::new(self.rng.f64()), store.clone());
+            self.tasks.spawn(CoverTask { context, tracking, job }.download(number, url, folder, jitter));
         }
         Ok(())
     }
@@ -207,16 +185,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             Ok(TaskOutput::Submission(submitted)) => self.on_submitted(submitted, &mut progress),
             Ok(TaskOutput::MusicCheck(row, disposition)) => {
                 progress.reads += 1;
-                match disposition {
-                    None => self.queue.put_back_checked(row),
-                    Some(disposition) => self.put_away(row, disposition, &mut progress),
+                if let Some(submissions) = &mut self.submissions {
+                    submissions.put_checked(row, disposition, &mut progress);
                 }
             }
             Ok(TaskOutput::Balance(read)) => {
                 progress.reads += 1;
-                if let Some(balance) = &mut self.balance {
-                    balance.note(read);
-                    progress.spending = balance.budget.spending();
+                if let Some(submissions) = &mut self.submissions {
+                    submissions.note_balance(read, &mut progress);
                 }
             }
             Ok(TaskOutput::Poll(result)) => {
@@ -234,9 +210,9 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             }
             Err(fatal @ (RunError::Ledger(_) | RunError::Worklist(_) | RunError::Defect(_))) => return Err(fatal),
         }
-        progress.waiting = self.queue.waiting();
+        progress.waiting = self.submissions.as_ref().map_or(0, Submissions::waiting);
         self.progress.send_replace(progress);
-        if self.max_failures.reached(progress.failed, progress.done) {
+        if self.submissions.as_ref().is_some_and(|submissions| submissions.has_failed_too_often(&progress)) {
             self.context.stop.request(Ended::TooManyFailures);
         }
         Ok(())
@@ -249,34 +225,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             progress.sent += 1;
             progress.outcomes.add(reason);
         }
-        if let Some(balance) = &mut self.balance {
-            balance.budget.answer(reason);
-        }
         if let (Some(poll_at), Some(covers)) = (poll_at, &mut self.covers) {
             covers.expect_poll(poll_at);
             progress.covers.accepted += 1;
             progress.last_accepted = Some(self.context.clock.unix());
         }
-        self.put_away(row, disposition, progress);
-    }
-
-    /// A row goes back into the queue, or is done with.
-    fn put_away(&mut self, row: Row, disposition: Disposition, progress: &mut Progress) {
-        progress.failed += u64::from(matches!(disposition, Disposition::Done(RowState::Failed | RowState::GaveUp)));
-        match disposition {
-            Disposition::Again { due, counts } => {
-                self.queue.put_back(Row { failures: row.failures + u32::from(counts), ..row }, due);
-            }
-            Disposition::Elsewhere { due } if row.found_elsewhere < MOST_ELSEWHERE => {
-                self.queue.put_back(Row { found_elsewhere: row.found_elsewhere + 1, ..row }, due);
-            }
-            // A run that stands still for long with a row has it to itself: the row is told as it is.
-            Disposition::Done(_) | Disposition::Refused | Disposition::Elsewhere { .. } => {
-                progress.done += 1;
-                self.queue.finish();
-            }
-            Disposition::NotYet => self.queue.put_first(row),
-            Disposition::Stopped => self.queue.finish(),
+        if let Some(submissions) = &mut self.submissions {
+            submissions.note_answer(reason);
+            submissions.put_away(row, disposition, progress);
         }
     }
 
@@ -315,45 +271,25 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 
-    /// Whether one more cover may be asked for.
-    fn may_spend(&self) -> bool {
-        self.balance.as_ref().is_none_or(|balance| balance.budget.allowance() == Allowance::Cover)
-    }
-
-    /// Whether a row waits for money that may not be spent.
-    fn has_spent_all(&self) -> bool {
-        let is_spent = |balance: &BalanceChecks| balance.budget.allowance() == Allowance::Nothing;
-        self.queue.has_row() && self.balance.as_ref().is_some_and(is_spent)
-    }
-
     /// The covers that are followed, as long as they are.
     fn tracked(&self) -> Option<&CoverJobs> {
         let has_given_up = self.progress.borrow().has_given_up_covers || self.context.stop.ends_everything();
         self.covers.as_ref().filter(|_| !has_given_up)
     }
 
-    /// What could be read as soon as the gate of reads lets it pass. Music goes first: covers can wait.
+    /// What could be read as soon as the gate of reads lets it pass. What comes before submissions goes first: covers can wait.
     fn next_read(&self) -> Option<Read> {
         if self.context.stop.ends_everything() || self.free_slots() == 0 {
             return None;
         }
-        let now = self.context.clock.unix();
-        let balance = self.balance.as_ref().filter(|balance| balance.is_due(self.queue.is_over()));
-        if balance.is_some_and(|balance| balance.held_until(now).is_none()) {
-            // It tells what covers cost only once it is known which of them were accepted.
-            return (self.queue.in_flight() == 0).then_some(Read::Balance);
-        }
-        let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
-        if music.is_some_and(|music| music.held_until(now).is_none()) {
-            return Some(Read::Music);
-        }
-        self.tracked().is_some_and(|covers| covers.is_poll_due(now)).then_some(Read::Cover)
+        let check = self.submissions.as_ref().and_then(|submissions| submissions.next_check(&self.context));
+        let is_poll_due = || self.tracked().is_some_and(|covers| covers.is_poll_due(self.context.clock.unix()));
+        check.map(Read::BeforeSubmission).or_else(|| is_poll_due().then_some(Read::Cover))
     }
 
     fn gate_of(&self, read: Read) -> Option<&Arc<Gate>> {
         match read {
-            Read::Balance => self.balance.as_ref().map(|balance| &balance.gate),
-            Read::Music => self.music.as_ref().map(|music| &music.gate),
+            Read::BeforeSubmission(check) => self.submissions.as_ref()?.gate_of(check),
             Read::Cover => self.covers.as_ref().map(|covers| &covers.tracking.gate),
         }
     }
@@ -361,20 +297,21 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// When to go round without another event: a row, the check of its music, or a cover may be due.
     fn wakes_at(&self) -> Option<Instant> {
         let (here, now) = (self.context.clock.now(), self.context.clock.unix());
-        let row = self.queue.wakes_at(self.free_slots());
-        let music = self.music.as_ref().filter(|_| self.queue.has_unchecked_row());
-        let music = music.and_then(|music| music.held_until(now)).map(|until| here + now.until(until));
-        let balance = self.balance.as_ref().and_then(|balance| balance.held_until(now));
-        let balance = balance.map(|until| here + now.until(until));
+        let submissions = self.submissions.as_ref();
+        let row = submissions.and_then(|submissions| submissions.wakes_at(&self.context, self.free_slots()));
         let cover = self.tracked().map(|covers| here + covers.wait(now));
-        let look = self.recovery.as_ref().filter(|_| !self.context.stop.is_requested()).map(|recovery| recovery.due);
-        [row, music, balance, cover, look].into_iter().flatten().min()
+        [row, cover].into_iter().flatten().min()
+    }
+
+    /// Whether no row is on its way and none is left to submit.
+    fn has_submitted_all(&self) -> bool {
+        self.submissions.as_ref().is_none_or(Submissions::is_over)
     }
 
     /// Whether nothing is on its way and nothing is left to begin.
     fn is_over(&self, read: Option<Read>) -> bool {
         let is_left = read.is_some() || self.tracked().is_some_and(CoverJobs::is_left);
-        self.tasks.is_empty() && self.queue.is_over() && !is_left
+        self.tasks.is_empty() && self.has_submitted_all() && !is_left
     }
 
     fn jitter(&mut self) -> Jitter {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::attempt::Rules;
 use super::queue::Queue;
 use super::task::TaskContext;
 use crate::ledger::{AttemptKey, Ledger, LedgerError};
@@ -33,6 +34,7 @@ impl Recovery {
     pub(super) async fn look<A, L: Ledger>(
         &mut self,
         context: &TaskContext<A, L>,
+        rules: &Rules,
         queue: &mut Queue,
     ) -> Result<(), LedgerError> {
         let now = context.clock.now();
@@ -40,9 +42,9 @@ impl Recovery {
         if context.stop.is_requested() || (now < self.due && (!is_last || self.is_last_done)) {
             return Ok(());
         }
-        let (left, seen) = context.ledger.recover(context.run.run, self.seen, context.clock.unix()).await?;
+        let (left, seen) = context.ledger.recover(rules.run.run, self.seen, context.clock.unix()).await?;
         (self.due, self.is_last_done) = (now + BETWEEN_LOOKS, is_last);
-        if is_last && !left.is_empty() && context.policy.in_doubt == InDoubt::Resend {
+        if is_last && !left.is_empty() && rules.policy.in_doubt == InDoubt::Resend {
             (self.seen, self.is_last_done) = (seen, false);
             queue.add(left, seen, now);
         }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::progress::{Covers, Progress};
 use super::schedule::CoverTracking;
-use super::{FollowConfig, Parts, RunError, Runner};
+use super::{Parts, RunConfig, RunError, Runner};
 use crate::api::CoverApi;
 use crate::catalog::Catalog;
 use crate::clock::UnixMillis;
@@ -37,7 +37,7 @@ pub struct Rounds<A, L> {
     /// How they are followed.
     pub tracking: CoverTracking,
     /// What a round is set to.
-    pub config: FollowConfig,
+    pub config: RunConfig,
 }
 
 impl<A: CoverApi, L: Ledger> Rounds<A, L> {
@@ -59,7 +59,7 @@ impl<A: CoverApi, L: Ledger> Rounds<A, L> {
             if taken == 0 {
                 break;
             }
-            let runner = Runner::follower(self.parts.clone(), self.tracking.clone(), self.config);
+            let runner = Runner::new(self.parts.clone(), self.config).tracking(self.tracking.clone());
             let progress = runner.progress();
             ended = round(runner, taken).await?;
             let done = *progress.borrow();

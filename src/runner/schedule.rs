@@ -9,12 +9,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::task::BalanceRead;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::Rate;
 use crate::images::ImageFolder;
-use crate::ledger::{CoverJob, CoverScope, JobKind, Ledger, LedgerError, Waiter};
-use crate::policy::{Allowance, Budget, PollPolicy};
+use crate::ledger::{CoverJob, CoverScope, JobKind, Ledger, LedgerError, RunId, Waiter};
+use crate::policy::PollPolicy;
 use crate::ratelimit::Gate;
 
 /// How often the ledger is asked for news that others wrote.
@@ -43,6 +42,8 @@ pub struct CoverTracking {
     pub timeout: Duration,
     /// Longest time for one download.
     pub longest_download: Duration,
+    /// When the command began: it waits for each cover from then or from its acceptance.
+    pub began: UnixMillis,
     /// Told when this process has written a hint, which is then seen at once.
     pub woken: Arc<Notify>,
 }
@@ -57,14 +58,22 @@ impl CoverTracking {
         longest.saturating_add(SPARE)
     }
 
-    /// Who waits for rows that are submitted by the same run, which `began` then, if anyone does.
-    pub(super) fn waiter(&self, began: UnixMillis) -> Option<Waiter> {
+    /// Who waits for rows that are submitted by the same run, if anyone does.
+    pub(super) fn waiter(&self) -> Option<Waiter> {
         match self.scope {
             CoverScope::OfRun(run) => {
                 let longest = self.policy.wait.unwrap_or(Duration::MAX);
-                Some(Waiter { run, wants_files: self.images.is_some(), began, longest })
+                Some(Waiter { run, wants_files: self.images.is_some(), began: self.began, longest })
             }
             CoverScope::All => None,
+        }
+    }
+
+    /// The run that gives a cover up for others to follow; nobody, if covers are followed for ever.
+    pub(super) const fn gives_up(&self) -> Option<RunId> {
+        match self.scope {
+            CoverScope::OfRun(run) if self.policy.wait.is_some() => Some(run),
+            CoverScope::OfRun(_) | CoverScope::All => None,
         }
     }
 }
@@ -154,97 +163,5 @@ impl CoverJobs {
     pub(super) fn wait(&self, now: UnixMillis) -> Duration {
         let next = [self.poll, self.download].into_iter().flatten().filter(|next| *next > now).min();
         next.map_or(TICK, |next| now.until(next).clamp(Duration::from_millis(1), TICK))
-    }
-}
-
-/// The check of a row's music before it is submitted.
-#[derive(Debug)]
-pub(super) struct MusicChecks {
-    pub(super) gate: Arc<Gate>,
-    /// Until when other processes have used up the pace of reads, if a check found that.
-    held_until: Option<UnixMillis>,
-}
-
-impl MusicChecks {
-    pub(super) const fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, held_until: None }
-    }
-
-    /// Counts a read that is about to be made; whether it may be.
-    pub(super) async fn claim<L: Ledger>(&mut self, ledger: &L, at: UnixMillis) -> Result<bool, LedgerError> {
-        self.held_until = ledger.claim_read(at, self.gate.rate()).await?;
-        Ok(self.held_until.is_none())
-    }
-
-    /// Until when checks are held up, if they are.
-    pub(super) fn held_until(&self, now: UnixMillis) -> Option<UnixMillis> {
-        self.held_until.filter(|until| *until > now)
-    }
-}
-
-/// When the balance is read, and what follows from it.
-#[derive(Debug)]
-pub(super) struct BalanceChecks {
-    pub(super) gate: Arc<Gate>,
-    pub(super) budget: Budget,
-    /// Reads that went wrong, one after the other.
-    troubles: u32,
-    /// Until when it is not read: other processes have used up the pace of reads, or the last read went wrong.
-    held_until: Option<UnixMillis>,
-    /// Whether a read is on its way.
-    is_reading: bool,
-    /// Whether the last read of all was made, or cannot be.
-    is_over: bool,
-}
-
-impl BalanceChecks {
-    pub(super) const fn new(gate: Arc<Gate>, budget: Budget) -> Self {
-        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, is_over: false }
-    }
-
-    /// Whether the balance is to be read now; `is_last` if nothing more is sent. What it is in the end is good to know
-    /// and not worth waiting for.
-    pub(super) fn is_due(&self, is_last: bool) -> bool {
-        if self.is_reading || self.is_over {
-            return false;
-        }
-        if is_last {
-            self.budget.is_read_again_at_the_end() && !self.gate.is_paused()
-        } else {
-            self.budget.allowance() == Allowance::Balance
-        }
-    }
-
-    /// Until when the balance is not read, if something holds it up.
-    pub(super) fn held_until(&self, now: UnixMillis) -> Option<UnixMillis> {
-        self.held_until.filter(|until| *until > now)
-    }
-
-    /// Counts a read that is about to be made; whether it may be.
-    pub(super) async fn claim<L: Ledger>(&mut self, ledger: &L, at: UnixMillis) -> Result<bool, LedgerError> {
-        self.held_until = ledger.claim_read(at, self.gate.rate()).await?;
-        self.is_reading = self.held_until.is_none();
-        Ok(self.is_reading)
-    }
-
-    /// How many reads before the next one went wrong.
-    pub(super) const fn troubles(&self) -> u32 {
-        self.troubles
-    }
-
-    /// Takes in what became of a read.
-    pub(super) fn note(&mut self, read: BalanceRead) {
-        self.is_reading = false;
-        match read {
-            BalanceRead::Known(balance) => {
-                self.troubles = 0;
-                self.budget.read(balance);
-            }
-            BalanceRead::Later { at, counts } => {
-                self.troubles += u32::from(counts);
-                self.held_until = Some(at);
-            }
-            BalanceRead::Stopped => self.is_over = true,
-        }
     }
 }

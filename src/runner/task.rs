@@ -1,6 +1,6 @@
 //! What the tasks of a run have in common, and what they come back with.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
@@ -10,25 +10,18 @@ use super::Stop;
 use super::progress::Failure;
 use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Credits, MusicTaskId, Reason, RowState};
-use crate::ledger::Begun;
-use crate::policy::{Observer, RowPolicy};
+use crate::domain::{Credits, Found, MusicTaskId, Reading, Reason, RowState};
+use crate::policy::Refusal;
+use crate::ratelimit::{Feedback, Refused};
 
 /// What every task of a run is given.
 pub(super) struct TaskContext<A, L> {
     pub(super) api: Arc<A>,
     pub(super) ledger: Arc<L>,
     pub(super) clock: Clock,
-    /// The run, as it is open in the ledger.
-    pub(super) run: Begun,
-    pub(super) policy: RowPolicy,
-    /// What the answers so far tell beside one another.
-    pub(super) observer: Mutex<Observer>,
+    pub(super) stop: Stop,
     /// Where failures are told.
     pub(super) failures: broadcast::Sender<Failure>,
-    pub(super) stop: Stop,
-    /// When the run began.
-    pub(super) began: UnixMillis,
 }
 
 impl<A, L> TaskContext<A, L> {
@@ -111,4 +104,43 @@ pub(super) enum BalanceRead {
     Later { at: UnixMillis, counts: bool },
     /// The run stops.
     Stopped,
+}
+
+/// What the answer to a read tells its gate.
+pub(super) fn feedback<T>(reading: &Reading<T>) -> Feedback {
+    let refused =
+        |refusal| Feedback::Refused(Refused { refusal, reason: reading.reason, retry_after: reading.retry_after });
+    match reading.found {
+        Found::Throttled => refused(Refusal::Throttled),
+        Found::Unavailable => refused(Refusal::Unavailable),
+        Found::Troubled if reading.answer.http_status.is_none() => Feedback::Lost,
+        Found::Known(_) | Found::Unauthorized | Found::WrongAddress | Found::Troubled => Feedback::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Answer;
+
+    #[test]
+    fn only_what_nobody_answered_leaves_the_gate_as_it_is() {
+        let (unavailable, throttled) = (Refusal::Unavailable, Refusal::Throttled);
+        let (reason, retry_after) = (Reason::Timeout, Some(Duration::from_secs(3)));
+        let refused = |refusal| Feedback::Refused(Refused { refusal, reason, retry_after });
+        for (found, with_status, without) in [
+            (Found::Known(()), Feedback::Answered, Feedback::Answered),
+            (Found::Throttled, refused(throttled), refused(throttled)),
+            (Found::Unavailable, refused(unavailable), refused(unavailable)),
+            (Found::Unauthorized, Feedback::Answered, Feedback::Answered),
+            (Found::WrongAddress, Feedback::Answered, Feedback::Answered),
+            (Found::Troubled, Feedback::Answered, Feedback::Lost),
+        ] {
+            for (http_status, expected) in [(Some(500), with_status), (None, without)] {
+                let answer = Answer { http_status, ..Answer::default() };
+                let reading = Reading { found: found.clone(), reason, answer, retry_after };
+                assert_eq!(feedback(&reading), expected, "{reading:?}");
+            }
+        }
+    }
 }

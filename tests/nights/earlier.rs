@@ -24,7 +24,7 @@ async fn continued() -> (Morning, Night) {
     }
     night.now_of(&ROWS);
     // One at a time, so that the row whose answer stops the run is the last: the others have trouble before that.
-    let night = night.with(|with| with.run.rows.max_attempts = nonzero(1));
+    let night = night.with(|with| with.submit.rows.max_attempts = nonzero(1));
     let first = night.run().await;
     let results = std::fs::read(night.results_path()).unwrap();
     (first, Night::over(results))

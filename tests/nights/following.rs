@@ -265,7 +265,7 @@ async fn an_empty_account_ends_submissions_and_the_accepted_are_followed_to_the_
 #[tokio::test(start_paused = true)]
 async fn too_many_failures_end_submissions_and_the_accepted_are_followed_to_the_end() {
     let night = Night::of(&numbered("song", 40)).waiting().with(|with| {
-        with.run.max_failures = MaxFailures::Rows(nonzero(5));
+        with.submit.max_failures = MaxFailures::Rows(nonzero(5));
         with.run.concurrency = nonzero(1);
     });
     let night = night.answers(|call| if call.number > 10 { Reply::code(404) } else { Reply::cover() });

@@ -28,7 +28,7 @@ async fn ten_rows_in_trouble_one_after_another_pause_everyone_and_cost_no_furthe
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_shows_by_silence_leaves_few_rows_to_a_person_who_holds_them() {
     let night = Night::of(&numbered("song", 200)).answers(|_| Reply::lost()).with(|with| {
-        with.run.rows.in_doubt = InDoubt::Hold;
+        with.submit.rows.in_doubt = InDoubt::Hold;
         with.max_outage = seconds(600);
     });
     let morning = night.run().await;
@@ -54,7 +54,7 @@ async fn a_service_that_is_not_understood_from_the_start_is_left_with_its_rows_i
     for (count, in_doubt) in [(60, InDoubt::Resend), (60, InDoubt::Hold), (3, InDoubt::Resend)] {
         let night = Night::of(&numbered("song", count))
             .answers(|_| Reply::page(200))
-            .with(|with| with.run.rows.in_doubt = in_doubt);
+            .with(|with| with.submit.rows.in_doubt = in_doubt);
         let morning = night.run().await;
         assert_eq!(morning.ended, Ended::NotUnderstood);
         assert_eq!(morning.sent.len(), usize::try_from(UNREADABLE_ANSWERS).unwrap());
@@ -86,7 +86,7 @@ async fn the_cover_of_another_row_is_no_acceptance() {
     assert_eq!(morning.results.cell("song-0003", "cover_task_id"), "", "the cover of `song-0001` is not its own");
     let held = Night::of(&numbered("song", 5))
         .answers(|call| if call.id == "song-0003" { Reply::foreign() } else { Reply::cover() })
-        .with(|with| with.run.rows.in_doubt = InDoubt::Hold);
+        .with(|with| with.submit.rows.in_doubt = InDoubt::Hold);
     let morning = held.run().await;
     assert_eq!(morning.results.cell("song-0003", "cover_status"), "in_doubt");
     let message = morning.results.cell("song-0003", "cover_message");

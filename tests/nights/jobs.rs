@@ -7,7 +7,7 @@ use crate::support::{Call, Night, Reply, Seen, numbered};
 
 /// A night that asks for jobs, with what is usual there.
 fn jobs(ids: &[String]) -> Night {
-    let night = Night::of(ids).waiting().with(|with| with.run.rows.in_doubt = InDoubt::usual(Route::Jobs));
+    let night = Night::of(ids).waiting().with(|with| with.submit.rows.in_doubt = InDoubt::usual(Route::Jobs));
     night.service.goes_by(Route::Jobs);
     night
 }
@@ -48,7 +48,7 @@ async fn a_night_of_jobs_ends_with_images_and_holds_what_may_have_been_made() {
     let before = night.service.sent().len();
     assert_eq!(night.run().await.results.count("in_doubt"), held);
     assert_eq!(night.service.sent().len(), before);
-    let night = night.answers(|_| Reply::cover()).with(|with| with.run.rows.in_doubt = InDoubt::Resend);
+    let night = night.answers(|_| Reply::cover()).with(|with| with.submit.rows.in_doubt = InDoubt::Resend);
     let morning = night.run().await;
     assert_eq!(morning.results.count("in_doubt"), 0);
     assert_eq!(morning.sent.len(), held);

@@ -66,7 +66,7 @@ async fn a_row_in_trouble_does_not_have_its_music_checked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_in_trouble_is_made_again_after_longer_and_longer_waits_and_costs_the_row_no_attempt() {
-    let night = checking(&ids(&["shaky"])).with(|with| with.run.rows.max_attempts = nonzero(5));
+    let night = checking(&ids(&["shaky"])).with(|with| with.submit.rows.max_attempts = nonzero(5));
     let night = night.answers(|call| if call.nth <= 4 { Reply::code(500) } else { Reply::cover() });
     let morning = night.run().await;
     assert_eq!(morning.results.verdict("shaky"), "submitted accepted no");

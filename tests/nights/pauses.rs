@@ -38,7 +38,7 @@ fn assert_doubling(waits: &[Duration]) {
 async fn maintenance_pauses_everyone_at_once_and_is_probed_by_one_row_at_a_time() {
     for refusal in [Reply::code(455), Reply::page(503), Reply::unreachable()] {
         let night = Night::of(&numbered("song", 60)).answers(refusing(refusal, seconds(2), 5, 300));
-        let night = night.with(|with| with.run.rows.max_attempts = nonzero(1));
+        let night = night.with(|with| with.submit.rows.max_attempts = nonzero(1));
         let morning = night.run().await;
         assert!(morning.results.is_all("submitted"));
         let first = morning.sent.iter().find(|sent| sent.at >= morning.began + seconds(5)).unwrap();
@@ -77,7 +77,7 @@ async fn a_row_that_meets_twenty_refusals_is_submitted_at_the_end_although_it_ha
         let night = Night::of(&["patient"])
             .answers(move |call| if call.nth <= 20 { refusal } else { Reply::cover() })
             .with(|with| {
-                with.run.rows.max_attempts = nonzero(1);
+                with.submit.rows.max_attempts = nonzero(1);
                 with.max_outage = seconds(86_400);
             });
         let morning = night.run().await;

@@ -38,8 +38,8 @@ fn before(call: Call<'_>) -> Reply {
 async fn left_by_earlier_runs() -> Night {
     let night = Night::of(&ids_of(["killed"])).answers(before).with(|with| {
         with.rate = "1000/1s".parse().unwrap();
-        with.run.rows.in_doubt = InDoubt::Hold;
-        with.run.rows.max_attempts = nonzero(1);
+        with.submit.rows.in_doubt = InDoubt::Hold;
+        with.submit.rows.max_attempts = nonzero(1);
         with.run.concurrency = nonzero(3);
     });
     night.killed_after(seconds(60)).await;
@@ -71,13 +71,13 @@ fn expected(sent: &[&str]) -> Vec<String> {
 async fn assert_rerun_sends(retry: Retry, in_doubt: InDoubt, sent: &[&str]) {
     let night = left_by_earlier_runs().await.with(|with| {
         with.retry = retry;
-        with.run.rows.in_doubt = in_doubt;
+        with.submit.rows.in_doubt = in_doubt;
     });
     let rerun = night.run().await;
     assert_eq!(rerun.sent_ids(), expected(sent), "{retry:?} {in_doubt:?}");
     assert_eq!(rerun.counts.to_send, u64::try_from(rerun.sent.len()).unwrap());
     assert_left_alone(&rerun, sent);
-    let next = night.with(|with| (with.retry, with.run.rows.in_doubt) = (Retry::All, InDoubt::Resend)).run().await;
+    let next = night.with(|with| (with.retry, with.submit.rows.in_doubt) = (Retry::All, InDoubt::Resend)).run().await;
     assert!(next.sent.iter().all(|late| !rerun.sent_ids().contains(&late.id.as_str())), "settled and sent again");
 }
 
@@ -187,14 +187,14 @@ async fn held_rows_wait_for_a_person() {
         .answers(
             |call| if call.id == "lost" && call.nth == 1 { Reply::lost().after(seconds(30)) } else { Reply::cover() },
         )
-        .with(|with| with.run.rows.in_doubt = InDoubt::Hold);
+        .with(|with| with.submit.rows.in_doubt = InDoubt::Hold);
     for sent in [&["a", "lost", "b"][..], &[]] {
         let morning = night.run().await;
         assert_eq!(morning.sent_ids(), sent);
         assert_eq!(morning.results.verdict("lost"), "in_doubt held no");
         assert_eq!(morning.results.cell("lost", "cover_attempts"), "1");
     }
-    let morning = night.with(|with| with.run.rows.in_doubt = InDoubt::Resend).run().await;
+    let morning = night.with(|with| with.submit.rows.in_doubt = InDoubt::Resend).run().await;
     assert_eq!(morning.sent_ids(), ["lost"]);
     assert_eq!(morning.results.verdict("lost"), "exists already_exists no");
 }
@@ -207,12 +207,12 @@ async fn an_answer_lost_in_a_run_that_is_interrupted_leaves_the_row_in_doubt() {
         .with(|with| with.stop = Some((millis(400), stop)));
     let morning = night.run().await;
     assert_eq!(morning.results.verdict("lost"), "in_doubt timeout yes");
-    let night = night.with(|with| (with.stop, with.run.rows.in_doubt) = (None, InDoubt::Hold));
+    let night = night.with(|with| (with.stop, with.submit.rows.in_doubt) = (None, InDoubt::Hold));
     let held = night.run().await;
     assert_eq!(held.sent_ids(), ["b"]);
     assert_eq!(held.results.verdict("lost"), "in_doubt held no");
     night.now_of(&["lost", "c"]);
-    let resent = night.with(|with| with.run.rows.in_doubt = InDoubt::Resend).run().await;
+    let resent = night.with(|with| with.submit.rows.in_doubt = InDoubt::Resend).run().await;
     assert_eq!(resent.sent_ids(), ["c", "lost"]);
     assert_eq!(resent.results.verdict("lost"), "exists already_exists no");
 }
@@ -227,7 +227,7 @@ async fn a_refusal_of_a_row_in_doubt_leaves_it_in_doubt() {
         let refused = night.run().await;
         assert_eq!(refused.sent_ids(), ["lost"]);
         assert_eq!(refused.results.cell("lost", "cover_status"), "in_doubt");
-        let held = night.with(|with| with.run.rows.in_doubt = InDoubt::Hold).run().await;
+        let held = night.with(|with| with.submit.rows.in_doubt = InDoubt::Hold).run().await;
         assert!(held.sent.is_empty());
         assert_eq!(held.results.verdict("lost"), "in_doubt held no");
     }

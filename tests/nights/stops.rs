@@ -82,7 +82,7 @@ async fn a_run_that_is_done_before_its_deadline_does_not_wait_for_it() {
 async fn so_many_failed_rows_end_the_run() {
     let night = Night::of(&numbered("song", 50))
         .answers(|call| Reply::code(if call.number % 2 == 0 { 404 } else { 422 }))
-        .with(|with| with.run.max_failures = MaxFailures::Rows(nonzero(10)));
+        .with(|with| with.submit.max_failures = MaxFailures::Rows(nonzero(10)));
     let morning = night.run().await;
     assert_eq!(morning.ended, Ended::TooManyFailures);
     assert_eq!((morning.sent.len(), morning.results.count("failed")), (10, 10));
@@ -93,7 +93,7 @@ async fn so_many_failed_rows_end_the_run() {
 async fn a_row_whose_slot_a_failed_one_had_is_not_sent_before_that_is_counted() {
     let night = Night::of(&numbered("song", 50)).answers(|_| Reply::code(404)).with(|with| {
         with.rate = "1000/1s".parse().unwrap();
-        (with.run.concurrency, with.run.max_failures) = (nonzero(1), MaxFailures::Rows(nonzero(10)));
+        (with.run.concurrency, with.submit.max_failures) = (nonzero(1), MaxFailures::Rows(nonzero(10)));
     });
     let morning = night.run().await;
     assert_eq!((morning.ended, morning.sent.len()), (Ended::TooManyFailures, 10));

@@ -246,7 +246,7 @@ async fn a_row_that_a_dead_run_leaves_is_sent_once_nothing_else_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_row_that_a_dead_run_leaves_is_left_to_a_person_if_rows_in_doubt_are() {
-    let night = Night::of(&numbered("song", 3)).with(|with| with.run.rows.in_doubt = InDoubt::Hold);
+    let night = Night::of(&numbered("song", 3)).with(|with| with.submit.rows.in_doubt = InDoubt::Hold);
     let (morning, looks) = beside_a_run_that_dies(&night, Duration::ZERO).await;
     assert_eq!((morning.sent.len(), looks.len()), (3, 1));
 }

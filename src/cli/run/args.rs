@@ -20,7 +20,7 @@ use crate::domain::{Credits, Rate};
 use crate::error::Error;
 use crate::policy::{Budget, InDoubt, MaxFailures, Retry, RowPolicy};
 use crate::results::Goal;
-use crate::runner::RunConfig;
+use crate::runner::SubmitConfig;
 use crate::secret::masked_url;
 
 use super::deadline::Deadline;
@@ -197,14 +197,10 @@ impl RunArgs {
         self.pace.deadline.map(|deadline| deadline.since(now))
     }
 
-    /// What a run is set to, with random numbers of its own.
-    pub(super) fn config(&self, in_doubt: InDoubt) -> RunConfig {
-        RunConfig {
-            concurrency: self.request.concurrency,
-            rows: RowPolicy { max_attempts: self.request.max_attempts, in_doubt },
-            max_failures: self.rerun.max_failures,
-            seed: fastrand::u64(..),
-        }
+    /// What submissions are set to.
+    pub(super) fn config(&self, in_doubt: InDoubt) -> SubmitConfig {
+        let rows = RowPolicy { max_attempts: self.request.max_attempts, in_doubt };
+        SubmitConfig { rows, max_failures: self.rerun.max_failures }
     }
 
     /// Refuses a --wait-timeout on the command line of a run that does not wait.

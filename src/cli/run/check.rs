@@ -17,12 +17,11 @@ use crate::cli::output::{eprint, print};
 use crate::cli::service::{Service, check_callback, identity};
 use crate::cli::settings::Settings;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::{Brief, Credits, Found, Reading};
+use crate::domain::{Brief, Credits, Found, Reading, plural};
 use crate::error::{Error, Exit};
 use crate::files::{FileError, check_folder, check_writable, folder_of};
 use crate::ledger::{AnyLedger, ReadLedger as _};
 use crate::progress::Screen;
-use crate::report::plural;
 use crate::secret::SIGNATURE_AGE;
 
 use super::api::{address, http_api, start_sandbox};

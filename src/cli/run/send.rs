@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::api::http::HttpApi;
 use crate::cli::cover_args::ImageSettings;
-use crate::cli::cover_rounds::CoverRounds;
+use crate::cli::follow::CoverRounds;
 use crate::clock::UnixMillis;
 use crate::domain::Ended;
 use crate::error::Error;
-use crate::ledger::{AnyLedger, Begun, ReadLedger as _, RunId};
+use crate::ledger::{AnyLedger, Begun, ReadLedger as _};
 use crate::policy::GenerationEstimate;
 use crate::progress::Watched;
 use crate::ratelimit::Gate;
-use crate::runner::{Parts, Progress, Runner};
+use crate::runner::{Parts, Progress, Runner, Submissions};
 use crate::sandbox::{Sandbox, Scenario};
 use crate::worklist::Worklist;
 
@@ -89,10 +89,12 @@ impl PreparedRun<'_> {
         to_do: ToDo,
     ) -> Result<(Ended, Progress), Error> {
         let usual = self.usual(&parts.ledger).await?;
-        let config = self.args.config(self.batch.in_doubt);
-        let runner = Runner::new(parts, Arc::clone(&gates.submissions), run, worklist, config);
-        let runner = if self.batch.is_partial { runner.confined() } else { runner };
-        let runner = self.with_reads(runner, rounds, run.run).knowing(usual);
+        let submissions = self.submissions(gates, run, worklist);
+        let runner = Runner::new(parts, self.args.request.run_config()).submitting(submissions).knowing(usual);
+        let runner = match rounds.filter(|_| self.args.waits()) {
+            Some(rounds) => runner.tracking(rounds.tracking(run.run, to_do.began)),
+            None => runner,
+        };
         let progress = runner.progress();
         let watched = self.args.log.style().map(|style| {
             let wait = self.args.waits().then(|| self.args.wait.longest());
@@ -114,21 +116,21 @@ impl PreparedRun<'_> {
         CoverRounds { batch: &self.batch, wait, request, log, screen: self.screen, image_settings, gate }
     }
 
-    /// The runner, with music checked first and covers followed as far as that is asked for.
-    fn with_reads(
-        &self,
-        mut runner: Runner<HttpApi, AnyLedger>,
-        rounds: Option<&CoverRounds<'_>>,
-        run: RunId,
-    ) -> Runner<HttpApi, AnyLedger> {
-        let Some(rounds) = rounds else { return runner };
+    /// What is submitted, with music checked first and money counted as far as that is asked for.
+    fn submissions(&self, gates: &Gates, run: Begun, worklist: Worklist) -> Submissions {
+        let config = self.args.config(self.batch.in_doubt);
+        let mut submissions = Submissions::new(run, worklist, Arc::clone(&gates.submissions), config, self.batch.clock);
+        if self.batch.is_partial {
+            submissions = submissions.confined();
+        }
+        let Some(reads) = &gates.reads else { return submissions };
         if self.args.checks_music() {
-            runner = runner.checking_music(Arc::clone(rounds.gate));
+            submissions = submissions.checking_music(Arc::clone(reads));
         }
-        if let Some(budget) = self.args.budget() {
-            runner = runner.spending(budget, Arc::clone(rounds.gate));
+        match self.args.budget() {
+            Some(budget) => submissions.spending(budget, Arc::clone(reads)),
+            None => submissions,
         }
-        if self.args.waits() { runner.tracking(rounds.tracking(run)) } else { runner }
     }
 
     /// How long covers usually take; of the stand-in that is known.

@@ -1,10 +1,17 @@
-//! What may stand in a configuration file: every option that has a variable, with the values that the command line takes.
+//! What may be set by a configuration file and by variables: every option that has a variable, with the values that the
+//! command line takes.
+//!
+//! A variable with a mistake in its name changes nothing, and nobody would notice: so those are told of that look like settings
+//! and are none.
+
+use std::env;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 use super::file::{ConfigFile, Entry, FileValue};
+use super::guess::variable_of;
 use crate::error::Error;
 
 /// Keys that would hold a secret, and the option that names a file with it.
@@ -15,6 +22,15 @@ const SECRETS: [(&str, &str); 5] = [
     ("callback-secret", "callback-secret-file"),
     ("webhook-key", "webhook-key-file"),
 ];
+
+/// How the names of all variables of this program begin.
+const PREFIX: &str = "COVERBATCH_";
+
+/// One that is no option of any command, because command lines can be seen by everyone on a machine.
+const SECRET: &str = "COVERBATCH_CALLBACK_SECRET";
+
+/// How those begin that Kubernetes sets in every container beside a service named `coverbatch`.
+const OF_KUBERNETES: [&str; 2] = ["COVERBATCH_SERVICE_", "COVERBATCH_PORT"];
 
 /// Whether an option may stand in a configuration file. Those that stand for something else than a setting have no variable;
 /// those whose variable is hidden hold a secret.
@@ -82,7 +98,7 @@ fn unknown(options: &Command, key: &str) -> String {
 }
 
 /// The setting of any command whose name is nearest to one that there is not, if one is near.
-pub(in crate::cli) fn nearest_setting(program: &Command, name: &str) -> Option<String> {
+fn nearest_setting(program: &Command, name: &str) -> Option<String> {
     nearest(&options(program), name)
 }
 
@@ -121,4 +137,56 @@ pub(in crate::cli) fn words_of(error: &clap::Error) -> String {
     let told = told.strip_prefix("error: ").unwrap_or(&told);
     let lines = told.lines().take_while(|line| !line.is_empty()).map(str::trim);
     lines.collect::<Vec<_>>().join(" ")
+}
+
+/// What is said of each variable that is set and means nothing, a line each; `program` has all options.
+pub(in crate::cli) fn unknown_variables(program: &Command) -> String {
+    let set = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut set: Vec<String> = set.collect();
+    set.sort();
+    unknown_of(&set, program).into_iter().map(|line| line + "\n").collect()
+}
+
+fn unknown_of(set: &[String], program: &Command) -> Vec<String> {
+    let told = |name: &String| {
+        let option = name.strip_prefix(PREFIX)?.to_lowercase().replace('_', "-");
+        let is_of_others = OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix));
+        if is_of_others || name == SECRET || is_known(program, name) {
+            return None;
+        }
+        let meant =
+            nearest_setting(program, &option).map(|nearest| format!("; did you mean {}?", variable_of(&nearest)));
+        Some(format!("the variable {name} means nothing to coverbatch{}", meant.unwrap_or_default()))
+    };
+    set.iter().filter_map(told).collect()
+}
+
+/// Whether an option of any command takes its value from this variable.
+fn is_known(command: &Command, variable: &str) -> bool {
+    command.get_arguments().any(|option| option.get_env().is_some_and(|name| name == variable))
+        || command.get_subcommands().any(|command| is_known(command, variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Arg;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_with_a_mistake_in_its_name_is_told_with_the_nearest() {
+        let option = |name: &'static str| Arg::new(name).long(name).env(format!("COVERBATCH_{}", name.to_uppercase()));
+        let program =
+            Command::new("x").subcommand(Command::new("run").args(["rate", "results", "failures"].map(option)));
+        let told = |name: &str| unknown_of(&[name.to_owned()], &program);
+        for name in ["COVERBATCH_RATE", "RATE", "COVERBATCHES", "COVERBATCH_SERVICE_HOST", "COVERBATCH_PORT_80_TCP"] {
+            assert!(told(name).is_empty(), "{name}");
+        }
+        let means_nothing = "means nothing to coverbatch";
+        assert_eq!(
+            told("COVERBATCH_FAILURE"),
+            [format!("the variable COVERBATCH_FAILURE {means_nothing}; did you mean COVERBATCH_FAILURES?")]
+        );
+        assert_eq!(told("COVERBATCH_COLOUR"), [format!("the variable COVERBATCH_COLOUR {means_nothing}")]);
+    }
 }

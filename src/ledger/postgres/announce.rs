@@ -7,7 +7,7 @@ use super::counting::IN_FLIGHT;
 use super::failure::Failure;
 use super::session::Session;
 use crate::domain::RowState;
-use crate::ledger::keys::AttemptKey;
+use crate::ledger::run::AttemptKey;
 use crate::ledger::submission::{Claim, ClaimRequest};
 
 /// Takes the numbers of new rows first, so that all is written at once.

@@ -1,16 +1,31 @@
 //! Whether the ledger of an account can be believed, and its server be trusted with it.
+//!
+//! That is done over a connection of its own, since it may take minutes.
 
 use super::columns::value;
 use super::connect::{Access, Connector, begin_long, check_settings};
 use super::failure::Failure;
 use super::open::find_account;
 use super::place::Place;
-use crate::ledger::contradictions::{Contradiction, contradictions};
-use crate::ledger::history::Contents;
+use super::{PostgresLedger, place_at};
+use crate::ledger::contradictions::{Contents, Contradiction, contradictions};
+use crate::ledger::error::LedgerError;
+
+impl PostgresLedger {
+    /// Makes sure that the ledger of an account does not contradict itself, and its server keeps what it says; counts what it
+    /// holds. Without a name it is that of the only account; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError`] as for [`PostgresLedger::open_to_read`], and damaged if it is not so.
+    pub async fn check(url: &str, account: Option<&str>) -> Result<Option<Contents>, LedgerError> {
+        let place = place_at(url)?;
+        check(&place, account).await.map_err(|failure| failure.at("read", &place.location))
+    }
+}
 
 /// Refuses an account that is not in order, without a name the only one, or a server that may forget; else counts what it
 /// holds. `None` if there is none.
-pub(super) async fn check(place: &Place, name: Option<&str>) -> Result<Option<Contents>, Failure> {
+async fn check(place: &Place, name: Option<&str>) -> Result<Option<Contents>, Failure> {
     let connector = Connector::new(place, Access::Read)?;
     let Some((client, number)) = find_account(&connector, name, None).await? else { return Ok(None) };
     check_settings(&client).await?;

@@ -14,9 +14,8 @@ use super::runs::recover;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::RowState;
-use crate::ledger::fence::{LastSubmission, refusal};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::{Claim, ClaimRequest};
+use crate::ledger::run::{AttemptKey, RunId};
+use crate::ledger::submission::{Claim, ClaimRequest, LastSubmission, refusal};
 use crate::ratelimit::{Counted, SharedPace};
 
 /// How often the others are looked for while there are some.

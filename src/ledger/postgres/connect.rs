@@ -7,8 +7,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tracing::{debug, warn};
 
-use super::bad_place::BadPlace;
-use super::failure::Failure;
+use super::failure::{BadPlace, Failure};
 use super::place::Place;
 use super::tls::MakeTls;
 use crate::ledger::error::WrongLedger;

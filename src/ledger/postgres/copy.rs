@@ -1,5 +1,5 @@
 //! A copy of the ledger of an account: read at one moment while others write to it, or made in one transaction, so that it is
-//! there whole or not at all.
+//! there whole or not at all. It has a connection of its own, since it may take minutes.
 
 use std::io::Cursor;
 use std::pin::pin;
@@ -14,18 +14,41 @@ use super::counting::checkpoint;
 use super::failure::Failure;
 use super::open::find_account;
 use super::place::Place;
-use super::schema;
 use super::session::Value;
+use super::{PostgresLedger, place_at, schema};
 use crate::api::account_name;
-use crate::ledger::error::WrongLedger;
+use crate::ledger::error::{LedgerError, WrongLedger};
 use crate::ledger::tables::{Account, PIECE_BYTES, Part, TABLES, TASK, Table};
 
 /// Where submissions wait until all of them are there, and the numbers of their music tasks are looked up.
 const STAGE: &str = "incoming";
 
+impl PostgresLedger {
+    /// Sends what a copy of the ledger of an account takes along, as it is at one moment, while others write to it; whether it
+    /// is there.
+    pub(in crate::ledger) async fn send(
+        url: &str,
+        account: Option<&str>,
+        parts: &Sender<Part>,
+    ) -> Result<bool, LedgerError> {
+        let place = place_at(url)?;
+        send(&place, account, parts).await.map_err(|failure| failure.at("read", &place.location))
+    }
+
+    /// Makes the ledger of an account of what a copy takes along. Durable when this returns; nothing is ever replaced by it.
+    pub(in crate::ledger) async fn receive(
+        url: &str,
+        account: Option<&str>,
+        mut parts: Receiver<Part>,
+    ) -> Result<(), LedgerError> {
+        let place = place_at(url)?;
+        receive(&place, account, &mut parts).await.map_err(|failure| failure.at("make", &place.location))
+    }
+}
+
 /// Sends all that a copy of an account takes along, without a name that of the only one, as long as somebody takes it; whether
 /// there is such an account.
-pub(super) async fn send(place: &Place, name: Option<&str>, parts: &Sender<Part>) -> Result<bool, Failure> {
+async fn send(place: &Place, name: Option<&str>, parts: &Sender<Part>) -> Result<bool, Failure> {
     let connector = Connector::new(place, Access::Read)?;
     let Some((client, number)) = find_account(&connector, name, None).await? else { return Ok(false) };
     begin_long(&client, "ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -74,7 +97,7 @@ async fn send_table(client: &Client, number: i32, table: &Table, parts: &Sender<
 
 /// Makes an account of what comes, which must not be there yet; without a name it keeps the one that it has, else has that of
 /// its API.
-pub(super) async fn receive(place: &Place, name: Option<&str>, parts: &mut Receiver<Part>) -> Result<(), Failure> {
+async fn receive(place: &Place, name: Option<&str>, parts: &mut Receiver<Part>) -> Result<(), Failure> {
     let Some(Part::Account(account)) = parts.recv().await else { return Err(Failure::Closed) };
     let client = Connector::new(place, Access::Write)?.connect().await?;
     begin_long(&client, "").await?;

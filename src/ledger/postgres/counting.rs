@@ -10,7 +10,7 @@ use super::columns::{time, time_if_any, unbelievable, value};
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
-use crate::ledger::keys::AttemptKey;
+use crate::ledger::run::AttemptKey;
 use crate::ratelimit::Counted;
 
 /// From when the limit counts a submission in flight: it leaves no window before it is answered.

@@ -1,4 +1,5 @@
-//! The statements that find and claim the covers that are due.
+//! The statements that find and claim the covers that are due; and the reads of
+//! records that all processes make, which share one pace.
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use tokio_postgres::Row;
 use super::columns::{count, cover_id, route, task_id, time, time_if_any, unbelievable, value};
 use super::failure::Failure;
 use super::look_up::IS_FORGOTTEN;
-use super::read_log::claim_read;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{IMAGES_LAST, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, JobKind, JobStep, WAKE_REST, Waiter};
-use crate::ledger::keys::{CoverKey, RunId};
+use crate::ledger::cover_job::{CoverJob, CoverKey, CoverScope, Due, JobKind, JobStep, READS_KEPT, WAKE_REST, Waiter};
+use crate::ledger::run::RunId;
+use crate::ratelimit::slack;
 
 pub(super) async fn watch(
     session: Session,
@@ -153,4 +154,35 @@ pub(super) async fn release_jobs(session: Session, (run, at): (RunId, UnixMillis
         session.execute(&sql, &[&run.0, &at.0]).await?;
     }
     Ok(())
+}
+
+/// Counts a read, unless the window of the pace is full until a time.
+pub(super) async fn claim_read(
+    session: Session,
+    (at, pace): (UnixMillis, Rate),
+) -> Result<Option<UnixMillis>, Failure> {
+    let now = session.of_server(at);
+    let full = full_until(&session, now, pace).await?;
+    if full.is_none() {
+        note_read(&session, now).await?;
+    }
+    Ok(full.map(|until| session.context.server_clock.of_ours(until)))
+}
+
+/// Until when the window of the pace is full, if it is; both times are those of the server.
+async fn full_until(session: &Session, now: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, Failure> {
+    let sql = "SELECT at FROM read_log WHERE account = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2";
+    let row = session.row(sql, &[&(i64::from(pace.count.get()) - 1)]).await?;
+    let nth = row.map(|row| time(&row, 0)).transpose()?;
+    // One from the future, by a clock that was set back since, must not hold everyone up.
+    Ok(nth.filter(|nth| *nth <= now).map(|nth| nth.after(pace.period + slack(pace))).filter(|free| *free > now))
+}
+
+/// Counts it, and forgets two that no pace looks back to: that of another process may be longer than this one's.
+async fn note_read(session: &Session, now: UnixMillis) -> Result<(), Failure> {
+    session.execute("INSERT INTO read_log (account, at) VALUES ($1, $2)", &[&now.0]).await?;
+    let delete = "DELETE FROM read_log
+                  WHERE account = $1 AND seq IN (SELECT seq FROM read_log WHERE account = $1 ORDER BY seq LIMIT 2)
+                    AND at <= $2";
+    session.execute(delete, &[&now.before(READS_KEPT).0]).await.map(drop)
 }

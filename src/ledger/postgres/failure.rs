@@ -1,4 +1,4 @@
-//! What can go wrong with the server, sorted by what helps.
+//! What can go wrong with the server, sorted by what helps; and with its place, before anybody is asked there.
 
 use std::error::Error;
 use std::io;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use thiserror::Error as ThisError;
 use tokio_postgres::error::SqlState;
 
-use super::bad_place::BadPlace;
 use crate::ledger::contradictions::Contradiction;
 use crate::ledger::error::{LedgerError, LedgerErrorKind, WrongLedger};
 
@@ -67,6 +66,36 @@ pub(super) enum Failure {
     /// The ledger was let go.
     #[error("it is closed")]
     Closed,
+}
+
+/// Why a place cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+pub(super) enum BadPlace {
+    /// It is no URL, or one with parameters that nobody knows.
+    #[error("it is no URL of a PostgreSQL database: {0}")]
+    Url(String),
+    /// Whether to encrypt is unclear.
+    #[error("sslmode is one of disable, prefer, require, verify-ca and verify-full, not `{0}`")]
+    SslMode(String),
+    /// It names a service that nobody describes.
+    #[error("there is no service `{0}` in PGSERVICEFILE, ~/.pg_service.conf or the pg_service.conf of this machine")]
+    NoService(String),
+    /// A file that the URL or the environment names.
+    #[error("cannot read `{path}`: {why}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// What is in such a file.
+    #[error("`{path}` holds {what}")]
+    Certificates {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 impl From<tokio_postgres::Error> for Failure {

@@ -10,9 +10,9 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
-use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::RunId;
-use crate::ledger::submission::Submission;
+use crate::ledger::cover_job::PollStats;
+use crate::ledger::run::{PastRun, RunId, RunResult};
+use crate::ledger::submission::{Sends, Submission};
 
 /// Finished covers that the usual time of generation is learned from.
 const LEARNED_FROM: i64 = 100;

@@ -7,9 +7,9 @@ use super::session::{Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, Credits, Generated, ImageFile, Reason};
 use crate::images::ImageNumber;
-use crate::ledger::cover_job::JobOutcome;
-use crate::ledger::keys::{CoverKey, RunId};
+use crate::ledger::cover_job::{CoverKey, JobOutcome};
 use crate::ledger::record::numbers_of;
+use crate::ledger::run::RunId;
 
 pub(super) async fn settle_job(
     session: Session,

@@ -8,15 +8,17 @@ use tokio_postgres::error::SqlState;
 use tracing::warn;
 
 use super::alive::Locks;
-use super::connect::{Access, Connector};
-use super::context::Context;
+use super::connect::{Access, Connector, server_process};
 use super::failure::Failure;
 use super::place::Place;
-use super::pooler;
 use super::queue::Queue;
 use super::schema;
-use super::session::Link;
+use super::session::{Context, Link};
 use crate::clock::Clock;
+use crate::ledger::error::WrongLedger;
+
+/// Looks before it is believed that no pooler is between: what one gives out next is known only for most of them.
+const LOOKS: usize = 4;
 
 /// Whose ledger is opened, and what is done where none is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(super) async fn open(
     let connector = Arc::new(Connector::new(place, Access::Write)?);
     let client = connector.connect().await?;
     let locks = Locks::new(Arc::clone(&connector));
-    pooler::refuse(&client, &locks).await?;
+    refuse_pooler(&client, &locks).await?;
     let found = match wanted {
         Wanted::Make(name, api_url) => Some(make(&client, place, (name, api_url), max_outage).await?),
         Wanted::There(name, api_url) => account_there(&client, name, api_url).await?.map(|account| (account, false)),
@@ -123,4 +125,29 @@ async fn account_there(client: &Client, name: Option<&str>, api_url: Option<&str
         Some(name) => schema::account(client, name, api_url).await,
         None => schema::only_account(client).await,
     }
+}
+
+/// Refuses somebody between who deals out connections to each transaction: no lock of a session could tell then who is alive.
+/// Two connections that are open at once have a process of the server each, always the same one.
+async fn refuse_pooler(client: &Client, locks: &Locks) -> Result<(), Failure> {
+    let mut first = None;
+    for _ in 0..LOOKS {
+        // While a transaction keeps one process, the other connection gets another; which is given back then is the next.
+        client.batch_execute("BEGIN").await.map_err(unless_refused)?;
+        let seen = (server_process(client).await?, locks.server_process().await?);
+        client.batch_execute("COMMIT").await?;
+        let again = locks.server_process().await?;
+        let changes = seen.0 == seen.1 || again != seen.1 || first.as_ref().is_some_and(|first| *first != seen);
+        if changes {
+            return Err(WrongLedger::Pooled.into());
+        }
+        first = Some(seen);
+    }
+    Ok(())
+}
+
+/// A pooler that deals out connections by statements knows no transactions, and hangs up on whoever begins one.
+fn unless_refused(error: tokio_postgres::Error) -> Failure {
+    let is_refused = error.is_closed() || error.code() == Some(&SqlState::PROTOCOL_VIOLATION);
+    if is_refused { WrongLedger::Pooled.into() } else { error.into() }
 }

@@ -11,7 +11,7 @@ use super::connect::Access;
 use super::failure::Failure;
 use super::session::Session;
 use super::settlements::settle_all;
-use crate::ledger::keys::AttemptKey;
+use crate::ledger::run::AttemptKey;
 use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
 use crate::ratelimit::PauseChange;
 

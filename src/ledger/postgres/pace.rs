@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::Rate;
-use crate::ledger::keys::{AttemptKey, RunId};
+use crate::ledger::run::{AttemptKey, RunId};
 use crate::policy::Refusal;
 use crate::ratelimit::{PauseCause, PauseChange, SharedPace, slack};
 

@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use super::bad_place::BadPlace;
-use super::password::{self, Login};
-use super::settings::Settings;
+use super::failure::BadPlace;
+use super::settings::{Login, Settings, password_for};
 
 /// How far the server has to show who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +67,7 @@ impl Place {
     pub(super) fn config(&self) -> Result<Config, BadPlace> {
         let mut config = self.config.clone();
         if let (None, Some(file)) = (config.get_password(), &self.passwords)
-            && let Some(found) = password::find(&login(&config), file)?
+            && let Some(found) = password_for(&login(&config), file)?
         {
             config.password(found);
         }

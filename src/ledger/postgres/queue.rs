@@ -23,12 +23,11 @@ use tokio::try_join;
 use tracing::{info, warn};
 
 use super::connect::{Access, Connector};
-use super::context::{BETWEEN_LOOKS, Context};
 use super::counting::end_future;
 use super::failure::Failure;
 use super::operation::{Call, Group};
 use super::runs::revive;
-use super::session::{Link, Session};
+use super::session::{BETWEEN_LOOKS, Context, Link, Session};
 use crate::ledger::error::LedgerError;
 use crate::policy::{Backoff, Jitter};
 

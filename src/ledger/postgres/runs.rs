@@ -1,19 +1,15 @@
 //! The statements about runs, each in a transaction that has locked the account.
 
-use rustix::system::uname;
-
 use super::alive::IS_DEAD;
 use super::columns::{task_id, time, value};
-use super::context::GRACE;
 use super::counting::{FIRST_AFTER, IN_FLIGHT, counted_until, end_future, in_flight};
 use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use super::pace;
-use super::session::{Session, Value};
+use super::session::{GRACE, Session, Value};
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
+use crate::ledger::run::{AttemptKey, Begin, Begun, NewRun, RunHolder, RunId, host};
 
 /// Opens a run, unless one is alive that writes the same results; `None` if it cannot be told yet who is alive, or if the
 /// connection broke.
@@ -67,11 +63,6 @@ async fn open(session: &Session, new: &NewRun, kind: &str, lock: Option<i64>) ->
     let values: [Value<'_>; 9] = [catalog, &kind, is_partial, results, command, &host(), &pid, &lock, &at.0];
     let row = session.row(sql, &values).await?;
     row.map_or(Err(Failure::Closed), |row| value(&row, 0).map(RunId))
-}
-
-/// The name of this machine.
-pub(super) fn host() -> String {
-    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The run that is alive and writes these results, on this host.

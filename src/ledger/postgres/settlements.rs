@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::pace;
 use super::session::{Session, Value};
 use crate::domain::CoverTaskId;
-use crate::ledger::keys::AttemptKey;
+use crate::ledger::run::AttemptKey;
 use crate::ledger::submission::{Settled, Settlement};
 
 /// All of it in one statement, whose parts see the rows as they were before: the submissions get their answers, and those that

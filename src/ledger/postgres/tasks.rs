@@ -1,10 +1,16 @@
-//! What is written of music tasks beside their submissions.
+//! What is written of music tasks beside their submissions, and what their files are called.
 
+use super::columns::value;
 use super::failure::Failure;
 use super::session::Session;
 use crate::clock::UnixMillis;
 use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
+use crate::images::NameWords;
 use crate::ledger::record::{Record, numbers_of};
+
+/// Whether an image of a music task is on disk; its id is that of `new`.
+const IS_SAVED: &str = "EXISTS (SELECT 1 FROM task WHERE task.account = $1 AND task.id = new.id
+                                AND (file_1 IS NOT NULL OR file_2 IS NOT NULL))";
 
 /// Takes over records that the ledger does not know.
 pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -> Result<(), Failure> {
@@ -55,7 +61,7 @@ pub(super) async fn import(session: Session, rows: Vec<(MusicTaskId, Record)>) -
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[0]),
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[1]),
                 &numbers(|record| numbers_of(record.artwork.files[1].as_ref())[2]),
-                &numbers(|record| unfinished_since(record).map(|at| at.0)),
+                &numbers(|record| record.unfinished_since().map(|at| at.0)),
             ],
         )
         .await
@@ -70,13 +76,6 @@ fn image(record: &Record, nth: usize) -> Option<&str> {
 /// The name of the file of an image.
 fn file(record: &Record, nth: usize) -> Option<&str> {
     record.artwork.files[nth].as_ref().map(|file| file.name.as_str())
-}
-
-/// Since when the cover of a record is known, if its images are not.
-fn unfinished_since(record: &Record) -> Option<UnixMillis> {
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists) && record.cover.is_some();
-    let is_unfinished = is_accepted && record.artwork.images.is_none();
-    record.finished_at.or(record.first_sent_at).filter(|_| is_unfinished)
 }
 
 pub(super) async fn note_music(
@@ -119,4 +118,37 @@ pub(super) async fn note_default_covers(session: Session, rows: Vec<(MusicTaskId
                SELECT DISTINCT ON (id) $1::integer, id, 'pending', 0, fallback FROM unnest($2::text[], $3::text[]) AS new (id, fallback)
                ON CONFLICT (account, id) DO UPDATE SET fallback = excluded.fallback";
     session.execute(sql, &[&ids, &files]).await.map(drop)
+}
+
+pub(super) async fn name_files(
+    session: Session,
+    rows: Vec<(MusicTaskId, NameWords)>,
+) -> Result<Vec<Option<NameWords>>, Failure> {
+    let ids: Vec<&str> = rows.iter().map(|(task, _)| task.as_str()).collect();
+    let plain: Vec<Option<NameWords>> = rows.iter().map(|(_, words)| Some(words.clone())).collect();
+    let with_id: Vec<Option<NameWords>> = rows.iter().map(|(task, words)| words.with_id(task)).collect();
+    let sql = format!(
+        "DELETE FROM file_name USING unnest($2::text[], $3::text[], $4::text[]) AS new (id, plain, with_id)
+         WHERE account = $1 AND file_name.id = new.id AND words IS DISTINCT FROM plain
+           AND words IS DISTINCT FROM with_id AND NOT {IS_SAVED}"
+    );
+    session.execute(&sql, &[&ids, &texts(&plain), &texts(&with_id)]).await?;
+    for words in [plain, with_id] {
+        let folded: Vec<Option<String>> = words.iter().map(|words| words.as_ref().map(NameWords::folded)).collect();
+        let sql = format!(
+            "INSERT INTO file_name (account, id, words, folded)
+             SELECT $1::integer, new.* FROM unnest($2::text[], $3::text[], $4::text[]) AS new (id, words, folded)
+             WHERE new.words IS NOT NULL AND NOT {IS_SAVED}
+             ON CONFLICT DO NOTHING"
+        );
+        session.execute(&sql, &[&ids, &texts(&words), &folded]).await?;
+    }
+    let sql = "SELECT words FROM unnest($2::text[]) WITH ORDINALITY AS asked (asked_id, nth)
+               LEFT JOIN file_name ON account = $1 AND id = asked_id ORDER BY nth";
+    let rows = session.rows(sql, &[&ids]).await?;
+    rows.iter().map(|row| Ok(value::<Option<&str>>(row, 0)?.and_then(NameWords::new))).collect()
+}
+
+fn texts(words: &[Option<NameWords>]) -> Vec<Option<&str>> {
+    words.iter().map(|words| words.as_ref().map(NameWords::as_str)).collect()
 }

@@ -16,7 +16,7 @@ use rustls::{
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::bad_place::BadPlace;
+use super::failure::BadPlace;
 use super::place::{Tls, Verify};
 
 /// Makes connections that are encrypted as the place of the ledger says, and tells whether one was.

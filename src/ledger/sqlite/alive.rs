@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::names::companion;
+use super::files::companion;
 
 /// What the name of the folder of locks ends with.
 const RUNS: &str = ".runs";

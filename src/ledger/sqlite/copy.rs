@@ -18,9 +18,8 @@ use super::failure::Failure;
 use super::open::PAGE_BYTES;
 use super::schema;
 use crate::files::{AtomicFile, folder_of, remove_abandoned};
-use crate::ledger::copy_text::{end_line, fields, push_field};
 use crate::ledger::error::{LedgerError, LedgerErrorKind};
-use crate::ledger::tables::{Account, PIECE_BYTES, Part, TABLES, TASK, Table};
+use crate::ledger::tables::{Account, PIECE_BYTES, Part, TABLES, TASK, Table, end_line, fields, push_field};
 
 /// How the names of unfinished copies begin.
 const TEMP_PREFIX: &str = ".coverbatch-copy-";

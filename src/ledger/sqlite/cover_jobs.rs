@@ -1,16 +1,17 @@
-//! The statements that find and claim the covers that are due, each run inside a transaction of its caller.
+//! The statements that find and claim the covers that are due, each run inside a transaction of its caller; and the reads of
+//! records that all processes make, which share one pace.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{route, time, time_if_any, unusable};
-use super::read_log::claim_read;
 use crate::clock::UnixMillis;
 use crate::domain::{CoverTaskId, IMAGES_LAST, MusicTaskId, Rate};
 use crate::images::{ImageNumber, NameWords};
-use crate::ledger::cover_job::{CoverJob, CoverScope, Due, JobKind, JobStep, WAKE_REST, Waiter};
-use crate::ledger::keys::{CoverKey, RunId};
+use crate::ledger::cover_job::{CoverJob, CoverKey, CoverScope, Due, JobKind, JobStep, READS_KEPT, WAKE_REST, Waiter};
+use crate::ledger::run::RunId;
+use crate::ratelimit::slack;
 
 pub(super) fn watch(
     connection: &Connection,
@@ -157,4 +158,30 @@ pub(super) fn release_jobs(connection: &Connection, run: RunId, at: UnixMillis) 
         connection.prepare_cached(&sql)?.execute(params![run.0, at.0])?;
     }
     Ok(())
+}
+
+/// Counts a read, unless the window of the pace is full until a time.
+pub(super) fn claim_read(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
+    let full = full_until(connection, at, pace)?;
+    if full.is_none() {
+        note_read(connection, at)?;
+    }
+    Ok(full)
+}
+
+/// Until when the window of the pace is full, if it is.
+fn full_until(connection: &Connection, at: UnixMillis, pace: Rate) -> rusqlite::Result<Option<UnixMillis>> {
+    let mut query = connection.prepare_cached("SELECT at FROM read_log ORDER BY seq DESC LIMIT 1 OFFSET ?1")?;
+    let nth = query.query_row([pace.count.get() - 1], |row| time(row, 0)).optional()?;
+    // One from the future, by a clock that was set back since, must not hold everyone up.
+    Ok(nth.filter(|nth| *nth <= at).map(|nth| nth.after(pace.period + slack(pace))).filter(|free| *free > at))
+}
+
+/// Counts it, and forgets two that no pace looks back to: that of another process may be longer than this one's.
+fn note_read(connection: &Connection, at: UnixMillis) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO read_log (at) VALUES (?1)")?.execute([at.0])?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM read_log WHERE seq IN (SELECT seq FROM read_log ORDER BY seq LIMIT 2) AND at <= ?1",
+    )?;
+    delete.execute([at.before(READS_KEPT).0]).map(drop)
 }

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::columns::{answer, reason, time, time_if_any, unusable};
 use crate::clock::UnixMillis;
 use crate::domain::{MusicTaskId, Reason};
-use crate::ledger::history::{PastRun, PollStats, RunResult, Sends};
-use crate::ledger::keys::RunId;
-use crate::ledger::submission::Submission;
+use crate::ledger::cover_job::PollStats;
+use crate::ledger::run::{PastRun, RunId, RunResult};
+use crate::ledger::submission::{Sends, Submission};
 
 /// Finished covers that the usual time of generation is learned from.
 const LEARNED_FROM: u32 = 100;

@@ -1,17 +1,20 @@
 //! Opening a ledger, and the settings that the promises rest on.
+//!
+//! Whoever reads beside a writer takes part in its index of the log. Where there is none, nobody writes, and making one
+//! could lock the next run out: a ledger without a log is read as it stands, one with a log is read from a copy.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 use std::{fs, io};
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::connect::{LONGEST_WAIT, connect, touch};
 use super::failure::Failure;
-use super::names::{INDEX, LOG, companion, one_name};
-use super::watch::Watch;
-use super::{damage, reader, schema};
+use super::files::{INDEX, JOURNAL, LOG, Watch, companion, one_name};
+use super::{check, schema};
 use crate::ledger::error::WrongLedger;
 
 /// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
@@ -27,6 +30,9 @@ const CHECKPOINT_PAGES: i32 = 32_000;
 
 /// Between two attempts to switch to the write-ahead log, for which SQLite itself does not wait.
 const SWITCH_PAUSE: Duration = Duration::from_millis(10);
+
+/// Longest wait for another process that is writing.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What is done where no ledger is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +80,7 @@ pub(super) fn open(path: &Path, missing: Missing<'_>) -> Result<Option<Opened>, 
         schema::create(&mut connection, api_url)?;
     }
     schema::check(&connection, missing.api_url())?;
-    damage::check(&connection)?;
+    check::check(&connection)?;
     switch_to_log(&connection)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     touch(&connection)?;
@@ -96,7 +102,7 @@ pub(super) fn open_to_read(path: &Path, api_url: Option<&str>) -> Result<Option<
     if is_nothing(path) {
         return Ok(None);
     }
-    let (connection, watch) = reader::open(&one_name(path)?)?;
+    let (connection, watch) = reader(&one_name(path)?)?;
     if schema::is_absent(&connection)? {
         return Ok(None);
     }
@@ -141,6 +147,59 @@ fn switch_to_log(connection: &Connection) -> Result<(), Failure> {
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// A connection to a database file that waits for others.
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(LONGEST_WAIT)?;
+    Ok(connection)
+}
+
+/// Reads a database: only then does SQLite open its files, and make those that it needs.
+fn touch(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+/// A reader of the ledger at `path`, which has content, that needs no right to write and leaves nothing beside it.
+fn reader(path: &Path) -> Result<(Connection, Watch), Failure> {
+    let has = |end| fs::metadata(companion(path, end)).is_ok_and(|file| file.len() > 0);
+    let (has_log, has_index) = (has(LOG), has(INDEX));
+    if has_log && has_index {
+        let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(Failure::from).and_then(read_once);
+        // Its log may have gone away meanwhile, or its index be another user's. What else is wrong is wrong with a copy too.
+        if let Ok(connection) = opened {
+            return Ok((connection, Watch::default()));
+        }
+    }
+    if has_log || has(JOURNAL) { copy(path) } else { as_it_stands(path) }
+}
+
+/// A reader of a file that nobody writes to. SQLite takes no lock then, so it has to be looked at afterwards.
+fn as_it_stands(path: &Path) -> Result<(Connection, Watch), Failure> {
+    let unchanged = Watch::contents([path.to_owned()]);
+    let name = format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Ok((read_once(connect(Path::new(&name), flags)?)?, unchanged))
+}
+
+/// A reader of a copy, whose names are gone as soon as it is open.
+fn copy(path: &Path) -> Result<(Connection, Watch), Failure> {
+    let files = ["", LOG, JOURNAL].map(|end| companion(path, end));
+    let unchanged = Watch::contents(files.clone());
+    let folder = tempfile::Builder::new().prefix(".coverbatch-ledger-").tempdir()?;
+    let copied = folder.path().join("copy");
+    for (file, end) in files.iter().zip(["", LOG, JOURNAL]).filter(|(file, _)| file.exists()) {
+        fs::copy(file, companion(&copied, end))?;
+    }
+    unchanged.check()?;
+    let connection = connect(&copied, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    Ok((read_once(connection)?, Watch::default()))
+}
+
+fn read_once(connection: Connection) -> Result<Connection, Failure> {
+    touch(&connection)?;
+    Ok(connection)
 }
 
 #[cfg(test)]

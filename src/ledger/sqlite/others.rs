@@ -7,10 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::alive::Locks;
 use super::columns::{IN_FLIGHT, time};
 use super::failure::Failure;
-use super::runs::{host, open_run, recover};
+use super::runs::{open_run, recover};
 use crate::clock::UnixMillis;
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::{Begin, Begun, NewRun, RunHolder};
+use crate::ledger::run::{AttemptKey, Begin, Begun, NewRun, RunHolder, RunId, host};
 
 /// How often the others are looked for while there are some.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::others::Others;
 use crate::clock::UnixMillis;
 use crate::domain::Reason;
-use crate::ledger::keys::AttemptKey;
+use crate::ledger::run::AttemptKey;
 use crate::policy::Refusal;
 use crate::ratelimit::{Asking, Counted, NotYet, PauseCause, PauseChange, SharedPace, slack};
 

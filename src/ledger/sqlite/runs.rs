@@ -1,7 +1,6 @@
 //! The statements about runs, each run inside a transaction of its caller.
 
 use rusqlite::{Connection, params};
-use rustix::system::uname;
 
 use super::alive::Locks;
 use super::columns::{IN_FLIGHT, task_id};
@@ -9,8 +8,7 @@ use super::cover_jobs::release_jobs;
 use super::failure::Failure;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicTaskId, Reason};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::submission::NewRun;
+use crate::ledger::run::{AttemptKey, NewRun, RunId, host};
 
 /// Finds runs that died: what they had in flight is in doubt, and their covers are left to others.
 pub(super) fn recover(connection: &Connection, locks: &Locks, at: UnixMillis) -> Result<(), Failure> {
@@ -89,11 +87,6 @@ pub(super) fn open_run(
         ],
         |row| row.get(0).map(RunId),
     )
-}
-
-/// The name of this machine.
-pub(super) fn host() -> String {
-    uname().nodename().to_string_lossy().into_owned()
 }
 
 pub(super) fn end_run(connection: &Connection, run: RunId, ended: Ended, at: UnixMillis) -> rusqlite::Result<()> {

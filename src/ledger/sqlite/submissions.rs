@@ -1,4 +1,4 @@
-//! The statements about music tasks and their submissions, each run inside a transaction of its caller.
+//! The statements about submissions of music tasks, each run inside a transaction of its caller.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -7,66 +7,10 @@ use super::failure::Failure;
 use super::others::Others;
 use super::pace;
 use crate::clock::UnixMillis;
-use crate::domain::{Answer, CoverTaskId, Credits, Images, MusicTaskId, Reason, RowState};
-use crate::ledger::fence::{LastSubmission, refusal};
-use crate::ledger::keys::{AttemptKey, RunId};
-use crate::ledger::record::{Record, numbers_of};
-use crate::ledger::submission::{Claim, ClaimRequest, Settled, Settlement};
+use crate::domain::{Answer, CoverTaskId, RowState};
+use crate::ledger::run::{AttemptKey, RunId};
+use crate::ledger::submission::{Claim, ClaimRequest, LastSubmission, Settled, Settlement, refusal};
 use crate::ratelimit::slack;
-
-pub(super) fn import(connection: &Connection, rows: &[(MusicTaskId, Record)]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO task (id, state, reason, http_status, code, message, cover_id, submissions, failed_runs,
-                           first_sent_at, answered_at, image_1, image_2, completed_at, file_1, file_2, fallback,
-                           accepted_at, due_at, route, credits, width_1, height_1, bytes_1, width_2, height_2,
-                           bytes_2)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24, ?25, ?26)
-         ON CONFLICT DO NOTHING",
-    )?;
-    for (task, record) in rows {
-        let art = &record.artwork;
-        let urls = art.images.as_ref().map_or(&[][..], Images::urls);
-        let [first, second] = art.files.each_ref().map(Option::as_ref);
-        let ([width_1, height_1, bytes_1], [width_2, height_2, bytes_2]) = (numbers_of(first), numbers_of(second));
-        insert.execute(params![
-            task.as_str(),
-            record.state.word(),
-            record.reason.map(Reason::word),
-            record.answer.http_status,
-            record.answer.code,
-            record.answer.message,
-            record.cover.as_ref().map(CoverTaskId::as_str),
-            record.submissions,
-            record.failed_runs,
-            record.first_sent_at.map(|at| at.0),
-            record.finished_at.map(|at| at.0),
-            urls.first(),
-            urls.get(1),
-            art.completed_at.map(|at| at.0),
-            first.map(|file| &file.name),
-            second.map(|file| &file.name),
-            art.fallback,
-            unfinished_since(record).map(|at| at.0),
-            record.route.word(),
-            record.credits.map(Credits::thousandths),
-            width_1,
-            height_1,
-            bytes_1,
-            width_2,
-            height_2,
-            bytes_2,
-        ])?;
-    }
-    Ok(())
-}
-
-/// Since when the cover of a record is known, if its images are not.
-fn unfinished_since(record: &Record) -> Option<UnixMillis> {
-    let is_accepted = matches!(record.state, RowState::Submitted | RowState::Exists) && record.cover.is_some();
-    let is_unfinished = is_accepted && record.artwork.images.is_none();
-    record.finished_at.or(record.first_sent_at).filter(|_| is_unfinished)
-}
 
 /// Where a music task stands for a run that wants to send it.
 enum Standing {
@@ -249,34 +193,4 @@ pub(super) fn release(connection: &Connection, attempt: AttemptKey) -> Result<()
     )?;
     update.execute(params![task, before.word()])?;
     Ok(())
-}
-
-pub(super) fn note_music(
-    connection: &Connection,
-    task: &MusicTaskId,
-    state: RowState,
-    (reason, answer): &(Reason, Answer),
-    at: UnixMillis,
-) -> rusqlite::Result<()> {
-    let mut insert = connection
-        .prepare_cached("INSERT INTO task (id, state, submissions) VALUES (?1, 'pending', 0) ON CONFLICT DO NOTHING")?;
-    insert.execute([task.as_str()])?;
-    // A row in doubt stays so: that its music has news says nothing of the submission that was lost.
-    let mut update = connection.prepare_cached(
-        "UPDATE task SET state = ?2, failed_runs = failed_runs + ?3, reason = ?4, http_status = ?5, code = ?6,
-                         message = ?7, answered_at = ?8
-         WHERE id = ?1 AND state IN ('pending', 'failed', 'gave_up', 'generation_failed')",
-    )?;
-    let failed = i32::from(state == RowState::Failed);
-    let Answer { http_status, code, message } = answer;
-    update.execute(params![task.as_str(), state.word(), failed, reason.word(), http_status, code, message, at.0])?;
-    Ok(())
-}
-
-pub(super) fn note_default_covers(connection: &Connection, rows: &[(MusicTaskId, String)]) -> rusqlite::Result<()> {
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO task (id, state, submissions, fallback) VALUES (?1, 'pending', 0, ?2)
-         ON CONFLICT (id) DO UPDATE SET fallback = excluded.fallback",
-    )?;
-    rows.iter().try_for_each(|(task, file)| upsert.execute(params![task.as_str(), file]).map(drop))
 }

@@ -275,8 +275,8 @@ async fn an_older_journal_that_is_not_rolled_back_is_heeded_by_a_reader() {
     // With so small a cache changed pages are written before the commit, which never comes.
     writer.execute_batch("PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE task SET state = 'failed'").unwrap();
     let killed = folder.path().join("killed.db");
-    for end in ["", names::JOURNAL] {
-        std::fs::copy(names::companion(&path, end), names::companion(&killed, end)).unwrap();
+    for end in ["", files::JOURNAL] {
+        std::fs::copy(files::companion(&path, end), files::companion(&killed, end)).unwrap();
     }
     let reader = SqliteLedger::open_to_read(&killed, Some(API)).unwrap().unwrap();
     let found = reader.look_up((1..=5000).map(|n| task(&format!("n{n}"))).collect()).await.unwrap();
@@ -290,10 +290,10 @@ async fn a_log_without_an_index_is_read_and_none_is_made() {
     let ledger = SqliteLedger::open(&path, API).unwrap();
     claim(&ledger, "a").await.unwrap();
     let killed = folder.path().join("killed.db");
-    for end in ["", names::LOG] {
-        std::fs::copy(names::companion(&path, end), names::companion(&killed, end)).unwrap();
+    for end in ["", files::LOG] {
+        std::fs::copy(files::companion(&path, end), files::companion(&killed, end)).unwrap();
     }
-    let index = names::companion(&killed, names::INDEX);
+    let index = files::companion(&killed, files::INDEX);
     for is_unusable in [false, true] {
         if is_unusable {
             std::fs::create_dir(&index).unwrap();

@@ -13,9 +13,9 @@ use tokio::sync::SetOnce;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::connect::LONGEST_WAIT;
 use super::failure::Failure;
-use super::watch::Watch;
+use super::files::Watch;
+use super::open::LONGEST_WAIT;
 use crate::ledger::error::LedgerError;
 
 /// Work inside a transaction of this number, which leaves behind what to do once that is durable.

@@ -10,14 +10,13 @@ use coverbatch::catalog::Catalog;
 use coverbatch::clock::UnixMillis;
 use coverbatch::covers;
 use coverbatch::domain::{Ended, MusicTaskId, Signal};
-use coverbatch::earlier_results;
 use coverbatch::images::{ImageFolder, Store};
-use coverbatch::join::Trust;
+use coverbatch::join::{self, Trust};
 use coverbatch::ledger::{CoverScope, FollowLedger, Ledger, ReadLedger as _, RunId, Waiter};
 use coverbatch::policy::{GenerationEstimate, PollPolicy};
 use coverbatch::ratelimit::Gate;
 use coverbatch::results::Tally;
-use coverbatch::runner::{CoverTracking, Covers, FollowConfig, Parts, Rounds, Runner, Stop};
+use coverbatch::runner::{CoverTracking, Covers, Parts, Rounds, Runner, Stop};
 use tokio::time::{Instant, timeout};
 
 use super::night::Broken;
@@ -60,7 +59,7 @@ impl Night {
         let parts = Parts { stop, ..self.parts(&self.ledger) };
         let tracking = self.tracking(CoverScope::All, gate);
         let usual = GenerationEstimate::new(self.ledger.generation_times().await.unwrap());
-        let runner = Runner::follower(parts, tracking, self.follow_config()).knowing(usual);
+        let runner = Runner::new(parts, self.settings.run).tracking(tracking).knowing(usual);
         let progress = runner.progress();
         let ended = timeout(time + seconds(120), runner.run()).await.expect("the follower hangs").unwrap();
         assert_eq!(ended, Ended::Interrupted(Signal::Terminate));
@@ -76,7 +75,7 @@ impl Night {
     async fn rounds<L: Ledger>(&self, ledger: &Arc<L>) -> Result<Followed, Broken> {
         let (catalog, started, began) = (self.catalog()?, self.clock.unix(), self.clock.now());
         if catalog.is_results() {
-            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            join::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let run = ledger.begin_follow("songs", "again", started).await?;
         let rounds = Rounds {
@@ -85,7 +84,7 @@ impl Night {
             trust: Trust::All,
             waiter: self.waiter(run, started),
             tracking: self.tracking(CoverScope::OfRun(run), self.gate_of_reads()),
-            config: self.follow_config(),
+            config: self.settings.run,
         };
         let count = Cell::new(0);
         let round = async |runner: Runner<_, _>, _| {
@@ -127,9 +126,10 @@ impl Night {
         };
         CoverTracking {
             scope,
+            began: self.clock.unix(),
             gate,
             pace: self.settings.poll,
-            policy: PollPolicy { wait, max_attempts: self.settings.run.rows.max_attempts },
+            policy: PollPolicy { wait, max_attempts: self.settings.submit.rows.max_attempts },
             images: self.settings.downloads.then(|| self.image_folder()),
             timeout: seconds(30),
             longest_download: seconds(60),
@@ -139,16 +139,6 @@ impl Night {
 
     fn image_folder(&self) -> ImageFolder {
         ImageFolder::new(Store::open(&self.images_path()).unwrap(), 2, seconds(60))
-    }
-
-    fn follow_config(&self) -> FollowConfig {
-        let run = self.settings.run;
-        FollowConfig {
-            concurrency: run.concurrency,
-            max_attempts: run.rows.max_attempts,
-            began: self.clock.unix(),
-            seed: run.seed,
-        }
     }
 
     fn images_path(&self) -> PathBuf {

@@ -10,13 +10,12 @@ use std::time::Duration;
 use coverbatch::catalog::{Catalog, CatalogOptions};
 use coverbatch::clock::Clock;
 use coverbatch::domain::{Credits, Ended, Rate};
-use coverbatch::earlier_results;
-use coverbatch::join::Trust;
+use coverbatch::join::{self, Trust};
 use coverbatch::ledger::{Begin, CoverScope, Ledger, NewRun, RunId, SqliteLedger};
 use coverbatch::policy::{Budget, GenerationEstimate, InDoubt, MaxFailures, Retry, RowPolicy};
 use coverbatch::ratelimit::{Gate, GateView};
 use coverbatch::results::{self, Format, Goal, Paths, Tally, View};
-use coverbatch::runner::{Failure, Parts, Progress, RunConfig, Runner, Stop};
+use coverbatch::runner::{Failure, Parts, Progress, RunConfig, Runner, Stop, Submissions, SubmitConfig};
 use coverbatch::worklist::{Counts, Selection, Worklist};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -32,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) rate: Rate,
     pub(crate) max_outage: Duration,
     pub(crate) run: RunConfig,
+    pub(crate) submit: SubmitConfig,
     pub(crate) retry: Retry,
     pub(crate) delimiter: u8,
     /// Asks the run to end after so long, as a signal would.
@@ -102,11 +102,11 @@ impl Settings {
     fn usual() -> Self {
         let rows = RowPolicy { max_attempts: nonzero(6), in_doubt: InDoubt::Resend };
         let max_failures = MaxFailures::Percent(50);
-        let run = RunConfig { concurrency: nonzero(32), rows, max_failures, seed: 7 };
         Self {
             rate: "20/10s".parse().unwrap(),
             max_outage: seconds(3600),
-            run,
+            run: RunConfig { concurrency: nonzero(32), seed: 7 },
+            submit: SubmitConfig { rows, max_failures },
             retry: Retry::Retryable,
             delimiter: b',',
             stop: None,
@@ -201,10 +201,10 @@ impl Night {
         let new = NewRun { catalog: name, is_partial: false, results: None, command, at: started };
         let Begin::Begun(opened) = ledger.begin_run(new).await? else { panic!("no results file is in use") };
         let run = opened.run;
-        let in_doubt = self.settings.run.rows.in_doubt;
+        let in_doubt = self.settings.submit.rows.in_doubt;
         let selection = Selection { retry: self.settings.retry, in_doubt, limit: None };
         if catalog.is_results() {
-            earlier_results::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
+            join::take_over(&catalog, Some(&**ledger), &**ledger, Trust::All).await?;
         }
         let (worklist, counts) = Worklist::plan(&catalog, vec![&**ledger], selection).await?;
         if self.settings.wait.is_some() {
@@ -212,8 +212,9 @@ impl Night {
         }
         let gate = self.gate();
         let (began, before) = (self.clock.now(), self.service.sent().len());
-        let runner = Runner::new(self.parts(ledger), Arc::clone(&gate), opened, worklist, self.settings.run);
-        let runner = self.with_reads(runner, &**ledger, run).await?;
+        let submissions = Submissions::new(opened, worklist, Arc::clone(&gate), self.settings.submit, self.clock);
+        let runner = Runner::new(self.parts(ledger), self.settings.run);
+        let runner = self.with_reads(runner, submissions, &**ledger, run).await?;
         let (progress, mut told) = (runner.progress(), runner.failures());
         let mut watched = runner.progress();
         let shown = tokio::spawn(async move {
@@ -235,20 +236,22 @@ impl Night {
     /// The runner, with music checked first, covers waited for and money counted as far as that is asked for.
     async fn with_reads<L: Ledger>(
         &self,
-        mut runner: Runner<Service, L>,
+        runner: Runner<Service, L>,
+        mut submissions: Submissions,
         ledger: &L,
         run: RunId,
     ) -> Result<Runner<Service, L>, Broken> {
         if self.settings.wait.is_none() && !self.settings.checks_music && self.settings.max_credits.is_none() {
-            return Ok(runner);
+            return Ok(runner.submitting(submissions));
         }
         let gate = self.gate_of_reads();
         if self.settings.checks_music {
-            runner = runner.checking_music(Arc::clone(&gate));
+            submissions = submissions.checking_music(Arc::clone(&gate));
         }
         if let Some(most) = self.settings.max_credits {
-            runner = runner.spending(Budget::new(most), Arc::clone(&gate));
+            submissions = submissions.spending(Budget::new(most), Arc::clone(&gate));
         }
+        let mut runner = runner.submitting(submissions);
         if self.settings.wait.is_some() {
             runner = runner.tracking(self.tracking(CoverScope::OfRun(run), gate));
         }
@@ -267,7 +270,7 @@ impl Night {
             (Some(_), false) => Goal::Images,
             (Some(_), true) => Goal::Files,
         };
-        let in_doubt = self.settings.run.rows.in_doubt;
+        let in_doubt = self.settings.submit.rows.in_doubt;
         let (trust, now) = (Trust::All, self.clock.unix());
         let view = View { unreached: ended.reason(), in_doubt, trust, goal, now, warn_below: None };
         let paths = Paths { results: self.results_path(), failures: None, format: Format::Csv };

@@ -5,8 +5,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
-use crate::ledger::contradictions::{Contradiction, contradictions};
-use crate::ledger::history::Contents;
+use crate::ledger::contradictions::{Contents, Contradiction, contradictions};
 
 /// Bytes up to which a ledger is looked at as a whole, some 200,000 music tasks; this takes half a second.
 const CHECKED_BYTES: i64 = 64 << 20;

@@ -6,10 +6,10 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use super::summary::{Summary, Traffic};
 use crate::clock::UnixMillis;
 use crate::domain::Status;
 use crate::error::Exit;
-use crate::report::{Summary, Traffic};
 
 /// The time of the last success, whose value outlives the runs that fail.
 const LAST_SUCCESS: &str = "coverbatch_last_success_timestamp_seconds";
