@@ -7,19 +7,21 @@
 mod attempt;
 mod checks;
 mod cover_task;
+mod covers;
 mod event_loop;
 mod progress;
 mod queue;
 mod recovery;
 mod rounds;
-mod schedule;
 mod stop;
 mod submissions;
 mod task;
+mod tracking;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use fastrand::Rng;
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -31,14 +33,14 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::policy::GenerationEstimate;
 use crate::worklist::WorklistError;
 
-use schedule::CoverJobs;
+use covers::CoverJobs;
 use task::{TaskContext, TaskOutput};
 
 pub use progress::{Covers, Failure, Outcomes, Progress};
 pub use rounds::Rounds;
-pub use schedule::CoverTracking;
 pub use stop::Stop;
 pub use submissions::{Submissions, SubmitConfig};
+pub use tracking::CoverTracking;
 
 /// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
 /// images. Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
@@ -104,7 +106,7 @@ pub struct Runner<A, L> {
     /// Slots that no row has.
     slots: Arc<Semaphore>,
     estimate: GenerationEstimate,
-    rng: fastrand::Rng,
+    rng: Rng,
     tasks: Tasks,
     /// Why images cannot be saved any more; what is on its way is awaited before that is told.
     failure: Option<FileError>,
@@ -122,7 +124,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             covers: None,
             slots: Arc::new(Semaphore::new(slots)),
             estimate: GenerationEstimate::default(),
-            rng: fastrand::Rng::with_seed(config.seed),
+            rng: Rng::with_seed(config.seed),
             tasks: JoinSet::new(),
             failure: None,
             progress: watch::Sender::new(Progress::default()),
