@@ -22,24 +22,23 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::api::CoverApi;
 use crate::clock::Clock;
 use crate::files::FileError;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::policy::GenerationEstimate;
-use crate::worklist::WorklistError;
 
 use covers::CoverJobs;
-use task::{TaskContext, TaskOutput};
+use task::{TaskContext, Tasks};
 
 pub use progress::{Covers, Failure, Outcomes, Progress};
 pub use rounds::Rounds;
 pub use stop::Stop;
 pub use submissions::{Submissions, SubmitConfig};
+pub use task::RunError;
 pub use tracking::CoverTracking;
 
 /// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
@@ -76,26 +75,6 @@ pub struct RunConfig {
     /// What the random numbers start from.
     pub seed: u64,
 }
-
-/// Why a run cannot go on; nothing is sent after it.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The list of rows to send cannot be read.
-    #[error(transparent)]
-    Worklist(#[from] WorklistError),
-    /// An image cannot be put into its file.
-    #[error(transparent)]
-    Image(#[from] FileError),
-    /// A defect of this program.
-    #[error("a submission ended in a defect of this program")]
-    Defect(#[from] JoinError),
-}
-
-/// What is on its way.
-type Tasks = JoinSet<Result<TaskOutput, RunError>>;
 
 /// One run: what it submits, what it follows, or both.
 pub struct Runner<A, L> {

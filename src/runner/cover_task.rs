@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::RunError;
-use super::task::{JobResult, TaskContext, TaskOutput, feedback};
+use super::task::{JobResult, RunError, TaskContext, TaskOutput, feedback};
 use super::tracking::CoverTracking;
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Found, ImageFile, Reading, Reason, RowState, one_line};

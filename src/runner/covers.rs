@@ -11,9 +11,8 @@ use tokio::time::Instant;
 
 use super::cover_task::CoverTask;
 use super::progress::Covers;
-use super::task::{JobResult, TaskContext};
+use super::task::{JobResult, RunError, TaskContext, Tasks};
 use super::tracking::CoverTracking;
-use super::{RunError, Tasks};
 use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
 use crate::ledger::{CoverJob, CoverScope, JobKind, JobStep, Ledger, LedgerError};
