@@ -7,38 +7,39 @@
 mod attempt;
 mod checks;
 mod cover_task;
+mod covers;
 mod event_loop;
 mod progress;
 mod queue;
 mod recovery;
 mod rounds;
-mod schedule;
 mod stop;
 mod submissions;
 mod task;
+mod tracking;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use thiserror::Error;
+use fastrand::Rng;
 use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::api::CoverApi;
 use crate::clock::Clock;
 use crate::files::FileError;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::policy::GenerationEstimate;
-use crate::worklist::WorklistError;
 
-use schedule::CoverJobs;
-use task::{TaskContext, TaskOutput};
+use covers::CoverJobs;
+use task::{TaskContext, Tasks};
 
 pub use progress::{Covers, Failure, Outcomes, Progress};
 pub use rounds::Rounds;
-pub use schedule::CoverTracking;
 pub use stop::Stop;
 pub use submissions::{Submissions, SubmitConfig};
+pub use task::RunError;
+pub use tracking::CoverTracking;
 
 /// Threads that a runtime needs for work that blocks: reading the catalog ahead, the ledger, and the results or work on
 /// images. Each keeps memory that the allocator gave it, so that without a limit a long run would need more than a short one.
@@ -75,26 +76,6 @@ pub struct RunConfig {
     pub seed: u64,
 }
 
-/// Why a run cannot go on; nothing is sent after it.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The list of rows to send cannot be read.
-    #[error(transparent)]
-    Worklist(#[from] WorklistError),
-    /// An image cannot be put into its file.
-    #[error(transparent)]
-    Image(#[from] FileError),
-    /// A defect of this program.
-    #[error("a submission ended in a defect of this program")]
-    Defect(#[from] JoinError),
-}
-
-/// What is on its way.
-type Tasks = JoinSet<Result<TaskOutput, RunError>>;
-
 /// One run: what it submits, what it follows, or both.
 pub struct Runner<A, L> {
     context: Arc<TaskContext<A, L>>,
@@ -104,7 +85,7 @@ pub struct Runner<A, L> {
     /// Slots that no row has.
     slots: Arc<Semaphore>,
     estimate: GenerationEstimate,
-    rng: fastrand::Rng,
+    rng: Rng,
     tasks: Tasks,
     /// Why images cannot be saved any more; what is on its way is awaited before that is told.
     failure: Option<FileError>,
@@ -122,7 +103,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             covers: None,
             slots: Arc::new(Semaphore::new(slots)),
             estimate: GenerationEstimate::default(),
-            rng: fastrand::Rng::with_seed(config.seed),
+            rng: Rng::with_seed(config.seed),
             tasks: JoinSet::new(),
             failure: None,
             progress: watch::Sender::new(Progress::default()),

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::join;
 use tracing::warn;
 
-use super::RunError;
 use super::queue::Row;
-use super::task::{Disposition, Slot, Submitted, TaskContext, TaskOutput};
+use super::task::{Disposition, RunError, Slot, Submitted, TaskContext, TaskOutput};
 use crate::api::CoverApi;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, Outcome, Reason, RowState, Verdict};

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::RunError;
 use super::queue::Row;
-use super::task::{BalanceRead, Disposition, Slot, TaskContext, TaskOutput, feedback};
+use super::task::{BalanceRead, Disposition, RunError, Slot, TaskContext, TaskOutput, feedback};
 use crate::api::CoverApi;
 use crate::clock::UnixMillis;
 use crate::domain::{Ended, MusicProgress, Reason, RowState};

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::RunError;
-use super::schedule::CoverTracking;
-use super::task::{JobResult, TaskContext, TaskOutput, feedback};
+use super::task::{JobResult, RunError, TaskContext, TaskOutput, feedback};
+use super::tracking::CoverTracking;
 use crate::api::CoverApi;
 use crate::domain::{Answer, CoverProgress, Found, ImageFile, Reading, Reason, RowState, one_line};
 use crate::files::FileError;

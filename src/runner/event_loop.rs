@@ -7,15 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::FollowUp;
-use super::cover_task::CoverTask;
+use super::covers::CoverJobs;
 use super::progress::{Covers, Progress};
-use super::schedule::CoverJobs;
 use super::submissions::{Check, Submissions};
 use super::task::{JobResult, Slot, Submitted, TaskOutput};
 use super::{RunError, Runner};
 use crate::api::CoverApi;
 use crate::domain::Ended;
-use crate::ledger::{JobKind, JobStep, Ledger};
+use crate::ledger::{JobKind, Ledger};
 use crate::policy::Jitter;
 use crate::ratelimit::{Gate, OutageOver, Reservation};
 
@@ -134,37 +133,22 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
     }
 
-    /// Begins the poll of the cover that has been due for longest, if other processes leave one.
+    /// Begins a poll.
     async fn poll(&mut self, reservation: Reservation) -> Result<(), RunError> {
-        let (jitter, at) = (self.jitter(), self.context.clock.unix());
-        let Some(covers) = &mut self.covers else { return Ok(()) };
-        if let Some(job) = covers.claim(&*self.context.ledger, JobKind::Poll, at).await? {
-            covers.polls += 1;
-            let (context, tracking) = (Arc::clone(&self.context), Arc::clone(&covers.tracking));
-            self.tasks.spawn(CoverTask { context, tracking, job }.poll(reservation, jitter));
+        let jitter = self.jitter();
+        match &mut self.covers {
+            Some(covers) => covers.poll(&self.context, &mut self.tasks, reservation, jitter).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Finds out which covers are due, and begins to fetch images, which waits for no gate.
+    /// Begins the downloads that are due.
     async fn start_downloads(&mut self) -> Result<(), RunError> {
-        if self.tracked().is_none() {
-            return Ok(());
+        let is_tracked = self.tracked().is_some();
+        match self.covers.as_mut().filter(|_| is_tracked) {
+            Some(covers) => covers.start_downloads(&self.context, &mut self.tasks, &mut self.rng).await,
+            None => Ok(()),
         }
-        let (ledger, clock) = (Arc::clone(&self.context.ledger), self.context.clock);
-        let Some(covers) = &mut self.covers else { return Ok(()) };
-        covers.refresh(&*ledger, clock).await?;
-        while let Some(store) = &covers.tracking.images.clone()
-            && covers.is_download_due(clock.unix())
-        {
-            let Some(job) = covers.claim(&*ledger, JobKind::Download, clock.unix()).await? else { continue };
-            let JobStep::Download { number, url } = job.step.clone() else { continue };
-            covers.downloads += 1;
-            let (context, tracking) = (Arc::clone(&self.context), Arc::clone(&covers.tracking));
-            let (jitter, folder) = (Jitter::new(self.rng.f64()), store.clone());
-            self.tasks.spawn(CoverTask { context, tracking, job }.download(number, url, folder, jitter));
-        }
-        Ok(())
     }
 
     /// Tells whoever watches when the next cover is polled.
@@ -238,23 +222,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Counts what came of a job; nothing, if its image could not be saved.
     fn on_job_done(&mut self, kind: JobKind, result: Option<JobResult>, counts: &mut Covers) {
-        let Some(covers) = &mut self.covers else { return };
-        covers.invalidate();
-        match kind {
-            JobKind::Poll => covers.polls -= 1,
-            JobKind::Download => covers.downloads -= 1,
-        }
-        match result {
-            None | Some(JobResult::Later) => {}
-            Some(JobResult::GivenUp) => counts.given_up += 1,
-            Some(JobResult::Failed) => counts.failed += 1,
-            Some(JobResult::Saved) => counts.saved += 1,
-            Some(JobResult::Generated(took)) => {
-                counts.generated += 1;
-                if let Some(took) = took {
-                    self.estimate.learn(took);
-                }
-            }
+        if let Some(covers) = &mut self.covers {
+            covers.note(kind, result, counts, &mut self.estimate);
         }
     }
 
@@ -262,7 +231,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     fn free_slots(&self) -> usize {
         // A row holds a permit, which its task lets go as soon as the ledger is told of its answer. A poll holds none: it is
         // counted until the loop has taken it in.
-        let polls = self.covers.as_ref().map_or(0, |covers| covers.polls);
+        let polls = self.covers.as_ref().map_or(0, CoverJobs::polls);
         self.slots.available_permits().saturating_sub(polls)
     }
 

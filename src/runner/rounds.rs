@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::progress::{Covers, Progress};
-use super::schedule::CoverTracking;
+use super::tracking::CoverTracking;
 use super::{Parts, RunConfig, RunError, Runner};
 use crate::api::CoverApi;
 use crate::catalog::Catalog;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Stop;
@@ -11,8 +13,31 @@ use super::progress::Failure;
 use super::queue::Row;
 use crate::clock::{Clock, UnixMillis};
 use crate::domain::{Credits, Found, MusicTaskId, Reading, Reason, RowState};
+use crate::files::FileError;
+use crate::ledger::LedgerError;
 use crate::policy::Refusal;
 use crate::ratelimit::{Feedback, Refused};
+use crate::worklist::WorklistError;
+
+/// Why a run cannot go on; nothing is sent after it.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The list of rows to send cannot be read.
+    #[error(transparent)]
+    Worklist(#[from] WorklistError),
+    /// An image cannot be put into its file.
+    #[error(transparent)]
+    Image(#[from] FileError),
+    /// A defect of this program.
+    #[error("a submission ended in a defect of this program")]
+    Defect(#[from] JoinError),
+}
+
+/// What is on its way.
+pub(super) type Tasks = JoinSet<Result<TaskOutput, RunError>>;
 
 /// What every task of a run is given.
 pub(super) struct TaskContext<A, L> {

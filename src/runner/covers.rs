@@ -1,4 +1,4 @@
-//! Which reads and downloads may be begun, and when.
+//! What a run follows: which polls and downloads of covers may be begun, and when.
 //!
 //! Due times live in the ledger and not here, so memory does not grow with the covers that are waited for, and whatever
 //! another process writes there, such as the hint of a callback, is seen within a [`TICK`].
@@ -6,77 +6,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use fastrand::Rng;
 use tokio::time::Instant;
 
+use super::cover_task::CoverTask;
+use super::progress::Covers;
+use super::task::{JobResult, RunError, TaskContext, Tasks};
+use super::tracking::CoverTracking;
+use crate::api::CoverApi;
 use crate::clock::{Clock, UnixMillis};
-use crate::domain::Rate;
-use crate::images::ImageFolder;
-use crate::ledger::{CoverJob, CoverScope, JobKind, Ledger, LedgerError, RunId, Waiter};
-use crate::policy::PollPolicy;
-use crate::ratelimit::Gate;
+use crate::ledger::{CoverJob, CoverScope, JobKind, JobStep, Ledger, LedgerError};
+use crate::policy::{GenerationEstimate, Jitter};
+use crate::ratelimit::Reservation;
 
 /// How often the ledger is asked for news that others wrote.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Images that are fetched at a time.
-pub(super) const DOWNLOADS: usize = 4;
-
-/// What a lease is longer than its call.
-const SPARE: Duration = Duration::from_secs(5);
-
-/// What a run does with covers once they are accepted.
-#[derive(Debug, Clone)]
-pub struct CoverTracking {
-    /// Whose covers.
-    pub scope: CoverScope,
-    /// Where polls wait.
-    pub gate: Arc<Gate>,
-    /// The pace that the gate keeps, which other processes share.
-    pub pace: Rate,
-    /// How long they are followed.
-    pub policy: PollPolicy,
-    /// Where their images go, if they are wanted on disk.
-    pub images: Option<ImageFolder>,
-    /// Longest time for one poll.
-    pub timeout: Duration,
-    /// Longest time for one download.
-    pub longest_download: Duration,
-    /// When the command began: it waits for each cover from then or from its acceptance.
-    pub began: UnixMillis,
-    /// Told when this process has written a hint, which is then seen at once.
-    pub woken: Arc<Notify>,
-}
-
-impl CoverTracking {
-    /// How long a claim of a job lasts if nothing comes of it.
-    fn lease(&self, kind: JobKind) -> Duration {
-        let longest = match kind {
-            JobKind::Poll => self.timeout,
-            JobKind::Download => self.longest_download,
-        };
-        longest.saturating_add(SPARE)
-    }
-
-    /// Who waits for rows that are submitted by the same run, if anyone does.
-    pub(super) fn waiter(&self) -> Option<Waiter> {
-        match self.scope {
-            CoverScope::OfRun(run) => {
-                let longest = self.policy.wait.unwrap_or(Duration::MAX);
-                Some(Waiter { run, wants_files: self.images.is_some(), began: self.began, longest })
-            }
-            CoverScope::All => None,
-        }
-    }
-
-    /// The run that gives a cover up for others to follow; nobody, if covers are followed for ever.
-    pub(super) const fn gives_up(&self) -> Option<RunId> {
-        match self.scope {
-            CoverScope::OfRun(run) if self.policy.wait.is_some() => Some(run),
-            CoverScope::OfRun(_) | CoverScope::All => None,
-        }
-    }
-}
+const DOWNLOADS: usize = 4;
 
 /// The polls and downloads of a run.
 #[derive(Debug)]
@@ -87,8 +34,8 @@ pub(super) struct CoverJobs {
     download: Option<UnixMillis>,
     asked: Option<Instant>,
     /// Those that are on their way.
-    pub(super) polls: usize,
-    pub(super) downloads: usize,
+    polls: usize,
+    downloads: usize,
 }
 
 impl CoverJobs {
@@ -97,8 +44,79 @@ impl CoverJobs {
         Self { tracking, poll: None, download: None, asked: None, polls: 0, downloads: 0 }
     }
 
+    /// Begins the poll of the cover that has been due for longest, if other processes leave one.
+    pub(super) async fn poll<A: CoverApi, L: Ledger>(
+        &mut self,
+        context: &Arc<TaskContext<A, L>>,
+        tasks: &mut Tasks,
+        reservation: Reservation,
+        jitter: Jitter,
+    ) -> Result<(), RunError> {
+        if let Some(job) = self.claim(&*context.ledger, JobKind::Poll, context.clock.unix()).await? {
+            self.polls += 1;
+            tasks.spawn(self.task(context, job).poll(reservation, jitter));
+        }
+        Ok(())
+    }
+
+    /// Finds out which covers are due, and begins to fetch images, which waits for no gate.
+    pub(super) async fn start_downloads<A: CoverApi, L: Ledger>(
+        &mut self,
+        context: &Arc<TaskContext<A, L>>,
+        tasks: &mut Tasks,
+        rng: &mut Rng,
+    ) -> Result<(), RunError> {
+        let (ledger, clock) = (&*context.ledger, context.clock);
+        self.refresh(ledger, clock).await?;
+        while let Some(folder) = self.tracking.images.clone()
+            && self.is_download_due(clock.unix())
+        {
+            let Some(job) = self.claim(ledger, JobKind::Download, clock.unix()).await? else { continue };
+            let JobStep::Download { number, url } = job.step.clone() else { continue };
+            self.downloads += 1;
+            tasks.spawn(self.task(context, job).download(number, url, folder, Jitter::new(rng.f64())));
+        }
+        Ok(())
+    }
+
+    fn task<A, L>(&self, context: &Arc<TaskContext<A, L>>, job: CoverJob) -> CoverTask<A, L> {
+        CoverTask { context: Arc::clone(context), tracking: Arc::clone(&self.tracking), job }
+    }
+
+    /// Counts what came of a job; nothing, if its image could not be saved.
+    pub(super) fn note(
+        &mut self,
+        kind: JobKind,
+        result: Option<JobResult>,
+        counts: &mut Covers,
+        estimate: &mut GenerationEstimate,
+    ) {
+        self.invalidate();
+        match kind {
+            JobKind::Poll => self.polls -= 1,
+            JobKind::Download => self.downloads -= 1,
+        }
+        match result {
+            None | Some(JobResult::Later) => {}
+            Some(JobResult::GivenUp) => counts.given_up += 1,
+            Some(JobResult::Failed) => counts.failed += 1,
+            Some(JobResult::Saved) => counts.saved += 1,
+            Some(JobResult::Generated(took)) => {
+                counts.generated += 1;
+                if let Some(took) = took {
+                    estimate.learn(took);
+                }
+            }
+        }
+    }
+
+    /// Polls that are on their way.
+    pub(super) const fn polls(&self) -> usize {
+        self.polls
+    }
+
     /// Asks the ledger what is due, unless it was asked a moment ago and nothing has happened since.
-    pub(super) async fn refresh<L: Ledger>(&mut self, ledger: &L, clock: Clock) -> Result<(), LedgerError> {
+    async fn refresh<L: Ledger>(&mut self, ledger: &L, clock: Clock) -> Result<(), LedgerError> {
         if self.asked.is_some_and(|asked| clock.now() - asked < TICK) {
             return Ok(());
         }
@@ -110,7 +128,7 @@ impl CoverJobs {
     }
 
     /// Claims the job that has been due for longest.
-    pub(super) async fn claim<L: Ledger>(
+    async fn claim<L: Ledger>(
         &mut self,
         ledger: &L,
         kind: JobKind,
@@ -150,7 +168,7 @@ impl CoverJobs {
     }
 
     /// Whether a download is due, and there is room for it.
-    pub(super) fn is_download_due(&self, now: UnixMillis) -> bool {
+    fn is_download_due(&self, now: UnixMillis) -> bool {
         self.downloads < DOWNLOADS && self.download.is_some_and(|due| due <= now)
     }
 
