@@ -190,7 +190,7 @@ mod tests {
             }
         }
         pieces.retain(|piece| !piece.is_empty());
-        assert_eq!(pieces.concat().iter().filter(|byte| **byte == b'\n').count(), ROWS);
+        assert_eq!(str::from_utf8(&pieces.concat()).unwrap().lines().count(), ROWS);
         assert!(pieces.len() > 2);
         assert!(pieces.iter().rev().skip(1).all(|piece| piece.len() >= PIECE_BYTES));
     }
