@@ -129,7 +129,7 @@ mod tests {
                     let _ = fs::remove_dir(companion(&path, RUNS));
                 }
             });
-            let taken = (0..3000).try_for_each(|_| locks.take().map(|_| locks.release()));
+            let taken = (0..200).try_for_each(|_| locks.take().map(|_| locks.release()));
             is_done.store(true, Ordering::Relaxed);
             taken.unwrap();
         });
