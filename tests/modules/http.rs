@@ -21,6 +21,8 @@ use tokio::task::spawn_blocking;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
+use crate::downloads;
+
 const KEY: &str = "canary-of-the-http-tests";
 
 /// Longest time for a request in these tests.
@@ -29,17 +31,6 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 /// A client of kie.ai, where no 429 is unclear without words.
 fn api(address: &str, timeout: Duration) -> HttpApi {
     api_of(Provider::Kie, address, timeout)
-}
-
-/// A client for images, which nobody asks for any here.
-fn downloads() -> Downloads {
-    let config = DownloadConfig {
-        hosts: Vec::new(),
-        loopback_allowed: true,
-        timeout: Duration::from_secs(1),
-        clock: Clock::start(),
-    };
-    Downloads::new(&config).unwrap()
 }
 
 fn api_of(provider: Provider, address: &str, timeout: Duration) -> HttpApi {

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::wire::{RawAnswer, read_music_record};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
@@ -21,6 +20,8 @@ use coverbatch::domain::{
 use coverbatch::ledger::{ReadLedger as _, SqliteLedger};
 use coverbatch::secret::ApiKey;
 use fastrand::Rng;
+
+use crate::downloads;
 
 /// A few changes: bytes set, taken out, doubled, cut off, or put in from a list of awkward ones.
 fn mutated(original: &[u8], dice: &mut Rng, awkward: &[&[u8]]) -> Vec<u8> {
@@ -89,17 +90,6 @@ fn answering(bodies: Vec<Vec<u8>>) -> String {
         }
     });
     address
-}
-
-/// A client for images, which nobody asks for any here.
-fn downloads() -> Downloads {
-    let config = DownloadConfig {
-        hosts: Vec::new(),
-        loopback_allowed: true,
-        timeout: Duration::from_secs(1),
-        clock: Clock::start(),
-    };
-    Downloads::new(&config).unwrap()
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use coverbatch::api::download::{DownloadConfig, Downloads};
 use coverbatch::api::http::{HttpApi, HttpConfig};
 use coverbatch::api::{ApiUrl, CallbackUrl, CoverApi as _, Provider};
 use coverbatch::clock::Clock;
@@ -43,6 +42,8 @@ enum Script {
 }
 
 use Script::{Hold, Refuse, Repeat, Reset, Say};
+
+use crate::downloads;
 
 /// A server that plays one script to every connection, and counts connections and requests.
 struct Server {
@@ -105,17 +106,6 @@ fn read_request(stream: &mut TcpStream, requests: &AtomicUsize) -> io::Result<()
     }
     requests.fetch_add(1, Ordering::SeqCst);
     Ok(())
-}
-
-/// A client for images, which nobody asks for any here.
-fn downloads() -> Downloads {
-    let config = DownloadConfig {
-        hosts: Vec::new(),
-        loopback_allowed: true,
-        timeout: Duration::from_secs(1),
-        clock: Clock::start(),
-    };
-    Downloads::new(&config).unwrap()
 }
 
 /// What becomes of one submission to a server that plays this.

@@ -2,20 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 
 use super::stage::{DOWNLOAD, Seeing, learned_tracks};
-use crate::story::{Batch, PROGRAM, Table};
-
-/// Whether a file system can be mounted where nobody else sees it.
-fn can_mount() -> bool {
-    let words = ["--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", "/mnt"];
-    let can = Command::new("unshare").args(words).output().is_ok_and(|output| output.status.success());
-    if !can {
-        println!("not tested: file systems cannot be mounted here");
-    }
-    can
-}
+use crate::story::{Batch, PROGRAM, Table, can_mount};
 
 #[test]
 fn a_disk_that_fills_up_with_images_stops_the_run_and_one_with_room_finishes() {

@@ -6,11 +6,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::counting::Counting;
 use super::known::{Known, LEDGER, OLD_RESULTS, finishes, repeated, strays};
-use crate::story::{Batch, PROGRAM, Ran, Table};
+use crate::story::{Batch, PROGRAM, Ran, Table, can_mount};
 
 const IN_FLIGHT: usize = 16;
 
@@ -19,16 +18,6 @@ const OPTIONS: &str = "--concurrency 16 --rate 5000/1s";
 /// Runs the batch with files limited to so many blocks of 512 bytes.
 fn run_with_short_files(batch: &Batch, blocks: u32) -> Ran {
     batch.shell(&format!("trap '' XFSZ; ulimit -f {blocks}; exec {PROGRAM} run songs.csv {OPTIONS}"))
-}
-
-/// Whether a file system can be mounted where nobody else sees it.
-fn can_mount() -> bool {
-    let words = ["--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", "/mnt"];
-    let can = Command::new("unshare").args(words).output().is_ok_and(|output| output.status.success());
-    if !can {
-        println!("not tested: file systems cannot be mounted here");
-    }
-    can
 }
 
 /// Runs with the folder `small` on a file system of so many KiB; what it holds at the end is copied to the disk.

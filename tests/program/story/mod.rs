@@ -19,6 +19,16 @@ pub(crate) use service::{Scripted, StandIn, accepted, envelope};
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_coverbatch");
 
+/// Whether a file system can be mounted where nobody else sees it; said if not.
+pub(crate) fn can_mount() -> bool {
+    let words = ["--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", "/mnt"];
+    let can = Command::new("unshare").args(words).output().is_ok_and(|output| output.status.success());
+    if !can {
+        println!("not tested: file systems cannot be mounted here");
+    }
+    can
+}
+
 /// A catalog in a folder of its own, and the environment its runs see.
 pub(crate) struct Batch {
     folder: TempDir,
