@@ -9,6 +9,7 @@
 mod story;
 
 mod account;
+mod as_documented;
 mod catalogs;
 mod check;
 mod commands;
@@ -19,7 +20,6 @@ mod credits;
 mod cron;
 mod deciding;
 mod digest;
-mod docs;
 mod exits;
 mod hostile;
 mod key;

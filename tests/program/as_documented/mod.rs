@@ -1,7 +1,9 @@
 //! README.md, CONTRIBUTING.md and `docs/` are true: their commands are run, what they print is printed, and what they name
 //! is there.
 //!
-//! `UPDATE_DOCS=1 cargo test --test program docs::` writes what the program prints into the pages.
+//! They wait for the pace of a real account, so their name is one that lets them begin among the first.
+//!
+//! `UPDATE_DOCS=1 cargo test --test program as_documented::` writes what the program prints into the pages.
 
 mod commands;
 mod mask;

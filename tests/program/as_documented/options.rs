@@ -11,8 +11,7 @@ use super::is_update;
 use super::pages::root;
 
 /// Where the part of the page begins that the program makes.
-const MARK: &str =
-    "<!-- From here on made by `UPDATE_DOCS=1 cargo test --test program docs::`; the words stand in `src/cli`. -->\n";
+const MARK: &str = "<!-- From here on made by `UPDATE_DOCS=1 cargo test --test program as_documented::`; the words stand in `src/cli`. -->\n";
 
 /// All commands that do something, by their whole names.
 pub(super) fn all() -> Vec<(String, Command)> {
@@ -39,7 +38,10 @@ fn the_page_of_options_is_what_the_program_says() {
     if is_update() {
         fs::write(&path, format!("{prose}{MARK}{expected}")).unwrap();
     } else {
-        assert!(made == expected, "docs/options.md is out of date: UPDATE_DOCS=1 cargo test --test program docs::");
+        assert!(
+            made == expected,
+            "docs/options.md is out of date: UPDATE_DOCS=1 cargo test --test program as_documented::"
+        );
     }
 }
 
