@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::FollowUp;
 use super::covers::CoverJobs;
 use super::progress::{Covers, Progress};
+use super::stop::Asked;
 use super::submissions::{Check, Submissions};
 use super::task::{JobResult, Slot, Submitted, TaskOutput};
 use super::{RunError, Runner};
@@ -52,6 +53,8 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
             while let Some(done) = self.tasks.try_join_next() {
                 self.on_task_done(done?)?;
             }
+            // Before the ledger is asked: an end that is asked for meanwhile is the next event.
+            let heard = self.context.stop.asked();
             let room = self.free_slots();
             if let Some(submissions) = &mut self.submissions {
                 submissions.prepare(&self.context, room).await?;
@@ -65,7 +68,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
                     |failure| Err(failure.into()),
                 );
             }
-            match self.next_event(read).await? {
+            match self.next_event(read, heard).await? {
                 Event::TaskDone(done) => self.on_task_done(done)?,
                 Event::MaySubmit(reservation) => self.submit(reservation),
                 Event::MayRead(Read::BeforeSubmission(check), reservation) => self.check(check, reservation).await?,
@@ -81,10 +84,10 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         }
     }
 
-    /// Waits for what comes first. Who waits at a gate and is not served gives up nothing.
-    async fn next_event(&mut self, read: Option<Read>) -> Result<Event, RunError> {
-        let (context, is_stopped) = (Arc::clone(&self.context), self.context.stop.is_requested());
-        let stop = &context.stop;
+    /// Waits for what comes first; `heard` is what of the end this round knows of. Who waits at a gate and is not served gives up
+    /// nothing.
+    async fn next_event(&mut self, read: Option<Read>, heard: Asked) -> Result<Event, RunError> {
+        let context = Arc::clone(&self.context);
         let submit_gate =
             self.submissions.as_ref().filter(|_| self.free_slots() > 0).and_then(Submissions::gate).cloned();
         let read_gate = read.and_then(|read| self.gate_of(read)).cloned();
@@ -93,8 +96,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         // before tasks that are done, as the top of each round takes those in anyway. Reads are last: they can wait.
         Ok(tokio::select! {
             biased;
-            () = stop.wait(), if !is_stopped => Event::Time,
-            () = stop.wait_for_everything(), if !stop.ends_everything() => Event::Time,
+            () = context.stop.wait_for_more_than(heard) => Event::Time,
             reserved = reserve(submit_gate.as_ref()) => reserved.map_or(Event::OutageOver(None), Event::MaySubmit),
             Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Event::TaskDone(done?),
             _free = self.slots.acquire(), if self.slots.available_permits() == 0 => Event::Time,

@@ -1,5 +1,6 @@
 //! How a run is asked to end early: by a signal, a deadline, the service, or too many failures.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::domain::Ended;
+
+/// How much has been asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    /// Nothing new is submitted.
+    Submitting,
+    /// Nothing at all is begun any more.
+    Everything,
+}
 
 /// A request to end, seen by everyone who holds a clone.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +79,24 @@ impl Stop {
     #[must_use]
     pub fn ends_everything(&self) -> bool {
         self.everything.is_cancelled()
+    }
+
+    /// How much has been asked to end so far.
+    pub(super) fn asked(&self) -> Asked {
+        match (self.is_requested(), self.ends_everything()) {
+            (_, true) => Asked::Everything,
+            (true, false) => Asked::Submitting,
+            (false, false) => Asked::Nothing,
+        }
+    }
+
+    /// Waits until more is asked to end than whoever waits has heard of.
+    pub(super) async fn wait_for_more_than(&self, heard: Asked) {
+        match heard {
+            Asked::Nothing => self.wait().await,
+            Asked::Submitting => self.wait_for_everything().await,
+            Asked::Everything => pending().await,
+        }
     }
 
     /// Waits until nothing at all is begun any more.

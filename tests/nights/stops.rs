@@ -5,7 +5,7 @@ use std::time::Duration;
 use coverbatch::domain::{Ended, Signal};
 use coverbatch::policy::MaxFailures;
 
-use crate::support::{GRAIN, Morning, Night, Reply, millis, nonzero, numbered, seconds};
+use crate::support::{Fault, Faulty, GRAIN, Morning, Night, Reply, millis, nonzero, numbered, seconds};
 
 /// All submissions have an answer, and the ones that were never made are `pending` for this reason.
 fn assert_rest_is_pending(night: &Night, morning: &Morning, reason: &str) {
@@ -158,6 +158,23 @@ async fn an_interruption_does_not_wait_for_a_pause_or_a_backoff() {
         assert_eq!(morning.sent.len(), 1);
         assert!(morning.took < seconds(100) + millis(100), "{:?}", morning.took);
         assert_eq!(morning.results.verdict("a"), "pending interrupted yes");
+    }
+}
+
+/// A run that follows covers asks the ledger each second, for half of the time here: it hears of its end whenever that comes.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_asked_for_while_the_ledger_is_asked_is_heard_although_everyone_is_paused() {
+    for ended in [Ended::Interrupted(Signal::Terminate), Ended::Deadline] {
+        for end in (0..1500).step_by(150).map(|moment| seconds(100) + millis(moment)) {
+            let night = Night::of(&["a"])
+                .waiting()
+                .answers(|_| Reply::code(455).retry_after(500))
+                .with(|with| with.stop = Some((end, ended)));
+            let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowQuestions(millis(500)));
+            let morning = night.run_on(&ledger).await.unwrap();
+            assert_eq!(morning.ended, ended);
+            assert!(morning.took < end + millis(600), "asked for after {end:?}, over after {:?}", morning.took);
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     After(usize),
     /// Writing down claims and answers takes so long.
     SlowWrites(Duration),
+    /// Asking what is due takes so long.
+    SlowQuestions(Duration),
     /// For so long another run has every row on its way.
     Elsewhere(Duration),
     /// After so long another run is dead, which leaves this row in doubt.
@@ -79,9 +81,12 @@ impl Faulty {
                 work.await?;
                 Err(self.fail())
             }
-            Fault::Before(_) | Fault::After(_) | Fault::SlowWrites(_) | Fault::Elsewhere(_) | Fault::Left(_, _) => {
-                work.await
-            }
+            Fault::Before(_)
+            | Fault::After(_)
+            | Fault::SlowWrites(_)
+            | Fault::SlowQuestions(_)
+            | Fault::Elsewhere(_)
+            | Fault::Left(_, _) => work.await,
         }
     }
 
@@ -233,6 +238,9 @@ impl FollowLedger for Faulty {
         scope: CoverScope,
         at: UnixMillis,
     ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
+        if let Fault::SlowQuestions(time) = self.fault {
+            tokio::time::sleep(time).await;
+        }
         let work = self.inner.next_due(scope, at);
         // While nothing is due this is asked each second, of a ledger in which nothing changes: failing once more would
         // show nothing new, and half of all calls are such.
