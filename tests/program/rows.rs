@@ -144,6 +144,15 @@ fn a_deadline_may_be_a_time_of_day() {
 }
 
 #[test]
+fn a_deadline_counts_from_the_beginning_of_the_command() {
+    let service = Scripted::accepting();
+    let batch = Batch::tracks(1).to(&service.address());
+    let ran = batch.shell(&format!("(sleep 1; cat songs.csv) | {PROGRAM} run - -o late.csv --deadline 500ms"));
+    ran.exit(4).says("stopped, --deadline passed");
+    assert!(service.requests().is_empty());
+}
+
+#[test]
 fn a_variable_with_a_mistake_in_its_name_is_told() {
     let service = Scripted::accepting();
     let batch = Batch::ids(["a"]).to(&service.address()).env("COVERBATCH_MAX_FAILURE", "3");

@@ -192,9 +192,9 @@ impl RunArgs {
         })
     }
 
-    /// After how long a run that begins now sends nothing new.
-    pub(super) fn deadline(&self, now: UnixMillis) -> Option<Duration> {
-        self.pace.deadline.map(|deadline| deadline.since(now))
+    /// After how long a command that began then sends nothing new.
+    pub(super) fn deadline(&self, began: UnixMillis) -> Option<Duration> {
+        self.pace.deadline.map(|deadline| deadline.since(began))
     }
 
     /// What submissions are set to.

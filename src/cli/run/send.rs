@@ -1,6 +1,7 @@
 //! The one loop of a run, with all that stands beside it: gates, the stand-in, reads of records, the progress line.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::http::HttpApi;
 use crate::cli::cover_args::ImageSettings;
@@ -62,8 +63,7 @@ impl PreparedRun<'_> {
             None => Some(start_sandbox(self.batch.clock).await?),
         };
         let parts = self.batch.parts(&Arc::new(self.api(sandbox.as_ref())?), ledger);
-        let deadline = self.args.deadline(self.batch.clock.unix());
-        let _timer = deadline.map(|deadline| self.batch.stop.after(deadline, Ended::Deadline));
+        let _timer = self.until_deadline().map(|left| self.batch.stop.after(left, Ended::Deadline));
         let rounds = gates.reads.as_ref().map(|gate| self.rounds(gate, image_settings));
         let sent = self.loop_once(parts.clone(), gates, rounds.as_ref(), run, worklist, to_do).await;
         let sent = match (sent, rounds) {
@@ -77,6 +77,13 @@ impl PreparedRun<'_> {
             sandbox.stop().await;
         }
         sent
+    }
+
+    /// How long something may be sent yet. The deadline is that of the command: whatever kept it waiting before, such as a
+    /// ledger out of reach, moves it neither by as much nor to the next day.
+    fn until_deadline(&self) -> Option<Duration> {
+        let clock = self.batch.clock;
+        self.args.deadline(clock.started_at()).map(|deadline| deadline.saturating_sub(clock.elapsed()))
     }
 
     async fn loop_once(
