@@ -88,6 +88,7 @@ impl Exit {
             | Ended::TooManyFailures
             | Ended::Limit
             | Ended::Budget
+            | Ended::BalanceUnknown
             | Ended::NotUnderstood => Self::of_rows(tally),
         }
     }

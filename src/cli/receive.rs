@@ -129,6 +129,7 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
         | Ended::TooManyFailures
         | Ended::Limit
         | Ended::Budget
+        | Ended::BalanceUnknown
         | Ended::NotUnderstood => Exit::Success,
     })
 }

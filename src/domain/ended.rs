@@ -19,6 +19,8 @@ pub enum Ended {
     Limit,
     /// One more cover would have cost more than `--max-credits` allows.
     Budget,
+    /// The balance, without which `--max-credits` cannot be kept, could not be read.
+    BalanceUnknown,
     /// The key is refused.
     Unauthorized,
     /// The credits are used up.
@@ -40,7 +42,7 @@ impl Ended {
             Self::Outage => Some(Reason::Outage),
             Self::TooManyFailures => Some(Reason::TooManyFailures),
             Self::Limit => Some(Reason::Limit),
-            Self::Budget => Some(Reason::Budget),
+            Self::Budget | Self::BalanceUnknown => Some(Reason::Budget),
             Self::Unauthorized => Some(Reason::Unauthorized),
             Self::NoCredits => Some(Reason::NoCredits),
             Self::WrongAddress | Self::NotUnderstood => Some(Reason::BadResponse),
@@ -58,7 +60,12 @@ impl Ended {
             | Self::Unauthorized
             | Self::WrongAddress
             | Self::NotUnderstood => true,
-            Self::Finished | Self::TooManyFailures | Self::Limit | Self::Budget | Self::NoCredits => false,
+            Self::Finished
+            | Self::TooManyFailures
+            | Self::Limit
+            | Self::Budget
+            | Self::BalanceUnknown
+            | Self::NoCredits => false,
         }
     }
 }

@@ -55,6 +55,9 @@ impl Summary {
             Ended::TooManyFailures => "too many rows failed (--max-failures)".to_owned(),
             Ended::Limit => "as --limit asked".to_owned(),
             Ended::Budget => "one more cover would cost more than --max-credits allows".to_owned(),
+            Ended::BalanceUnknown => {
+                "the balance cannot be read, without which --max-credits cannot be kept".to_owned()
+            }
             Ended::Unauthorized => "the service refuses the key or this machine".to_owned(),
             Ended::NoCredits => "the account has no credits left".to_owned(),
             Ended::WrongAddress => "the service is not to be reached at this address".to_owned(),

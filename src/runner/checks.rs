@@ -171,7 +171,7 @@ pub(super) async fn check_balance<A: CoverApi, L: Ledger>(
         Err(PollFailure::Stop(ended)) => stopped(ended),
         Err(PollFailure::GiveUp) => {
             warn!(%reason, said = answer.message, "the balance cannot be read, so that --max-credits cannot be kept");
-            stopped(Ended::Budget)
+            stopped(Ended::BalanceUnknown)
         }
     }))
 }

@@ -114,6 +114,7 @@ const fn severity(ended: Ended) -> u8 {
         | Ended::TooManyFailures
         | Ended::Limit
         | Ended::Budget
+        | Ended::BalanceUnknown
         | Ended::NotUnderstood => 1,
         Ended::Interrupted(_) => 2,
         Ended::Unauthorized | Ended::NoCredits | Ended::WrongAddress => 3,

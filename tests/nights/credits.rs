@@ -78,7 +78,7 @@ async fn a_run_that_cannot_read_the_balance_sends_nothing_and_stops() {
     let night = of(5, "10");
     night.service.banks(|_, _| r#"{"code":200,"data":"much"}"#.to_owned());
     let morning = night.run().await;
-    assert_eq!((morning.ended, morning.sent.len(), morning.progress.spending), (Ended::Budget, 0, None));
+    assert_eq!((morning.ended, morning.sent.len(), morning.progress.spending), (Ended::BalanceUnknown, 0, None));
     assert_eq!(night.service.balances().len(), 6, "--max-attempts");
     let night = of(5, "10");
     night.service.banks(|_, _| r#"{"code":401}"#.to_owned());

@@ -38,6 +38,15 @@ fn the_balance_is_read_as_the_account_that_is_paid_with() {
 }
 
 #[test]
+fn a_balance_that_cannot_be_read_is_what_stopped_the_run() {
+    let service = Scripted::always(500, "no");
+    let batch = Batch::ids(["a"]).to(&service.address());
+    let ran = batch.run(&["--max-credits", "5", "--max-attempts", "1"]).exit(4).results(&["a pending budget"]);
+    let ran = ran.says("stopped, the balance cannot be read, without which --max-credits cannot be kept;");
+    ran.says("next: nothing is to be corrected, the next run goes on with what is left");
+}
+
+#[test]
 fn a_key_that_is_refused_when_the_balance_is_read_is_5() {
     let service = Scripted::always(401, "no");
     Batch::ids(["a"]).to(&service.address()).run(&["--max-credits", "5"]).exit(5).says("check the API key");
