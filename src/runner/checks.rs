@@ -51,19 +51,19 @@ pub(super) struct BalanceChecks {
     held_until: Option<UnixMillis>,
     /// Whether a read is on its way.
     is_reading: bool,
-    /// Whether the last read of all was made, or cannot be.
-    is_over: bool,
+    /// Whether a read has stopped the run: there is none at the end.
+    has_stopped: bool,
 }
 
 impl BalanceChecks {
     pub(super) const fn new(gate: Arc<Gate>, budget: Budget) -> Self {
-        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, is_over: false }
+        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, has_stopped: false }
     }
 
     /// Whether the balance is to be read now; `is_last` if nothing more is sent. What it is in the end is good to know
     /// and not worth waiting for.
     pub(super) fn is_due(&self, is_last: bool) -> bool {
-        if self.is_reading || self.is_over {
+        if self.is_reading || self.has_stopped {
             return false;
         }
         if is_last {
@@ -102,7 +102,7 @@ impl BalanceChecks {
                 self.troubles += u32::from(counts);
                 self.held_until = Some(at);
             }
-            BalanceRead::Stopped => self.is_over = true,
+            BalanceRead::Stopped => self.has_stopped = true,
         }
     }
 }

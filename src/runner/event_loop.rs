@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::FollowUp;
@@ -112,7 +113,7 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
 
     /// Begins the submission of the next row.
     fn submit(&mut self, reservation: Reservation) {
-        let (slot, jitter) = (self.slot(), self.jitter());
+        let (slot, jitter) = (free_slot(&self.slots), self.jitter());
         let waiter = self.covers.as_ref().and_then(|covers| covers.tracking.waiter());
         let longest = waiter.map_or(Duration::MAX, |waiter| waiter.longest);
         let follow_up = FollowUp { usual: self.estimate.time().min(longest), waiter };
@@ -124,14 +125,14 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     /// Begins a read that comes before a submission.
     async fn check(&mut self, check: Check, reservation: Reservation) -> Result<(), RunError> {
         let jitter = self.jitter();
-        let slot = self.slot();
         let Some(submissions) = &mut self.submissions else { return Ok(()) };
-        match (check, slot) {
-            (Check::Balance, _) => submissions.check_balance(&self.context, &mut self.tasks, reservation, jitter).await,
-            (Check::Music, Some(slot)) => {
-                submissions.check_music(&self.context, &mut self.tasks, slot, reservation, jitter).await
-            }
-            (Check::Music, None) => Ok(()),
+        let (context, tasks) = (&self.context, &mut self.tasks);
+        match check {
+            Check::Balance => submissions.check_balance(context, tasks, reservation, jitter).await,
+            Check::Music => match free_slot(&self.slots) {
+                Some(slot) => submissions.check_music(context, tasks, slot, reservation, jitter).await,
+                None => Ok(()),
+            },
         }
     }
 
@@ -237,11 +238,6 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
         self.slots.available_permits().saturating_sub(polls)
     }
 
-    /// A slot for a row, if one is free.
-    fn slot(&self) -> Option<Slot> {
-        Arc::clone(&self.slots).try_acquire_owned().ok()
-    }
-
     /// The covers that are followed, as long as they are.
     fn tracked(&self) -> Option<&CoverJobs> {
         let has_given_up = self.progress.borrow().has_given_up_covers || self.context.stop.ends_everything();
@@ -288,6 +284,11 @@ impl<A: CoverApi, L: Ledger> Runner<A, L> {
     fn jitter(&mut self) -> Jitter {
         Jitter::new(self.rng.f64())
     }
+}
+
+/// A slot for a row, if one is free.
+fn free_slot(slots: &Arc<Semaphore>) -> Option<Slot> {
+    Arc::clone(slots).try_acquire_owned().ok()
 }
 
 /// A reservation at a gate; never, if nothing waits for it.
