@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::api::CallbackUrl;
 use crate::api::download::{DownloadConfig, Downloads, DownloadsError};
+use crate::api::http::{HttpApi, HttpConfig};
 use crate::catalog::{Catalog, NameTemplate, RowNames};
+use crate::cli::account::AccountArgs;
 use crate::cli::guard::Guard;
 use crate::cli::options::{positive_count, positive_duration};
 use crate::clock::{Clock, UnixMillis};
@@ -20,6 +23,7 @@ use crate::policy::PollPolicy;
 use crate::ratelimit::Gate;
 use crate::results::Goal;
 use crate::runner::{BLOCKING_THREADS, CoverTracking, RunConfig};
+use crate::secret::ApiKey;
 
 /// How covers are read and fetched.
 #[derive(Debug, Args)]
@@ -107,6 +111,20 @@ impl ReadArgs {
             DownloadsError::BadHost(_) => Error::usage(format!("images cannot be fetched: {bad}"), "see --image-host"),
             DownloadsError::Client(bad) => bad.into(),
         })
+    }
+
+    /// Who reads at the service of an account, and fetches the images. Nothing is submitted, so nobody is to be called.
+    pub(super) fn api(
+        &self,
+        account: &AccountArgs,
+        key: ApiKey,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Result<HttpApi, Error> {
+        let api_url = account.url()?;
+        let downloads = self.downloads(timeout, api_url.is_loopback(), clock)?;
+        let (provider, route, callback) = (account.provider(), account.route()?, CallbackUrl::inert());
+        Ok(HttpApi::new(HttpConfig { api_url, key, provider, route, callback, timeout, clock, downloads })?)
     }
 
     /// A gate for reads. What other processes read is counted by the ledger, which each read is asked of.

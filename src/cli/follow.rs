@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::api::CallbackUrl;
-use crate::api::http::{HttpApi, HttpConfig};
+use crate::api::http::HttpApi;
 use crate::cli::account::{LedgerArgs, open_existing};
 use crate::cli::batch::{BatchArgs, BatchContext, RunOutcome};
 use crate::cli::cover_args::{ImageSettings, RequestArgs, WaitArgs};
@@ -99,11 +98,7 @@ async fn follow(
     batch.paths.failures.as_deref().map_or(Ok(()), check_writable)?;
     let image_settings = args.wait.image_settings()?;
     let ledger = Arc::new(open_existing(&batch.ledger_place, Some(&api_url), batch.max_outage).await?);
-    let timeout = args.request.timeout;
-    let downloads = args.wait.read.downloads(timeout, api_url.is_loopback(), clock)?;
-    let (provider, callback) = (args.ledger.account.provider(), CallbackUrl::inert());
-    let config = HttpConfig { api_url, key, provider, route, callback, timeout, clock, downloads };
-    let api = Arc::new(HttpApi::new(config)?);
+    let api = Arc::new(args.wait.read.api(&args.ledger.account, key, args.request.timeout, clock)?);
     Following { args, screen, batch, image_settings, ledger, api }.go().await
 }
 

@@ -8,8 +8,6 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::Notify;
 
-use crate::api::CallbackUrl;
-use crate::api::http::{HttpApi, HttpConfig};
 use crate::callback::{HintFailed, Hints, Receiver, ReceiverConfig};
 use crate::cli::account::{AccountArgs, open_existing};
 use crate::cli::cover_args::{ReadArgs, RequestArgs};
@@ -82,14 +80,6 @@ impl ReceiveArgs {
         let guard = guard.reads("the file of the webhook key", self.webhook_key_file.as_deref());
         guard.images("--download", self.read.download.as_deref())
     }
-
-    fn api(&self, clock: Clock) -> Result<HttpApi, Error> {
-        let (api_url, key) = (self.account.url()?, self.key.key()?);
-        let timeout = self.request.timeout;
-        let downloads = self.read.downloads(timeout, api_url.is_loopback(), clock)?;
-        let (provider, route, callback) = (self.account.provider(), self.account.route()?, CallbackUrl::inert());
-        Ok(HttpApi::new(HttpConfig { api_url, key, provider, route, callback, timeout, clock, downloads })?)
-    }
 }
 
 pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Error> {
@@ -98,7 +88,8 @@ pub(super) async fn run(args: ReceiveArgs, screen: &Screen) -> Result<Exit, Erro
     watch_signals(&stop, &MetricsFile::none())?;
     let place = args.account.ledger()?;
     args.guard(&place).check()?;
-    let (config, api) = (args.receiver(clock)?, Arc::new(args.api(clock)?));
+    let config = args.receiver(clock)?;
+    let api = Arc::new(args.read.api(&args.account, args.key.key()?, args.request.timeout, clock)?);
     let folder = args.read.folder()?;
     let ledger = Arc::new(open_existing(&place, Some(&args.account.url()?), FOR_EVER).await?);
     let woken = Arc::new(Notify::new());
