@@ -160,7 +160,8 @@ pub trait FollowLedger: ReadLedger {
         at: UnixMillis,
     ) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 
-    /// When the next cover is to be polled, and when the next image is to be downloaded, if any is.
+    /// When the next cover is to be polled, and when the next image is to be downloaded, if any is. One that is claimed is due
+    /// when its lease is over: as long as anyone works on it, it counts as left.
     fn next_due(
         &self,
         scope: CoverScope,

@@ -20,7 +20,7 @@ pub struct Progress {
     pub waiting: u64,
     /// Answers by what they meant.
     pub outcomes: Outcomes,
-    /// Records that were read, of music and of covers.
+    /// Reads: of records of music and of covers, and of the balance.
     pub reads: u64,
     /// What came of covers that were followed.
     pub covers: Covers,

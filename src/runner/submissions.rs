@@ -87,8 +87,8 @@ impl Submissions {
         Self { balance: Some(BalanceChecks::new(gate, budget)), ..self }
     }
 
-    /// Has the next row at hand, if there is one and `room` for it. A row that may not be paid for ends the run, and after the
-    /// end nothing new is submitted.
+    /// Has the next row at hand, if there is one and `room` for it, and takes in what dead runs left when it is time to look for
+    /// that. A row that may not be paid for ends the run, and after the end nothing new is submitted.
     pub(super) async fn prepare<A, L: Ledger>(
         &mut self,
         context: &TaskContext<A, L>,

@@ -32,7 +32,7 @@ pub enum RunError {
     #[error(transparent)]
     Image(#[from] FileError),
     /// A defect of this program.
-    #[error("a submission ended in a defect of this program")]
+    #[error("a step of the run ended in a defect of this program")]
     Defect(#[from] JoinError),
 }
 
