@@ -54,6 +54,11 @@ impl Waiter {
         let earliest = at.before(self.longest);
         if self.began >= earliest { UnixMillis(i64::MIN) } else { earliest }
     }
+
+    /// Whether it begins to wait at this time, and does not take covers up again that it has waited for before.
+    pub(super) fn begins(&self, at: UnixMillis) -> bool {
+        at <= self.began
+    }
 }
 
 /// What is done for a cover that is due.

@@ -152,7 +152,8 @@ pub trait FollowLedger: ReadLedger {
 
     /// Takes up the covers of these music tasks that are not finished, for a run that waits for them, from others that do;
     /// with files, also those whose images are not on disk and not known to be forgotten. One that this run has given up, or
-    /// waits for no longer at `at`, is left to others. Returns how many. Durable when this returns.
+    /// waits for no longer at `at`, is left to others. Whoever begins to wait gives each all of its attempts; whoever takes one
+    /// back from others goes on with those that are left. Returns how many. Durable when this returns.
     fn watch(
         &self,
         waiter: Waiter,

@@ -83,6 +83,18 @@ async fn two_that_wait_in_vain_give_up_each_in_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_that_wait_for_a_record_in_trouble_give_it_up_after_their_attempts_and_not_after_their_time() {
+    let night = Night::of(&["bad"]);
+    night.run().await;
+    let night = night.waiting();
+    night.service.shows(|_| Seen::Foreign);
+    let (one, other) = tokio::join!(night.follow(), night.follow());
+    let (looks, took) = (night.looks_at("bad").len(), one.took.max(other.took));
+    assert_eq!((one.tally.awaited, other.tally.awaited), (1, 1));
+    assert!(looks <= 12 && took < seconds(300), "{looks} reads in {took:?}: 6 are the attempts of one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_endless_followers_and_one_that_ends_share_the_pace() {
     let ids = numbered("song", 100);
     let night = Night::of(&ids);

@@ -23,7 +23,7 @@ pub(super) async fn watch(
     // Images that are known are only followed for their files, and only while their host has them.
     let sql = format!(
         "UPDATE task SET state = CASE WHEN state = 'completed' THEN 'submitted' ELSE state END,
-                         waiter = $3, wants_files = wants_files OR $4, failures = 0,
+                         waiter = $3, wants_files = wants_files OR $4, failures = CASE WHEN $8 THEN 0 ELSE failures END,
                          due_at = least(coalesce(due_at, $5), $6),
                          accepted_at = coalesce(accepted_at, answered_at, $5)
          WHERE account = $1 AND id = ANY ($2) AND cover_id IS NOT NULL AND given_up_by IS DISTINCT FROM $3
@@ -34,7 +34,8 @@ pub(super) async fn watch(
     );
     let ids: Vec<&str> = tasks.iter().map(MusicTaskId::as_str).collect();
     let (latest, earliest) = (at.after(waiter.longest), waiter.earliest(at));
-    session.execute(&sql, &[&ids, &waiter.run.0, &waiter.wants_files, &at.0, &latest.0, &earliest.0]).await
+    let Waiter { run, wants_files, .. } = waiter;
+    session.execute(&sql, &[&ids, &run.0, &wants_files, &at.0, &latest.0, &earliest.0, &waiter.begins(at)]).await
 }
 
 /// The rows of a scope and a kind of job, as a condition; `$2` is the run or the oldest due time.

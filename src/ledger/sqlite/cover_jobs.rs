@@ -22,7 +22,7 @@ pub(super) fn watch(
     // Images that are known are only followed for their files, and only while their host has them.
     let mut update = connection.prepare_cached(
         "UPDATE task SET state = CASE WHEN state = 'completed' THEN 'submitted' ELSE state END,
-                         waiter = ?2, wants_files = wants_files OR ?3, failures = 0,
+                         waiter = ?2, wants_files = wants_files OR ?3, failures = iif(?7, 0, failures),
                          due_at = CASE WHEN due_at IS NULL THEN ?4 WHEN due_at < ?5 THEN due_at ELSE ?5 END,
                          accepted_at = coalesce(accepted_at, answered_at, ?4)
          WHERE id = ?1 AND cover_id IS NOT NULL AND given_up_by IS NOT ?2
@@ -34,7 +34,8 @@ pub(super) fn watch(
     let (mut count, latest, earliest) = (0, at.after(waiter.longest), waiter.earliest(at));
     for task in tasks {
         let Waiter { run, wants_files, .. } = waiter;
-        let changed = update.execute(params![task.as_str(), run.0, wants_files, at.0, latest.0, earliest.0])?;
+        let begins = waiter.begins(at);
+        let changed = update.execute(params![task.as_str(), run.0, wants_files, at.0, latest.0, earliest.0, begins])?;
         count += u64::try_from(changed).unwrap_or(0);
     }
     Ok(count)

@@ -378,6 +378,22 @@ async fn a_run_takes_a_cover_from_others_as_long_as_it_waits_for_it() {
 }
 
 #[tokio::test]
+async fn who_begins_to_wait_gives_a_cover_all_its_attempts_and_who_takes_it_back_does_not() {
+    let ledger = fresh().await;
+    let run = run_in(&ledger).await;
+    accepted(&ledger, run, "a", 0, None).await;
+    let waiter = Waiter { began: at(30), ..waiter(run, false) };
+    for (taken, left) in [(30, 0), (60, 3)] {
+        let failed = JobOutcome::Later { due: at(taken), failures: 3, said: None, given_up_by: None };
+        polled(&ledger, taken - 10, failed).await;
+        assert_eq!(ledger.watch(waiter, vec![task("a")], at(taken)).await.unwrap(), 1);
+        let job = poll(&ledger, taken).await.unwrap();
+        assert_eq!(job.failures, left, "taken up at {taken}");
+        ledger.settle_job(job.key, later(taken + 20), at(taken)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn jobs_that_are_released_are_due_for_others_at_once() {
     let ledger = fresh().await;
     let run = run_in(&ledger).await;
