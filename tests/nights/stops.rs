@@ -179,6 +179,21 @@ async fn an_end_that_is_asked_for_while_the_ledger_is_asked_is_heard_although_ev
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_submits_nothing_any_more_hears_of_the_end_of_everything_at_once() {
+    for end in (0..1000).step_by(200).map(|moment| seconds(40) + millis(moment)) {
+        let ended = Ended::Interrupted(Signal::Terminate);
+        let night = Night::of(&["a", "b"])
+            .waiting()
+            .answers(|call| if call.number == 1 { Reply::cover() } else { Reply::code(402) })
+            .with(|with| with.stop = Some((end, ended)));
+        let morning = night.run().await;
+        // What refused the account is told, as it is what a person has to see to.
+        assert_eq!((morning.ended, morning.tally.awaited), (Ended::NoCredits, 1));
+        assert!((end..=end + GRAIN).contains(&morning.took), "asked for after {end:?}, over after {:?}", morning.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_after_an_interrupted_one_sends_the_rest_and_only_that() {
     let night = Night::of(&numbered("song", 60))
         .answers(|_| Reply::cover().after(seconds(7)))
