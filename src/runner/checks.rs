@@ -116,7 +116,7 @@ pub(super) async fn check_music<A: CoverApi, L: Ledger>(
     jitter: Jitter,
 ) -> Result<TaskOutput, RunError> {
     let again = |counts, wait| Some(Disposition::Again { due: context.clock.now() + wait, counts });
-    let Some(in_flight) = reservation.depart() else {
+    let Some(in_flight) = context.begin_read(reservation) else {
         return Ok(TaskOutput::MusicCheck(row, again(false, Duration::ZERO)));
     };
     let reading = context.api.read_music(&row.task).await;
@@ -153,7 +153,7 @@ pub(super) async fn check_balance<A: CoverApi, L: Ledger>(
     jitter: Jitter,
 ) -> Result<TaskOutput, RunError> {
     let later = |wait, counts| BalanceRead::Later { at: context.clock.unix().after(wait), counts };
-    let Some(in_flight) = reservation.depart() else {
+    let Some(in_flight) = context.begin_read(reservation) else {
         return Ok(TaskOutput::Balance(later(Duration::ZERO, false)));
     };
     let reading = context.api.read_balance().await;

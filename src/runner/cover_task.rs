@@ -28,7 +28,9 @@ impl<A: CoverApi, L: Ledger> CoverTask<A, L> {
     /// Reads the record of a claimed cover.
     pub(super) async fn poll(self, reservation: Reservation, jitter: Jitter) -> Result<TaskOutput, RunError> {
         let Self { context, tracking, job } = &self;
-        let Some(in_flight) = reservation.depart() else { return Ok(TaskOutput::Poll(self.put_back().await?)) };
+        let Some(in_flight) = context.begin_read(reservation) else {
+            return Ok(TaskOutput::Poll(self.put_back().await?));
+        };
         let reading = context.api.read_cover(job.route, &job.cover, &job.task).await;
         in_flight.report(feedback(&reading), jitter);
         let answer = reading.answer.clone();

@@ -16,7 +16,7 @@ use crate::domain::{Credits, Found, MusicTaskId, Reading, Reason, RowState};
 use crate::files::FileError;
 use crate::ledger::LedgerError;
 use crate::policy::Refusal;
-use crate::ratelimit::{Feedback, Refused};
+use crate::ratelimit::{Feedback, InFlight, Refused, Reservation};
 use crate::worklist::WorklistError;
 
 /// Why a run cannot go on; nothing is sent after it.
@@ -50,6 +50,12 @@ pub(super) struct TaskContext<A, L> {
 }
 
 impl<A, L> TaskContext<A, L> {
+    /// Notes that a read is being made now; `None` if a pause began since it was reserved, or the end of everything was asked
+    /// for while the ledger was.
+    pub(super) fn begin_read(&self, reservation: Reservation) -> Option<InFlight> {
+        if self.stop.ends_everything() { None } else { reservation.depart() }
+    }
+
     /// Tells of a music task that has come to this state, if it has failed.
     pub(super) fn tell_failure(&self, task: &MusicTaskId, state: RowState, reason: Reason, message: &str) {
         if matches!(state, RowState::Failed | RowState::GaveUp | RowState::GenerationFailed) {

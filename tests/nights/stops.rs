@@ -194,6 +194,25 @@ async fn a_run_that_submits_nothing_any_more_hears_of_the_end_of_everything_at_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_was_being_claimed_when_the_end_was_asked_for_is_not_begun() {
+    for moment in (0..3000).step_by(100).map(millis) {
+        let ended = Ended::Interrupted(Signal::Terminate);
+        let cover = Night::of(&["a"]).waiting().with(|with| with.stop = Some((seconds(60) + moment, ended)));
+        let music = Night::of(&["a"]).with(|with| (with.checks_music, with.stop) = (true, Some((moment, ended))));
+        let balance = Night::of(&["a"])
+            .with(|with| (with.max_credits, with.stop) = (Some("5".parse().unwrap()), Some((moment, ended))));
+        for night in [cover, music, balance] {
+            night.service.charges(100.0, 1.0);
+            let ledger = Faulty::new(&night.ledger, night.clock, Fault::SlowQuestions(millis(500)));
+            let morning = night.run_on(&ledger).await.unwrap();
+            let end = morning.began + night.settings.stop.unwrap().0;
+            let balances = night.service.balances().into_iter().map(|(at, _)| at);
+            assert!(night.reads().into_iter().chain(balances).all(|at| at <= end), "asked for after {moment:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_after_an_interrupted_one_sends_the_rest_and_only_that() {
     let night = Night::of(&numbered("song", 60))
         .answers(|_| Reply::cover().after(seconds(7)))

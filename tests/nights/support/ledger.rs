@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     After(usize),
     /// Writing down claims and answers takes so long.
     SlowWrites(Duration),
-    /// Asking what is due takes so long.
+    /// Asking what is due, and claiming a read, takes so long.
     SlowQuestions(Duration),
     /// For so long another run has every row on its way.
     Elsewhere(Duration),
@@ -96,6 +96,13 @@ impl Faulty {
             tokio::time::sleep(time).await;
         }
         self.call(work).await
+    }
+
+    /// A question about what is due.
+    async fn ask(&self) {
+        if let Fault::SlowQuestions(time) = self.fault {
+            tokio::time::sleep(time).await;
+        }
     }
 
     fn fail(&self) -> LedgerError {
@@ -238,9 +245,7 @@ impl FollowLedger for Faulty {
         scope: CoverScope,
         at: UnixMillis,
     ) -> Result<(Option<UnixMillis>, Option<UnixMillis>), LedgerError> {
-        if let Fault::SlowQuestions(time) = self.fault {
-            tokio::time::sleep(time).await;
-        }
+        self.ask().await;
         let work = self.inner.next_due(scope, at);
         // While nothing is due this is asked each second, of a ledger in which nothing changes: failing once more would
         // show nothing new, and half of all calls are such.
@@ -256,10 +261,12 @@ impl FollowLedger for Faulty {
         lease: Duration,
         pace: Rate,
     ) -> Result<Due, LedgerError> {
+        self.ask().await;
         self.call(self.inner.claim_job(scope, kind, at, lease, pace)).await
     }
 
     async fn claim_read(&self, at: UnixMillis, pace: Rate) -> Result<Option<UnixMillis>, LedgerError> {
+        self.ask().await;
         self.call(self.inner.claim_read(at, pace)).await
     }
 
