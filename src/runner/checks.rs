@@ -51,23 +51,23 @@ pub(super) struct BalanceChecks {
     held_until: Option<UnixMillis>,
     /// Whether a read is on its way.
     is_reading: bool,
-    /// Whether a read has stopped the run: there is none at the end.
-    has_stopped: bool,
+    /// Whether the last read of all was made, or cannot be.
+    is_last_made: bool,
 }
 
 impl BalanceChecks {
     pub(super) const fn new(gate: Arc<Gate>, budget: Budget) -> Self {
-        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, has_stopped: false }
+        Self { gate, budget, troubles: 0, held_until: None, is_reading: false, is_last_made: false }
     }
 
-    /// Whether the balance is to be read now; `is_last` if nothing more is sent. What it is in the end is good to know
-    /// and not worth waiting for.
+    /// Whether the balance is to be read now; `is_last` if nothing more is sent. What it is in the end is good to know: worth
+    /// one look, and no wait.
     pub(super) fn is_due(&self, is_last: bool) -> bool {
-        if self.is_reading || self.has_stopped {
+        if self.is_reading {
             return false;
         }
         if is_last {
-            self.budget.is_read_again_at_the_end() && !self.gate.is_paused()
+            !self.is_last_made && self.budget.is_read_again_at_the_end() && !self.gate.is_paused()
         } else {
             self.budget.allowance() == Allowance::Balance
         }
@@ -78,10 +78,16 @@ impl BalanceChecks {
         self.held_until.filter(|until| *until > now)
     }
 
-    /// Counts a read that is about to be made; whether it may be.
-    pub(super) async fn claim<L: Ledger>(&mut self, ledger: &L, at: UnixMillis) -> Result<bool, LedgerError> {
+    /// Counts a read that is about to be made, of all the last if it `is_last`; whether it may be.
+    pub(super) async fn claim<L: Ledger>(
+        &mut self,
+        ledger: &L,
+        at: UnixMillis,
+        is_last: bool,
+    ) -> Result<bool, LedgerError> {
         self.held_until = ledger.claim_read(at, self.gate.rate()).await?;
         self.is_reading = self.held_until.is_none();
+        self.is_last_made = self.is_reading && is_last;
         Ok(self.is_reading)
     }
 
@@ -102,7 +108,7 @@ impl BalanceChecks {
                 self.troubles += u32::from(counts);
                 self.held_until = Some(at);
             }
-            BalanceRead::Stopped => self.has_stopped = true,
+            BalanceRead::Stopped => self.is_last_made = true,
         }
     }
 }

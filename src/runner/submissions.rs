@@ -1,5 +1,6 @@
 //! What a run submits: which rows, through which gate, and what is read before.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
@@ -140,8 +141,10 @@ impl Submissions {
         jitter: Jitter,
     ) -> Result<(), RunError> {
         let Some(balance) = &mut self.balance else { return Ok(()) };
-        if balance.claim(&*context.ledger, context.clock.unix()).await? {
-            let most = self.rules.policy.max_attempts;
+        let is_last = self.queue.is_over();
+        if balance.claim(&*context.ledger, context.clock.unix(), is_last).await? {
+            // All is sent: that it cannot be read stops nothing.
+            let most = if is_last { NonZeroU32::MAX } else { self.rules.policy.max_attempts };
             tasks.spawn(check_balance(Arc::clone(context), most, reservation, balance.troubles(), jitter));
         }
         Ok(())

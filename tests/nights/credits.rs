@@ -3,7 +3,7 @@
 use coverbatch::domain::{Ended, Signal};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Night, Reply, Seen, millis, numbered, seconds};
+use crate::support::{Night, Reply, Seen, millis, nonzero, numbered, seconds};
 
 /// A batch of so many rows that may spend this.
 fn of(rows: usize, most: &str) -> Night {
@@ -100,6 +100,21 @@ async fn the_balance_in_the_end_is_worth_one_look_and_no_wait() {
     nothing.service.charges(7.0, 1.0);
     let morning = nothing.run().await;
     assert_eq!((morning.ended, morning.progress.spending.unwrap().left.to_string()), (Ended::Finished, "7".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balance_that_cannot_be_read_in_the_end_stops_nothing() {
+    for attempts in [1, 6] {
+        let night = of(3, "100").waiting().with(|with| with.submit.rows.max_attempts = nonzero(attempts));
+        night.service.banks(|_, made| match made {
+            0..=2 => format!(r#"{{"code":200,"data":{}}}"#, 50 - made),
+            _ => r#"{"code":500}"#.to_owned(),
+        });
+        let morning = night.run().await;
+        assert_eq!((morning.ended, morning.results.count("completed")), (Ended::Finished, 3), "{attempts}");
+        let in_the_end = night.service.balances().into_iter().filter(|(at, _)| *at > morning.sent[2].answered());
+        assert_eq!(in_the_end.count(), 1, "{attempts}: worth one look");
+    }
 }
 
 #[tokio::test(start_paused = true)]
