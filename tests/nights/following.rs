@@ -396,3 +396,15 @@ async fn no_more_covers_are_polled_at_a_time_than_requests_may_be_under_way() {
     first.sort_unstable();
     assert!(first.windows(3).all(|three| three[2] - three[0] >= seconds(30)), "{first:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_waits_while_a_cover_is_polled_if_only_one_request_may_be_under_way() {
+    let night = Night::of(&["a", "b"]).waiting();
+    let night = night.with(|with| (with.rate, with.run.concurrency) = ("1/70s".parse().unwrap(), nonzero(1)));
+    night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
+    let morning = night.run().await;
+    assert!(morning.results.is_all("completed"));
+    // The pace lets the second row go in the middle of the 30 s that the first read has no answer.
+    let (read, sent) = (night.looks_at("a")[0], morning.sent_for("b")[0].at);
+    assert!((seconds(30)..seconds(40)).contains(&(sent - read)), "{:?}", sent - read);
+}
