@@ -386,6 +386,18 @@ async fn trouble_with_a_record_is_told_until_that_can_be_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cover_that_was_there_before_and_is_not_finished_is_still_told_as_that() {
+    let night = Night::of(&["a"]).waiting().with(|with| with.wait = Some(seconds(100)));
+    let night = night.answers(|_| Reply::existing());
+    night.service.shows(|_| Seen::Running);
+    let morning = night.run().await;
+    let looked = night.looks_at("a").len();
+    assert!(looked > 1, "{looked}");
+    let said = (morning.results.cell("a", "cover_reason"), morning.results.cell("a", "cover_message"));
+    assert_eq!(said, ("conflict".to_owned(), "there is one".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_covers_are_polled_at_a_time_than_requests_may_be_under_way() {
     let night = Night::of(&numbered("song", 8)).waiting().with(|with| with.run.concurrency = nonzero(2));
     night.service.shows(|look| if look.nth == 1 { Seen::Lost } else { Seen::Done });
