@@ -15,7 +15,6 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::columns::unusable;
 use super::failure::Failure;
-use super::open::PAGE_BYTES;
 use super::schema;
 use crate::files::{AtomicFile, folder_of, remove_abandoned};
 use crate::ledger::error::{LedgerError, LedgerErrorKind};
@@ -25,7 +24,7 @@ use crate::ledger::tables::{Account, PIECE_BYTES, Part, TABLES, TASK, Table, end
 const TEMP_PREFIX: &str = ".coverbatch-copy-";
 
 /// Memory for pages of a copy that is filled row by row: ids are in no order, so their index is written all over.
-const CACHE_PAGES: i32 = 16 << 10;
+const CACHE_PAGES: i32 = 8 << 10;
 
 /// Makes the copy `to` of a file, unless something is there. Durable when this returns.
 pub(super) fn copy(connection: &Connection, to: &Path) -> Result<(), LedgerError> {
@@ -65,7 +64,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn fill(path: &Path, parts: &mut Receiver<Part>) -> Result<(), Failure> {
     let Some(Part::Account(account)) = parts.blocking_recv() else { return Err(Failure::Closed) };
     let mut copy = connect(path)?;
-    copy.pragma_update(None, "page_size", PAGE_BYTES)?;
     copy.pragma_update(None, "cache_size", CACHE_PAGES)?;
     schema::create(&mut copy, &account.api_url)?;
     let transaction = copy.transaction()?;

