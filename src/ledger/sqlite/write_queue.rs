@@ -19,8 +19,8 @@ use super::open::LONGEST_WAIT;
 use crate::ledger::error::LedgerError;
 
 /// Once so many operations are in a transaction, none that come meanwhile join it. If all that are under way were in one, nobody
-/// would send while it is committed, and nobody write while they send. Of 64 requests under way each has two: 32 to 48 were
-/// quicker by 14 % than no limit.
+/// would send while it is committed, and nobody would write while they send. With 64 requests under way, of two operations each,
+/// 32 to 48 are 14 % quicker than no limit (docs/performance.md).
 pub(super) const JOINED: usize = 40;
 
 /// Work inside a transaction of this number, which leaves behind what to do once that is durable.
