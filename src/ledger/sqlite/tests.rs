@@ -7,7 +7,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use super::write_queue::{JOINED, Operation};
+use super::write_queue::{JOIN_UNTIL, Operation};
 use super::*;
 use crate::domain::{CoverTaskId, Route};
 use crate::ledger::error::LedgerErrorKind;
@@ -133,9 +133,9 @@ fn chain(queue: &Arc<WriteQueue>, seen: &Arc<Mutex<Vec<u64>>>, links: usize) -> 
 #[tokio::test]
 async fn what_comes_meanwhile_joins_a_transaction_that_is_still_small() {
     let (ledger, seen) = (SqliteLedger::in_memory(API).unwrap(), Arc::default());
-    ledger.queue.submit(chain(&ledger.queue, &seen, 2 * JOINED));
+    ledger.queue.submit(chain(&ledger.queue, &seen, 2 * JOIN_UNTIL));
     ledger.queue.clone().close().await;
-    assert_eq!(*seen.lock().unwrap(), [[1; JOINED], [2; JOINED]].concat());
+    assert_eq!(*seen.lock().unwrap(), [[1; JOIN_UNTIL], [2; JOIN_UNTIL]].concat());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::ledger::error::LedgerError;
 /// Once so many operations are in a transaction, none that come meanwhile join it. If all that are under way were in one, nobody
 /// would send while it is committed, and nobody would write while they send. With 64 requests under way, of two operations each,
 /// 32 to 48 are 14 % quicker than no limit (docs/performance.md).
-pub(super) const JOINED: usize = 40;
+pub(super) const JOIN_UNTIL: usize = 40;
 
 /// Work inside a transaction of this number, which leaves behind what to do once that is durable.
 pub(super) type Operation = Box<dyn FnOnce(&Connection, u64) -> Result<Answered, Failure> + Send>;
@@ -156,7 +156,7 @@ impl WriteQueue {
         let committed = catch_unwind(AssertUnwindSafe(|| {
             let transaction = self.begin(connection)?;
             let mut answers = Vec::new();
-            while answers.len() < JOINED
+            while answers.len() < JOIN_UNTIL
                 && let Some(group) = self.waiting()
             {
                 for operation in group {
